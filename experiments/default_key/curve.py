@@ -1,0 +1,81 @@
+"""Which cut, and how close a match? TAR of the authorised recogniser and of others as the residual falls.
+
+    python experiments/default_key/curve.py --shared ../shared
+
+On people of LFW's folds 6 to 10, none of whom is in the test (selectivity.py). Appends a record for each cut and
+residual to results/default_key/curve.jsonl; one run takes about half an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from panel import FAR, REPOSITORY, Judge, append, judge_all, lfw_faces, load_panel, provenance
+
+from facemin import PMT, export_key
+from facemin.image import to_unit
+
+CUTS = ("conv64.4", "conv128.3", "conv256.1", "conv256.2", "conv256.3", "conv256.4")
+RESIDUALS = (0.3, 0.25, 0.22, 0.2, 0.18, 0.16, 0.13)
+
+
+def main() -> None:
+    """Run the sweep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser.add_argument("--pairs", type=int, default=150)
+    parser.add_argument("--cuts", nargs="+", default=CUTS)
+    parser.add_argument("--residuals", nargs="+", type=float, default=RESIDUALS)
+    parser.add_argument("--steps", type=int, default=100, help="most steps an image may take")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "default_key" / "curve.jsonl")
+    arguments = parser.parse_args()
+    faces = lfw_faces(arguments.shared, half="calibration", count=arguments.pairs)
+    panel = load_panel(arguments.shared)
+    judges = [Judge.calibrate(name, recogniser, faces) for name, recogniser in panel.items()]
+    authorised = next(iter(panel.values()))
+    source = provenance(arguments.shared, arguments)
+    for cut in arguments.cuts:
+        for residual in sorted(arguments.residuals, reverse=True):
+            key = export_key(authorised, cut, provider="measurement", residual=residual)
+            method = PMT(steps=arguments.steps)
+            began = time.perf_counter()
+            done = method(faces.probes, [key], seed=arguments.seed)
+            seconds = time.perf_counter() - began
+            found = judge_all(judges, to_unit(torch.stack([image.pixels for image in done])))
+            steps = torch.tensor([image.steps for image in done], dtype=torch.float64)
+            own = found[judges[0].name]["none"]
+            worst = max(
+                float(cell["tar"]) for name, row in found.items() if name != judges[0].name for cell in row.values()
+            )
+            print(
+                f"{cut} {residual}: {steps.mean():.1f} steps, authorised {own['tar']:.3f} of "
+                f"{judges[0].tar(judges[0].clean)['tar']:.3f}, worst other {worst:.3f}, {seconds:.0f} s",
+                flush=True,
+            )
+            append(
+                arguments.out,
+                {
+                    "cut": cut,
+                    "share": authorised.cut(cut).share,
+                    "residual": residual,
+                    "far": FAR,
+                    "method": asdict(method),
+                    "steps": steps.tolist(),
+                    "reached": [image.reached for image in done],
+                    "seconds": seconds,
+                    "clean": {judge.name: judge.tar(judge.clean) for judge in judges},
+                    "thresholds": {judge.name: judge.threshold for judge in judges},
+                    "impostor_pairs": judges[0].impostor_pairs,
+                    "protected": found,
+                    **source,
+                },
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The test of the default key: 300 people nobody calibrated on, protected by the command line, judged as files.
+
+    python experiments/default_key/selectivity.py --shared ../shared
+
+Runs `facemin protect` on the probes (people of LFW's folds 1 to 5), reads the written PNG files back, and measures
+the TAR of the authorised recogniser and of every other one, each at its own threshold for FAR 1e-3 over all
+cross-identity pairs of the plain images used, raw and after each purifier. Appends one record to
+results/default_key/selectivity.jsonl and prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from panel import FAR, REPOSITORY, Judge, append, judge_all, lfw_faces, load_panel, provenance
+
+from facemin.files import write_atomically
+from facemin.image import decode, encode, to_grid, to_unit
+
+
+def main() -> None:
+    """Protect, judge, record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "default_key" / "selectivity.jsonl")
+    arguments = parser.parse_args()
+    faces = lfw_faces(arguments.shared, half="test", count=arguments.pairs)
+    with tempfile.TemporaryDirectory() as folder:
+        protected = protect(faces.probes, Path(folder), arguments.seed)
+    panel = load_panel(arguments.shared)
+    judges = [Judge.calibrate(name, recogniser, faces) for name, recogniser in panel.items()]
+    found = judge_all(judges, protected)
+    clean = {judge.name: judge.tar(judge.clean) for judge in judges}
+    append(
+        arguments.out,
+        {
+            "far": FAR,
+            "clean": clean,
+            "thresholds": {judge.name: judge.threshold for judge in judges},
+            "impostor_pairs": judges[0].impostor_pairs,
+            "protected": found,
+            **provenance(arguments.shared, arguments),
+        },
+    )
+    print(f"{'recogniser':34} {'clean':>7}  " + "  ".join(f"{name:>7}" for name in found[judges[0].name]))
+    for name, row in found.items():
+        cells = "  ".join(f"{cell['tar']:7.3f}" for cell in row.values())
+        print(f"{name:34} {clean[name]['tar']:7.3f}  {cells}")
+    own = found[judges[0].name]["none"]
+    worst = max(float(cell["tar"]) for name, row in found.items() if name != judges[0].name for cell in row.values())
+    print(
+        f"authorised: {own['tar']:.3f} [{own['low']:.3f}, {own['high']:.3f}], "
+        f"{own['tar'] / clean[judges[0].name]['tar']:.3f} of clean; worst other cell {worst:.3f}; "
+        f"selectivity {own['tar'] - worst:.3f} (n = {own['n']}, {judges[0].impostor_pairs} impostor pairs)"
+    )
+
+
+def protect(probes: torch.Tensor, folder: Path, seed: int) -> torch.Tensor:
+    """Through the command line and PNG files, as a user would: (N, 3, 112, 112) in [0, 1]."""
+    for number, face in enumerate(probes):
+        write_atomically(folder / "plain" / f"{number:04d}.png", encode(to_grid(face)))
+    command = [sys.executable, "-m", "facemin", "protect", folder / "plain", "--aligned", "--out", folder / "out"]
+    subprocess.run([*map(str, command), "--seed", str(seed)], check=True)
+    files = [folder / "out" / f"{number:04d}.protected.png" for number in range(len(probes))]
+    return to_unit(torch.stack([decode(file).pixels for file in files]))
+
+
+if __name__ == "__main__":
+    main()

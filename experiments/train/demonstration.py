@@ -1,0 +1,227 @@
+"""The documented training run: does a small MobileFaceNet learn to tell people apart whom it never saw?
+
+    python experiments/train/demonstration.py
+
+Trains on 118 people of LFW with at least 10 images as lfw-demonstration.toml says, and measures on pairs of the 40
+others. Then trains once more, interrupts that run half way (SIGINT, as Ctrl-C), resumes it, and compares the weights.
+Appends a record to results/train/lfw-demonstration.jsonl and writes the table in docs/training.md, which is a function
+of the latest record alone (`--table` only writes it anew). About 20 minutes on two cores; the folder of the runs,
+runs/lfw-demonstration, is replaced. `--epochs 2` tries it all in a few minutes, and leaves records and table alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from facemin.files import write_atomically
+from facemin.image import to_unit
+from facemin.train import TrainingConfig, log, read_config
+from facemin.train.sampler import derived_seed
+from facemin.train.sources import open_source
+from facemin.train.split import split_people
+from facemin.train.trainee import build
+from facemin.train.validation import held_out_pairs, validate
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIG = Path(__file__).with_name("lfw-demonstration.toml")
+RUNS = REPOSITORY / "runs" / "lfw-demonstration"
+RECORDS = REPOSITORY / "results" / "train" / "lfw-demonstration.jsonl"
+PAGE = REPOSITORY / "docs" / "training.md"
+BEGIN, END = (
+    "<!-- demonstration: begin, written by experiments/train/demonstration.py -->",
+    "<!-- demonstration: end -->",
+)
+BATCH = 64
+
+
+def main() -> None:
+    """Run, record, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=None, help="in place of the configuration's")
+    parser.add_argument("--table", action="store_true", help="write the table from the latest record, run nothing")
+    arguments = parser.parse_args()
+    if not arguments.table:
+        record = demonstrate(arguments.epochs)
+        print(json.dumps({name: record[name] for name in ("figures", "resumed")}, indent=1))
+        if arguments.epochs is None:
+            RECORDS.parent.mkdir(parents=True, exist_ok=True)
+            with RECORDS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+    if arguments.epochs is None:
+        latest = json.loads(RECORDS.read_text(encoding="utf-8").splitlines()[-1])
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        write_atomically(PAGE, f"{before}{BEGIN}\n{table(latest)}{END}{rest.partition(END)[2]}".encode())
+
+
+def demonstrate(epochs: int | None) -> dict[str, Any]:
+    """Both runs and what came of them."""
+    shutil.rmtree(RUNS, ignore_errors=True)
+    config_file = configuration(epochs)
+    config = read_config(config_file)
+    whole, parts = RUNS / "whole", RUNS / "interrupted"
+    run(config_file, whole)
+    stopped = interrupt_half_way(config_file, parts, steps_of(whole))
+    run(config_file, parts, "--resume")
+    record = json.loads((whole / "record.json").read_text(encoding="utf-8"))
+    lines = log.read(whole / "log.jsonl")
+    validations = {line["step"]: line["evaluation"] for line in lines if "evaluation" in line}
+    return {
+        "figures": {
+            "untrained": validations[0],
+            "untrained_normalised": untrained_normalised(config),
+            "trained": record["evaluation"]["accuracy"] | {"eer": record["evaluation"]["eer"]},
+            "pairs": record["evaluation"]["n"]["pairs"],
+        },
+        "resumed": {
+            "interrupted_at": stopped,
+            "steps": steps_of(whole),
+            "same_graph": sha256(parts / "recogniser.onnx") == sha256(whole / "recogniser.onnx"),
+            "same_weights": same_weights(whole, parts),
+            "same_losses": losses(whole) == losses(parts),
+        },
+        "record": record,
+        "log": lines,
+        **provenance(),
+    }
+
+
+def configuration(epochs: int | None) -> Path:
+    """The configuration's file, or one beside it with other epochs, since its paths are relative to its folder."""
+    if epochs is None:
+        return CONFIG
+    text = CONFIG.read_text(encoding="utf-8").replace("epochs = 16\n", f"epochs = {epochs}\n")
+    RUNS.mkdir(parents=True, exist_ok=True)
+    # as deep below the checkout as the original
+    path = RUNS / "tried.toml"
+    write_atomically(path, text.encode())
+    return path
+
+
+def run(config: Path, out: Path, *flags: str) -> None:
+    """One run, as a person starts it."""
+    command = [sys.executable, "-m", "facemin", "train", "recogniser", str(config), "--device", "cpu"]
+    subprocess.run([*command, "--out", str(out), *flags], check=True)
+
+
+def interrupt_half_way(config: Path, out: Path, steps: int) -> int:
+    """Start a run, ask it to end once it has logged half its steps; the step it ended at."""
+    command = [sys.executable, "-m", "facemin", "train", "recogniser", str(config), "--device", "cpu"]
+    process = subprocess.Popen([*command, "--out", str(out)])
+    while not any(step >= steps // 2 for step, _ in losses(out)):
+        if process.poll() is not None:
+            raise RuntimeError(f"the run ended by itself, with status {process.returncode}")
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    status = process.wait()
+    if status != 128 + signal.SIGINT:
+        raise RuntimeError(f"expected an interrupted run, got status {status}")
+    return int(torch.load(out / "checkpoint.pt", weights_only=True)["step"])
+
+
+def losses(out: Path) -> list[tuple[int, float]]:
+    """Logged losses by step."""
+    return [(line["step"], line["loss"]) for line in log.read(out / "log.jsonl") if "loss" in line]
+
+
+def steps_of(out: Path) -> int:
+    """Steps of a finished run."""
+    return int(json.loads((out / "record.json").read_text(encoding="utf-8"))["run"]["steps"])
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    """Whether two runs' networks, heads and optimisers are equal bit by bit."""
+    one, two = (torch.load(out / "checkpoint.pt", weights_only=True) for out in (first, second))
+    momenta = [[entry["momentum_buffer"] for entry in found["optimiser"]["state"].values()] for found in (one, two)]
+    weights = [list(found["weights"].values()) for found in (one, two)]
+    return all(torch.equal(a, b) for pair in (momenta, weights) for a, b in zip(*pair, strict=True))
+
+
+def untrained_normalised(config: TrainingConfig) -> dict[str, Any]:
+    """The untrained network again, its batch normalisations told the statistics of the training faces.
+
+    A second baseline, because the network as drawn assumes statistics that no faces have.
+    """
+    source = open_source(config.data, cache=RUNS / "faces")
+    split = split_people(source, config.data)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(config.seed, "weights"))
+        network = build(config.model).train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = None  # the mean over all batches
+    with torch.no_grad():
+        for places in torch.split(split.images, BATCH):
+            network(torch.stack([to_unit(source.read(int(place))) for place in places]))
+    pairs = held_out_pairs(source, split, count=config.evaluate.pairs, seed=config.data.split_seed)
+    return validate(network.eval(), pairs, device=torch.device("cpu"))._asdict()
+
+
+def provenance() -> dict[str, Any]:
+    """What a record needs to be repeated."""
+
+    def git(*command: str) -> str:
+        done = subprocess.run(["git", *command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    return {
+        "command": "python experiments/train/demonstration.py",
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--", "facemin", "experiments")),
+        "configuration_sha256": sha256(CONFIG),
+        "versions": {name: version(name) for name in ("facemin", "torch", "lightning-fabric", "numpy", "pillow")},
+        "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+    }
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def table(latest: dict[str, Any]) -> str:
+    """A record as Markdown."""
+    figures, resumed, record = latest["figures"], latest["resumed"], latest["record"]
+    low, high = figures["trained"]["identity_bootstrap"]
+    gain = 100 * (figures["trained"]["mean"] - figures["untrained"]["accuracy"])
+    rows = [
+        ("untrained", figures["untrained"]["accuracy"], figures["untrained"]["eer"], ""),
+        (
+            "untrained, normalisations adapted",
+            figures["untrained_normalised"]["accuracy"],
+            figures["untrained_normalised"]["eer"],
+            "",
+        ),
+        ("trained", figures["trained"]["mean"], figures["trained"]["eer"], f"{100 * low:.1f} to {100 * high:.1f}"),
+    ]
+    lines = ["| network | accuracy, % | 95 % interval | EER, % |", "| --- | --- | --- | --- |"]
+    lines += [f"| {name} | {100 * mean:.1f} | {interval} | {100 * eer:.1f} |" for name, mean, eer, interval in rows]
+    ran, data = record["run"], record["data"]
+    same = resumed["same_graph"] and resumed["same_weights"] and resumed["same_losses"]
+    return (
+        "\n".join(lines)
+        + f"\n\n{gain:+.1f} points over its untrained self, on {figures['pairs']:,} pairs of "
+        + f"{len(data['held_out_people'])} people held out; {record['recogniser']['parameters']:,} parameters, "
+        + f"{data['images']:,} images of {data['people']} people, {ran['steps']:,} steps in {ran['seconds'] / 60:.1f} "
+        + f"minutes, {ran['images_per_second']:.0f} images/s ({latest['hardware']}). A second run, interrupted at step "
+        + f"{resumed['interrupted_at']:,} and resumed, ended on "
+        + ("the same losses, weights and graph, bit by bit.\n" if same else "**other weights**.\n")
+    )
+
+
+if __name__ == "__main__":
+    main()

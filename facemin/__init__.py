@@ -1,0 +1,24 @@
+"""facemin: facial data minimisation.
+
+A face photo becomes the least that one chosen recogniser needs. The package's parts are importable by name
+(`facemin.protect`, the function, stands in front of the package of the same name; `from facemin.protect import
+PMT` works as ever).
+"""
+
+from importlib.metadata import version
+
+from facemin.keys import Key, export_key
+from facemin.models import load_recogniser
+from facemin.protect import PMT, ProtectedPhoto, protect, protect_photos
+
+__version__ = version("facemin")
+
+__all__ = [
+    "PMT",
+    "Key",
+    "ProtectedPhoto",
+    "export_key",
+    "load_recogniser",
+    "protect",
+    "protect_photos",
+]

@@ -1,0 +1,179 @@
+"""Verbs on recognisers: add, list, show, remove, cuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from facemin.cli.options import Json
+from facemin.cli.output import print_json
+from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
+
+if TYPE_CHECKING:
+    from facemin.store import StoredModel
+
+app = App(name="model", help="Recognisers: those that come with facemin, and your own.")
+
+
+@app.command(name="add")
+def model_add(
+    file: Annotated[Path, Parameter(help="An ONNX graph, or a .pt or .pth checkpoint of a native family.")],
+    /,
+    *,
+    licence: Annotated[str, Parameter(help="Under which its weights may be used, say MIT, or 'none stated'.")],
+    name: Annotated[str, Parameter(help="What to call it; by default the file's name.")] = "",
+    source: Annotated[str, Parameter(help="Where it comes from, in words.")] = "",
+    family: Annotated[str | None, Parameter(help="The native family that a checkpoint is of.")] = None,
+    force: Annotated[bool, Parameter(negative="", help="Replace a stored model of that name.")] = False,
+    preprocess: PreprocessFlags = UNCHANGED,
+    as_json: Json = False,
+) -> int:
+    """Copy a recogniser into the store on this machine, after checking that it is one.
+
+    The store lies in $FACEMIN_HOME, or in the user's data folder.
+    """
+    from facemin.store import ModelStore
+
+    entry = ModelStore().add(
+        file,
+        name=name or file.stem.lower(),
+        licence=licence,
+        preprocess=preprocess.given(),
+        source=source,
+        family=family,
+        force=force,
+    )
+    _print_values(_stored(entry), as_json=as_json)
+    return 0
+
+
+@app.command(name="list")
+def model_list(*, as_json: Json = False) -> int:
+    """List the recognisers that can be named."""
+    from facemin.models import DEFAULT_MODEL, MODELS
+    from facemin.store import ModelStore
+
+    entries: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "default": name == DEFAULT_MODEL,
+            "default_cut": entry.default_cut,
+            "licence": entry.licence,
+            "source": entry.source,
+        }
+        for name, entry in MODELS.items()
+    ]
+    store = ModelStore()
+    stored = (store.entry(name) for name in store.names())
+    entries += [
+        {"name": entry.name, "default": False, "default_cut": None, "licence": entry.licence, "source": entry.source}
+        for entry in stored
+    ]
+    if as_json:
+        print_json(entries)
+        return 0
+    for entry in entries:
+        mark = " (default)" if entry["default"] else ""
+        cut = f"cut {entry['default_cut']}, " if entry["default_cut"] else ""
+        print(f"{entry['name']}{mark}\n  {cut}{entry['licence']}, {entry['source']}")
+    return 0
+
+
+@app.command(name="show")
+def model_show(name: str, /, *, as_json: Json = False) -> int:
+    """Show what is known of a recogniser; a stored one's file is compared with its hash.
+
+    Parameters
+    ----------
+    name: str
+        Its name.
+    """
+    from facemin.models import MODELS
+    from facemin.store import ModelStore, calibration_of, open_model
+
+    store = ModelStore()
+    if name in MODELS:
+        recogniser, about = open_model(name), MODELS[name]
+        calibration = calibration_of(recogniser)
+        values: dict[str, Any] = {
+            "name": name,
+            "licence": about.licence,
+            "source": about.source,
+            "fingerprint": recogniser.fingerprint,
+            "embedding_size": recogniser.embedding_size,
+            "default_cut": about.default_cut,
+            "calibration": calibration and calibration.model_dump(mode="json"),
+        }
+    else:
+        values = _stored(store.entry(name)) | {"fingerprint": store.open(name).fingerprint}
+    _print_values(values, as_json=as_json)
+    return 0
+
+
+@app.command(name="remove")
+def model_remove(name: str, /) -> int:
+    """Delete a recogniser from the store.
+
+    Parameters
+    ----------
+    name: str
+        Its name.
+    """
+    from facemin.store import ModelStore
+
+    ModelStore().remove(name)
+    return 0
+
+
+@app.command(name="cuts")
+def model_cuts(
+    model: Annotated[str, Parameter(help="A recogniser's name, or an ONNX file.")],
+    /,
+    *,
+    preprocess: PreprocessFlags = UNCHANGED,
+    as_json: Json = False,
+) -> int:
+    """List the places where a recogniser can be split: every value that the whole face flows through.
+
+    Parameters and computation are those of the part before the cut, which a provider would publish.
+    """
+    from facemin.store import open_model
+
+    cuts = open_model(model, preprocess=preprocess.given()).cuts
+    if as_json:
+        print_json([cut._asdict() for cut in cuts])
+        return 0
+    rows = [(cut.name, " x ".join(map(str, cut.shape)), f"{cut.parameters:,}", f"{cut.share:.1%}") for cut in cuts]
+    rows.insert(0, ("cut", "shape", "parameters", "computation"))
+    names, shapes = (max(len(row[at]) for row in rows) for at in (0, 1))
+    for name, shape, parameters, share in rows:
+        print(f"{name:{names}}  {shape:{shapes}}  {parameters:>12}  {share:>11}")
+    return 0
+
+
+def _stored(entry: StoredModel) -> dict[str, Any]:
+    return entry.model_dump(mode="json", exclude={"version"})
+
+
+def _print_values(values: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(values)
+        return
+    for name, value in values.items():
+        if name == "calibration":
+            _print_calibration(value)
+        elif value is not None:
+            text = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else value
+            print(f"{name:15} {text}")
+
+
+def _print_calibration(value: dict[str, Any] | None) -> None:
+    if value is None:
+        print("thresholds      not measured: facemin eval DATA --model NAME")
+        return
+    print(f"thresholds      {value['data']}")
+    for threshold in value["thresholds"]:
+        pairs = f"{threshold['impostor_pairs']:,} impostor pairs"
+        print(f"  FAR {threshold['far']:<8g} {threshold['threshold']:.4f}  TAR {threshold['tar']:.4f}, {pairs}")

@@ -1,0 +1,17 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on standard output.")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")]
+Seed = Annotated[int | None, Parameter(help="Seed of the noise; drawn from the system when not given. Keep it secret.")]
+Model = Annotated[
+    str, Parameter(name="--model", help="A recogniser's name, or an ONNX file that takes RGB in [0, 255].")
+]
+
+FAILED, WRONG_INPUT = 1, 2
+"""Exit statuses beside 0: some of the work failed, or a check said no; the input was wrong."""

@@ -1,0 +1,47 @@
+"""What verbs print, and where: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from facemin.device import choose_device
+
+
+def errors() -> Console:
+    """Standard error."""
+    return Console(stderr=True)
+
+
+def say(console: Console, text: str) -> None:
+    """Print marked-up text as it is: no wrapping, no colouring of numbers."""
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+def note(text: str) -> None:
+    """A remark on standard error."""
+    say(errors(), f"[yellow]note:[/] {escape(text)}")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=1, default=str))
+
+
+def available_device(name: str) -> str:
+    """A device that is there: a GPU that was asked for and is not becomes the CPU, loudly.
+
+    Raises:
+        ValueError: a name that is no device at all.
+    """
+    try:
+        return str(choose_device(name))
+    except ValueError as error:
+        if name.split(":")[0] not in ("cuda", "mps", "xpu"):
+            raise
+        say(errors(), f"[bold white on red] NO GPU [/] {escape(str(error))}")
+        say(errors(), "[bold]Computing on the CPU instead.[/]")
+        return "cpu"

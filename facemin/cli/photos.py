@@ -1,0 +1,186 @@
+"""Verbs that turn photos into protected faces and compare them: demo, protect, verify."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from facemin.cli.options import FAILED, Device, Json, Model, Seed
+from facemin.cli.output import available_device, note, print_json, say
+
+if TYPE_CHECKING:
+    from facemin.compare import Verdict
+    from facemin.keys import Key
+
+ED25519_BYTES = 32
+FACE_SHAPE = (3, 112, 112)
+SHALLOW = 0.25
+"""Share of an image's values from which a key's features are called shallow."""
+
+
+def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, device: Device = "auto", as_json: Json = False) -> int:
+    """Protect a real photo (NASA's astronaut), verify it, and draw what happened.
+
+    Parameters
+    ----------
+    out: Path
+        Folder for demo.png, demo.json and the protected face.
+    """
+    from facemin.demo import NOT_SHOWN, SHOWN, run_demo, summary
+
+    console = Console(stderr=as_json)
+    done = run_demo(out, seed=seed, device=available_device(device))
+    if as_json:
+        print_json(summary(done))
+        return 0 if done.accepted else FAILED
+    say(console, f"Device: {done.device}")
+    for panel in done.panels:
+        verdict = "[green]accepted[/]" if panel.accepted else "[red]not accepted[/]"
+        say(console, f"  {panel.title:32} cosine {panel.cosine:.3f}  {verdict}")
+    say(
+        console,
+        f"  threshold {done.threshold:.3f} at FAR 1e-3; {done.steps} steps in {done.seconds:.1f} s, "
+        f"residual {done.residual:.3f} of at most {done.limit:.3f}",
+    )
+    say(console, f"Picture: {escape(str(done.picture))}\n")
+    say(console, SHOWN[done.accepted])
+    say(console, NOT_SHOWN)
+    return 0 if done.accepted else FAILED
+
+
+def protect(
+    *inputs: Annotated[Path, Parameter(help="Photos, and folders of photos (walked recursively).")],
+    out: Annotated[Path, Parameter(help="Folder for the results.")],
+    key: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="A provider's key file; repeat it for several providers.")
+    ] = (),
+    signer: Annotated[
+        str | None, Parameter(help="Ed25519 public key, 64 hexadecimal digits, that must have signed every key.")
+    ] = None,
+    seed: Seed = None,
+    upload: Annotated[
+        Literal["image", "features"], Parameter(help="What will be sent: b.protected.png or b.protected.safetensors.")
+    ] = "image",
+    paste: Annotated[
+        bool, Parameter(negative="", help="Also write b.pasted.png, the photo with its faces protected; to look at.")
+    ] = False,
+    exif: Annotated[bool, Parameter(negative="", help="Keep the photo's EXIF (time, place, camera).")] = False,
+    aligned: Annotated[
+        bool, Parameter(negative="", help="Inputs are aligned faces of 112 x 112 already; detect nothing.")
+    ] = False,
+    min_face: Annotated[
+        int, Parameter(help="Smallest face to look for, pixels; large photos are searched faster for larger faces.")
+    ] = 24,
+    batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Protect every face in photos, so that only the holders of the keys recognise the people.
+
+    The protected face of a/b.jpg is OUT/a/b.protected.png, 112 x 112: faces largest first, b.2.protected.png for
+    the second, and so on; b.protected.json beside it says what was found and spent. A rerun skips what is done.
+
+    Exit status: 0 when all is done, 1 when some photos failed (they are listed), 2 on wrong input.
+    """
+    from facemin.cli.progress import follow
+    from facemin.defaults import default_key
+    from facemin.face import Detector
+    from facemin.folder import FolderJob, plan, protect_into
+    from facemin.keys import Key
+    from facemin.protect import PMT
+
+    if not inputs:
+        raise ValueError("inputs: expected at least one photo or folder, got none")
+    method = PMT(batch=batch, device=available_device(device))
+    if signer is not None and not key:
+        raise ValueError("--signer: expected with --key, got no key file")
+    public = _public_key(signer)
+    keys = [Key.load(path, signer=public) for path in key] or [default_key()]
+    job = FolderJob(
+        out=out,
+        keys=keys,
+        method=method,
+        seed=seed,
+        upload=upload,
+        paste=paste,
+        exif=exif,
+        aligned=aligned,
+        detector=Detector(min_face=min_face),
+    )
+    for given in keys:
+        _warn_of_a_shallow_key(given)
+    if not key:
+        note("no --key given: using the public default key, which keeps nothing from whoever has dlib's model")
+    todo = plan(inputs, job)
+    return follow(todo, protect_into(todo, job), device=method.device, as_json=as_json)
+
+
+def _public_key(text: str | None) -> bytes | None:
+    try:
+        value = None if text is None else bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if value is not None and len(value) != ED25519_BYTES:
+        raise ValueError(f"--signer: expected {2 * ED25519_BYTES} hexadecimal digits, got {text!r}")
+    return value
+
+
+def _warn_of_a_shallow_key(key: Key) -> None:
+    """Measured on dlib (docs/decisions/004-default-cut.md): keys this wide give the face to every recogniser."""
+    values = prod(key.manifest.features)
+    if values > SHALLOW * prod(FACE_SHAPE):
+        note(
+            f"key {key.manifest.key_id} matches {values:,} values of an image of {prod(FACE_SHAPE):,}: so shallow a "
+            "key has been seen to give the face back to every recogniser"
+        )
+
+
+def verify(
+    probe: Annotated[Path, Parameter(help="A protected face, an uploaded feature, or a plain photo.")],
+    enrolment: Annotated[Path, Parameter(help="The reference; likewise.")],
+    /,
+    *,
+    model: Model = "",
+    key: Annotated[Path | None, Parameter(help="The key that an uploaded feature was made for.")] = None,
+    far: Annotated[float, Parameter(help="False accept rate whose calibrated threshold decides.")] = 1e-3,
+    threshold: Annotated[float | None, Parameter(help="Cosine that decides instead.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Ask a whole recogniser whether two faces are the same person's.
+
+    Exit status: 0 when accepted, 1 when not (or when no threshold is known), 2 on wrong input.
+    """
+    from facemin.compare import verify as compare
+    from facemin.keys import Key
+    from facemin.models import DEFAULT_MODEL
+    from facemin.store import open_model
+
+    recogniser = open_model(model or DEFAULT_MODEL)
+    manifest = Key.load(key).manifest if key else None
+    verdict = compare(probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest)
+    if as_json:
+        values = asdict(verdict) | {"calibration": verdict.calibration and verdict.calibration.model_dump()}
+        print_json(values | {"probe": str(probe), "enrolment": str(enrolment)})
+    else:
+        _print_verdict(verdict)
+    return 0 if verdict.accepted else FAILED
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    answer = {True: "accepted", False: "not accepted", None: "no verdict"}[verdict.accepted]
+    print(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
+    if verdict.calibration is not None:
+        measured = verdict.calibration
+        print(
+            f"threshold {measured.threshold:.4f} at FAR {measured.far:g}, measured on {measured.impostor_pairs:,} pairs"
+        )
+    elif verdict.threshold is not None:
+        print(f"threshold {verdict.threshold:.4f}, as given")
+    else:
+        print("no threshold was calibrated for this model; give one with --threshold")

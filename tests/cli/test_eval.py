@@ -1,0 +1,110 @@
+"""eval, end to end: a folder, a .bin, the store's thresholds, the plot."""
+
+import json
+import pickle
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from facemin.files import write_atomically
+from facemin.image import decode, encode
+from tests.cli.conftest import Run
+from tests.cli.test_models import Call, call
+from tests.test_store import tiny_graph
+
+__all__ = ["call"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(tiny_graph())
+    return path
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight people with three aligned photos each."""
+    root = tmp_path_factory.mktemp("faces")
+    generator = torch.Generator().manual_seed(0)
+    for person in range(8):
+        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
+        for photo in range(3):
+            face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
+            write_atomically(root / f"person {person}" / f"{photo}.png", encode(face))
+    return root
+
+
+def test_a_folder_and_the_stores_thresholds(call: Call, file: Path, faces: Path) -> None:
+    call("model", "add", file, "--licence", "MIT")
+    done = call("eval", faces, "--model", "tiny", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "24 images in " in done.stderr
+    assert "images/s" in done.stderr
+    report = json.loads(done.stdout)
+    assert list(report) == ["accuracy", "eer", "tar", "thresholds", "n"]
+    assert report["n"] == {"pairs": 48, "genuine": 24, "impostor": 24, "images": 24, "people": 8, "no_face": 0}
+    cross = report["thresholds"]["cross_identity"]["1e-2"]
+    assert (cross["n_impostor"], cross["meaningful"]) == (24 * 21 // 2, True)
+    saved = json.loads(call("model", "show", "tiny", "--json").stdout)["calibration"]
+    assert [one["far"] for one in saved["thresholds"]] == [0.1, 0.01]
+    assert saved["thresholds"][1]["threshold"] == cross["threshold"]
+    assert saved["fingerprint"] == report["thresholds"]["fingerprint"]
+    assert saved["command"] == f"facemin eval {faces.name} --seed 0 --model tiny"
+    flipped = json.loads(call("eval", faces, "--model", "tiny", "--flip", "--seed", 5, "--json").stdout)
+    assert flipped["thresholds"]["flip"] is True
+    assert call("eval", faces, "--model", "tiny", "--seed", 5, "--no-save").returncode == 0
+    assert json.loads(call("model", "show", "tiny", "--json").stdout)["calibration"] == saved
+
+
+def test_a_file_as_model_on_a_bin(facemin: Run, file: Path, faces: Path, tmp_path: Path) -> None:
+    photos = sorted(faces.rglob("*.png"))
+    images = [path.read_bytes() for at in range(0, 24, 3) for path in (photos[at], photos[at + 1])]
+    images += [path.read_bytes() for at in range(8) for path in (photos[3 * at], photos[(3 * at + 3) % 24])]
+    path = tmp_path / "mine.bin"
+    path.write_bytes(pickle.dumps((images, [True] * 8 + [False] * 8), 4))
+    done = facemin("eval", path, "--model", file, "--scale", 1)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "tiny on mine.bin, aligned as packed"
+    assert lines[1] == "16 pairs (8 genuine) of 16 images"
+    assert "too few impostor pairs to say" in done.stdout
+    assert "all pairs of different people" not in done.stdout
+
+
+def test_what_is_refused(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "hostile.bin").write_bytes(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.")
+    for arguments, words in (
+        ((faces, "--model", file, "--save"), "--save: expected a stored model"),
+        ((tmp_path / "hostile.bin", "--model", file), "hostile.bin"),
+        ((tmp_path / "missing", "--model", file), "missing"),
+        ((faces, "--model", file, "--plot", tmp_path / "plot.jpg"), "--plot: expected"),
+        ((faces, "--model", "dlib-resnet29", "--scale", 1), "has its own"),
+        ((faces, "--model", file, "--batch", 0), "at least 1"),
+    ):
+        done = call("eval", *arguments)
+        assert done.returncode == 2, arguments
+        assert words in done.stderr
+        assert done.stdout == ""
+
+
+def test_the_plot(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "plot.png"
+    done = call("eval", faces, "--model", file, "--plot", plot)
+    if find_spec("matplotlib") is None:
+        assert done.returncode == 2
+        assert "pip install 'facemin[bench]'" in done.stderr
+        assert not plot.exists()
+        pytest.skip("needs matplotlib (extra 'bench') to draw")
+    assert done.returncode == 0, done.stderr
+    pixels = decode(plot).pixels
+    assert pixels.shape[1:] == (504, 1200)
+    assert torch.unique(pixels.flatten(1), dim=1).shape[1] > 50
