@@ -145,15 +145,17 @@ class _Machine:
     def extend(self, values: list[Value]) -> None:
         items = [_item(value) for value in values]
         target = self.top()
-        if not isinstance(target, list):
-            raise ValueError(f"expected a list to append to, got {type(target).__name__}")
-        target.extend(items)
+        if isinstance(target, list):
+            target.extend(items)
+            return
+        raise ValueError(f"expected a list to append to, got {type(target).__name__}")
 
     def append(self) -> None:
         item, target = _item(self.pop()), self.top()
-        if not isinstance(target, list):
-            raise ValueError(f"expected a list to append to, got {type(target).__name__}")
-        target.append(item)
+        if isinstance(target, list):
+            target.append(item)
+            return
+        raise ValueError(f"expected a list to append to, got {type(target).__name__}")
 
     def new_tuple(self, values: list[Value]) -> None:
         if len(values) > MAX_TUPLE:
@@ -213,11 +215,10 @@ class _Machine:
         pickle_arrays.build(self.buffer, self.top(), state)
 
 
-def _item(value: Value) -> Value:
-    if isinstance(value, Uint8Array):
-        return value.contents
-    if isinstance(value, (Span, int)):
-        return value
+def _item(value: Value) -> Span | int:
+    item = value.contents if isinstance(value, Uint8Array) else value
+    if isinstance(item, (Span, int)):
+        return item
     raise ValueError(f"a list may hold bytes, flags and integers, not {type(value).__name__}")
 
 
