@@ -126,10 +126,13 @@ class Key:
 
     @cached_property
     def shallow(self) -> OnnxModule:
-        """E_c as a differentiable module: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape)."""
+        """E_c as a differentiable module: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape).
+
+        Its `layers` gives the features of every layer that the manifest names.
+        """
         # tensors made in inference mode could never be differentiated through
         with torch.inference_mode(mode=False):
-            return OnnxModule(ModelProto.FromString(self.data)).eval()
+            return OnnxModule(ModelProto.FromString(self.data), outputs=self.manifest.layers).eval()
 
     @property
     def fingerprint(self) -> str:
@@ -141,6 +144,9 @@ class Key:
         write_atomically(Path(path), self.data)
 
     def _check_shapes(self, model: ModelProto, name: str) -> None:
+        outputs = tuple(output.name for output in model.graph.output)
+        if outputs != self.manifest.layers:
+            raise ValueError(f"{name}: expected the graph outputs {self.manifest.layers}, got {outputs}")
         shallow = self.shallow
         if shallow.input_shapes != (FACE_SHAPE,):
             raise ValueError(f"{name}: expected a shallow model of faces {FACE_SHAPE}, got {shallow.input_shapes}")
@@ -149,9 +155,6 @@ class Key:
                 f"{name}: expected features {self.manifest.features} as its manifest says, "
                 f"got {tuple(shallow.output_shape)} from its graph"
             )
-        outputs = tuple(output.name for output in model.graph.output)
-        if outputs != self.manifest.layers:
-            raise ValueError(f"{name}: expected the graph outputs {self.manifest.layers}, got {outputs}")
 
 
 def relative_distance(features: Tensor, targets: Tensor) -> Tensor:
@@ -178,6 +181,7 @@ def export_key(
     *,
     provider: str,
     residual: float,
+    layers: tuple[str, ...] = (),
     key_id: str | None = None,
     created: datetime | None = None,
     expires: datetime | None = None,
@@ -190,6 +194,7 @@ def export_key(
         cut: one of `recogniser.cuts`.
         provider: whose key it is, for people.
         residual: calibrated relative feature distance at which protecting stops, in (0, 2].
+        layers: earlier cuts whose features shall be matched as well (Algorithm 2's layer aggregation), in order.
         key_id: letters, digits, ".", "_", "-"; the first 16 digits of the graph's SHA-256 when None.
         created: time of making, with a time zone; the present when None.
         expires: end of its validity, with a time zone; None for never.
@@ -205,7 +210,7 @@ def export_key(
         raise ValueError(f"expires: expected a time after the key's making on {created}, got {expires}")
     place = recogniser.cut(cut)
     graph = ModelProto()
-    graph.CopyFrom(recogniser.shallow_graph(cut))
+    graph.CopyFrom(recogniser.shallow_graph(cut, layers))
     del graph.metadata_props[:]
     body = graph.SerializeToString(deterministic=True)
     digest = hashlib.sha256(body).hexdigest()
@@ -216,7 +221,7 @@ def export_key(
             recogniser=recogniser.name,
             cut=cut,
             features=place.shape,
-            layers=(cut,),
+            layers=(*layers, cut),
             residual=residual,
             created=created,
             expires=expires,

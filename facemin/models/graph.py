@@ -73,7 +73,12 @@ def read_graph(
 
 
 def extract(
-    model: onnx.ModelProto, *, start: str | None = None, end: str, limits: GraphLimits = TRUSTED
+    model: onnx.ModelProto,
+    *,
+    start: str | None = None,
+    end: str,
+    layers: tuple[str, ...] = (),
+    limits: GraphLimits = TRUSTED,
 ) -> onnx.ModelProto:
     """The part of a graph from one value to another, with the weights that it needs and no metadata.
 
@@ -81,14 +86,16 @@ def extract(
         model: a graph that `read_graph` accepted.
         start: the value it takes; the graph's input where None.
         end: the value it gives.
+        layers: values on the way that it gives too, before `end`.
         limits: how large it may be.
 
     Raises:
-        ValueError: a name that the graph does not have, or an `end` that depends on more than `start`.
+        ValueError: a name that the graph does not have, an `end` that depends on more than `start`, or a layer that
+            does not lie between them.
     """
     plan = trace(model, limits=limits, weights=False)
     start = plan.inputs[0] if start is None else start
-    for value in (start, end):
+    for value in (start, *layers, end):
         if value not in plan.shapes:
             raise ValueError(f"expected a value that the graph computes from its image, got {value!r:.80}")
     if start == end:
@@ -104,11 +111,15 @@ def extract(
     foreign = sorted(needed.intersection(plan.inputs) - {start})
     if foreign or start not in needed:
         raise ValueError(f"{end!r:.80} does not depend on {start!r:.80} alone, but on {foreign or 'neither'}")
-    return _assemble(model, plan, nodes[::-1], needed, start, end)
+    made = {name for node in nodes for name in node.output}
+    outside = [layer for layer in layers if layer not in made or layer == end]
+    if outside or len({*layers}) < len(layers):
+        raise ValueError(f"expected layers between {start!r:.80} and {end!r:.80}, each once, got {list(layers)!r:.200}")
+    return _assemble(model, plan, nodes[::-1], needed, start, (*layers, end))
 
 
 def _assemble(
-    model: onnx.ModelProto, plan: Plan, nodes: list[onnx.NodeProto], needed: set[str], start: str, end: str
+    model: onnx.ModelProto, plan: Plan, nodes: list[onnx.NodeProto], needed: set[str], start: str, ends: tuple[str, ...]
 ) -> onnx.ModelProto:
     made = {name for node in nodes for name in node.output}
     held = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -124,7 +135,7 @@ def _assemble(
             graph.initializer.append(_constant(plan, nodes, name))
     for tensor in graph.initializer:
         tensor.doc_string = ""
-    for name, side in ((start, graph.input), (end, graph.output)):
+    for name, side in ((start, graph.input), *((end, graph.output) for end in ends)):
         dims: list[str | int | None] = ["batch", *plan.shapes[name][1:]]
         side.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, dims))
     opsets = [o for o in model.opset_import if o.domain in DEFAULT_DOMAINS]

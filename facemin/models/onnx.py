@@ -39,33 +39,36 @@ class _Call(NamedTuple):
 
 
 class OnnxModule(nn.Module):
-    """A graph that `graph.read_graph` accepted, as a flat list of steps: (B,C,H,W) float -> one output.
+    """A graph that `graph.read_graph` accepted, as a flat list of steps: (B,C,H,W) float -> its last output.
 
     Differentiable with respect to the image; the weights are constants. Rows are independent of each other, and
     any batch runs, whatever the file says. There is nothing to train: `train()` changes nothing.
 
     Args:
         model: the graph, or a part of one.
-        output: name of the output to give; the first where None.
+        outputs: names of the outputs to give; the graph's first alone where None.
         limits: how large it may be.
 
     Attributes:
         input_shapes: shape of each image it takes, without the batch.
-        output_shape: shape of what it gives, without the batch.
+        output_shapes: shape of each output, without the batch.
 
     Raises:
         ValueError: an unknown output, or a graph that `read_graph` would have refused.
     """
 
-    def __init__(self, model: onnx.ModelProto, *, output: str | None = None, limits: GraphLimits = TRUSTED) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, *, outputs: tuple[str, ...] | None = None, limits: GraphLimits = TRUSTED
+    ) -> None:
         super().__init__()
         plan = trace(model, limits=limits)
-        output = plan.outputs[0] if output is None else output
-        if output not in plan.outputs or output not in plan.shapes:
-            raise ValueError(f"expected one of the outputs {list(plan.outputs)} that an image changes, got {output!r}")
-        plan = simplify(plan, output)
+        outputs = plan.outputs[:1] if outputs is None else outputs
+        absent = [name for name in outputs if name not in plan.outputs or name not in plan.shapes]
+        if absent or not outputs:
+            raise ValueError(f"expected outputs among {list(plan.outputs)} that an image changes, got {absent}")
+        plan = simplify(plan, outputs)
         self.input_shapes = tuple(plan.shapes[name][1:] for name in plan.inputs)
-        self.output_shape = plan.shapes[output][1:]
+        self.output_shapes = tuple(plan.shapes[name][1:] for name in outputs)
         self._convolves = any(isinstance(step.run, Conv) for step in plan.steps)
         self._row_elements = max(prod(plan.shapes[name]) for step in plan.steps for name in step.outputs)
         slots: dict[str, int] = {name: i for i, name in enumerate(plan.inputs)}
@@ -77,10 +80,23 @@ class OnnxModule(nn.Module):
                 slots[name] = len(slots)
         self._calls = _numbered(plan, slots)
         self._calls_in_place = _numbered(replace(plan, steps=_in_place(plan)), slots)
-        self._output, self._slots = slots[output], len(slots)
+        self._outputs, self._slots = tuple(slots[name] for name in outputs), len(slots)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the last output, without the batch."""
+        return self.output_shapes[-1]
 
     def forward(self, *images: Tensor) -> Tensor:
-        """One or more (B,C,H,W), in the graph's own range -> the output, (B,...).
+        """One or more (B,C,H,W), in the graph's own range -> the last output, (B,...).
+
+        Raises:
+            ValueError: as for `layers`.
+        """
+        return self.layers(*images)[-1]
+
+    def layers(self, *images: Tensor) -> tuple[Tensor, ...]:
+        """The same, with every output, (B,...) each.
 
         Raises:
             ValueError: another number of images, or another shape than the graph's.
@@ -97,9 +113,10 @@ class OnnxModule(nn.Module):
             return self._run(self._calls_in_place, images)
         groups = -(-images[0].shape[0] // rows)
         parts = zip(*(image.tensor_split(groups) for image in images), strict=True)
-        return torch.cat([self._run(self._calls_in_place, part) for part in parts])
+        made = zip(*(self._run(self._calls_in_place, part) for part in parts), strict=True)
+        return tuple(torch.cat(rows) for rows in made)
 
-    def _run(self, calls: list[_Call], images: tuple[Tensor, ...]) -> Tensor:
+    def _run(self, calls: list[_Call], images: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         values: list[Tensor | None] = list(images)
         if self._convolves:
             values = [x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in images]
@@ -114,9 +131,8 @@ class OnnxModule(nn.Module):
                     values[i] = tensor
             for i in done:
                 values[i] = None
-        result = values[self._output]
-        assert result is not None
-        return result
+        results = [values[i] for i in self._outputs]
+        return tuple(result for result in results if result is not None)
 
 
 def _numbered(plan: Plan, slots: dict[str, int]) -> list[_Call]:

@@ -103,9 +103,17 @@ class Recogniser(nn.Module):
                 return cut
         raise ValueError(f"{self.name}: expected a cut among {', '.join(c.name for c in self.cuts)}; got {name!r}")
 
-    def shallow_graph(self, cut: str) -> ModelProto:
-        """The part up to a cut, E_c, as a graph of its own."""
-        return extract(self.graph, start=None, end=self.cut(cut).name)
+    def shallow_graph(self, cut: str, layers: tuple[str, ...] = ()) -> ModelProto:
+        """The part up to a cut, E_c, as a graph of its own.
+
+        Args:
+            cut: its last output.
+            layers: earlier cuts that it gives too, before the last.
+
+        Raises:
+            ValueError: an unknown cut, or a layer that does not lie before the cut.
+        """
+        return extract(self.graph, end=self.cut(cut).name, layers=tuple(self.cut(layer).name for layer in layers))
 
     def until(self, cut: str) -> OnnxModule:
         """E_c: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape of the cut).

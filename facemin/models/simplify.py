@@ -19,17 +19,17 @@ from facemin.models.operators_shape import flattens
 from facemin.models.trace import Plan, Step, live_steps
 
 
-def simplify(plan: Plan, output: str) -> Plan:
-    """The steps and constants that `output` needs, in fewer steps."""
-    return _Simplifier(plan, output).plan()
+def simplify(plan: Plan, outputs: tuple[str, ...]) -> Plan:
+    """The steps and constants that `outputs` need, in fewer steps."""
+    return _Simplifier(plan, outputs).plan()
 
 
 class _Simplifier:
-    def __init__(self, plan: Plan, output: str) -> None:
-        self.old, self.output = plan, output
+    def __init__(self, plan: Plan, outputs: tuple[str, ...]) -> None:
+        self.old, self.outputs = plan, outputs
         self.shapes = dict(plan.shapes)
         self.constants = dict(plan.constants)
-        self.steps = [self._as_affine(step) for step in self._without_identities(live_steps(plan, (output,)))]
+        self.steps = [self._as_affine(step) for step in self._without_identities(live_steps(plan, outputs))]
         self.uses = Counter(name for step in self.steps for name in step.inputs)
         self.makers: dict[str, Step] = {}
 
@@ -38,18 +38,18 @@ class _Simplifier:
             folded = self._fold_forwards(self._fold_backwards(step))
             for name in folded.outputs:
                 self.makers[name] = folded
-        kept = live_steps(replace(self.old, steps=list(dict.fromkeys(self.makers.values()))), (self.output,))
+        kept = live_steps(replace(self.old, steps=list(dict.fromkeys(self.makers.values()))), self.outputs)
         kept = [self._finished(step) for step in kept]
         used = {name for step in kept for name in step.inputs}
         constants = {name: tensor for name, tensor in self.constants.items() if name in used}
-        return replace(self.old, outputs=(self.output,), steps=kept, constants=constants, shapes=self.shapes)
+        return replace(self.old, outputs=self.outputs, steps=kept, constants=constants, shapes=self.shapes)
 
     def _without_identities(self, steps: list[Step]) -> list[Step]:
         renamed: dict[str, str] = {}
         kept = []
         for step in steps:
             inputs = tuple(renamed.get(name, name) for name in step.inputs)
-            if step.run is identity_tensor and self.output not in step.outputs:
+            if step.run is identity_tensor and step.outputs[0] not in self.outputs:
                 renamed[step.outputs[0]] = inputs[0]
             else:
                 kept.append(replace(step, inputs=inputs))
@@ -89,7 +89,7 @@ class _Simplifier:
 
     def _sole(self, name: str) -> Step | None:
         """What makes a value that only one step uses."""
-        return self.makers.get(name) if self.uses[name] == 1 and name != self.output else None
+        return self.makers.get(name) if self.uses[name] == 1 and name not in self.outputs else None
 
     def _fold_backwards(self, step: Step) -> Step:
         """A factor and an offset into the layer before them."""

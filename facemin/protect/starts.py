@@ -5,15 +5,24 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+
+from facemin.protect import linear_maps
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SEED_BITS = 128
+
+
+class Start(Protocol):
+    """Where an optimisation begins; frozen settings."""
+
+    def __call__(self, face: Tensor, seed: int) -> Tensor:
+        """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +47,62 @@ class GaussianNoise:
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
-        # torch's generator keeps 32 bits of a seed: few enough to try them all against the noise that stays where
-        # a recogniser does not look
-        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
-        noise = generator.standard_normal(tuple(face.shape), dtype=np.float32)
+        noise = _generator(seed).standard_normal(tuple(face.shape), dtype=np.float32)
         return torch.from_numpy(noise).mul_(self.deviation).add_(self.mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSort:
+    """Start from the face's own pixels in a random order.
+
+    Its colours are the face's, and nothing hides them: a start for comparison, as Table III has it.
+    Source: PMT section 5.3, "random substitution"; Table III calls it "random sort".
+    """
+
+    def __call__(self, face: Tensor, seed: int) -> Tensor:
+        """See `Start`."""
+        pixels = face.cpu().flatten(1)
+        order = torch.from_numpy(_generator(seed).permutation(pixels.shape[1]))
+        return pixels[:, order].reshape(face.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianBlur:
+    """Start from the face, blurred.
+
+    The blurred face is there to begin with and stays where the key does not look: a start for comparison, as
+    Table III has it. It uses no randomness.
+    Source: PMT section 5.3; Table III calls it "random blur". The paper does not say how strong.
+
+    Args:
+        sigma: standard deviation of the blur, in pixels, in (0, 56].
+    """
+
+    sigma: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma <= linear_maps.SIDE / 2:
+            raise ValueError(f"GaussianBlur sigma: expected pixels in (0, {linear_maps.SIDE / 2}], got {self.sigma}")
+
+    def __call__(self, face: Tensor, seed: int) -> Tensor:
+        """See `Start`."""
+        del seed
+        matrix = linear_maps.blur_matrix(float(self.sigma))
+        return matrix @ face.cpu() @ matrix.T
+
+
+STARTS: dict[str, type[GaussianNoise | RandomSort | GaussianBlur]] = {
+    "gaussian-noise": GaussianNoise,
+    "random-sort": RandomSort,
+    "gaussian-blur": GaussianBlur,
+}
+"""Starts by name."""
+
+
+def _generator(seed: int) -> np.random.Generator:
+    # torch's generator keeps 32 bits of a seed: few enough to try them all against the noise that stays where
+    # a recogniser does not look
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
 
 
 def image_seed(seed: int, face: Tensor) -> int:

@@ -68,8 +68,8 @@ class Progress(NamedTuple):
 
     loss: Tensor
     """(B,), differentiable; each row depends on its own image alone."""
-    residuals: Tensor
-    """(B, M), one column a key; detached."""
+    estimates: Tensor | None
+    """(B, M), one column a key, detached: about what `Objective.residuals` would say; None where that is unknown."""
 
 
 class Objective(Protocol):
@@ -77,12 +77,18 @@ class Objective(Protocol):
 
     limits: Tensor
     """(M,): an image is finished once each of its residuals is at most this."""
+    period: int
+    """Steps from one look at an image's residuals to the next; they are looked at only where the estimates, if there
+    are any, are within the limits too."""
 
     def targets(self, faces: Tensor) -> tuple[Tensor, ...]:
         """What to keep of plain faces (B, 3, 112, 112): tensors whose first dimension is B."""
 
     def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
-        """Compare images (B, 3, 112, 112) on the 8-bit grid with their targets."""
+        """Compare images (B, 3, 112, 112) on the 8-bit grid with their targets; this is differentiated."""
+
+    def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
+        """What decides and is reported, (B, M), without randomness, in float32."""
 
 
 def descend(
@@ -181,11 +187,7 @@ class _Rows:
             seeds = (*self.seeds, *self.seeds[: rows - used])
             moment = Moment(seeds, self.steps[:rows])
             progress = self.objective(leaf, tuple(target[:rows] for target in self.targets), moment)
-        residuals = progress.residuals[:used]
-        met = (residuals <= self.objective.limits).all(1)
-        over = met | (self.steps[:used] >= most)
-        finished = over.nonzero().flatten().tolist()
-        done = [self._done(row, residuals[row], reached=bool(met[row])) for row in finished]
+        finished, done = self._finished(progress.estimates, judged, most)
         if len(finished) < used:
             (gradient,) = torch.autograd.grad(progress.loss.sum(), leaf)
             self.steps += 1
@@ -196,6 +198,26 @@ class _Rows:
         for row in reversed(finished):
             self._drop(row)
         yield from done
+
+    def _finished(self, estimates: Tensor | None, judged: Tensor, most: int) -> tuple[list[int], list[Done]]:
+        """The rows that end here and what they became: their residuals are met, or their steps are spent."""
+        steps = self.steps[: len(self)]
+        spent = steps >= most
+        due = steps % self.objective.period == 0
+        if estimates is not None:
+            due &= (estimates[: len(self)] <= self.objective.limits).all(1)
+        rows = (due | spent).nonzero().flatten()
+        if not len(rows):
+            return [], []
+        padded = rows if len(rows) >= ROWS_AT_LEAST else rows.expand(ROWS_AT_LEAST)
+        with torch.no_grad():
+            found = self.objective.residuals(judged[padded], tuple(target[padded] for target in self.targets))
+        residuals = found[: len(rows)]
+        met = (residuals <= self.objective.limits).all(1)
+        over = (met | spent[rows]).tolist()
+        ended = [(row, place) for place, row in enumerate(rows.tolist()) if over[place]]
+        done = [self._done(row, residuals[place], reached=bool(met[place])) for row, place in ended]
+        return [row for row, _ in ended], done
 
     def _done(self, row: int, residuals: Tensor, *, reached: bool) -> Done:
         return Done(

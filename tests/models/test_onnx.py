@@ -263,7 +263,7 @@ class TestRefusals:
 
     def test_unknown_output(self) -> None:
         with pytest.raises(ValueError, match="nowhere"):
-            OnnxModule(NETWORKS["IR"], output="nowhere")
+            OnnxModule(NETWORKS["IR"], outputs=("nowhere",))
 
 
 def real_outputs(folder: Path) -> Iterator[tuple[Path, int, str]]:
@@ -276,7 +276,7 @@ def real_outputs(folder: Path) -> Iterator[tuple[Path, int, str]]:
 def test_real_networks_equal_onnxruntime(shared: Path) -> None:
     seen = 0
     for path, inputs, output in real_outputs(shared):
-        module = OnnxModule(read_graph(path, inputs=inputs), output=output)
+        module = OnnxModule(read_graph(path, inputs=inputs), outputs=(output,))
         generator = torch.Generator().manual_seed(2)
         top = 1 if inputs == 2 else 255
         images = [torch.rand(2, *shape, generator=generator) * top for shape in module.input_shapes]

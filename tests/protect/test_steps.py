@@ -16,8 +16,9 @@ class Nearest:
     """Mean absolute distance to the face itself."""
 
     def __init__(self, limit: float) -> None:
-        self.limits = torch.tensor([limit])
+        self.limits, self.period = torch.tensor([limit]), 1
         self.rows: list[int] = []
+        self.judged: list[int] = []
         self.moments: list[tuple[tuple[int, ...], tuple[float, ...]]] = []
 
     def targets(self, faces: Tensor) -> tuple[Tensor, ...]:
@@ -28,6 +29,10 @@ class Nearest:
         self.moments.append((moment.seeds, tuple(moment.steps.tolist())))
         distance = (images - targets[0]).abs().flatten(1).mean(1)
         return Progress(distance, distance.detach()[:, None])
+
+    def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
+        self.judged.append(len(images))
+        return (images - targets[0]).abs().flatten(1).mean(1)[:, None]
 
 
 def job(start: float, goal: float = 0.5) -> Job:

@@ -1,0 +1,92 @@
+"""JPEG as a differentiable function: the loss of a real encoder, without its bits.
+
+Source: ITU-T T.81, annex A.3 (transform, quantisation) and annex K.1 (tables), with libjpeg's scaling of the tables
+by quality and its 4:2:0 subsampling of colour, both Pillow's defaults.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import cos, pi, sqrt
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLOCK = 8
+# annex K.1, tables K.1 and K.2
+LUMINANCE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+CHROMINANCE = (
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+    *((99, 99, 99, 99, 99, 99, 99, 99),) * 4,
+)
+# BT.601, as JFIF wants it
+TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+
+
+def jpeg(images: Tensor, quality: Tensor) -> Tensor:
+    """What is left of images after JPEG, to within rounding of a real encoder and decoder.
+
+    Rounding has no slope of its own: a coefficient that survives passes the gradient on, one that becomes zero
+    blocks it.
+
+    Args:
+        images: (B, 3, H, W), RGB in [0, 1]; H and W multiples of 16.
+        quality: (B,), in [1, 100], as Pillow counts it.
+
+    Returns:
+        (B, 3, H, W), clipped to [0, 1].
+    """
+    colour = torch.tensor(TO_YCBCR, dtype=images.dtype, device=images.device)
+    planes = torch.einsum("cd,bdhw->bchw", colour, images * 255)
+    light = _quantised(planes[:, :1] - 128, _table(images, LUMINANCE), quality) + 128
+    chroma = _quantised(F.avg_pool2d(planes[:, 1:], 2), _table(images, CHROMINANCE), quality)
+    # libjpeg's "fancy" upsampling is the triangle filter that bilinear interpolation is at a factor of 2
+    chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
+    back = torch.tensor(TO_RGB, dtype=images.dtype, device=images.device)
+    rgb = torch.einsum("cd,bdhw->bchw", back, torch.cat([light, chroma], 1))
+    return (rgb / 255).clamp(0, 1)
+
+
+def _table(like: Tensor, table: tuple[tuple[int, ...], ...]) -> Tensor:
+    return torch.tensor(table, dtype=like.dtype, device=like.device)
+
+
+def _quantised(planes: Tensor, table: Tensor, quality: Tensor) -> Tensor:
+    quality = quality.to(planes.dtype)
+    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
+    steps = ((table * scale.view(-1, 1, 1) + 50) / 100).floor().clamp(1, 255)
+    rows, columns, height, width = *planes.shape[:2], *planes.shape[2:]
+    dct = _dct().to(planes)
+    blocks = planes.reshape(rows, columns, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
+    scaled = dct @ blocks @ dct.T / steps.view(rows, 1, 1, 1, BLOCK, BLOCK)
+    kept = scaled.detach().round()
+    passed = kept + (scaled - scaled.detach()) * (kept != 0)
+    restored = dct.T @ (passed * steps.view(rows, 1, 1, 1, BLOCK, BLOCK)) @ dct
+    return restored.transpose(3, 4).reshape(planes.shape)
+
+
+@cache
+def _dct() -> Tensor:
+    """The orthonormal DCT-II of 8 points, (8, 8)."""
+    rows = [
+        [
+            (sqrt(1 / BLOCK) if u == 0 else sqrt(2 / BLOCK)) * cos((2 * x + 1) * u * pi / (2 * BLOCK))
+            for x in range(BLOCK)
+        ]
+        for u in range(BLOCK)
+    ]
+    return torch.tensor(rows)
