@@ -1,0 +1,147 @@
+"""The provider's keys: the current one, replaced ones that still count for a while, and revoked ones."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import func, select, update
+
+from facemin.keys import Key
+from facemin.service.errors import ServiceError, bad_input, not_found
+from facemin.service.tables import provider_keys
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from facemin.keys import Manifest
+    from facemin.service.database import Database
+
+State = Literal["current", "replaced", "ended", "revoked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldKey:
+    """One key and where it stands."""
+
+    key_id: str
+    fingerprint: str
+    """SHA-256 of the file: what clients pin."""
+    number: int
+    """Its version, from 1."""
+    data: bytes = field(repr=False)
+    created: float
+    expires: float | None
+    until: float | None
+    """End of the overlap, once it was replaced."""
+    revoked: float | None
+
+    def state(self, now: float, newest: int) -> State:
+        """Whether uploads for it are taken: "current" and "replaced" are."""
+        if self.revoked is not None:
+            return "revoked"
+        if any(end is not None and now >= end for end in (self.expires, self.until)):
+            return "ended"
+        return "current" if self.number == newest else "replaced"
+
+
+class Keyring:
+    """Reads keys from the database; a key's file is parsed once.
+
+    Args:
+        database: where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._manifests: dict[str, Manifest] = {}
+        self._lock = threading.Lock()
+
+    def all(self) -> list[tuple[HeldKey, State]]:
+        """Every key with its state, the newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(provider_keys).order_by(provider_keys.c.number.desc()))
+            held = [_held(row) for row in rows]
+        newest, now = (held[0].number if held else 0), time.time()
+        return [(key, key.state(now, newest)) for key in held]
+
+    def current(self) -> HeldKey:
+        """The key that clients should use.
+
+        Raises:
+            ServiceError: there is none, or it was revoked or has ended (503): the provider has to rotate it.
+        """
+        for key, state in self.all():
+            if state == "current":
+                return key
+        raise ServiceError(503, "no_key", "key: expected a current one, got none; the provider has to rotate it")
+
+    def manifest(self, key_id: str) -> Manifest:
+        """The manifest of a key for which uploads are taken.
+
+        Raises:
+            ServiceError: unknown, revoked, expired, or its overlap has ended (422, with the code).
+        """
+        with self._database.reading() as connection:
+            slim = [column for column in provider_keys.c if column.name != "data"]
+            row = connection.execute(select(*slim).where(provider_keys.c.key_id == key_id)).one_or_none()
+            newest = connection.scalar(select(func.max(provider_keys.c.number))) or 0
+        if row is None:
+            raise bad_input(f"key_id: expected one of this provider's, got {key_id!r:.80}", code="unknown_key")
+        state = HeldKey(**row._mapping, data=b"").state(time.time(), newest)  # noqa: SLF001 - its public name
+        if state not in ("current", "replaced"):
+            raise bad_input(f"key_id: expected a key in force, got {key_id}, which is {state}", code=f"key_{state}")
+        with self._lock:
+            known = self._manifests.get(row.fingerprint)
+        if known is None:
+            with self._database.reading() as connection:
+                data = connection.scalar(select(provider_keys.c.data).where(provider_keys.c.key_id == key_id))
+            known = Key.load(data or b"", allow_expired=True).manifest
+            with self._lock:
+                self._manifests[row.fingerprint] = known
+        return known
+
+
+def add_key(connection: Connection, key: Key, *, overlap: float) -> HeldKey:
+    """Make a key the current one; the one before it counts for `overlap` seconds more.
+
+    Raises:
+        ValueError: there is a key of that id.
+    """
+    manifest, now = key.manifest, time.time()
+    if connection.scalar(select(provider_keys.c.key_id).where(provider_keys.c.key_id == manifest.key_id)) is not None:
+        raise ValueError(f"key_id: expected a new one, got {manifest.key_id!r}, which this provider has used")
+    newest = connection.scalar(select(func.max(provider_keys.c.number))) or 0
+    open_end = provider_keys.c.until.is_(None)
+    connection.execute(update(provider_keys).where(open_end).values(until=now + overlap))
+    values: dict[str, Any] = {
+        "key_id": manifest.key_id,
+        "fingerprint": key.fingerprint,
+        "number": newest + 1,
+        "data": key.data,
+        "created": manifest.created.timestamp(),
+        "expires": manifest.expires.timestamp() if manifest.expires is not None else None,
+        "until": None,
+        "revoked": None,
+    }
+    connection.execute(provider_keys.insert().values(values))
+    return HeldKey(**values)
+
+
+def revoke_key(connection: Connection, key_id: str) -> None:
+    """Refuse uploads for a key, and give it to nobody, from now on.
+
+    Raises:
+        ServiceError: there is none of that id (404).
+    """
+    mine = provider_keys.c.key_id == key_id
+    if connection.scalar(select(provider_keys.c.number).where(mine)) is None:
+        raise not_found("key", key_id)
+    open_end = provider_keys.c.revoked.is_(None)
+    connection.execute(update(provider_keys).where(mine, open_end).values(revoked=time.time()))
+
+
+def _held(row: Row[Any]) -> HeldKey:
+    return HeldKey(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it

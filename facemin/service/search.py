@@ -1,0 +1,135 @@
+"""Who is nearest: in this process's memory, in step with the database."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from sqlalchemy import select
+
+from facemin.service.matrix import Matrix
+from facemin.service.tables import collections, removed, templates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from facemin.service.crypto import TemplateCipher
+    from facemin.service.database import Database
+    from facemin.service.matrix import Hit
+
+AT_ONCE = 8192
+"""Templates that are decrypted at a time when a collection is read into memory."""
+
+
+class Search(Protocol):
+    """How a collection is searched."""
+
+    def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
+        """The `count` nearest persons of a collection for each unit row (B, D), best first."""
+
+    def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
+        """Called in the transaction that adds templates."""
+
+    def made(self, connection: Connection, collection: int) -> None:
+        """Called in the transaction that makes a collection."""
+
+    def dropped(self, collection: int) -> None:
+        """Called after a collection was deleted."""
+
+
+@dataclass(kw_only=True)
+class _Held:
+    """One collection in memory and the revision it stands at."""
+
+    matrix: Matrix
+    revision: int = -1
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class MemorySearch:
+    """Exact search over decrypted templates in memory.
+
+    Before each search one query asks for the collection's revision, and only what changed since is read. So several
+    servers on one database, and the command line beside them, see each other's changes at once.
+
+    Args:
+        database: where the templates are.
+        cipher: opens them.
+        fingerprint: of the recogniser; templates of another model are never read.
+        size: length D of an embedding.
+    """
+
+    def __init__(self, database: Database, cipher: TemplateCipher, *, fingerprint: str, size: int) -> None:
+        self._database, self._cipher = database, cipher
+        self._fingerprint, self._size = fingerprint, size
+        self._held: dict[int, _Held] = {}
+        self._lock = threading.Lock()
+
+    def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
+        """See `Search`; for a collection that is gone, nobody."""
+        with self._lock:
+            held = self._held.setdefault(collection, _Held(matrix=Matrix(self._size)))
+        with held.lock:
+            self._follow(collection, held)
+            return [held.matrix.search(row, count) for row in rows]
+
+    def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
+        """Nothing to do: the next search follows the collection's revision."""
+
+    def made(self, connection: Connection, collection: int) -> None:
+        """Nothing to do."""
+
+    def dropped(self, collection: int) -> None:
+        """Forget a collection's rows."""
+        with self._lock:
+            self._held.pop(collection, None)
+
+    def size(self, collection: int) -> int:
+        """Templates held in memory."""
+        held = self._held.get(collection)
+        return len(held.matrix) if held is not None else 0
+
+    def _follow(self, collection: int, held: _Held) -> None:
+        with self._database.reading() as connection:
+            revision = connection.scalar(select(collections.c.revision).where(collections.c.id == collection))
+            if revision is None:
+                held.matrix, held.revision = Matrix(self._size), -1
+                return
+            if revision == held.revision:
+                return
+            gone = connection.scalars(
+                select(removed.c.template_id).where(
+                    removed.c.collection_id == collection, removed.c.revision > held.revision
+                )
+            ).all()
+            if gone and len(held.matrix):
+                held.matrix.remove(np.array(gone, np.int64))
+            self._read(connection, collection, held)
+            held.revision = revision
+
+    def _read(self, connection: Connection, collection: int, held: _Held) -> None:
+        columns = (templates.c.id, templates.c.person_id, templates.c.sealed)
+        wanted = (
+            select(*columns)
+            .where(templates.c.collection_id == collection, templates.c.revision > held.revision)
+            .where(templates.c.fingerprint == self._fingerprint)
+        )
+        found = connection.execution_options(yield_per=AT_ONCE).execute(wanted)
+        for part in found.partitions():
+            owners = (owner(collection, person, self._fingerprint) for _, person, _ in part)
+            rows = [self._cipher.open(sealed, owner=name) for (_, _, sealed), name in zip(part, owners, strict=True)]
+            held.matrix.add(
+                np.array([number for number, _, _ in part], np.int64),
+                np.array([person for _, person, _ in part], np.int64),
+                np.stack(rows),
+            )
+
+
+def owner(collection: int, person: int, fingerprint: str) -> str:
+    """What a sealed template is bound to."""
+    return f"{collection} {person} {fingerprint}"

@@ -1,0 +1,100 @@
+"""What a provider decides: `provider.json` in its home folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from facemin.files import write_atomically
+from facemin.store import home
+
+SETTINGS, MASTER, SIGNING, THRESHOLDS, DATABASE = (
+    "provider.json",
+    "master.key",
+    "signing.pem",
+    "thresholds.json",
+    "provider.sqlite",
+)
+"""Files of a provider's home folder."""
+
+
+class Settings(BaseModel):
+    """A provider's settings; those with a default can be left out of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    provider: str = Field(min_length=1, max_length=200)
+    """Whose service it is, for people; goes into the key."""
+    model: str
+    """Name of the recogniser, in facemin's model store or shipped with it."""
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of that recogniser; the service does not start with another one."""
+    cut: str
+    residual: float = Field(gt=0, le=2)
+
+    database: str | None = None
+    """URL; None for SQLite in the home folder. A password in it is a secret: mind the file's permissions."""
+    search: Literal["memory", "pgvector", "pgvector-hnsw"] = "memory"
+    """"memory": templates are encrypted at rest and compared in this process. The other two let PostgreSQL compare
+    them, for which it needs them in plain: whoever reads the database then has every template."""
+
+    key_access: Literal["open", "token"] = "open"
+    """Who may fetch the provider key: anybody, or the holder of any token."""
+    key_days: float | None = Field(default=90, gt=0)
+    """Validity of a key made from now on; None for ever."""
+    overlap_days: float = Field(default=14, ge=0)
+    """How long uploads for a replaced key are taken."""
+
+    far: float = Field(default=1e-3, gt=0, lt=1)
+    """Of a new collection."""
+    challenge_seconds: float = Field(default=120, gt=0)
+    replay_seconds: float = Field(default=86_400, gt=0)
+    """Window in which an upload counts once."""
+    answer_seconds: float = Field(default=86_400, gt=0)
+    """How long the answer to a request with an idempotency key is kept."""
+
+    batch: int = Field(default=8, ge=1, le=64)
+    """Uploads in one request."""
+    templates_per_person: int = Field(default=16, ge=1, le=1000)
+    body_bytes: int = Field(default=8 << 20, ge=1 << 16)
+    """Longest request."""
+    photo_pixels: int = Field(default=16_000_000, ge=112 * 112)
+    """Largest plain photo, where a collection takes them."""
+    requests_per_minute: float = Field(default=600, gt=0)
+    """Of one token."""
+    refusals_per_minute: float = Field(default=30, gt=0)
+    """Failed logins of one address, before it is made to wait."""
+    open_requests_per_minute: float = Field(default=120, gt=0)
+    """Requests without a token, of one address."""
+    connections: int = Field(default=128, ge=1)
+    """Open at once; further ones are answered 503."""
+
+
+def provider_home(given: Path | None) -> Path:
+    """The provider's folder: the one given, else `provider` in facemin's own folder for data."""
+    return given if given is not None else home() / "provider"
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read a home folder's settings.
+
+    Raises:
+        ValueError: the file is not there, or holds something else.
+    """
+    path = folder / SETTINGS
+    try:
+        return Settings.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: expected a provider's settings (facemin provider init), found no file") from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, problem["loc"])) or "it"
+        raise ValueError(f"{path}: {where}: {problem['msg']}, got {problem['input']!r:.80}") from None
+
+
+def write_settings(folder: Path, settings: Settings) -> None:
+    """Write a home folder's settings."""
+    write_atomically(folder / SETTINGS, (settings.model_dump_json(indent=1) + "\n").encode())

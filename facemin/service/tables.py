@@ -1,0 +1,149 @@
+"""The store's tables, for SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only where the type is exactly INTEGER
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+MOMENT = Float(53)
+"""Seconds since 1970-01-01 UTC."""
+
+meta = Table("meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
+"""Schema version, and a sealed row that tells whether the master key is the right one."""
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("accept_plain", Boolean, nullable=False),
+    Column("far", Float(53), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created", MOMENT, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""`revision` grows with each change of the templates, in the changing transaction itself."""
+
+persons = Table(
+    "persons",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("collection_id", NUMBER, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("created", MOMENT, nullable=False),
+    UniqueConstraint("collection_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+templates = Table(
+    "templates",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("collection_id", NUMBER, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False),
+    Column("person_id", NUMBER, ForeignKey("persons.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("key_id", String(64), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created", MOMENT, nullable=False),
+    Index("templates_by_revision", "collection_id", "revision"),
+    sqlite_autoincrement=True,
+)
+"""Numbers are never used twice (AUTOINCREMENT), so a removed template cannot come back as another one's."""
+
+removed = Table(
+    "removed",
+    metadata,
+    Column("template_id", NUMBER, primary_key=True, autoincrement=False),
+    Column("collection_id", NUMBER, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("removed_by_revision", "collection_id", "revision"),
+)
+"""Numbers of deleted templates, so that every server takes them out of its memory; nothing else of them stays."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("grants", Text, nullable=False),
+    Column("created", MOMENT, nullable=False),
+    Column("expires", MOMENT),
+    Column("revoked", MOMENT),
+)
+
+provider_keys = Table(
+    "provider_keys",
+    metadata,
+    Column("key_id", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("data", LargeBinary, nullable=False),
+    Column("created", MOMENT, nullable=False),
+    Column("expires", MOMENT),
+    Column("until", MOMENT),
+    Column("revoked", MOMENT),
+)
+"""`until` ends the overlap of a key that was replaced; the highest number is the current key."""
+
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("token_id", String(16), nullable=False),
+    Column("expires", MOMENT, nullable=False, index=True),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("expires", MOMENT, nullable=False, index=True),
+)
+"""Keyed hashes of uploads."""
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("token_id", String(16), primary_key=True),
+    Column("key", String(80), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("expires", MOMENT, nullable=False, index=True),
+)
+"""Answers to requests with an idempotency key, given again when the request comes again."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("at", MOMENT, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("token_id", String(16)),
+    Column("action", String(32), nullable=False),
+    Column("collection", String(64)),
+    Column("person", String(64)),
+    Column("outcome", String(64), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Append-only: triggers refuse to change or delete a row."""

@@ -1,0 +1,92 @@
+"""Stores on both databases, and sockets on this machine only."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facemin.service.crypto import Secrets, TemplateCipher
+from facemin.service.database import Database
+from facemin.service.search import MemorySearch
+from facemin.service.store import Kind, TemplateStore
+from tests.service.cluster import Cluster, cluster
+
+SIZE = 16
+FINGERPRINT = "a" * 64
+SECRETS = Secrets(master=bytes(range(32)))
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service talks to this machine, and to no other."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        local = self.family == socket.AF_UNIX or address[0] in ("127.0.0.1", "::1")
+        assert local, f"a test opened a connection to {address!r}"
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    with cluster() as made:
+        if isinstance(made, str):
+            pytest.skip(made)
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.sqlite'}"
+    fresh: str = request.getfixturevalue("postgresql").fresh()
+    return fresh
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    made = Database(url)
+    yield made
+    made.close()
+
+
+def memory_store(
+    database: Database, *, fingerprint: str = FINGERPRINT, secrets: Secrets = SECRETS, size: int = SIZE
+) -> TemplateStore:
+    cipher = TemplateCipher(secrets=secrets)
+    search = MemorySearch(database, cipher, fingerprint=fingerprint, size=size)
+    return TemplateStore(database, cipher, search, fingerprint=fingerprint, size=size)
+
+
+@pytest.fixture
+def store(database: Database) -> TemplateStore:
+    made = memory_store(database)
+    with database.writing() as connection:
+        made.make_collection(connection, "main", accept_plain=False, far=1e-3)
+    return made
+
+
+Enrol = Callable[..., None]
+
+
+@pytest.fixture
+def enrol() -> Enrol:
+    def run(store: TemplateStore, name: str, rows: NDArray[np.float32], collection: str = "main", **more: Any) -> None:
+        rows = rows.reshape(-1, store.size)
+        with store.database.writing() as connection:
+            place = store.collection(connection, collection)
+            kinds: list[Kind] = ["protected"] * len(rows)
+            store.enrol(connection, place, name, rows, kinds=kinds, key_ids=["k1"] * len(rows), **more)
+
+    return run
+
+
+def unit_rows(count: int, size: int = SIZE, seed: int = 0) -> NDArray[np.float32]:
+    rows = np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
