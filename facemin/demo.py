@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from facemin.face import align
 from facemin.files import write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
 from facemin.models import DEFAULT_MODEL, load_recogniser
-from facemin.protect import PMT, protect
+from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS, protect
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +90,7 @@ def run_demo(out: Path, *, seed: int | None = None, device: str = "auto") -> Dem
     key = default_key()
     began = time.perf_counter()
     photo = decode(astronaut())
-    result = protect(photo, keys=[key], seed=seed, method=PMT(device=device))
+    result = protect(photo, keys=[key], seed=seed, method=replace(PROTECTORS[DEFAULT_PROTECTOR], device=device))
     seconds = time.perf_counter() - began
     face = result.faces[0]
     plain = align(photo.pixels, face.face.points[None])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from facemin.face import Detector
 from facemin.files import write_atomically
 from facemin.image import SUFFIXES, encode
-from facemin.protect import PMT, Failure, ProtectedFace, ProtectedPhoto, protect_photos
+from facemin.protect import DEFAULT_PROTECTOR, PMT, PROTECTORS, Failure, ProtectedFace, ProtectedPhoto, protect_photos
 from facemin.protect.photo import SUFFIXES as UPLOAD_SUFFIXES
 from facemin.protect.photo import Upload
 
@@ -42,7 +42,7 @@ class FolderJob:
 
     out: Path
     keys: Sequence[Key]
-    method: PMT = field(default_factory=PMT)
+    method: PMT = PROTECTORS[DEFAULT_PROTECTOR]
     seed: int | None = None
     upload: Upload = "image"
     paste: bool = False
@@ -77,7 +77,8 @@ class Written:
         source: the photo.
         record: the path of its record, `b.protected.json`.
         faces: number of faces.
-        unreached: faces whose residual was not met: their provider may not recognise them.
+        unreached: by key id, the faces whose residual to it was not met: its provider may not recognise them. Only
+            keys with such faces are in it.
         at_edge: faces left out at the photo's edge.
         seconds: wall time of its slowest face.
     """
@@ -85,7 +86,7 @@ class Written:
     source: Path
     record: Path
     faces: int
-    unreached: int
+    unreached: dict[str, int]
     at_edge: int
     seconds: float
 
@@ -223,11 +224,15 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         "at_edge": [{"box": face.box, "score": face.score} for face in result.at_edge],
     }
     write_atomically(_record(target), json.dumps(record, indent=1).encode())
+    unmet = {
+        key.manifest.key_id: sum(number in face.done.unmet for face in result.faces)
+        for number, key in enumerate(job.keys)
+    }
     return Written(
         source=source,
         record=_record(target),
         faces=len(result.faces),
-        unreached=sum(not face.done.reached for face in result.faces),
+        unreached={key: count for key, count in unmet.items() if count},
         at_edge=len(result.at_edge),
         seconds=max(face.done.seconds for face in result.faces),
     )
@@ -256,5 +261,6 @@ def _face(face: ProtectedFace, keys: Sequence[Key]) -> dict[str, Any]:
         "steps": face.done.steps,
         "residuals": residuals,
         "reached": face.done.reached,
+        "unmet": [keys[number].manifest.key_id for number in face.done.unmet],
         "seconds": face.done.seconds,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -63,6 +63,13 @@ def protect(
     signer: Annotated[
         str | None, Parameter(help="Ed25519 public key, 64 hexadecimal digits, that must have signed every key.")
     ] = None,
+    method: Annotated[
+        str,
+        Parameter(
+            help="robust withstands what providers do to images (JPEG, resizing, blur, noise); pmt and pmt-enhanced "
+            "are the paper's algorithms."
+        ),
+    ] = "robust",
     seed: Seed = None,
     upload: Annotated[
         Literal["image", "features"], Parameter(help="What will be sent: b.protected.png or b.protected.safetensors.")
@@ -93,11 +100,13 @@ def protect(
     from facemin.face import Detector
     from facemin.folder import FolderJob, plan, protect_into
     from facemin.keys import Key
-    from facemin.protect import PMT
+    from facemin.protect import PROTECTORS
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
-    method = PMT(batch=batch, device=available_device(device))
+    if method not in PROTECTORS:
+        raise ValueError(f"--method: expected one of {', '.join(PROTECTORS)}, got {method!r}")
+    settings = replace(PROTECTORS[method], batch=batch, device=available_device(device))
     if signer is not None and not key:
         raise ValueError("--signer: expected with --key, got no key file")
     public = _public_key(signer)
@@ -105,7 +114,7 @@ def protect(
     job = FolderJob(
         out=out,
         keys=keys,
-        method=method,
+        method=settings,
         seed=seed,
         upload=upload,
         paste=paste,
@@ -118,7 +127,7 @@ def protect(
     if not key:
         note("no --key given: using the public default key, which keeps nothing from whoever has dlib's model")
     todo = plan(inputs, job)
-    return follow(todo, protect_into(todo, job), device=method.device, as_json=as_json)
+    return follow(todo, protect_into(todo, job), device=settings.device, keys=len(keys), as_json=as_json)
 
 
 def _public_key(text: str | None) -> bytes | None:

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from facemin.folder import Plan, Written
 
 
-def follow(plan: Plan, results: Iterator[Written | Failure], *, device: str, as_json: bool) -> int:
+def follow(plan: Plan, results: Iterator[Written | Failure], *, device: str, keys: int, as_json: bool) -> int:
     """Draw results as they come.
 
     Args:
         plan: what there was to do.
         results: of its photos.
         device: named in the output.
+        keys: how many there are; several may conflict.
         as_json: one JSON document on standard output, nothing else there.
 
     Returns:
@@ -59,11 +60,13 @@ def follow(plan: Plan, results: Iterator[Written | Failure], *, device: str, as_
     if as_json:
         print(json.dumps(_summary(plan, written, failures, where, seconds), indent=1))
     else:
-        _close(console, plan, written, failures, seconds)
+        _close(console, plan, written, failures, seconds, several=keys > 1)
     return 1 if failures else 0
 
 
-def _close(console: Console, plan: Plan, written: list[Written], failures: list[Failure], seconds: float) -> None:
+def _close(
+    console: Console, plan: Plan, written: list[Written], failures: list[Failure], seconds: float, *, several: bool
+) -> None:
     speed = f", {len(written) / seconds:.1f} images/s" if written else ""
     faces = sum(result.faces for result in written)
     console.print(
@@ -72,10 +75,11 @@ def _close(console: Console, plan: Plan, written: list[Written], failures: list[
         highlight=False,
     )
     for result in written:
-        if result.unreached:
+        for key, count in result.unreached.items():
             console.print(
-                f"[yellow]weak:[/] {escape(str(result.source))}: {result.unreached} of {result.faces} faces did not "
-                "reach the key's residual; their provider may not recognise them",
+                f"[yellow]weak:[/] {escape(str(result.source))}: {count} of {result.faces} faces did not reach the "
+                f"residual of key {escape(key)}; its provider may not recognise them"
+                + ("; the keys may ask for features that no one image has" if several else ""),
                 soft_wrap=True,
                 highlight=False,
             )

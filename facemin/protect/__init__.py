@@ -1,28 +1,40 @@
 """Protection: one file per method, one shared optimisation loop."""
 
+from facemin.protect.kernels import Kernel
 from facemin.protect.photo import Failure, ProtectedFace, ProtectedPhoto, protect, protect_photos
 from facemin.protect.pmt import PMT
+from facemin.protect.presets import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protect.provider_operations import ProviderOperations
 from facemin.protect.rules import L1, RULES, Adam, Rule, Sign
-from facemin.protect.starts import GaussianNoise, image_seed
+from facemin.protect.starts import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
 from facemin.protect.steps import Done
+from facemin.protect.transforms import Mix, RandomAffine, RandomNoise, Transform
 from facemin.protect.upload import decode_feature, encode_feature, feature_of
 
-PROTECTORS: dict[str, type[PMT]] = {"pmt": PMT}
-"""Methods by name."""
-
 __all__ = [
+    "DEFAULT_PROTECTOR",
     "L1",
     "PMT",
     "PROTECTORS",
     "RULES",
+    "STARTS",
     "Adam",
     "Done",
     "Failure",
+    "GaussianBlur",
     "GaussianNoise",
+    "Kernel",
+    "Mix",
     "ProtectedFace",
     "ProtectedPhoto",
+    "ProviderOperations",
+    "RandomAffine",
+    "RandomNoise",
+    "RandomSort",
     "Rule",
     "Sign",
+    "Start",
+    "Transform",
     "decode_feature",
     "encode_feature",
     "feature_of",

@@ -13,7 +13,7 @@ import torch
 from facemin.face import TEMPLATE, Detector, Face, align, inside, paste
 from facemin.files import write_atomically
 from facemin.image import Photo, decode, encode, to_unit
-from facemin.protect.pmt import PMT
+from facemin.protect.presets import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.protect.starts import SEED_BITS
 from facemin.protect.upload import encode_feature, feature_of
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.keys import Key
+    from facemin.protect.pmt import PMT
     from facemin.protect.steps import Done
 
 EDGE = 0.75
@@ -171,7 +172,7 @@ def protect(
         seed: of the noise that protection starts from, in [0, 2^128); drawn from the system when None. Keep it
             secret: with it and a guess of the photo, anybody can make the same protected image.
         upload: what `save` writes: "image", or "features", the protected feature E_c(x~) for a single key.
-        method: settings; the defaults of `PMT` when None.
+        method: settings; the default of `PROTECTORS` when None.
         detector: to share one among many calls.
 
     Returns:
@@ -224,7 +225,7 @@ def protect_photos(
     if upload == "features" and len(keys) != 1:
         raise ValueError(f"upload 'features': expected exactly one key, got {len(keys)}")
     stream = _Stream(detector or Detector(), aligned=aligned, keep_photo=keep_photo, keep_errors=keep_errors)
-    method = method or PMT()
+    method = method or PROTECTORS[DEFAULT_PROTECTOR]
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
     for done in method.stream(stream.faces(photos), keys, seed=seed):
         stream.finish(done)

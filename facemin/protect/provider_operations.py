@@ -40,10 +40,10 @@ class ProviderOperations:
         ValueError: a strength out of range.
     """
 
-    blur: float = 1.5
-    resize: float = 0.5
-    jpeg: int = 70
-    noise: float = 0.1
+    blur: float = 1.2
+    resize: float = 0.7
+    jpeg: int = 75
+    noise: float = 0.05
     shift: int = 2
 
     def __post_init__(self) -> None:

@@ -48,10 +48,16 @@ class Done:
     """Gradient steps taken."""
     residuals: tuple[float, ...]
     """Relative feature distance that remains to each key, measured on `pixels`."""
-    reached: bool
-    """Whether every key's residual was met before the steps ran out."""
+    unmet: tuple[int, ...]
+    """Positions of the keys whose residual was not met when the steps ran out; those providers may not recognise the
+    person. With several keys, it may be that they conflict."""
     seconds: float
     """Wall time in the batch; images share it, so these do not add up to the run's time."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether every key's residual was met."""
+        return not self.unmet
 
 
 class Moment(NamedTuple):
@@ -213,19 +219,17 @@ class _Rows:
         with torch.no_grad():
             found = self.objective.residuals(judged[padded], tuple(target[padded] for target in self.targets))
         residuals = found[: len(rows)]
-        met = (residuals <= self.objective.limits).all(1)
-        over = (met | spent[rows]).tolist()
+        over = ((residuals <= self.objective.limits).all(1) | spent[rows]).tolist()
         ended = [(row, place) for place, row in enumerate(rows.tolist()) if over[place]]
-        done = [self._done(row, residuals[place], reached=bool(met[place])) for row, place in ended]
-        return [row for row, _ in ended], done
+        return [row for row, _ in ended], [self._done(row, residuals[place]) for row, place in ended]
 
-    def _done(self, row: int, residuals: Tensor, *, reached: bool) -> Done:
+    def _done(self, row: int, residuals: Tensor) -> Done:
         return Done(
             index=self.indices[row],
             pixels=self.judged[row].mul(255).round_().to("cpu", torch.uint8).contiguous(),
             steps=int(self.steps[row]),
             residuals=tuple(residuals.tolist()),
-            reached=reached,
+            unmet=tuple((residuals > self.objective.limits).nonzero().flatten().tolist()),
             seconds=time.perf_counter() - self.began[row],
         )
 

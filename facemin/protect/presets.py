@@ -1,0 +1,31 @@
+"""Protection by name: ours, and the paper's two algorithms."""
+
+from __future__ import annotations
+
+from facemin.protect.kernels import Kernel
+from facemin.protect.pmt import PMT
+from facemin.protect.provider_operations import ProviderOperations
+from facemin.protect.rules import L1, Sign
+from facemin.protect.starts import GaussianNoise
+from facemin.protect.transforms import RandomNoise
+
+PROTECTORS: dict[str, PMT] = {
+    "robust": PMT(transform=ProviderOperations()),
+    "pmt": PMT(rule=Sign(), start=GaussianNoise(mean=0, deviation=1)),
+    "pmt-enhanced": PMT(
+        rule=L1(),
+        start=GaussianNoise(mean=0, deviation=1),
+        transform=RandomNoise(),
+        target="same",
+        kernel=Kernel(),
+    ),
+}
+"""Methods by name; vary one with `dataclasses.replace`.
+
+`robust` withstands what providers do to an image (docs/decisions/007). `pmt` is Algorithm 1 with the step that its
+text describes. `pmt-enhanced` is Algorithm 2 as section 6.2 configures it; its layer aggregation is a matter of the
+key's layers, its pooling is left out since the paper gives no size. Both stop at the key's residual, where the paper
+has an unknown number of steps.
+"""
+
+DEFAULT_PROTECTOR = "robust"
