@@ -1,4 +1,7 @@
-"""Purifiers: what an adversary does to a protected image before using it (row T2 of the threat model)."""
+"""Purifiers: what an adversary does to a protected image before using it (row T2 of the threat model).
+
+Some of them are what an honest provider does too: then the authorised recogniser has to withstand them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from facemin.attack.provider_steps import GaussianNoise, Jpeg, Resize, Shift
 
 Purifier = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) in [0, 1] to images of the same shape and range, each row on its own."""
@@ -50,5 +55,10 @@ PURIFIERS: dict[str, Purifier] = {
     "none": unchanged,
     "blur-1": GaussianBlur(sigma=1.0),
     "blur-2": GaussianBlur(sigma=2.0),
+    "jpeg-90": Jpeg(quality=90),
+    "jpeg-75": Jpeg(quality=75),
+    "resize-0.75": Resize(factor=0.75),
+    "noise-0.1": GaussianNoise(deviation=0.1),
+    "shift-2": Shift(pixels=2),
 }
 """Purifiers by name; the worst over all of them counts."""

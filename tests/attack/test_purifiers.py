@@ -30,10 +30,18 @@ class TestEveryPurifier:
         purify: Purifier = PURIFIERS[name]
         torch.testing.assert_close(torch.cat([purify(image[None]) for image in IMAGES]), purify(IMAGES))
 
-    def test_passes_gradients(self, name: str) -> None:
-        images = IMAGES.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(PURIFIERS[name](images).square().sum(), images)
-        assert slope.abs().sum() > 0
+    def test_same_image_gives_the_same(self, name: str) -> None:
+        assert torch.equal(PURIFIERS[name](IMAGES), PURIFIERS[name](IMAGES.clone()))
+
+    def test_takes_no_images(self, name: str) -> None:
+        assert PURIFIERS[name](IMAGES[:0]).shape == (0, 3, 40, 30)
+
+
+@pytest.mark.parametrize("name", ["none", "blur-1", "blur-2", "shift-2"])
+def test_passes_gradients(name: str) -> None:
+    images = IMAGES.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(PURIFIERS[name](images).square().sum(), images)
+    assert slope.abs().sum() > 0
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan")])
