@@ -24,10 +24,15 @@ def pair_scores(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ValueError: shapes differ or are not (N, D); a row is zero or not finite.
     """
+    return named_cosines("a", a, "b", b)
+
+
+def named_cosines(a_name: str, a: Tensor, b_name: str, b: Tensor) -> Tensor:
+    """pair_scores whose errors call its inputs by the names they have where they came from."""
     if a.ndim != 2 or a.shape != b.shape:
-        raise ValueError(f"a, b: expected the same shape (N, D), got {tuple(a.shape)}, {tuple(b.shape)}")
+        raise ValueError(f"{a_name}, {b_name}: expected the same shape (N, D), got {tuple(a.shape)}, {tuple(b.shape)}")
     units: list[Tensor] = []
-    for name, rows in (("a", a), ("b", b)):
+    for name, rows in ((a_name, a), (b_name, b)):
         wide = rows.detach().cpu().double()
         norms = wide.norm(dim=1, keepdim=True)
         bad = int((norms.isfinite() & (norms > 0)).logical_not().sum())
