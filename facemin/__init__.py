@@ -7,6 +7,7 @@ PMT` works as ever).
 
 from importlib.metadata import version
 
+from facemin.client import Client
 from facemin.keys import Key, export_key
 from facemin.models import load_recogniser
 from facemin.protect import PMT, ProtectedPhoto, protect, protect_photos
@@ -15,6 +16,7 @@ __version__ = version("facemin")
 
 __all__ = [
     "PMT",
+    "Client",
     "Key",
     "ProtectedPhoto",
     "export_key",

@@ -109,7 +109,7 @@ def protect(
     settings = replace(PROTECTORS[method], batch=batch, device=available_device(device))
     if signer is not None and not key:
         raise ValueError("--signer: expected with --key, got no key file")
-    public = _public_key(signer)
+    public = public_key(signer)
     keys = [Key.load(path, signer=public) for path in key] or [default_key()]
     job = FolderJob(
         out=out,
@@ -130,7 +130,12 @@ def protect(
     return follow(todo, protect_into(todo, job), device=settings.device, keys=len(keys), as_json=as_json)
 
 
-def _public_key(text: str | None) -> bytes | None:
+def public_key(text: str | None) -> bytes | None:
+    """The value of --signer, 32 bytes.
+
+    Raises:
+        ValueError: other than 64 hexadecimal digits.
+    """
     try:
         value = None if text is None else bytes.fromhex(text)
     except ValueError:

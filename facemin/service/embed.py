@@ -40,7 +40,7 @@ class Embedder:
 
     Args:
         recogniser: the provider's, whole.
-        cuts: whose features are taken; the rest after each is prepared once.
+        cuts: whose features are expected; the rest after another one is prepared when the first of them comes.
         batch: most inputs at once.
         waiting: most inputs that wait; more are refused, so that memory stays bounded.
         linger: seconds to wait for company.
@@ -57,7 +57,7 @@ class Embedder:
         linger: float = 0.002,
         device: str = "cpu",
     ) -> None:
-        self._device = torch.device(device)
+        self._device, self._recogniser = torch.device(device), recogniser
         self._models: dict[str, nn.Module] = {WHOLE: recogniser.to(self._device)}
         self._models |= {cut: recogniser.after(cut).to(self._device) for cut in cuts}
         self._batch, self._linger = batch, linger
@@ -115,6 +115,8 @@ class Embedder:
 
     def _compute(self, cut: str, jobs: list[_Job]) -> None:
         try:
+            if cut not in self._models:
+                self._models[cut] = self._recogniser.after(cut).to(self._device)
             with torch.inference_mode():
                 rows = self._models[cut](torch.stack([job.value for job in jobs]).to(self._device)).cpu()
         # whatever a device answers, the requests that wait for it must not wait for ever

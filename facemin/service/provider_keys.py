@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, select, update
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from facemin.keys import Manifest
     from facemin.service.database import Database
 
+_SLIM = select(*(column for column in provider_keys.c if column.name != "data"))
+"""A key's file may have many megabytes."""
+
 State = Literal["current", "replaced", "ended", "revoked"]
 
 
@@ -31,7 +33,6 @@ class HeldKey:
     """SHA-256 of the file: what clients pin."""
     number: int
     """Its version, from 1."""
-    data: bytes = field(repr=False)
     created: float
     expires: float | None
     until: float | None
@@ -48,7 +49,7 @@ class HeldKey:
 
 
 class Keyring:
-    """Reads keys from the database; a key's file is parsed once.
+    """Reads keys from the database; a key's file is read and parsed once.
 
     Args:
         database: where they are.
@@ -56,14 +57,13 @@ class Keyring:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._files: dict[str, bytes] = {}
         self._manifests: dict[str, Manifest] = {}
-        self._lock = threading.Lock()
 
     def all(self) -> list[tuple[HeldKey, State]]:
         """Every key with its state, the newest first."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(provider_keys).order_by(provider_keys.c.number.desc()))
-            held = [_held(row) for row in rows]
+            held = [_held(row) for row in connection.execute(_SLIM.order_by(provider_keys.c.number.desc()))]
         newest, now = (held[0].number if held else 0), time.time()
         return [(key, key.state(now, newest)) for key in held]
 
@@ -78,30 +78,29 @@ class Keyring:
                 return key
         raise ServiceError(503, "no_key", "key: expected a current one, got none; the provider has to rotate it")
 
+    def file(self, key: HeldKey) -> bytes:
+        """A key's file."""
+        if key.fingerprint not in self._files:
+            with self._database.reading() as connection:
+                mine = provider_keys.c.key_id == key.key_id
+                self._files[key.fingerprint] = connection.scalars(select(provider_keys.c.data).where(mine)).one()
+        return self._files[key.fingerprint]
+
     def manifest(self, key_id: str) -> Manifest:
         """The manifest of a key for which uploads are taken.
 
         Raises:
             ServiceError: unknown, revoked, expired, or its overlap has ended (422, with the code).
         """
-        with self._database.reading() as connection:
-            slim = [column for column in provider_keys.c if column.name != "data"]
-            row = connection.execute(select(*slim).where(provider_keys.c.key_id == key_id)).one_or_none()
-            newest = connection.scalar(select(func.max(provider_keys.c.number))) or 0
-        if row is None:
-            raise bad_input(f"key_id: expected one of this provider's, got {key_id!r:.80}", code="unknown_key")
-        state = HeldKey(**row._mapping, data=b"").state(time.time(), newest)  # noqa: SLF001 - its public name
-        if state not in ("current", "replaced"):
-            raise bad_input(f"key_id: expected a key in force, got {key_id}, which is {state}", code=f"key_{state}")
-        with self._lock:
-            known = self._manifests.get(row.fingerprint)
-        if known is None:
-            with self._database.reading() as connection:
-                data = connection.scalar(select(provider_keys.c.data).where(provider_keys.c.key_id == key_id))
-            known = Key.load(data or b"", allow_expired=True).manifest
-            with self._lock:
-                self._manifests[row.fingerprint] = known
-        return known
+        for key, state in self.all():
+            if key.key_id != key_id:
+                continue
+            if state not in ("current", "replaced"):
+                raise bad_input(f"key_id: expected a key in force, got {key_id}, which is {state}", code=f"key_{state}")
+            if key.fingerprint not in self._manifests:
+                self._manifests[key.fingerprint] = Key.load(self.file(key), allow_expired=True).manifest
+            return self._manifests[key.fingerprint]
+        raise bad_input(f"key_id: expected one of this provider's, got {key_id!r:.80}", code="unknown_key")
 
 
 def add_key(connection: Connection, key: Key, *, overlap: float) -> HeldKey:
@@ -120,13 +119,12 @@ def add_key(connection: Connection, key: Key, *, overlap: float) -> HeldKey:
         "key_id": manifest.key_id,
         "fingerprint": key.fingerprint,
         "number": newest + 1,
-        "data": key.data,
         "created": manifest.created.timestamp(),
         "expires": manifest.expires.timestamp() if manifest.expires is not None else None,
         "until": None,
         "revoked": None,
     }
-    connection.execute(provider_keys.insert().values(values))
+    connection.execute(provider_keys.insert().values(values | {"data": key.data}))
     return HeldKey(**values)
 
 

@@ -260,6 +260,13 @@ class TemplateStore:
         # somebody may have been deleted since the search
         return [[known[hit.person] for hit in found if hit.person in known] for found in hits]
 
+    def warm(self) -> None:
+        """Read every collection into memory, so that no request has to wait for that."""
+        with self.database.reading() as connection:
+            found = self.collections(connection)
+        for collection in found:
+            self.search.nearest(collection.id, np.zeros((1, self.size), np.float32), 1)
+
     def _person(self, connection: Connection, row: Row[Any]) -> Person:
         bound = owner(row.collection_id, row.id, self.fingerprint)
         theirs = select(templates).where(templates.c.person_id == row.id).order_by(templates.c.id)

@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import Tensor
 
+from facemin.demo import astronaut
+from facemin.face import Detector, align
+from facemin.image import decode, to_grid
 from facemin.service.crypto import Secrets, TemplateCipher
 from facemin.service.database import Database
 from facemin.service.search import MemorySearch
 from facemin.service.store import Kind, TemplateStore
 from tests.service.cluster import Cluster, cluster
+from tests.service.running import Running, running
 
 SIZE = 16
 FINGERPRINT = "a" * 64
@@ -90,3 +95,16 @@ def enrol() -> Enrol:
 def unit_rows(count: int, size: int = SIZE, seed: int = 0) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("provider") / "home") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def plain_face() -> Tensor:
+    """An aligned face, uint8 (3, 112, 112)."""
+    pixels = decode(astronaut()).pixels
+    return to_grid(align(pixels, Detector(threads=1)(pixels)[0].points[None])[0])

@@ -1,0 +1,147 @@
+"""Error rates of the refusal of plain faces (`facemin.service.plain`), and of each of its two criteria.
+
+    python experiments/service/plain_face.py --shared ../shared --cache /tmp/test.npz
+
+People of LFW's folds 1 to 5, on whom the criteria were not chosen: one aligned image each, raw and with what cameras
+and apps do to it, and its protected image by the default key, likewise. To refuse is an error for the protected, not
+to refuse one for the plain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from lfw_protected import sample
+from torch.nn import functional as F
+
+from facemin import PMT
+from facemin.attack import GaussianBlur
+from facemin.defaults import default_key
+from facemin.image import decode, encode, to_grid, to_unit
+from facemin.keys import export_key
+from facemin.metrics import wilson
+from facemin.models import load_recogniser
+from facemin.service.plain import PlainFaceCheck, framed, smoothness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def noisy(images: Tensor, levels: float) -> Tensor:
+    """Gaussian noise of so many grey levels."""
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)) * levels
+    return (images.float() + noise).round().clamp(0, 255).byte()
+
+
+def jpeg(images: Tensor, quality: int) -> Tensor:
+    """Through a JPEG file."""
+    return torch.stack([decode(encode(image, format="JPEG", quality=quality)).pixels for image in images])
+
+
+def halved(images: Tensor) -> Tensor:
+    """To 56 x 56 and back."""
+    small = F.interpolate(images.float(), size=(56, 56), mode="bilinear", antialias=True)
+    return F.interpolate(small, size=(112, 112), mode="bilinear").round().clamp(0, 255).byte()
+
+
+def blurred(images: Tensor) -> Tensor:
+    """By one pixel."""
+    return to_grid(GaussianBlur(sigma=1.0)(to_unit(images)).clamp(0, 1))
+
+
+CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "raw": lambda images: images,
+    "JPEG 95": lambda images: jpeg(images, 95),
+    "JPEG 30": lambda images: jpeg(images, 30),
+    "noise of 10 levels": lambda images: noisy(images, 10),
+    "noise of 25 levels": lambda images: noisy(images, 25),
+    "noise of 60 levels": lambda images: noisy(images, 60),
+    "blur of 1 px": blurred,
+    "halved and back": halved,
+    "grey": lambda images: images.float().mean(1, keepdim=True).byte().expand(-1, 3, -1, -1),
+    "mirrored": lambda images: images.flip(3),
+    "on its side": lambda images: images.rot90(1, (2, 3)),
+}
+
+
+def main() -> None:
+    """Measure, write a record and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser.add_argument("--cache", type=Path, required=True, help=".npz outside the repository")
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--shallow", type=int, default=48, help="images protected at shallower cuts")
+    arguments = parser.parse_args()
+    faces = sample(arguments.shared, half="test", genuine=0, single=arguments.count, cache=arguments.cache)
+    check = PlainFaceCheck()
+    rows = []
+    for kind, images in (("plain", faces.plain), ("protected", faces.protected)):
+        rows += [judged(check, kind, name, change(images)) for name, change in CHANGES.items()]
+    rows += [
+        judged(check, "protected", f"cut {cut}", images) for cut, images in shallow(faces.plain, arguments.shallow)
+    ]
+    commit = ["git", "rev-parse", "HEAD"]
+    record = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": subprocess.run(commit, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.strip(),
+        "data": f"LFW, folds 1 to 5, {arguments.count} people, one image each",
+        "key": default_key().fingerprint,
+        "smooth": check.smooth,
+        "score": check.score,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "rows": rows,
+    }
+    path = REPOSITORY / "results" / "service" / "plain_face.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def shallow(plain: Tensor, count: int) -> list[tuple[str, Tensor]]:
+    """Protected images at cuts where much of the face stays: what a provider with such a key would be sent."""
+    recogniser = load_recogniser("dlib-resnet29")
+    made = []
+    for cut, residual in (("conv128.3", 0.25), ("conv64.4", 0.3)):
+        key = export_key(recogniser, cut, provider="measurement", residual=residual)
+        done = PMT()(to_unit(plain[:count]), [key], seed=0)
+        made.append((cut, torch.stack([image.pixels for image in done])))
+    return made
+
+
+def judged(check: PlainFaceCheck, kind: str, name: str, images: Tensor) -> dict[str, object]:
+    """Share refused, with its 95 % interval, and what each criterion says alone."""
+    smooth = smoothness(images) >= check.smooth
+    found = torch.tensor([bool(check._detector(framed(image))) for image in images])  # noqa: SLF001 - each alone
+    refused = int((smooth & found).sum())
+    interval = wilson(refused, len(images))
+    row = {
+        "kind": kind,
+        "change": name,
+        "n": len(images),
+        "refused": refused,
+        "low": interval.low,
+        "high": interval.high,
+        "smooth": int(smooth.sum()),
+        "detected": int(found.sum()),
+    }
+    print(
+        f"{kind:10} {name:20} refused {refused}/{len(images)} [{interval.low:.3f}, {interval.high:.3f}], "
+        f"smooth {row['smooth']}, detected {row['detected']}",
+        flush=True,
+    )
+    return row
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Verbs of an app's side: enrol, verify, identify, delete, forget."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from facemin.cli.options import FAILED, Device, Json
+from facemin.cli.output import available_device, print_json
+
+if TYPE_CHECKING:
+    from facemin.client import Client, Decision
+
+app = App(name="client", help="Talk to a provider: photos are protected on this machine before anything is sent.")
+
+Url = Annotated[str, Parameter(help="Of the provider, https, or http on this machine.")]
+Token = Annotated[str | None, Parameter(help="By default $FACEMIN_TOKEN, which other users of the machine cannot see.")]
+Collection = Annotated[str, Parameter(help="Where people are enrolled.")]
+Signer = Annotated[str | None, Parameter(help="Ed25519 public key, 64 hexadecimal digits, that must sign the key.")]
+Far = Annotated[float | None, Parameter(help="False accept rate whose threshold decides; else the collection's.")]
+
+
+@app.command(name="enrol")
+def client_enrol(
+    person: Annotated[str, Parameter(help="How the provider shall call them: a pseudonym.")],
+    *photos: Annotated[Path, Parameter(help="The largest face of each is enrolled.")],
+    url: Url,
+    token: Token = None,
+    collection: Collection = "main",
+    signer: Signer = None,
+    replace: Annotated[bool, Parameter(negative="", help="Take out the person's earlier templates.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Enrol a person, or add faces to one."""
+    name = _client(url, token, collection, signer, device).enrol(person, photos, replace=replace)
+    if as_json:
+        print_json({"person": name})
+    else:
+        print(f"enrolled {name} in {collection}")
+    return 0
+
+
+@app.command(name="verify")
+def client_verify(
+    person: Annotated[str, Parameter(help="As enrolled.")],
+    photo: Annotated[Path, Parameter(help="Its largest face is verified.")],
+    /,
+    *,
+    url: Url,
+    token: Token = None,
+    collection: Collection = "main",
+    signer: Signer = None,
+    far: Far = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Ask whether a photo shows a person.
+
+    Exit status: 0 when accepted, 1 when not, 2 on wrong input or where the provider refused.
+    """
+    decision = _client(url, token, collection, signer, device).verify(person, photo, far=far)
+    if as_json:
+        print_json(asdict(decision))
+    else:
+        print(_told(decision))
+    return 0 if decision.accepted else FAILED
+
+
+@app.command(name="identify")
+def client_identify(
+    photo: Annotated[Path, Parameter(help="All its faces are looked up.")],
+    /,
+    *,
+    url: Url,
+    token: Token = None,
+    collection: Collection = "main",
+    signer: Signer = None,
+    far: Far = None,
+    top: Annotated[int, Parameter(help="People named for each face.")] = 5,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Ask who the people on a photo are, the largest face first.
+
+    Exit status: 0 when some face was accepted as somebody, 1 when none was, 2 as for verify.
+    """
+    found = _client(url, token, collection, signer, device).identify(photo, far=far, top=top)
+    if as_json:
+        print_json([[asdict(decision) for decision in decisions] for decisions in found])
+    else:
+        for number, decisions in enumerate(found, 1):
+            print(f"face {number}:" + "".join(f"\n  {_told(decision)}" for decision in decisions))
+    return 0 if any(decision.accepted for decisions in found for decision in decisions) else FAILED
+
+
+@app.command(name="delete")
+def client_delete(
+    person: Annotated[str, Parameter(help="As enrolled.")],
+    /,
+    *,
+    url: Url,
+    token: Token = None,
+    collection: Collection = "main",
+) -> int:
+    """Delete a person with every template of theirs; needs a token with the scope admin."""
+    _client(url, token, collection, None, "cpu").delete(person)
+    print(f"deleted {person} from {collection}")
+    return 0
+
+
+@app.command(name="forget")
+def client_forget(*, url: Url) -> int:
+    """Trust the provider's next key, whoever made it: only after the provider has confirmed that it changed."""
+    from facemin.client import Client
+
+    Client(url).forget()
+    return 0
+
+
+def _client(url: str, token: str | None, collection: str, signer: str | None, device: str) -> Client:
+    from facemin.cli.photos import public_key
+    from facemin.client import Client
+    from facemin.protect import PMT
+
+    return Client(
+        url,
+        token or os.environ.get("FACEMIN_TOKEN"),
+        collection=collection,
+        signer=public_key(signer),
+        method=PMT(device=available_device(device)),
+    )
+
+
+def _told(decision: Decision) -> str:
+    answer = "accepted" if decision.accepted else "not accepted"
+    return (
+        f"{decision.person}: {answer}, cosine {decision.score:.4f}, threshold {decision.threshold:.4f} "
+        f"at FAR {decision.far:g} ({decision.threshold_id})"
+    )

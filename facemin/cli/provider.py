@@ -1,0 +1,296 @@
+"""Verbs of a provider: init, serve, keys, tokens, back-up."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from facemin.cli.options import FAILED, Device, Json, Model
+from facemin.cli.output import available_device, note, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from facemin.service.database import Database
+    from facemin.service.settings import Settings
+
+DAY = 86_400.0
+app = App(name="provider", help="Run your own provider: make it, rotate its keys, give out tokens, back it up.")
+token_app = App(name="token", help="Tokens of apps and people.")
+app.command(token_app)
+
+Home = Annotated[
+    Path | None, Parameter(name="--home", help="The provider's folder; by default `provider` in $FACEMIN_HOME.")
+]
+
+
+@app.command(name="init")
+def provider_init(
+    *,
+    provider: Annotated[str, Parameter(help="Whose service it is, for people.")],
+    home: Home = None,
+    model: Model = "",
+    cut: Annotated[str, Parameter(help="Where to split the recogniser; by default its calibrated cut.")] = "",
+    residual: Annotated[
+        float | None, Parameter(help="Feature distance at which protecting stops; by default as calibrated.")
+    ] = None,
+    database: Annotated[
+        str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
+    ] = None,
+    search: Annotated[
+        Literal["memory", "pgvector", "pgvector-hnsw"],
+        Parameter(help="pgvector compares inside PostgreSQL, where templates then lie unencrypted."),
+    ] = "memory",
+    key_access: Annotated[Literal["open", "token"], Parameter(help="Who may fetch the key.")] = "open",
+    key_days: Annotated[float, Parameter(help="Validity of a key, days.")] = 90,
+    as_json: Json = False,
+) -> int:
+    """Make a provider: its secrets, its first key, the thresholds that decide, and an admin token.
+
+    The token is printed once and can be read nowhere again.
+    """
+    from facemin.defaults import stopping_residual
+    from facemin.models import DEFAULT_MODEL, MODELS
+    from facemin.service.provider import make_provider
+    from facemin.service.settings import provider_home
+    from facemin.store import open_model
+
+    name = model or DEFAULT_MODEL
+    if not cut and name not in MODELS:
+        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_model(name).cuts)}; got none")
+    cut = cut or MODELS[name].default_cut
+    folder = provider_home(home)
+    with _plainly():
+        token = make_provider(
+            folder,
+            provider=provider,
+            model=name,
+            cut=cut,
+            residual=stopping_residual(open_model(name), cut) if residual is None else residual,
+            database=database,
+            search=search,
+            key_access=key_access,
+            key_days=key_days,
+        )
+    if as_json:
+        print_json({"home": str(folder), "token": token})
+        return 0
+    print(f"Provider made in {folder}. Start it with: facemin serve" + (f" --home {folder}" if home else ""))
+    print(f"Admin token, shown this once:\n{token}")
+    return 0
+
+
+def serve(
+    *,
+    home: Home = None,
+    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Port to listen on.")] = 8470,
+    device: Device = "auto",
+) -> int:
+    """Run the provider's service; SIGTERM and Ctrl-C end it once running requests are answered."""
+    from facemin.service.server import serve as run
+    from facemin.service.settings import provider_home
+
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        note("the service speaks plain HTTP: put a reverse proxy with TLS in front of it (docs/service/deployment.md)")
+    with _plainly():
+        run(provider_home(home), host=host, port=port, device=available_device(device))
+    return 0
+
+
+@app.command(name="keys")
+def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
+    """List the provider's keys, the newest first."""
+    from facemin.service.provider_keys import Keyring
+    from facemin.service.views import key_out
+
+    with _opened(home) as (database, _, _):
+        found = [key_out(key, state).model_dump(mode="json") for key, state in Keyring(database).all()]
+    if as_json:
+        print_json(found)
+        return 0
+    for key in found:
+        end = key["until"] or key["expires"] or "never"
+        print(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
+    return 0
+
+
+@app.command(name="rotate")
+def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
+    """Make a new key the current one; uploads for the old one are taken for the overlap that the settings name."""
+    from facemin.service.provider import rotate
+    from facemin.store import open_model
+
+    with _opened(home) as (database, folder, settings):
+        made = rotate(database, folder, settings, open_model(settings.model))
+    _print({"key_id": made.key_id, "number": made.number, "fingerprint": made.fingerprint}, as_json=as_json)
+    return 0
+
+
+@app.command(name="revoke")
+def provider_revoke(key_id: Annotated[str, Parameter(help="Of the key.")], /, *, home: Home = None) -> int:
+    """Refuse uploads for a key from now on, and give it to nobody. Rotate first where it is the current one."""
+    from facemin.service.audit import record
+    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.provider_keys import revoke_key
+
+    with _opened(home) as (database, _, _), database.writing() as connection:
+        revoke_key(connection, key_id)
+        record(connection, "revoke_key", key_id, request_id=COMMAND_LINE)
+    return 0
+
+
+@token_app.command(name="add")
+def token_add(
+    name: Annotated[str, Parameter(help="What it is for.")],
+    *grants: Annotated[str, Parameter(help="enrol, verify, identify or admin; with :COLLECTION or everywhere.")],
+    home: Home = None,
+    days: Annotated[float | None, Parameter(help="Validity, days; for ever when not given.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Make a token, which is printed once."""
+    from facemin.service.audit import record
+    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.tokens import make_token, parse_grant
+
+    parsed = frozenset(parse_grant(grant) for grant in grants)
+    expires = time.time() + days * DAY if days is not None else None
+    with _opened(home) as (database, _, _), database.writing() as connection:
+        made, text = make_token(connection, name, parsed, expires=expires)
+        record(connection, "make_token", made.id, request_id=COMMAND_LINE)
+    if as_json:
+        print_json({"id": made.id, "token": text})
+    else:
+        print(text)
+    return 0
+
+
+@token_app.command(name="list")
+def token_list(*, home: Home = None, as_json: Json = False) -> int:
+    """List all tokens, without their secrets."""
+    from facemin.service.tokens import list_tokens
+    from facemin.service.views import token_out
+
+    with _opened(home) as (database, _, _), database.reading() as connection:
+        found = [token_out(token).model_dump(mode="json") for token in list_tokens(connection)]
+    if as_json:
+        print_json(found)
+        return 0
+    for token in found:
+        grants = " ".join(scope if place == "*" else f"{scope}:{place}" for scope, place in token["grants"])
+        state = "revoked" if token["revoked"] else f"until {token['expires'] or 'revoked'}"
+        print(f"{token['id']}  {state:24}  {grants}  {token['name']}")
+    return 0
+
+
+@token_app.command(name="revoke")
+def token_revoke(
+    token_id: Annotated[str, Parameter(help="The token's id (16 digits).")], /, *, home: Home = None
+) -> int:
+    """Refuse a token from its next request on."""
+    from facemin.service.audit import record
+    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.tokens import revoke_token
+
+    with _opened(home) as (database, _, _), database.writing() as connection:
+        revoke_token(connection, token_id)
+        record(connection, "revoke_token", token_id, request_id=COMMAND_LINE)
+    return 0
+
+
+@app.command(name="check")
+def provider_check(*, home: Home = None, as_json: Json = False) -> int:
+    """Check the settings, the keys, the master key and every page of the database.
+
+    Exit status: 0 when all is whole, 1 when something is damaged.
+    """
+    from facemin.service.crypto import Secrets
+    from facemin.service.provider import open_store
+    from facemin.service.settings import MASTER
+    from facemin.store import open_model
+
+    with _opened(home) as (database, folder, settings):
+        wrong = database.check()
+        if not wrong:
+            open_store(
+                database, Secrets.load(folder / MASTER), settings, open_model(settings.model).embedding_size
+            ).warm()
+    if as_json:
+        print_json({"wrong": wrong})
+    else:
+        print("\n".join(wrong) or "all is whole")
+    return FAILED if wrong else 0
+
+
+@app.command(name="backup")
+def provider_backup(
+    out: Annotated[Path, Parameter(help="The .tar file to write.")],
+    /,
+    *,
+    home: Home = None,
+    with_secrets: Annotated[
+        bool, Parameter(negative="", help="Also the master key, which opens the templates, and the signing key.")
+    ] = False,
+) -> int:
+    """Write database and settings to one file, while the service runs.
+
+    Without --with-secrets keep master.key and signing.pem elsewhere: the templates cannot be read without them.
+    """
+    from facemin.service.backup import back_up
+    from facemin.service.settings import provider_home
+
+    back_up(provider_home(home), out, with_secrets=with_secrets)
+    return 0
+
+
+@app.command(name="restore")
+def provider_restore(file: Annotated[Path, Parameter(help="A back-up.")], /, *, home: Home = None) -> int:
+    """Make a provider's folder from a back-up."""
+    from facemin.service.backup import restore
+    from facemin.service.settings import provider_home
+
+    folder = provider_home(home)
+    missing = restore(file, folder)
+    if missing:
+        note(f"not in the back-up, put them into {folder}: {', '.join(missing)}")
+    return 0
+
+
+@contextmanager
+def _opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
+    """The provider's database, closed again at the end."""
+    from facemin.service.database import Database
+    from facemin.service.provider import database_url
+    from facemin.service.settings import provider_home, read_settings
+
+    folder = provider_home(home)
+    settings = read_settings(folder)
+    with _plainly():
+        database = Database(database_url(folder, settings))
+        try:
+            yield database, folder, settings
+        finally:
+            database.close()
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """A service's refusal as the command line's wrong input."""
+    from facemin.service.errors import ServiceError
+
+    try:
+        yield
+    except ServiceError as error:
+        raise ValueError(str(error)) from None
+
+
+def _print(values: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(values)
+        return
+    for name, value in values.items():
+        print(f"{name:12} {value}")

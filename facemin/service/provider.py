@@ -1,0 +1,266 @@
+"""A provider: its home folder, what is in it, and all parts of the service put together."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import ValidationError
+
+from facemin.files import write_atomically
+from facemin.keys import export_key, read_signing_key
+from facemin.service import audit
+from facemin.service.crypto import VARIABLE, Secrets, TemplateCipher
+from facemin.service.database import Database
+from facemin.service.embed import Embedder
+from facemin.service.plain import PlainFaceCheck
+from facemin.service.provider_keys import HeldKey, Keyring, add_key
+from facemin.service.search import MemorySearch
+from facemin.service.search_pgvector import VectorSearch
+from facemin.service.settings import (
+    DATABASE,
+    MASTER,
+    SETTINGS,
+    SIGNING,
+    THRESHOLDS,
+    Settings,
+    read_settings,
+    write_settings,
+)
+from facemin.service.store import TemplateStore
+from facemin.service.telemetry import Telemetry
+from facemin.service.thresholds import ThresholdSet, plain_thresholds, shipped_thresholds
+from facemin.service.tokens import SCOPES, Doorkeeper, make_token
+from facemin.store import calibration_of, open_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from facemin.models import Recogniser
+
+DAY = 86_400.0
+FIRST = "main"
+"""The collection that a new provider has."""
+COMMAND_LINE = "command-line"
+"""In the audit log, where a request's id would stand."""
+
+
+def make_provider(
+    folder: Path,
+    *,
+    provider: str,
+    model: str,
+    cut: str,
+    residual: float,
+    database: str | None = None,
+    **more: Any,
+) -> str:
+    """Make a provider's home: master key, signing key, settings, thresholds, the first key and an admin token.
+
+    Args:
+        folder: its home; must not hold a provider yet.
+        provider: whose service it is, for people.
+        model: a recogniser's name, shipped or in the model store.
+        cut: one of its cuts.
+        residual: at which protecting for this cut stops.
+        database: URL; None for SQLite in the home folder.
+        **more: further `Settings`.
+
+    Returns:
+        The admin token, which can be read nowhere again.
+
+    Raises:
+        ValueError: there is a provider, or a setting does not fit the model.
+        ServiceError: the database cannot be opened (503).
+    """
+    if (folder / SETTINGS).exists():
+        raise ValueError(f"{folder}: expected a folder without a provider, found {SETTINGS}")
+    recogniser = open_model(model)
+    recogniser.cut(cut)
+    try:
+        settings = Settings(
+            provider=provider,
+            model=model,
+            fingerprint=recogniser.fingerprint,
+            cut=cut,
+            residual=residual,
+            database=database,
+            **more,
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False)[0]
+        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}") from None
+    thresholds = default_thresholds(recogniser, cut, residual)
+    thresholds.check(settings.far)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if not os.environ.get(VARIABLE):
+        _write_secret(folder / MASTER, Secrets.new().master.hex().encode() + b"\n")
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write_secret(folder / SIGNING, pem)
+    write_atomically(folder / THRESHOLDS, (thresholds.model_dump_json(indent=1) + "\n").encode())
+    opened = Database(database_url(folder, settings))
+    try:
+        store = open_store(opened, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
+        rotate(opened, folder, settings, recogniser)
+        with opened.writing() as connection:
+            _, text = make_token(connection, "first admin", frozenset((scope, "*") for scope in SCOPES))
+            store.make_collection(connection, FIRST, accept_plain=False, far=settings.far)
+            audit.record(connection, "init", "done", request_id=COMMAND_LINE)
+    finally:
+        opened.close()
+    # last, so that a home with settings is a whole one
+    write_settings(folder, settings)
+    return text
+
+
+def rotate(database: Database, folder: Path, settings: Settings, recogniser: Recogniser) -> HeldKey:
+    """Make a new key the current one; the old one's uploads are taken for `Settings.overlap_days` more.
+
+    Raises:
+        ValueError: the signing key is no such thing.
+    """
+    now = datetime.now(UTC).replace(microsecond=0)
+    held = Keyring(database).all()
+    number = held[0][0].number + 1 if held else 1
+    key = export_key(
+        recogniser,
+        settings.cut,
+        provider=settings.provider,
+        residual=settings.residual,
+        key_id=f"{recogniser.fingerprint[:8]}-{number}",
+        created=now,
+        expires=now + timedelta(days=settings.key_days) if settings.key_days is not None else None,
+        signing_key=read_signing_key(folder / SIGNING),
+    )
+    with database.writing() as connection:
+        made = add_key(connection, key, overlap=settings.overlap_days * DAY)
+        audit.record(connection, "rotate_key", made.key_id, request_id=COMMAND_LINE)
+    return made
+
+
+def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> ThresholdSet:
+    """What was measured of a recogniser, on protected faces where that was done, else on plain ones.
+
+    Raises:
+        ValueError: nothing was measured.
+    """
+    if (shipped := shipped_thresholds(recogniser.name, recogniser.fingerprint, cut)) is not None:
+        return shipped
+    calibration = calibration_of(recogniser)
+    if calibration is None:
+        raise ValueError(
+            f"{recogniser.name}: expected a calibrated recogniser (facemin eval DATA --model {recogniser.name}), "
+            "got one without thresholds"
+        )
+    return plain_thresholds(calibration, cut=cut, residual=residual)
+
+
+def database_url(folder: Path, settings: Settings) -> str:
+    """Where the provider's database is."""
+    return settings.database or f"sqlite:///{folder / DATABASE}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """Everything that an answer needs, opened once."""
+
+    settings: Settings
+    secrets: Secrets
+    database: Database
+    store: TemplateStore
+    keyring: Keyring
+    doorkeeper: Doorkeeper
+    thresholds: ThresholdSet
+    recogniser: Recogniser
+    embedder: Embedder
+    plain: PlainFaceCheck
+    telemetry: Telemetry
+    started: float
+
+    @classmethod
+    def open(cls, folder: Path, *, device: str = "cpu") -> Provider:
+        """Open a provider's home.
+
+        Raises:
+            ValueError: something in it is missing, or does not fit the recogniser or the store.
+            ServiceError: the database cannot be opened (503).
+        """
+        settings = read_settings(folder)
+        recogniser = open_model(settings.model)
+        if recogniser.fingerprint != settings.fingerprint:
+            raise ValueError(
+                f"{settings.model}: expected the recogniser that the provider was made for "
+                f"({settings.fingerprint[:16]}), got another one of that name ({recogniser.fingerprint[:16]})"
+            )
+        thresholds = _read_thresholds(folder / THRESHOLDS, settings)
+        secrets = Secrets.load(folder / MASTER)
+        database = Database(database_url(folder, settings))
+        try:
+            store = open_store(database, secrets, settings, recogniser.embedding_size)
+        except BaseException:
+            database.close()
+            raise
+        return cls(
+            settings=settings,
+            secrets=secrets,
+            database=database,
+            store=store,
+            keyring=Keyring(database),
+            doorkeeper=Doorkeeper(database),
+            thresholds=thresholds,
+            recogniser=recogniser,
+            embedder=Embedder(recogniser, [settings.cut], device=device),
+            plain=PlainFaceCheck(),
+            telemetry=Telemetry(),
+            started=time.time(),
+        )
+
+    def close(self) -> None:
+        """Finish what is being computed and close the database."""
+        self.embedder.close()
+        self.database.close()
+
+
+def open_store(database: Database, secrets: Secrets, settings: Settings, size: int) -> TemplateStore:
+    """The store with the search that the settings ask for.
+
+    Raises:
+        ValueError: another master key, or pgvector without PostgreSQL.
+    """
+    cipher = TemplateCipher(secrets=secrets)
+    search = (
+        MemorySearch(database, cipher, fingerprint=settings.fingerprint, size=size)
+        if settings.search == "memory"
+        else VectorSearch(
+            database,
+            cipher,
+            fingerprint=settings.fingerprint,
+            size=size,
+            hnsw=settings.search == "pgvector-hnsw",
+        )
+    )
+    return TemplateStore(database, cipher, search, fingerprint=settings.fingerprint, size=size)
+
+
+def _read_thresholds(path: Path, settings: Settings) -> ThresholdSet:
+    try:
+        found = ThresholdSet.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ValueError(f"{path}: expected calibrated thresholds, got: {error}") from None
+    if found.fingerprint != settings.fingerprint or found.cut != settings.cut:
+        raise ValueError(
+            f"{path}: expected thresholds of {settings.fingerprint[:16]} at {settings.cut}, "
+            f"got those of {found.fingerprint[:16]} at {found.cut}"
+        )
+    return found
+
+
+def _write_secret(path: Path, data: bytes) -> None:
+    write_atomically(path, data)
+    path.chmod(0o600)

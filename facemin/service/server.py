@@ -1,0 +1,49 @@
+"""Running the service with uvicorn, in one process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from facemin.service.app import create_app
+from facemin.service.provider import Provider
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GRACE = 30
+"""Seconds that running requests get when the server is told to end."""
+
+
+def make_server(provider: Provider, *, host: str, port: int) -> uvicorn.Server:
+    """A server that is not running yet; port 0 takes a free one."""
+    config = uvicorn.Config(
+        create_app(provider),
+        host=host,
+        port=port,
+        limit_concurrency=provider.settings.connections,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        ws="none",
+        lifespan="on",
+    )
+    return uvicorn.Server(config)
+
+
+def serve(folder: Path, *, host: str, port: int, device: str) -> None:
+    """Serve a provider until SIGINT or SIGTERM; requests under way are answered first.
+
+    Raises:
+        ValueError: the provider's home is not whole, or does not fit its recogniser.
+        ServiceError: the database cannot be opened (503).
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    provider = Provider.open(folder, device=device)
+    provider.store.warm()
+    make_server(provider, host=host, port=port).run()
