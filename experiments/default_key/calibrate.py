@@ -15,13 +15,14 @@ from pathlib import Path
 import torch
 from panel import PAIRS_IN_HALF, REPOSITORY, Judge, central_faces, embed, lfw_faces
 
-from facemin import PMT, export_key, load_recogniser
+from facemin import export_key, load_recogniser
 from facemin.calibration import Calibration, StoppingResidual, Threshold, read_calibration
 from facemin.data import lfw_pairs
 from facemin.face import Detector
 from facemin.files import write_atomically
 from facemin.image import to_unit
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
+from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
 
 FARS = (1e-3, 1e-2, 1e-4, 1e-5)
 """The first is the default."""
@@ -31,8 +32,8 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cut", default="conv256.3")
-    parser.add_argument("--residual", type=float, default=0.13)
+    parser.add_argument("--cut", default="pooled")
+    parser.add_argument("--residual", type=float, default=0.07)
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--keep-thresholds", action="store_true", help="measure the residual's TAR only")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "facemin" / "calibrations" / "dlib-resnet29.json")
@@ -44,7 +45,7 @@ def main() -> None:
         thresholds = measure_thresholds(recogniser, arguments.shared)
     faces = lfw_faces(arguments.shared, half="calibration", count=arguments.pairs)
     key = export_key(recogniser, arguments.cut, provider="measurement", residual=arguments.residual)
-    done = PMT()(faces.probes, [key], seed=0)
+    done = PROTECTORS[DEFAULT_PROTECTOR](faces.probes, [key], seed=0)
     judge = Judge.calibrate("dlib-resnet29", recogniser, faces)
     scores = judge.scores(to_unit(torch.stack([image.pixels for image in done])))
     tar = float((scores >= thresholds[0].threshold).double().mean())

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from panel import FAR, REPOSITORY, Judge, append, judge_all, lfw_faces, load_panel, provenance
 
-from facemin import PMT, export_key
+from facemin import export_key
 from facemin.image import to_unit
+from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
 
-CUTS = ("conv64.4", "conv128.3", "conv256.1", "conv256.2", "conv256.3", "conv256.4")
-RESIDUALS = (0.3, 0.25, 0.22, 0.2, 0.18, 0.16, 0.13)
+CUTS = ("conv64.4", "conv128.3", "conv256.1", "conv256.2", "conv256.3", "conv256.4", "pooled")
+RESIDUALS = (0.25, 0.16, 0.12, 0.09, 0.07, 0.05)
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--pairs", type=int, default=150)
     parser.add_argument("--cuts", nargs="+", default=CUTS)
+    parser.add_argument("--method", choices=list(PROTECTORS), default=DEFAULT_PROTECTOR)
     parser.add_argument("--residuals", nargs="+", type=float, default=RESIDUALS)
     parser.add_argument("--steps", type=int, default=100, help="most steps an image may take")
     parser.add_argument("--seed", type=int, default=0)
@@ -42,19 +44,20 @@ def main() -> None:
     for cut in arguments.cuts:
         for residual in sorted(arguments.residuals, reverse=True):
             key = export_key(authorised, cut, provider="measurement", residual=residual)
-            method = PMT(steps=arguments.steps)
+            method = replace(PROTECTORS[arguments.method], steps=arguments.steps)
             began = time.perf_counter()
             done = method(faces.probes, [key], seed=arguments.seed)
             seconds = time.perf_counter() - began
             found = judge_all(judges, to_unit(torch.stack([image.pixels for image in done])))
             steps = torch.tensor([image.steps for image in done], dtype=torch.float64)
-            own = found[judges[0].name]["none"]
+            own = found[judges[0].name]
             worst = max(
                 float(cell["tar"]) for name, row in found.items() if name != judges[0].name for cell in row.values()
             )
             print(
-                f"{cut} {residual}: {steps.mean():.1f} steps, authorised {own['tar']:.3f} of "
-                f"{judges[0].tar(judges[0].clean)['tar']:.3f}, worst other {worst:.3f}, {seconds:.0f} s",
+                f"{cut} {residual}: {steps.mean():.1f} steps, worst other {worst:.3f}, {seconds:.0f} s; authorised, of "
+                f"{judges[0].tar(judges[0].clean)['tar']:.3f} clean: "
+                + ", ".join(f"{name} {cell['tar']:.3f}" for name, cell in own.items()),
                 flush=True,
             )
             append(

@@ -35,7 +35,7 @@ MODELS: dict[str, Entry] = {
         dlib_resnet29,
         licence="CC0-1.0",
         source="dlib (Davis King), from the PyPI package face-recognition-models",
-        default_cut="conv256.3",
+        default_cut="pooled",
     ),
 }
 """Recognisers by name."""
