@@ -1,32 +1,32 @@
 """An ONNX graph as a differentiable torch module."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from facemin.models.fused import fuse, pack, packable, packs
+from facemin.models.in_place import in_place
 from facemin.models.limits import GraphLimits
 from facemin.models.lowering import Run
-from facemin.models.operators_conv import Conv, Linear
-from facemin.models.operators_pointwise import clip_tensor
+from facemin.models.operators_conv import Conv
 from facemin.models.simplify import simplify
-from facemin.models.trace import Plan, Step, trace
+from facemin.models.trace import Plan, trace
 
 TRUSTED = GraphLimits()
 
-LARGEST_VALUE = 8 << 20
-"""Bytes of the largest value while no gradient is kept: rows run in groups that the processor's cache can hold.
+PACKED_ROWS = 8
+"""Rows of the batch that weights are laid out for; any other batch runs on them too."""
 
-Measured on two cores: 16 faces in groups of 5 to 8 take half the time of 16 at once.
+LARGEST_VALUE = 16 << 20
+"""Bytes of the largest value while no gradient is kept: rows run in groups.
+
+Measured on one core with 16 faces: groups of 8 take the least time, or within 2 % of it, on each of six small
+recognisers. Fewer rows spend more on starting operators; more rows spend more on fetching what caches have lost.
 """
-
-FRESH = (torch.add, torch.addcmul)
-"""Functions that, like convolutions, return memory that nothing else holds."""
 
 
 class _Call(NamedTuple):
@@ -79,7 +79,10 @@ class OnnxModule(nn.Module):
             for name in step.outputs:
                 slots[name] = len(slots)
         self._calls = _numbered(plan, slots)
-        self._calls_in_place = _numbered(replace(plan, steps=_in_place(plan)), slots)
+        plan = in_place(fuse(plan))
+        self._calls_in_place = _numbered(plan, slots)
+        self._packable = {slots[item.name]: item for item in packable(plan)}
+        self._packed: list[Tensor] | None = None
         self._outputs, self._slots = tuple(slots[name] for name in outputs), len(slots)
 
     @property
@@ -107,20 +110,49 @@ class OnnxModule(nn.Module):
             if tuple(image.shape[1:]) != shape or image.shape[0] != images[0].shape[0]:
                 raise ValueError(f"expected images of shape (batch, {shape}), got {tuple(image.shape)}")
         if torch.is_grad_enabled() and any(image.requires_grad for image in images):
-            return self._run(self._calls, images)
+            return self._run(self._calls, images, list(self.buffers()))
+        # A fused activation turns NaN into a number; the result of an image with NaN in it has to show it.
+        if images[0].device.type == "cpu" and not all(image.sum().isfinite() for image in images):
+            return self._run(self._calls, images, list(self.buffers()))
+        held = self._held(images[0])
         rows = max(LARGEST_VALUE // (self._row_elements * images[0].element_size()), 1)
         if images[0].device.type != "cpu" or images[0].shape[0] <= rows:
-            return self._run(self._calls_in_place, images)
+            return self._run(self._calls_in_place, images, held)
         groups = -(-images[0].shape[0] // rows)
         parts = zip(*(image.tensor_split(groups) for image in images), strict=True)
-        made = zip(*(self._run(self._calls_in_place, part) for part in parts), strict=True)
+        made = zip(*(self._run(self._calls_in_place, part, held) for part in parts), strict=True)
         return tuple(torch.cat(rows) for rows in made)
 
-    def _run(self, calls: list[_Call], images: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the packed weights, which belong to this processor and this process."""
+        return {**self.__dict__, "_packed": None}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._packed = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        self._packed = None
+        super()._load_from_state_dict(*arguments, **options)
+
+    def _held(self, image: Tensor) -> list[Tensor]:
+        """The constants, the small weights among them as fused convolutions run fastest on them."""
+        held = list(self.buffers())
+        if not self._packable or not packs(image):
+            return held
+        if self._packed is None:
+            first = len(self.input_shapes)
+            for slot, item in self._packable.items():
+                held[slot - first] = pack(held[slot - first], item.conv, (PACKED_ROWS, *item.shape))
+            self._packed = held
+        return self._packed
+
+    def _run(self, calls: list[_Call], images: tuple[Tensor, ...], held: list[Tensor]) -> tuple[Tensor, ...]:
         values: list[Tensor | None] = list(images)
         if self._convolves:
             values = [x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in images]
-        values.extend(self.buffers())
+        values.extend(held)
         values.extend([None] * (self._slots - len(values)))
         for run, arguments, results, done in calls:
             made = run(*[values[i] for i in arguments])
@@ -131,8 +163,8 @@ class OnnxModule(nn.Module):
                     values[i] = tensor
             for i in done:
                 values[i] = None
-        results = [values[i] for i in self._outputs]
-        return tuple(result for result in results if result is not None)
+        given = [values[i] for i in self._outputs]
+        return tuple(tensor for tensor in given if tensor is not None)
 
 
 def _numbered(plan: Plan, slots: dict[str, int]) -> list[_Call]:
@@ -144,40 +176,3 @@ def _numbered(plan: Plan, slots: dict[str, int]) -> list[_Call]:
         arguments, results = (tuple(slots[name] for name in side) for side in (step.inputs, step.outputs))
         calls.append(_Call(step.run, arguments, results, done))
     return calls
-
-
-def _in_place(plan: Plan) -> list[Step]:
-    """The same steps, overwriting what nothing else needs: for runs that keep no gradient."""
-    last = {name: i for i, step in enumerate(plan.steps) for name in step.inputs}
-    last |= dict.fromkeys(plan.outputs, len(plan.steps))
-    users: dict[str, list[Step]] = {}
-    for step in plan.steps:
-        for name in step.inputs:
-            users.setdefault(name, []).append(step)
-    fresh: set[str] = set()
-    steps = []
-    for i, step in enumerate(plan.steps):
-        target = step.inputs[0] if step.inputs else ""
-        # A view of the target could outlive it, so whoever else used it must have made something new.
-        others = [user for user in users.get(target, []) if user is not step]
-        free = target in fresh and last[target] == i and step.inputs.count(target) == 1
-        free = free and all(_makes_new(user) for user in others)
-        run = _overwriting(step.run) if free and plan.shapes[target] == plan.shapes[step.outputs[0]] else None
-        if run is not None or _makes_new(step):
-            fresh.update(step.outputs)
-        steps.append(step if run is None else Step(step.op, run, step.inputs, step.outputs))
-    return steps
-
-
-def _makes_new(step: Step) -> bool:
-    return isinstance(step.run, Conv | Linear) or step.run in FRESH
-
-
-def _overwriting(run: Run) -> Callable[..., Tensor] | None:
-    if run is torch.relu:
-        return torch.relu_
-    if run is torch.add:
-        return Tensor.add_
-    if isinstance(run, partial) and run.func is clip_tensor:
-        return partial(torch.clamp_, min=run.keywords["low"], max=run.keywords["high"])
-    return None
