@@ -26,7 +26,7 @@ Target = Literal["plain", "same"]
 """Whether T acts on the protected image alone, or on the face as well."""
 
 PERIOD = 10
-"""Steps between two looks at the residuals of an image under T, which cost as much as a step."""
+"""Steps between two looks at the residuals of an image under T, which may cost as much as a step."""
 
 
 class FeatureMatching:
@@ -90,10 +90,31 @@ class FeatureMatching:
         if self.transform is None:
             distances = self._distances(images, targets)
             return Progress(distances @ self.weights, distances.detach())
+        plain = targets
         if self.target == "same":
             with torch.no_grad():
                 targets = self._features(self.quick, self.transform(targets[-1], moment).to(self.precision))
-        return Progress(self._distances(self.transform(images, moment), targets) @ self.weights, None)
+        loss = self._distances(self.transform(images, moment), targets) @ self.weights
+        return Progress(loss, self._hopeful(images.detach(), plain, moment))
+
+    @torch.no_grad()
+    def _hopeful(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Tensor:
+        """Estimated residuals of rows that are looked at now, (B, M); infinite for others and for those that fail.
+
+        The probes come one after another, so that a row which fails the first costs nothing more.
+        """
+        worst = torch.full((len(images), len(self.limits)), torch.inf, device=images.device)
+        rows = ((moment.steps % self.period == 0) & (moment.steps > 0)).nonzero().flatten()
+        found = torch.zeros(len(rows), len(self.limits), device=images.device)
+        for probe in PROBES.values():
+            if not len(rows):
+                return worst
+            own = tuple(target[rows] for target in targets)
+            found = torch.maximum(found, self._distances(probe(images[rows]), own))
+            kept = (found <= self.limits).all(1)
+            rows, found = rows[kept], found[kept]
+        worst[rows] = found
+        return worst
 
     def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         """See `steps.Objective`; with a transform the largest distance under any of `PROBES`."""
@@ -129,12 +150,12 @@ def _mapped(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 PROBES: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda images: images,
     "blur-1": lambda images: _mapped(images, linear_maps.blur_matrix(1.0)),
+    "none": lambda images: images,
     "resize-0.75": lambda images: _mapped(images, linear_maps.resize_matrix(84)),
     "jpeg-75": lambda images: jpeg(images, torch.full((len(images),), 75, device=images.device)),
 }
-"""What an image has to withstand before it counts as finished under T."""
+"""What an image has to withstand before it counts as finished under T; the hardest first."""
 
 
 def _on(shallow: OnnxModule, device: torch.device) -> OnnxModule:
