@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -46,4 +47,8 @@ def serve(folder: Path, *, host: str, port: int, device: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     provider = Provider.open(folder, device=device)
     provider.store.warm()
-    make_server(provider, host=host, port=port).run()
+    server = make_server(provider, host=host, port=port)
+    # uvicorn raises the signal that ended it again once everything is closed; the end is then no failure any more
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)
+    server.run()

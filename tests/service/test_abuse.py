@@ -1,0 +1,127 @@
+"""Requests that follow the OpenAPI schema or do not, and uploads that are no uploads: refused, never a failure."""
+
+import base64
+import random
+import resource
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import checks
+from schemathesis.specs.openapi import checks as openapi_checks
+from torch import Tensor
+
+from facemin.image import encode
+from facemin.keys import Key
+from facemin.protect import encode_feature, feature_of
+from tests.service.running import Running, noise
+
+CHECKS = [
+    checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_schema_conformance,
+]
+
+
+KINDS = ("application/json", "text/plain", "multipart/form-data", "")
+
+
+def test_no_request_by_the_schema_or_against_it_fails_the_server(server: Running) -> None:
+    document = server("GET", "/v1/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(document)
+    headers = {"Authorization": f"Bearer {server.admin}"}
+    seen = set()
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=8,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def ask(case: schemathesis.Case) -> None:
+            reply = case.call(base_url=server.url, headers=headers)
+            case.validate_response(reply, checks=CHECKS, headers=headers)
+
+        ask()
+        seen.add((operation.method.upper(), operation.path))
+    assert len(seen) == sum(len(by) for by in document["paths"].values())
+
+
+@pytest.fixture(scope="module")
+def seeds(server: Running) -> list[tuple[str, bytes]]:
+    key = Key.load(server("GET", "/v1/key", token=None).data)
+    image = encode(noise(7000))
+    feature = encode_feature(feature_of(noise(7000), key), key)
+    jpeg = encode(noise(7000), format="JPEG", quality=90)
+    return [("image", image), ("image", jpeg), ("feature", feature), ("feature", image), ("image", feature)]
+
+
+def mangled(data: bytes, chance: random.Random) -> bytes:
+    """Bytes flipped, cut out, doubled, or cut off."""
+    out = bytearray(data)
+    for _ in range(chance.randint(1, 6)):
+        at = chance.choice([chance.randrange(min(200, len(out))), chance.randrange(len(out))])
+        kind = chance.randrange(5)
+        if kind == 0:
+            out[at] = chance.randrange(256)
+        elif kind == 1:
+            out[at : at + chance.randint(1, 64)] = b""
+        elif kind == 2:
+            out[at:at] = out[at : at + chance.randint(1, 64)]
+        elif kind == 3:
+            out[at : at + 4] = chance.choice([b"\xff" * 4, b"\x00" * 4, b"\x7f\xff\xff\xff", b"\x00\x00\x00\x01"])
+        else:
+            del out[max(1, at) :]
+        if not out:
+            out = bytearray(b"x")
+    return bytes(out)
+
+
+@pytest.mark.parametrize("what", ["enrol", "identify"])
+def test_mangled_uploads_are_refused_or_taken_and_cost_no_memory(
+    server: Running, seeds: list[tuple[str, bytes]], what: str
+) -> None:
+    chance = random.Random(what)
+    server(*("POST", "/v1/collections", {"name": "fuzz"}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(60):
+        kind, data = chance.choice(seeds)
+        upload = {"kind": kind, "key_id": server.key_id, "data": base64.b64encode(mangled(data, chance)).decode()}
+        if what == "enrol":
+            answer = server("POST", "/v1/collections/fuzz/persons", {"uploads": [upload]})
+        else:
+            body = {"uploads": [upload], "challenge": server.challenge()}
+            answer = server("POST", "/v1/collections/fuzz/identify", body)
+        assert answer.status in (200, 201, 409, 422), answer.data
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    # kibibytes
+    assert grown < 200 * 1024
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=st.binary(max_size=400), kind=st.sampled_from(KINDS))
+def test_a_body_of_any_bytes_is_refused(server: Running, body: bytes, kind: str) -> None:
+    answer = server("POST", "/v1/collections/main/persons", body, headers={"Content-Type": kind})
+    assert answer.status == 422
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 60_000, b'{"a":' * 30_000, b'{"person": "' + b"a" * 100_000 + b'"}', b"1e999999", b'"\\ud800"', b"NaN"],
+)
+def test_nested_and_endless_json_is_refused(server: Running, body: bytes) -> None:
+    assert server("POST", "/v1/collections/main/persons", body).status in (400, 422)
+
+
+def test_a_plain_face_is_refused_in_a_batch_and_nothing_of_it_is_done(server: Running, plain_face: Tensor) -> None:
+    place = server.collection("batch")
+    body = {"person": "a", "uploads": [server.upload(noise(7100)), server.upload(plain_face)]}
+    assert server("POST", f"{place}/persons", body).json()["code"] == "plain_face"
+    assert server("GET", place).json()["templates"] == 0
