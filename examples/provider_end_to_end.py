@@ -84,25 +84,11 @@ def main() -> None:
         os.environ["FACEMIN_HOME"] = str(folder / "client")
         home, port = str(folder / "acme"), int(os.environ.get("FACEMIN_PORT", "8471"))
 
-        run("provider", "init", "--provider", "Acme", "--home", home)
-        made = run(
-            "provider",
-            "token",
-            "add",
-            "demo app",
-            "enrol:main",
-            "verify:main",
-            "identify:main",
-            "admin:main",
-            "--home",
-            home,
-            "--json",
-        )
+        token = json.loads(run("provider", "init", "--provider", "Acme", "--home", home, "--json"))["token"]
         server = start(home, port)
         try:
-            client = facemin.Client(
-                f"http://127.0.0.1:{port}", json.loads(made)["token"], pins=Pins(root=folder / "pins")
-            )
+            # an app gets a token of its own, with the scopes that it needs: facemin provider token add
+            client = facemin.Client(f"http://127.0.0.1:{port}", token, pins=Pins(root=folder / "pins"))
             key = client.key().manifest
             print(f"key {key.key_id} of {key.provider}, cut {key.cut}, expires {key.expires}")
             client.enrol("first", photos[0:1])

@@ -1,8 +1,12 @@
 """Killed, told to end, backed up and restored."""
 
+import itertools
 import json
-import subprocess
-import sys
+import os
+import random
+import signal
+import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,16 +17,68 @@ from facemin.service.crypto import VARIABLE, Secrets
 from facemin.service.database import Database
 from facemin.service.provider import Provider
 from facemin.service.settings import read_settings, write_settings
-from facemin.service.tables import templates
-from tests.conftest import REPOSITORY
+from facemin.service.store import Kind
+from facemin.service.tables import persons, templates
+from tests.service.conftest import memory_store, unit_rows
 from tests.service.running import Running, noise, running
 
+FACES = 3
 
-def test_killed_in_the_middle_of_enrolments_it_loses_nothing() -> None:
-    script = REPOSITORY / "experiments" / "service" / "kill.py"
-    done = subprocess.run([sys.executable, str(script), "--kills", "1"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "check: all is whole; ended gracefully: True; wrong: []" in done.stdout
+
+def enrol_for_ever(url: str, pipe: int, seed: int) -> None:
+    """Enrol people and tell the pipe of each that is on the disk."""
+    database = Database(url)
+    store = memory_store(database)
+    kinds: list[Kind] = ["protected"] * FACES
+    for number in itertools.count():
+        name = f"p{seed}-{number}"
+        with database.writing() as connection:
+            place = store.collection(connection, "main")
+            rows = unit_rows(FACES, seed=seed)
+            store.enrol(connection, place, name, rows, kinds=kinds, key_ids=["k"] * FACES)
+        os.write(pipe, f"{name}\n".encode())
+
+
+def kill_while_enrolling(url: str, seed: int, after: float) -> set[str]:
+    """Whose enrolment was acknowledged by a process that is killed so many seconds after the first one."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # the child never returns to Python's threads
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            enrol_for_ever(url, writing, seed)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        first = pipe.readline()
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return {line.decode().strip() for line in [first, *pipe] if line.endswith(b"\n")}
+
+
+def test_killed_in_the_middle_of_enrolments_it_loses_nothing(url: str) -> None:
+    """The whole server's version, with a hundred kills: experiments/service/kill.py."""
+    database = Database(url)
+    store = memory_store(database)
+    with database.writing() as connection:
+        store.make_collection(connection, "main", accept_plain=False, far=1e-3)
+    database.close()
+    chance, acknowledged = random.Random(0), set()
+    for seed in range(8):
+        acknowledged |= kill_while_enrolling(url, seed, chance.uniform(0, 0.05))
+        database = Database(url)
+        assert database.check() == []
+        with database.reading() as connection:
+            counted = select(persons.c.name, func.count(templates.c.id)).outerjoin(templates).group_by(persons.c.name)
+            found = dict(row._tuple() for row in connection.execute(counted))
+        database.close()
+        assert acknowledged <= set(found)
+        assert set(found.values()) == {FACES}
+    assert len(acknowledged) >= 8
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,220 @@
+"""Requests a second and latencies of verify and identify, and the search's speed beside a bare NumPy product.
+
+    python benchmarks/service_load.py --sizes 1000 100000 1000000
+
+A real server on loopback over a SQLite store filled with random unit templates, encrypted as always; clients in
+threads of this process share the machine with it, so the figures are a floor. Uploads are protected features, which
+cost the recogniser's last part only, and each request brings a challenge of its own, fetched outside the clock. The
+last columns are of the search alone: its time a query over that of `rows @ query` on one contiguous array.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from facemin.keys import Key
+from facemin.protect import encode_feature
+from facemin.service.crypto import Secrets, TemplateCipher
+from facemin.service.database import Database
+from facemin.service.matrix import Matrix
+from facemin.service.search import owner
+from facemin.service.settings import DATABASE, MASTER, read_settings, write_settings
+from facemin.service.tables import collections, persons, templates
+from facemin.transport import ProviderError, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+SIZE = 128
+PART = 20_000
+
+
+def unit_rows(count: int, seed: int) -> NDArray[np.float32]:
+    """Random rows of unit length."""
+    rows = np.random.default_rng(seed).standard_normal((count, SIZE), np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
+
+
+def fill(home: Path, count: int) -> None:
+    """Put random people, one template each, straight into a store."""
+    settings = read_settings(home)
+    cipher = TemplateCipher(secrets=Secrets.load(home / MASTER))
+    database = Database(f"sqlite:///{home / DATABASE}")
+    for start in range(0, count, PART):
+        numbers = range(start + 1, min(start + PART, count) + 1)
+        rows = unit_rows(len(numbers), seed=start)
+        people = [{"id": n, "collection_id": 1, "name": f"p{n}", "created": 0.0} for n in numbers]
+        sealed = [
+            {
+                "collection_id": 1,
+                "person_id": n,
+                "fingerprint": settings.fingerprint,
+                "kind": "protected",
+                "key_id": "k",
+                "revision": 1,
+                "created": 0.0,
+                "sealed": cipher.seal(row, owner=owner(1, n, settings.fingerprint)),
+            }
+            for n, row in zip(numbers, rows, strict=True)
+        ]
+        with database.writing() as connection:
+            connection.execute(persons.insert(), people)
+            connection.execute(templates.insert(), sealed)
+    with database.writing() as connection:
+        connection.execute(collections.update().values(revision=1))
+    database.close()
+
+
+def serve(home: Path) -> tuple[subprocess.Popen[bytes], str, float]:
+    """A server, its address, and the seconds until it was ready."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "facemin", "serve", "--home", str(home), "--port", str(port), "--device", "cpu"]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    while True:
+        try:
+            Transport(url=url, tries=1)("GET", "/v1/ready")
+        except ProviderError:
+            if server.poll() is not None:
+                raise SystemExit(f"the server ended with status {server.returncode}") from None
+            time.sleep(0.1)
+        else:
+            return server, url, time.perf_counter() - began
+
+
+def load(send: Transport, key: Key, action: str, requests: int, clients: int, people: int) -> dict[str, float]:
+    """Requests a second and percentiles of the latency, seconds."""
+    generator = torch.Generator().manual_seed(hash(action) % 1000)
+    challenges = [send("POST", "/v1/challenges").json()["challenge"] for _ in range(requests)]
+
+    def body(number: int) -> dict[str, Any]:
+        feature = torch.rand(key.manifest.features, generator=generator)
+        data = base64.b64encode(encode_feature(feature, key)).decode()
+        upload = {"kind": "feature", "key_id": key.manifest.key_id, "data": data}
+        if action == "verify":
+            return {"person": f"p{number % people + 1}", "upload": upload, "challenge": challenges[number]}
+        return {"uploads": [upload], "challenge": challenges[number]}
+
+    bodies = [body(number) for number in range(requests)]
+
+    def one(content: dict[str, Any]) -> float:
+        began = time.perf_counter()
+        send("POST", f"/v1/collections/main/{action}", content, again=False)
+        return time.perf_counter() - began
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        times = sorted(pool.map(one, bodies))
+    whole = time.perf_counter() - began
+    at = {f"p{share}": times[min(len(times) - 1, int(len(times) * share / 100))] for share in (50, 95, 99)}
+    return {"per_second": requests / whole} | at
+
+
+def median_time(work: Callable[[], object], runs: int) -> float:
+    """Median seconds of some runs."""
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def search_ratio(count: int, runs: int) -> dict[str, float]:
+    """Speed of `Matrix.search` over that of a bare product, interleaved in one run."""
+    rows = np.concatenate([unit_rows(min(PART, count - start), seed=start) for start in range(0, count, PART)])
+    matrix = Matrix(SIZE)
+    matrix.add(np.arange(count), np.arange(count), rows)
+    query = unit_rows(1, seed=-1 % 2**31)[0]
+    matrix.search(query, 5)
+    bare, ours = [], []
+    for _ in range(runs):
+        bare.append(median_time(lambda: rows @ query, 1))
+        ours.append(median_time(lambda: matrix.search(query, 5), 1))
+    return {
+        "bare_ms": 1000 * statistics.median(bare),
+        "search_ms": 1000 * statistics.median(ours),
+        "ratio": statistics.median(bare) / statistics.median(ours),
+    }
+
+
+def main() -> None:
+    """Measure and print one line of JSON a size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 100_000, 1_000_000])
+    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--runs", type=int, default=15, help="of the bare product and of the search")
+    parser.add_argument("--search-only", action="store_true")
+    arguments = parser.parse_args()
+    for count in arguments.sizes:
+        line: dict[str, Any] = {"templates": count}
+        if not arguments.search_only:
+            line |= measured(count, arguments.requests, arguments.clients)
+        line |= search_ratio(count, arguments.runs)
+        print(json.dumps({name: round(value, 4) for name, value in flat(line).items()}), flush=True)
+
+
+def measured(count: int, requests: int, clients: int) -> dict[str, Any]:
+    """One size through the whole server."""
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch) / "home"
+        made = [
+            sys.executable,
+            "-m",
+            "facemin",
+            "provider",
+            "init",
+            "--provider",
+            "Load",
+            "--home",
+            str(home),
+            "--json",
+        ]
+        token = json.loads(subprocess.run(made, check=True, capture_output=True, text=True).stdout)["token"]
+        rates = {"requests_per_minute": 1e9, "open_requests_per_minute": 1e9}
+        write_settings(home, read_settings(home).model_copy(update=rates))
+        fill(home, count)
+        server, url, ready = serve(home)
+        try:
+            key = Key.load(Transport(url=url)("GET", "/v1/key").data)
+            send = Transport(url=url, token=token)
+            found = {a: load(send, key, a, requests, clients, count) for a in ("verify", "identify")}
+            status = Path(f"/proc/{server.pid}/status").read_text()
+        finally:
+            server.terminate()
+            server.wait()
+    peak = next(int(text.split()[1]) for text in status.splitlines() if text.startswith("VmHWM"))
+    return {"ready_seconds": ready, "server_peak_mib": peak / 1024, **found}
+
+
+def flat(values: dict[str, Any]) -> dict[str, float]:
+    """Nested names joined by a dot."""
+    out: dict[str, float] = {}
+    for name, value in values.items():
+        out |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return out
+
+
+if __name__ == "__main__":
+    main()
