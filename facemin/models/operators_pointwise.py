@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facemin.models.lowering import Lowered, Node
+from facemin.models.prelu import prelu_channels
 
 
 def check_broadcast(node: Node) -> None:
@@ -143,11 +144,6 @@ def identity(node: Node) -> Lowered:
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
     """Positive values kept, slope * x for the others; the slope broadcasts."""
     return torch.where(x > 0, x, x * slope)
-
-
-def prelu_channels(x: Tensor, slope: Tensor) -> Tensor:
-    """The same with one slope per channel, (C,)."""
-    return F.prelu(x, slope)
 
 
 def build_prelu(node: Node) -> Lowered:
