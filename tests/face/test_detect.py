@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import skimage.data
 import torch
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from facemin.face import Detector, Face
+from facemin.face import Detector, Face, centerface
 from facemin.face.centerface import CenterFace, Floats, Maps, decode, overlap, suppress
 from facemin.face.detect import _TILE, _tiles
 
@@ -181,6 +183,23 @@ class TestNetwork:
         for i in range(3):
             for both, alone in zip(together, network(images[i : i + 1]), strict=True):
                 np.testing.assert_allclose(both[i], alone[0], atol=1e-5)
+
+    def test_equals_the_published_file(self) -> None:
+        """The file as it is, at the one size that it allows, with its weights as inputs: nothing fused."""
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        published = onnxruntime.InferenceSession(centerface._network(), options, providers=["CPUExecutionProvider"])
+        images = torch.rand(10, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+        expected = published.run(None, {"input.1": images.numpy()})
+        for made, found in zip(expected, CenterFace(threads=1)(images), strict=True):
+            np.testing.assert_allclose(found, made, rtol=1e-3, atol=1e-4)
+
+    def test_its_weights_are_constants(self) -> None:
+        """As inputs, which could change from run to run, they keep onnxruntime from fusing: twice the time."""
+        model = centerface._freed(onnx.load(centerface._network()))
+        assert [value.name for value in model.graph.input] == ["input.1"]
+        assert len(model.graph.initializer) == 194
 
     def test_overlap_by_hand(self) -> None:
         box = np.array([0, 0, 2, 2], np.float32)
