@@ -17,7 +17,7 @@ from onnx import ModelProto, StringStringEntryProto, helper
 from facemin.keys import MANIFEST, SIGNATURE, Key, export_key, read_signing_key, relative_distance
 from facemin.models import Recogniser, load_recogniser
 
-CUT = "conv32.1"
+CUT, LATER = "conv32.1", "conv32.3"
 SIGNING = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SIGNER = SIGNING.public_key().public_bytes_raw()
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -96,6 +96,11 @@ def test_distance_has_a_finite_slope_where_it_is_zero() -> None:
 def test_signed_key_names_its_signer(signed: Key) -> None:
     assert signed.signer == SIGNER
     assert Key.load(signed.data, signer=SIGNER, now=NOW).signer == SIGNER
+
+
+@pytest.fixture(scope="module")
+def layered(recogniser: Recogniser) -> Key:
+    return export_key(recogniser, LATER, layers=("conv7", CUT), provider="Acme", residual=0.2, created=NOW)
 
 
 def changed(data: bytes, change: Callable[[ModelProto], object]) -> bytes:
@@ -246,6 +251,78 @@ def test_export_refuses(settings: dict[str, object], words: str, recogniser: Rec
     arguments = {"cut": CUT, "provider": "Acme", "residual": 0.2} | settings
     with pytest.raises(ValueError, match=words):
         export_key(recogniser, **arguments)  # type: ignore[arg-type]
+
+
+class TestLayers:
+    """A key whose earlier layers are matched as well (Algorithm 2)."""
+
+    def test_are_in_the_manifest_and_come_back_from_the_file(self, layered: Key, tmp_path: Path) -> None:
+        layered.save(tmp_path / "layers.key.onnx")
+        again = Key.load(tmp_path / "layers.key.onnx")
+        assert again.manifest == layered.manifest
+        assert again.manifest.layers == ("conv7", CUT, LATER)
+        assert again.manifest.features == (32, 35, 35)
+        assert again.shallow.output_shapes == ((32, 72, 72), (32, 35, 35), (32, 35, 35))
+
+    def test_each_is_what_the_recogniser_has_there(self, layered: Key, recogniser: Recogniser) -> None:
+        faces = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(0))
+        layers = Key.load(layered.data).shallow.layers(faces)
+        for layer, name in zip(layers, layered.manifest.layers, strict=True):
+            torch.testing.assert_close(layer, recogniser.until(name)(faces), rtol=1e-5, atol=1e-5)
+        assert torch.equal(layered.shallow(faces), layers[-1])
+
+    def test_are_onnxruntimes_outputs(self, layered: Key) -> None:
+        faces = torch.rand(1, 3, 112, 112, generator=torch.Generator().manual_seed(1))
+        session = onnxruntime.InferenceSession(layered.data, providers=["CPUExecutionProvider"])
+        assert tuple(output.name for output in session.get_outputs()) == layered.manifest.layers
+        for ours, oracle in zip(
+            layered.shallow.layers(faces), session.run(None, {"faces": faces.numpy()}), strict=True
+        ):
+            np.testing.assert_allclose(ours.numpy(), oracle, atol=1e-4)
+
+    def test_cost_no_weights(self, layered: Key, recogniser: Recogniser) -> None:
+        plain = export_key(recogniser, LATER, provider="Acme", residual=0.2, created=NOW)
+        assert len(layered.data) < len(plain.data) + 500
+
+    @pytest.mark.parametrize(
+        ("layers", "words"),
+        [
+            (["conv7", "conv32.2", "conv32.3"], "conv32.2"),
+            (["conv32.1", "conv7", "conv32.3"], "conv7"),
+            (["conv7", "conv32.3"], "conv32.1"),
+            (["conv32.3"], "conv32.1"),
+            (["conv7", "conv32.1", "conv32.1", "conv32.3"], "conv32.1"),
+            ([], "layers"),
+            (["conv7"] * 65, "layers"),
+        ],
+    )
+    def test_other_names_in_the_manifest_are_refused(self, layers: list[str], words: str, layered: Key) -> None:
+        with pytest.raises(ValueError, match=words):
+            Key.load(changed(layered.data, manifest_with(layers=layers)))
+
+    def test_other_outputs_of_the_graph_are_refused(self, layered: Key) -> None:
+        def swap(model: ModelProto) -> None:
+            first, second = (model.graph.output[place].name for place in (0, 1))
+            model.graph.output[0].name, model.graph.output[1].name = second, first
+
+        with pytest.raises(ValueError, match="SHA-256"):
+            Key.load(changed(layered.data, swap))
+
+    @pytest.mark.parametrize(
+        ("layers", "words"),
+        [
+            (("conv32.3",), "conv32.3"),
+            (("conv64.1",), "conv64.1"),
+            (("conv7", "pooled"), "pooled"),
+            (("conv7", "conv7"), "each once.*conv7"),
+            (("conv999",), "conv999"),
+        ],
+    )
+    def test_outside_the_cut_or_twice_are_refused_by_name(
+        self, layers: tuple[str, ...], words: str, recogniser: Recogniser
+    ) -> None:
+        with pytest.raises(ValueError, match=words):
+            export_key(recogniser, LATER, layers=layers, provider="Acme", residual=0.2)
 
 
 def test_signing_key_is_read_from_pem(tmp_path: Path) -> None:

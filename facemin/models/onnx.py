@@ -118,7 +118,8 @@ class OnnxModule(nn.Module):
         rows = max(LARGEST_VALUE // (self._row_elements * images[0].element_size()), 1)
         if images[0].device.type != "cpu" or images[0].shape[0] <= rows:
             return self._run(self._calls_in_place, images, held)
-        groups = -(-images[0].shape[0] // rows)
+        # Never a group of one, whose last bits may differ from those of the same row among others.
+        groups = max(min(-(-images[0].shape[0] // rows), images[0].shape[0] // 2), 1)
         parts = zip(*(image.tensor_split(groups) for image in images), strict=True)
         made = zip(*(self._run(self._calls_in_place, part, held) for part in parts), strict=True)
         return tuple(torch.cat(rows) for rows in made)

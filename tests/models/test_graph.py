@@ -384,6 +384,48 @@ class TestCutting:
             extract(residual(), start=start, end=end)
 
 
+class TestLayers:
+    def test_come_before_the_end_in_the_order_asked_for(self) -> None:
+        part = extract(residual(), end="sum", layers=("c2", "r1"))
+        onnx.checker.check_model(part, full_check=True)
+        assert [value.name for value in part.graph.output] == ["c2", "r1", "sum"]
+        assert read_graph(part.SerializeToString())
+        plain = extract(residual(), end="sum")
+        assert part.graph.node == plain.graph.node
+        assert part.graph.initializer == plain.graph.initializer
+
+    def test_are_what_parts_of_their_own_give(self) -> None:
+        part, x = extract(residual(), end="sum", layers=("r1", "c2")), torch.rand(2, 3, 8, 8)
+        session = ort.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
+        found = session.run(None, {"image": x.numpy()})
+        for name, value in zip(("r1", "c2", "sum"), found, strict=True):
+            torch.testing.assert_close(torch.from_numpy(value), run(extract(residual(), end=name), x))
+
+    def test_may_lie_after_a_start(self) -> None:
+        part = extract(residual(), start="r1", end="flat", layers=("sum",))
+        assert [value.name for value in part.graph.output] == ["sum", "flat"]
+
+    @pytest.mark.parametrize(
+        ("layers", "words"),
+        [
+            (("nowhere",), "nowhere"),
+            (("w1",), "w1"),
+            (("image",), "image"),
+            (("flat",), "flat"),
+            (("other",), "other"),
+            (("sum",), "sum"),
+            (("r1", "r1"), "each once.*r1"),
+        ],
+    )
+    def test_refuses_what_is_not_on_the_way_or_comes_twice(self, layers: tuple[str, ...], words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            extract(residual(), end="sum", layers=layers)
+
+    def test_refuses_one_before_the_start(self) -> None:
+        with pytest.raises(ValueError, match="c1"):
+            extract(residual(), start="r1", end="sum", layers=("c1",))
+
+
 class TestPreprocessing:
     def test_equals_arithmetic_by_hand(self) -> None:
         want = Preprocess(scale=255, mean=(1, 2, 3), std=(4, 5, 6), channels="BGR")

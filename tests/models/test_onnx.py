@@ -151,8 +151,8 @@ def faces(model: onnx.ModelProto, rows: int = 3) -> torch.Tensor:
     return torch.rand(rows, 3, side, side, generator=torch.Generator().manual_seed(1)) * 255
 
 
-def one_by_one(model: onnx.ModelProto, images: torch.Tensor) -> torch.Tensor:
-    return torch.cat([run(model, image) for image in torch.split(images, 1)])
+def one_by_one(model: onnx.ModelProto, images: torch.Tensor, output: str | None = None) -> torch.Tensor:
+    return torch.cat([run(model, image, output=output) for image in torch.split(images, 1)])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -213,6 +213,75 @@ class TestNetworksAsExported:
             torch.testing.assert_close(rest(front(images)), whole, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+class TestLayers:
+    def part(self, name: str) -> onnx.ModelProto:
+        """The network with every value on its way out as an output."""
+        *places, end = [place.name for place in bottlenecks(NETWORKS[name])]
+        return extract(NETWORKS[name], end=end, layers=tuple(places))
+
+    def test_each_equals_onnxruntime_with_and_without_gradients(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        part, images = self.part(name), faces(NETWORKS[name], rows=5)
+        names = tuple(value.name for value in part.graph.output)
+        module = OnnxModule(part, outputs=names)
+        expected = [one_by_one(part, images, output) for output in names]
+        runs = [module.layers(images), module.layers(images.clone().requires_grad_())]
+        monkeypatch.setattr("facemin.models.onnx.LARGEST_VALUE", 100_000)
+        runs.append(module.layers(images))
+        assert module.output_shapes == tuple(tuple(value.shape[1:]) for value in expected)
+        for layers in runs:
+            for layer, value in zip(layers, expected, strict=True):
+                torch.testing.assert_close(layer.detach(), value, rtol=1e-4, atol=1e-4 * float(value.abs().max()))
+
+    def test_outputs_are_those_named_in_that_order(self, name: str) -> None:
+        part, images = self.part(name), faces(NETWORKS[name])
+        first, *_, last = (value.name for value in part.graph.output)
+        module = OnnxModule(part, outputs=(last, first))
+        late, early = module.layers(images)
+        torch.testing.assert_close(early, OnnxModule(part)(images))
+        torch.testing.assert_close(late, OnnxModule(NETWORKS[name])(images), rtol=1e-4, atol=1e-5)
+        assert torch.equal(module(images), early)
+        assert module.output_shape == early.shape[1:]
+        assert len(OnnxModule(part).layers(images)) == 1
+
+    def test_each_passes_gradients(self, name: str) -> None:
+        part = self.part(name)
+        module = OnnxModule(part, outputs=tuple(value.name for value in part.graph.output))
+        images = faces(NETWORKS[name], rows=2).requires_grad_()
+        layers = module.layers(images)
+        for layer in layers:
+            (slope,) = torch.autograd.grad(layer.square().sum(), images, retain_graph=True)
+            assert slope.isfinite().all()
+            assert slope.abs().sum() > 0
+
+    def test_do_not_share_what_a_later_step_overwrites(self, name: str) -> None:
+        part, images = self.part(name), faces(NETWORKS[name])
+        module = OnnxModule(part, outputs=tuple(value.name for value in part.graph.output))
+        for layer, value in zip(module.layers(images), part.graph.output, strict=True):
+            torch.testing.assert_close(layer, OnnxModule(part, outputs=(value.name,))(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 5])
+def test_no_row_of_a_batch_runs_alone(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a batch of one takes other kernels, and last bits would depend on where a batch was divided
+    module, sizes, run_one = OnnxModule(NETWORKS["IR"]), [], OnnxModule._run
+
+    def counted(module: OnnxModule, calls: Any, images: Any, held: Any) -> tuple[torch.Tensor, ...]:
+        sizes.append(len(images[0]))
+        return run_one(module, calls, images, held)
+
+    monkeypatch.setattr(OnnxModule, "_run", counted)
+    monkeypatch.setattr("facemin.models.onnx.LARGEST_VALUE", group * module._row_elements * 4)
+    for rows in range(1, 14):
+        sizes.clear()
+        assert len(module(faces(NETWORKS["IR"], rows=rows))) == rows
+        assert sum(sizes) == rows
+        assert min(sizes) >= min(rows, 2)
+        assert max(sizes) <= max(group, 3)
+
+
 def test_a_batch_of_one_in_the_file_serves_any_batch() -> None:
     model = mobile(batch=1)
     images = faces(model, rows=4)
@@ -264,6 +333,15 @@ class TestRefusals:
     def test_unknown_output(self) -> None:
         with pytest.raises(ValueError, match="nowhere"):
             OnnxModule(NETWORKS["IR"], outputs=("nowhere",))
+
+    def test_a_value_that_is_no_output(self) -> None:
+        inside = bottlenecks(NETWORKS["IR"])[2].name
+        with pytest.raises(ValueError, match=inside):
+            OnnxModule(NETWORKS["IR"], outputs=(inside,))
+
+    def test_no_outputs(self) -> None:
+        with pytest.raises(ValueError, match="expected outputs among"):
+            OnnxModule(NETWORKS["IR"], outputs=())
 
 
 def real_outputs(folder: Path) -> Iterator[tuple[Path, int, str]]:
