@@ -74,7 +74,7 @@ def test_killed_in_the_middle_of_enrolments_it_loses_nothing(url: str) -> None:
         assert database.check() == []
         with database.reading() as connection:
             counted = select(persons.c.name, func.count(templates.c.id)).outerjoin(templates).group_by(persons.c.name)
-            found = dict(row._tuple() for row in connection.execute(counted))
+            found: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
         database.close()
         assert acknowledged <= set(found)
         assert set(found.values()) == {FACES}

@@ -1,0 +1,97 @@
+"""The provider's and the client's verbs, as the command line runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facemin.cli import app
+from facemin.demo import astronaut
+from tests.conftest import REPOSITORY
+from tests.service.running import Running
+
+
+def run(*arguments: object) -> int:
+    status = app([str(argument) for argument in arguments], result_action="return_value")
+    assert isinstance(status, int)
+    return status
+
+
+def test_a_provider_from_its_making_to_its_back_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+
+    def said(*arguments: object) -> str:
+        capsys.readouterr()
+        assert run("provider", *arguments, "--home", home) == 0
+        return capsys.readouterr().out
+
+    made = json.loads(said("init", "--provider", "Acme", "--json"))
+    assert made["token"].startswith("fmt_")
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in home.iterdir()}["master.key"] == "0o600"
+    first = json.loads(said("keys", "--json"))[0]["key_id"]
+    assert json.loads(said("rotate", "--json"))["number"] == 2
+    said("revoke", first)
+    assert [key["state"] for key in json.loads(said("keys", "--json"))] == ["current", "revoked"]
+    token = json.loads(said("token", "add", "door", "verify:main", "--days", 3, "--json"))
+    said("token", "revoke", token["id"])
+    listed = {entry["name"]: entry["revoked"] for entry in json.loads(said("token", "list", "--json"))}
+    assert listed["door"] is not None
+    assert listed["first admin"] is None
+    assert said("check") == "all is whole\n"
+    said("backup", tmp_path / "b.tar")
+    assert run("provider", "restore", tmp_path / "b.tar", "--home", tmp_path / "new") == 0
+    assert "master.key, signing.pem" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(ValueError, match="without a provider"):
+        run("provider", "init", "--provider", "Acme", "--home", home)
+    with pytest.raises(ValueError, match="key: expected one that exists"):
+        run("provider", "revoke", "nokey", "--home", home)
+    with pytest.raises(ValueError, match="facemin provider init"):
+        run("provider", "keys", "--home", tmp_path / "nowhere")
+
+
+def test_a_client_enrols_verifies_identifies_and_deletes(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path))
+    monkeypatch.setenv("FACEMIN_TOKEN", server.admin)
+    at = ("--url", server.url, "--device", "cpu")
+    assert run("client", "enrol", "cli", astronaut(), *at) == 0
+    assert run("client", "verify", "cli", astronaut(), *at) == 0
+    assert "cli: accepted, cosine" in capsys.readouterr().out
+    assert run("client", "identify", astronaut(), *at, "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0][0]["person"] == "cli"
+    assert run("client", "delete", "cli", "--url", server.url) == 0
+    assert run("client", "forget", "--url", server.url) == 0
+    assert list(tmp_path.rglob("pin.json")) == []
+
+
+def test_the_deployment_files_name_what_is_there() -> None:
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which comes with schemathesis")
+    compose = yaml.safe_load((REPOSITORY / "deploy" / "compose.yaml").read_text())
+    assert set(compose["services"]) == {"database", "provider"}
+    build = compose["services"]["provider"]["build"]
+    assert (REPOSITORY / "deploy" / build["context"] / build["dockerfile"]).is_file()
+    for name in compose["services"].values():
+        for mount in name["volumes"]:
+            assert mount.split(":")[0] in compose["volumes"]
+    lines = (REPOSITORY / "deploy" / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    kept = (REPOSITORY / ".dockerignore").read_text().split()
+    for line in lines:
+        assert not line or line.split()[0] in (
+            "#",
+            "FROM",
+            "RUN",
+            "WORKDIR",
+            "COPY",
+            "USER",
+            "ENV",
+            "VOLUME",
+            "EXPOSE",
+            "STOPSIGNAL",
+            "HEALTHCHECK",
+            "CMD",
+        )
+        if line.startswith("COPY"):
+            for name in line.split()[1:-1]:
+                assert (REPOSITORY / name).exists()
+                assert f"!{name}" in kept
