@@ -94,7 +94,7 @@ def demonstrate(epochs: int | None) -> dict[str, Any]:
             "same_weights": same_weights(whole, parts),
             "same_losses": losses(whole) == losses(parts),
         },
-        "record": record,
+        "record": without_folders(record),
         "log": lines,
         **provenance(),
     }
@@ -169,6 +169,17 @@ def untrained_normalised(config: TrainingConfig) -> dict[str, Any]:
             network(torch.stack([to_unit(source.read(int(place))) for place in places]))
     pairs = held_out_pairs(source, split, count=config.evaluate.pairs, seed=config.data.split_seed)
     return validate(network.eval(), pairs, device=torch.device("cpu"))._asdict()
+
+
+def without_folders(value: Any) -> Any:
+    """A record without the folders of this machine: paths keep what lies below the repository or beside it."""
+    if isinstance(value, dict):
+        return {name: without_folders(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and Path(value).is_absolute():
+        return os.path.relpath(value, REPOSITORY)
+    return value
 
 
 def provenance() -> dict[str, Any]:
