@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from facemin.cli.options import Json, Model
 from facemin.cli.output import print_json
+from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
     from facemin.keys import Key
@@ -31,6 +32,7 @@ def key_export(
     key_id: Annotated[str | None, Parameter(help="Name of the key; by default the start of its graph's hash.")] = None,
     expires: Annotated[str | None, Parameter(help="End of validity, ISO 8601 with a time zone or a date.")] = None,
     sign: Annotated[Path | None, Parameter(help="Ed25519 private key (PEM, PKCS 8, unencrypted).")] = None,
+    preprocess: PreprocessFlags = UNCHANGED,
     as_json: Json = False,
 ) -> int:
     """Write a provider key: the recogniser's part before a cut, with its manifest."""
@@ -40,7 +42,7 @@ def key_export(
     from facemin.store import open_model
 
     name = model or DEFAULT_MODEL
-    recogniser = open_model(name)
+    recogniser = open_model(name, preprocess=preprocess.given())
     if not cut and name not in MODELS:
         raise ValueError(f"--cut: expected one of {', '.join(c.name for c in recogniser.cuts)}; got none")
     cut = cut or MODELS[name].default_cut

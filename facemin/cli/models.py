@@ -113,7 +113,7 @@ def model_show(name: str, /, *, as_json: Json = False) -> int:
 
 
 @app.command(name="remove")
-def model_remove(name: str, /) -> int:
+def model_remove(name: str, /, *, as_json: Json = False) -> int:
     """Delete a recogniser from the store.
 
     Parameters
@@ -124,6 +124,8 @@ def model_remove(name: str, /) -> int:
     from facemin.store import ModelStore
 
     ModelStore().remove(name)
+    if as_json:
+        print_json({"removed": name})
     return 0
 
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from facemin.cli.options import FAILED, Device, Json, Model, Seed
 from facemin.cli.output import available_device, note, print_json, say
+from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
     from facemin.compare import Verdict
@@ -164,6 +165,7 @@ def verify(
     key: Annotated[Path | None, Parameter(help="The key that an uploaded feature was made for.")] = None,
     far: Annotated[float, Parameter(help="False accept rate whose calibrated threshold decides.")] = 1e-3,
     threshold: Annotated[float | None, Parameter(help="Cosine that decides instead.")] = None,
+    preprocess: PreprocessFlags = UNCHANGED,
     as_json: Json = False,
 ) -> int:
     """Ask a whole recogniser whether two faces are the same person's.
@@ -175,7 +177,7 @@ def verify(
     from facemin.models import DEFAULT_MODEL
     from facemin.store import open_model
 
-    recogniser = open_model(model or DEFAULT_MODEL)
+    recogniser = open_model(model or DEFAULT_MODEL, preprocess=preprocess.given())
     manifest = Key.load(key).manifest if key else None
     verdict = compare(probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest)
     if as_json:

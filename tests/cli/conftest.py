@@ -1,17 +1,21 @@
-"""The command line as a person runs it: in a subprocess."""
+"""The command line as a person runs it: in a subprocess, or within this process where seconds of imports matter."""
 
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from skimage import data
 
+from facemin.cli import app
+from facemin.cli.options import WRONG_INPUT
 from facemin.files import write_atomically
 from facemin.image import encode
+from tests.test_store import tiny_graph
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -24,6 +28,46 @@ from facemin.cli import main
 sys.argv[0] = "facemin"
 main()
 """
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Call = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store, so that no test sees or changes that of whoever runs it."""
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """The command within this process: a process of its own costs seconds of imports, so few tests take one."""
+
+    def run(*arguments: object) -> Done:
+        capsys.readouterr()
+        try:
+            status, error = app([*map(str, arguments)], result_action="return_value"), ""
+        except (ValueError, OSError) as refusal:
+            status, error = WRONG_INPUT, str(refusal)
+        out, err = capsys.readouterr()
+        return Done(status, out, err + error)
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A small recogniser in a file of its own."""
+    path = tmp_path / "Tiny.onnx"
+    path.write_bytes(tiny_graph())
+    return path
 
 
 @pytest.fixture
@@ -55,3 +99,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_atomically(folder / "broken.jpg", encode(torch.from_numpy(astronaut).permute(2, 0, 1), format="JPEG")[:9000])
     write_atomically(folder / "notes.txt", b"no photo")
     return folder
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight people with three aligned photos each."""
+    root = tmp_path_factory.mktemp("faces")
+    generator = torch.Generator().manual_seed(0)
+    for person in range(8):
+        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
+        for photo in range(3):
+            face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
+            write_atomically(root / f"person {person}" / f"{photo}.png", encode(face))
+    return root

@@ -8,39 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from facemin.files import write_atomically
-from facemin.image import decode, encode
-from tests.cli.conftest import Run
-from tests.cli.test_models import Call, call
-from tests.test_store import tiny_graph
-
-__all__ = ["call"]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.onnx"
-    path.write_bytes(tiny_graph())
-    return path
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight people with three aligned photos each."""
-    root = tmp_path_factory.mktemp("faces")
-    generator = torch.Generator().manual_seed(0)
-    for person in range(8):
-        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
-        for photo in range(3):
-            face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
-            write_atomically(root / f"person {person}" / f"{photo}.png", encode(face))
-    return root
+from facemin.image import decode
+from tests.cli.conftest import Call, Run
 
 
 def test_a_folder_and_the_stores_thresholds(call: Call, file: Path, faces: Path) -> None:
@@ -74,7 +43,7 @@ def test_a_file_as_model_on_a_bin(facemin: Run, file: Path, faces: Path, tmp_pat
     done = facemin("eval", path, "--model", file, "--scale", 1)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "tiny on mine.bin, aligned as packed"
+    assert lines[0] == "Tiny on mine.bin, aligned as packed"
     assert lines[1] == "16 pairs (8 genuine) of 16 images"
     assert "too few impostor pairs to say" in done.stdout
     assert "all pairs of different people" not in done.stdout

@@ -1,57 +1,21 @@
 """model add, list, show, cuts and remove, as a person runs them."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
-from facemin.cli import app
-from facemin.cli.options import WRONG_INPUT
+from facemin.image import decode, encode, to_unit
+from facemin.keys import Key
 from facemin.models import load_recogniser
+from facemin.models.families import FAMILIES, stages
 from facemin.models.preprocess import Preprocess
-from tests.cli.conftest import Run
-from tests.test_store import SIZE, tiny_graph
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Call = Callable[..., Done]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """The command within this process: a process of its own costs seconds of imports, so few tests take one."""
-
-    def run(*arguments: object) -> Done:
-        capsys.readouterr()
-        try:
-            status, error = app([*map(str, arguments)], result_action="return_value"), ""
-        except (ValueError, OSError) as refusal:
-            status, error = WRONG_INPUT, str(refusal)
-        out, err = capsys.readouterr()
-        return Done(status, out, err + error)
-
-    return run
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "Tiny.onnx"
-    path.write_bytes(tiny_graph())
-    return path
+from facemin.store import open_model
+from tests.cli.conftest import Call, Run
+from tests.test_store import SIZE
 
 
 def test_a_models_life(call: Call, file: Path, home: Path) -> None:
@@ -74,7 +38,8 @@ def test_a_models_life(call: Call, file: Path, home: Path) -> None:
     assert taken.returncode == 2
     assert "--force" in taken.stderr
     assert call("model", "add", file, "--licence", "BSD", "--force").returncode == 0
-    assert call("model", "remove", "tiny").returncode == 0
+    removed = call("model", "remove", "tiny", "--json")
+    assert (removed.returncode, json.loads(removed.stdout)) == (0, {"removed": "tiny"})
     assert list((home / "models").iterdir()) == []
     assert call("model", "show", "tiny").returncode == 2
 
@@ -89,6 +54,7 @@ def test_what_is_refused_leaves_nothing(call: Call, file: Path, home: Path, tmp_
         (("add", tmp_path / "missing.onnx", "--licence", "MIT"), "missing.onnx"),
         (("cuts", "nobody"), "model: expected one of dlib-resnet29, or an .onnx file; got 'nobody'"),
         (("remove", "../home"), "expected a stored one"),
+        (("remove", "nobody", "--json"), "expected a stored one"),
     ):
         done = call("model", *arguments)
         assert done.returncode == 2
@@ -124,3 +90,90 @@ def test_a_stored_model_makes_keys_and_verifies(call: Call, file: Path, photos: 
     same = call("verify", photos / "one.png", photos / "one.png", "--model", "tiny", "--threshold", 0.9, "--json")
     assert same.returncode == 0, same.stderr
     torch.testing.assert_close(json.loads(same.stdout)["cosine"], 1.0, atol=1e-5, rtol=0)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """Two aligned faces, for all that a random network knows: coarse patterns."""
+    generator = torch.Generator().manual_seed(4)
+    paths = tmp_path / "probe.png", tmp_path / "enrolment.png"
+    for path in paths:
+        pattern = torch.rand(3, 4, 4, generator=generator)
+        path.write_bytes(encode(pattern.repeat_interleave(28, 1).repeat_interleave(28, 2)))
+    return paths
+
+
+def tensors(paths: tuple[Path, Path]) -> Tensor:
+    return torch.stack([to_unit(decode(path).pixels) for path in paths])
+
+
+def test_a_bare_file_verifies_and_makes_keys_as_flags_say(
+    call: Call, file: Path, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    flags = ("--mean", 127.5, 64, 64, "--std", 128, 128, 64, "--channels", "BGR")
+    wanted = load_recogniser(
+        file, preprocess=Preprocess(scale=255, mean=(127.5, 64.0, 64.0), std=(128.0, 128.0, 64.0), channels="BGR")
+    )
+    cosines = {}
+    for name, given in (("plain", ()), ("flags", flags)):
+        done = call("verify", *pair, "--model", file, "--threshold", -1, *given, "--json")
+        assert done.returncode == 0, done.stderr
+        cosines[name] = json.loads(done.stdout)["cosine"]
+    probe, enrolment = wanted(tensors(pair))
+    assert cosines["flags"] == pytest.approx(float(probe @ enrolment), abs=1e-5)
+    assert abs(cosines["plain"] - cosines["flags"]) > 1e-3
+
+    out = tmp_path / "tiny.key.onnx"
+    export = ("key", "export", out, "--provider", "me", "--model", file, "--cut", "flat", "--residual", 0.1)
+    made = call(*export, *flags, "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["file"] == str(out)
+    faces = tensors(pair)
+    torch.testing.assert_close(Key.load(out).shallow(faces), wanted.until("flat")(faces))
+
+
+@pytest.mark.parametrize("verb", ["verify", "export"])
+def test_flags_for_a_model_that_has_its_own_are_refused(
+    call: Call, pair: tuple[Path, Path], tmp_path: Path, verb: str
+) -> None:
+    out = tmp_path / "no.key.onnx"
+    start = ("verify", *pair) if verb == "verify" else ("key", "export", out, "--provider", "me")
+    done = call(*start, "--channels", "BGR")
+    assert done.returncode == 2
+    assert "expected preprocessing for an .onnx file only, got it for 'dlib-resnet29'" in done.stderr
+    assert not out.exists()
+
+
+def test_a_checkpoint_of_a_family_embeds_as_the_family_does(
+    call: Call, home: Path, pair: tuple[Path, Path], faces: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(3)
+    network = FAMILIES["mobilefacenet"]()
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point() and tensor.dim() == 1:
+            tensor.uniform_(0.5, 1.5)  # as after training: no two statistics alike
+    file = tmp_path / "mine.pt"
+    torch.save({"state_dict": network.state_dict(), "epoch": 3}, file)
+    refused = call("model", "add", file, "--family", "mobilenet", "--licence", "ours")
+    assert refused.returncode == 2
+    assert "expected a state dict with exactly the family's tensors" in refused.stderr
+    assert not home.exists()
+
+    added = call("model", "add", file, "--family", "mobilefacenet", "--licence", "ours", "--json")
+    assert added.returncode == 0, added.stderr
+    shown = json.loads(call("model", "show", "mine", "--json").stdout)
+    assert (shown["family"], shown["embedding_size"]) == ("mobilefacenet", 128)
+    assert shown["weights_sha256"] is not None
+    cuts = [row["name"] for row in json.loads(call("model", "cuts", "mine", "--json").stdout)]
+    assert set(stages(network)[1:]) <= set(cuts)
+
+    with torch.no_grad():
+        native = normalize(network.eval()(tensors(pair)))
+        torch.testing.assert_close(open_model("mine")(tensors(pair)), native, rtol=1e-4, atol=1e-5)
+    done = call("verify", *pair, "--model", "mine", "--threshold", -1, "--json")
+    assert json.loads(done.stdout)["cosine"] == pytest.approx(float(native[0] @ native[1]), abs=1e-4)
+
+    evaluated = call("eval", faces, "--model", "mine", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["n"]["images"] == 24
+    assert json.loads(call("model", "show", "mine", "--json").stdout)["calibration"]["model"] == "mine"
