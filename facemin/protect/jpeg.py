@@ -61,25 +61,40 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
     return (rgb / 255).clamp(0, 1)
 
 
+def step_sizes(table: Tensor, quality: Tensor) -> Tensor:
+    """How coarsely each coefficient is rounded, as libjpeg scales a table.
+
+    Args:
+        table: at quality 50, (8, 8).
+        quality: (B,), in [1, 100].
+
+    Returns:
+        (B, 8, 8), whole numbers in [1, 255] of the table's type.
+    """
+    quality = quality.to(table.dtype)
+    # libjpeg divides integers
+    scale = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)
+    return ((table * scale.view(-1, 1, 1) + 50) / 100).floor().clamp(1, 255)
+
+
 def _table(like: Tensor, table: tuple[tuple[int, ...], ...]) -> Tensor:
     return torch.tensor(table, dtype=like.dtype, device=like.device)
 
 
 def _quantised(planes: Tensor, table: Tensor, quality: Tensor) -> Tensor:
-    quality = quality.to(planes.dtype)
-    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    steps = ((table * scale.view(-1, 1, 1) + 50) / 100).floor().clamp(1, 255)
-    rows, columns, height, width = *planes.shape[:2], *planes.shape[2:]
+    rows, columns, height, width = planes.shape
+    steps = step_sizes(table, quality).view(rows, 1, 1, 1, BLOCK, BLOCK)
     dct = _dct().to(planes)
     blocks = planes.reshape(rows, columns, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
-    scaled = dct @ blocks @ dct.T / steps.view(rows, 1, 1, 1, BLOCK, BLOCK)
+    scaled = dct @ blocks @ dct.T / steps
     kept = scaled.detach().round()
     passed = kept + (scaled - scaled.detach()) * (kept != 0)
-    restored = dct.T @ (passed * steps.view(rows, 1, 1, 1, BLOCK, BLOCK)) @ dct
+    restored = dct.T @ (passed * steps) @ dct
     return restored.transpose(3, 4).reshape(planes.shape)
 
 
 @cache
+@torch.inference_mode(mode=False)  # kept, and has to serve gradients later
 def _dct() -> Tensor:
     """The orthonormal DCT-II of 8 points, (8, 8)."""
     rows = [

@@ -1,6 +1,7 @@
 """Blur, resizing and shifting as matrices: y = A x A^T, the same cost for every operation and every strength.
 
-Each acts on rows and columns of a face separately and repeats the border, as image software does.
+Each acts on rows and columns of a face separately and repeats the border, as image software does. Matrices are kept;
+one first asked for in inference mode has to serve gradients later, so none is made in that mode.
 """
 
 from __future__ import annotations
@@ -15,23 +16,26 @@ SIDE = 112
 
 
 @cache
+@torch.inference_mode(mode=False)
 def blur_matrix(sigma: float) -> Tensor:
     """Gaussian blur of `sigma` pixels, (112, 112) float32: Gaussian weights out to 4 sigma, of sum 1."""
     if sigma == 0:
         return torch.eye(SIDE)
-    radius = max(1, round(4 * sigma))
+    radius = int(4 * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
     return _gathered(offsets, weights / weights.sum())
 
 
 @cache
+@torch.inference_mode(mode=False)
 def shift_matrix(pixels: int) -> Tensor:
     """Shift by whole pixels towards higher indices, (112, 112) float32."""
     return _gathered(np.array([-pixels]), np.ones(1))
 
 
 @cache
+@torch.inference_mode(mode=False)
 def resize_matrix(side: int) -> Tensor:
     """Resize to `side` pixels, at most 112, and back to 112, (112, 112) float32.
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from facemin.keys import relative_distance
 from facemin.protect import linear_maps
 from facemin.protect.jpeg import jpeg
-from facemin.protect.steps import Moment, Progress
+from facemin.protect.steps import ROWS_AT_LEAST, Moment, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,8 +75,8 @@ class FeatureMatching:
         self.shallow = tuple(_on(key.shallow, device) for key in keys)
         self.quick = tuple(_in(shallow, precision) for shallow in self.shallow)
         limits = [key.manifest.residual if residual is None else residual for key in keys]
-        self.limits = torch.tensor(limits, device=device)
-        self.weights = torch.tensor(weights, device=device)
+        self.limits = torch.tensor(limits, device=device, dtype=torch.float32)
+        self.weights = torch.tensor(weights, device=device, dtype=torch.float32)
         self.transform, self.target, self.pool, self.precision = transform, target, pool, precision
         self.period = 1 if transform is None else PERIOD
 
@@ -109,8 +109,10 @@ class FeatureMatching:
         for probe in PROBES.values():
             if not len(rows):
                 return worst
-            own = tuple(target[rows] for target in targets)
-            found = torch.maximum(found, self._distances(probe(images[rows]), own))
+            # a batch of one would differ in its last bits, and by them from the same row among others
+            padded = rows if len(rows) >= ROWS_AT_LEAST else rows.expand(ROWS_AT_LEAST)
+            own = tuple(target[padded] for target in targets)
+            found = torch.maximum(found, self._distances(probe(images[padded]), own)[: len(rows)])
             kept = (found <= self.limits).all(1)
             rows, found = rows[kept], found[kept]
         worst[rows] = found

@@ -31,13 +31,14 @@ class ProviderOperations:
 
     Args:
         blur: largest Gaussian blur in pixels; drawn from a third of it.
-        resize: smallest factor by which the image is scaled down before it is scaled up again, in (0, 1].
+        resize: smallest factor by which the image is scaled down before it is scaled up again, in [0.1, 1]; drawn
+            up to 0.95. 1 for no resizing.
         jpeg: lowest JPEG quality; drawn up to 95. 0 for no JPEG.
         noise: largest standard deviation of Gaussian noise, in units of [0, 1].
         shift: largest shift along each axis, in whole pixels.
 
     Raises:
-        ValueError: a strength out of range.
+        ValueError: a strength out of range, or a quality or shift that is no integer.
     """
 
     blur: float = 1.2
@@ -51,6 +52,11 @@ class ProviderOperations:
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"ProviderOperations {name}: expected in [{low}, {high}], got {getattr(self, name)!r}")
+        for name in ("jpeg", "shift"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(  # noqa: TRY004 - a setting's value, as those above
+                    f"ProviderOperations {name}: expected an integer, got {getattr(self, name)!r}"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,7 +97,7 @@ class ProviderOperations:
             sigma = max(1, round(own.uniform(self.blur / 3, self.blur) / GRID)) * GRID
             return (linear_maps.blur_matrix(sigma),) * 2
         if name == "resize":
-            side = round(own.uniform(self.resize, 0.95) * linear_maps.SIDE)
+            side = round(own.uniform(self.resize, max(self.resize, 0.95)) * linear_maps.SIDE)
             return (linear_maps.resize_matrix(side),) * 2
         if name == "shift":
             down, right = (int(own.integers(-self.shift, self.shift + 1)) for _ in range(2))

@@ -229,7 +229,8 @@ class _Rows:
             pixels=self.judged[row].mul(255).round_().to("cpu", torch.uint8).contiguous(),
             steps=int(self.steps[row]),
             residuals=tuple(residuals.tolist()),
-            unmet=tuple((residuals > self.objective.limits).nonzero().flatten().tolist()),
+            # whatever is not a number is not met
+            unmet=tuple((~(residuals <= self.objective.limits)).nonzero().flatten().tolist()),
             seconds=time.perf_counter() - self.began[row],
         )
 

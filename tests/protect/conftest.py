@@ -19,6 +19,13 @@ def dlib_keys() -> dict[str, Key]:
 
 
 @pytest.fixture(scope="session")
+def layered_key() -> Key:
+    """A key whose first layers are matched as well as its cut."""
+    recogniser = load_recogniser("dlib-resnet29")
+    return export_key(recogniser, "conv32.2", layers=("conv7", "conv32.1"), provider="test", residual=0.4)
+
+
+@pytest.fixture(scope="session")
 def faces() -> Tensor:
     """Four different smooth images with some texture: no photos are needed to test the loop."""
     generator = torch.Generator().manual_seed(7)

@@ -72,6 +72,70 @@ def test_each_row_knows_its_seed_and_its_step() -> None:
         assert sorted(set(own)) == list(range(away + 1))
 
 
+class Seldom(Nearest):
+    """Looks at its residuals every `period` steps, where its estimates do not stand in the way."""
+
+    def __init__(self, limit: float, period: int, estimate: float | None) -> None:
+        super().__init__(limit)
+        self.period, self.estimate = period, estimate
+
+    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
+        loss = super().__call__(images, targets, moment).loss
+        return Progress(loss, None if self.estimate is None else torch.full((len(images), 1), self.estimate))
+
+
+def away(*levels: int) -> list[Job]:
+    return [job((128 - level) / 255, 128 / 255) for level in levels]
+
+
+@pytest.mark.parametrize("estimate", [None, 0.0])
+def test_residuals_are_looked_at_once_a_period(estimate: float | None) -> None:
+    objective = Seldom(0.4 / 255, 4, estimate)
+    done = run(away(0, 1, 4, 5), objective)
+    assert [image.steps for image in done] == [0, 4, 4, 8]
+    assert all(image.reached for image in done)
+    # four rows at 0 steps, three at 4, and the last, as two equal ones, at 8
+    assert objective.judged == [4, 3, 2]
+
+
+def test_period_is_counted_from_each_images_own_start() -> None:
+    done = run(away(1, 5, 2, 7, 4), Seldom(0.4 / 255, 4, None), batch=2)
+    assert [image.steps for image in done] == [4, 8, 4, 8, 4]
+
+
+def test_last_look_is_when_steps_run_out() -> None:
+    objective = Seldom(0.4 / 255, 4, None)
+    near, far = run(away(5, 7), objective, steps=6)
+    assert (near.steps, near.reached, near.unmet) == (6, True, ())
+    assert (far.steps, far.reached, far.unmet) == (6, False, (0,))
+    assert far.residuals[0] == pytest.approx(1 / 255, rel=1e-4)
+
+
+def test_estimates_out_of_the_limits_spare_the_look() -> None:
+    objective = Seldom(0.4 / 255, 1, 1.0)
+    done = run(away(0, 3), objective, steps=7)
+    assert [(image.steps, image.reached) for image in done] == [(7, True), (7, True)]
+    assert objective.judged == [2]
+
+
+def test_estimates_within_the_limits_do_not_decide() -> None:
+    done = run(away(3), Seldom(0.4 / 255, 1, 0.0))
+    assert [(image.steps, image.reached) for image in done] == [(3, True)]
+    assert done[0].residuals[0] < 0.4 / 255
+
+
+class Lost(Nearest):
+    """Cannot say how far it is."""
+
+    def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
+        return torch.full((len(images), 1), torch.nan)
+
+
+def test_residual_that_is_no_number_is_not_reached() -> None:
+    (done,) = run(away(0), Lost(0.4 / 255), steps=2)
+    assert (done.steps, done.reached, done.unmet) == (2, False, (0,))
+
+
 def test_jobs_are_drawn_only_when_a_row_is_free() -> None:
     drawn = []
 
