@@ -112,7 +112,7 @@ def test_mangled_uploads_are_refused_or_taken_and_cost_no_memory(
 @given(body=st.binary(max_size=400), kind=st.sampled_from(KINDS))
 def test_a_body_of_any_bytes_is_refused(server: Running, body: bytes, kind: str) -> None:
     answer = server("POST", "/v1/collections/main/persons", body, headers={"Content-Type": kind})
-    assert answer.status == 422
+    assert answer.status in (400, 422)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,11 @@ from facemin.service.thresholds import (
     shipped_thresholds,
 )
 from facemin.service.tokens import Doorkeeper, list_tokens, make_token, parse_grant, revoke_token
+from tests.conftest import REPOSITORY
 from tests.service.conftest import FINGERPRINT, unit_rows
 from tests.service.running import noise
+
+SHIPPED = sorted((REPOSITORY / "facemin" / "calibrations" / "protected").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
@@ -98,15 +101,20 @@ class TestThresholds:
         torch.testing.assert_close(impostor_scores(rows, rows, people, people), torch.stack(expected))
         assert len(impostor_scores(rows, rows.clone(), people, people)) == 2 * len(expected)
 
-    def test_what_ships_is_for_the_shipped_recogniser_and_rises_with_strictness(self, recogniser: Recogniser) -> None:
-        found = shipped_thresholds(recogniser.name, recogniser.fingerprint, "conv256.3")
+    @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+    def test_what_ships_is_for_the_shipped_recogniser_and_rises_with_strictness(
+        self, recogniser: Recogniser, path: Path
+    ) -> None:
+        cut = path.name.removeprefix("dlib-resnet29.").removesuffix(".json")
+        found = shipped_thresholds(recogniser.name, recogniser.fingerprint, cut)
         assert found is not None
+        recogniser.cut(cut)
         for pair in ("protected-protected", "protected-plain", "plain-plain"):
             entries = sorted((e for e in found.thresholds if e.pair == pair), key=lambda e: -e.far)
             assert {1e-3, 1e-4, 1e-6} <= {entry.far for entry in entries}
             assert [e.threshold for e in entries] == sorted(e.threshold for e in entries)
             assert all(entry.impostor_pairs >= 1 / entry.far for entry in entries)
-        assert shipped_thresholds(recogniser.name, "0" * 64, "conv256.3") is None
+        assert shipped_thresholds(recogniser.name, "0" * 64, cut) is None
 
     def test_plain_thresholds_say_what_was_not_measured(self, recogniser: Recogniser) -> None:
         calibration = shipped_calibration(recogniser)
