@@ -14,8 +14,11 @@ from typing import BinaryIO, Literal, TypeAlias, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 from torch import Tensor
+
+from facemin.colour import to_srgb
+from facemin.exif import Turn, read_exif
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
@@ -36,29 +39,6 @@ SUFFIXES = frozenset(
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
-# EXIF orientation -> how the stored rows lie in the upright image: axes swapped, rows reversed, columns
-# reversed. Source: TIFF 6.0, tag 274 (Orientation), which EXIF takes over.
-_ORIENTATIONS = {
-    1: (False, False, False),
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, True, False),
-    7: (True, True, True),
-    8: (True, False, True),
-}
-
-# What says who, when and with what. Everything else is left out, above all what can hold a second picture of
-# the face (thumbnail, maker note, Photoshop resources) and what describes the file the pixels came from.
-_TAG = ExifTags.Base
-_KEPT_TAGS = (
-    *(_TAG.ImageDescription, _TAG.Make, _TAG.Model, _TAG.Software, _TAG.DateTime),
-    *(_TAG.Artist, _TAG.Copyright, _TAG.XResolution, _TAG.YResolution, _TAG.ResolutionUnit),
-)
-_DROPPED_SUBTAGS = frozenset(
-    (_TAG.MakerNote, _TAG.ExifImageWidth, _TAG.ExifImageHeight, _TAG.ExifInteroperabilityOffset)
-)
 _EXIF_HEADER = b"Exif\x00\x00"
 _EXIF_LIMIT = 65_533
 _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
@@ -248,10 +228,10 @@ def _decode(stream: BinaryIO, head: bytes, max_pixels: int) -> Photo:
     image.load()
     with _quiet():
         # Only now: a PNG may carry its EXIF behind the pixels, and a TIFF turns itself upright on loading.
-        orientation, exif = _exif(image)
+        turn, exif = read_exif(image)
     # Multi-picture files are JPEGs with further pictures behind the first.
     return Photo(
-        pixels=torch.from_numpy(_upright(image, orientation)).permute(2, 0, 1),
+        pixels=torch.from_numpy(_upright(image, turn)).permute(2, 0, 1),
         exif=exif,
         format="JPEG" if image.format == "MPO" else str(image.format),
     )
@@ -278,81 +258,18 @@ def _open_heif(stream: BinaryIO) -> Image.Image:
     return opener(stream)
 
 
-def _exif(image: Image.Image) -> tuple[int, bytes | None]:
-    """Orientation, 1 where it is missing or wrong, and the EXIF to keep; a broken EXIF is no EXIF."""
-    try:
-        found = image.getexif()
-        orientation = found.get(_TAG.Orientation, 1)
-    except Exception:  # noqa: BLE001 - Pillow's parser answers broken tags with almost any exception
-        return 1, None
-    orientation = orientation if orientation in _ORIENTATIONS else 1
-    try:
-        kept = Image.Exif()
-        kept.update({tag: found[tag] for tag in _KEPT_TAGS if tag in found})
-        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            tags = {tag: value for tag, value in found.get_ifd(part).items() if tag not in _DROPPED_SUBTAGS}
-            if tags:
-                kept[part] = tags
-        return orientation, kept.tobytes() if kept else None
-    except Exception:  # noqa: BLE001 - as above
-        return orientation, None
-
-
-def _upright(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
+def _upright(image: Image.Image, turn: Turn) -> NDArray[np.uint8]:
     """The image as (H, W, 3), turned upright.
 
     Strip by strip, each written where it belongs: beside Pillow's image and the result no third copy exists,
     whatever has to be done to the colours.
     """
-    grey = image.mode in {"1", "L", "LA"} or image.mode.startswith("I;16")
-    base = "L" if grey else "CMYK" if image.mode == "CMYK" else "RGB"
-    if image.mode in {"I", "F"}:
-        raise ValueError(f"{'32-bit integer' if image.mode == 'I' else 'float'} samples, whose white is unknown")
-    white = 4095 if _is_12_bit(image) else 65_535
-    profile = _to_srgb(image, base)
+    convert = to_srgb(image)
     width, height = image.size
-    swapped, rows_reversed, columns_reversed = _ORIENTATIONS[orientation]
-    upright = np.empty((width, height, 3) if swapped else (height, width, 3), dtype=np.uint8)
-    stored = upright.swapaxes(0, 1) if swapped else upright
-    stored = stored[:: -1 if rows_reversed else 1, :: -1 if columns_reversed else 1]
+    upright = np.empty((width, height, 3) if turn.swapped else (height, width, 3), dtype=np.uint8)
+    stored = upright.swapaxes(0, 1) if turn.swapped else upright
+    stored = stored[:: -1 if turn.rows_reversed else 1, :: -1 if turn.columns_reversed else 1]
     rows = max(1, 2**18 // width)
     for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
-        stored[top : top + rows] = _rgb(strip, base=base, white=white, profile=profile)
+        stored[top : top + rows] = convert(image.crop((0, top, width, min(top + rows, height))))
     return upright
-
-
-def _rgb(strip: Image.Image, *, base: str, white: int, profile: ImageCms.ImageCmsTransform | None) -> NDArray[np.uint8]:
-    """A strip in any mode as (h, W, 3) sRGB: to 8 bits, colours through the profile, then onto white."""
-    if strip.mode.startswith("I;16"):
-        samples = np.asarray(strip).astype(np.uint32)
-        strip = Image.fromarray(((samples * 255 + white // 2) // white).clip(max=255).astype(np.uint8))
-    alpha: NDArray[np.uint16] | None = None
-    if strip.has_transparency_data:
-        strip = strip.convert("RGBA")
-        alpha = np.asarray(strip.getchannel("A")).astype(np.uint16)[..., None]
-    strip = strip.convert(base)
-    rgb = np.asarray(profile.apply(strip) if profile else strip.convert("RGB"))
-    if alpha is None:
-        return rgb
-    return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def _is_12_bit(image: Image.Image) -> bool:
-    """Whether a TIFF's samples end at 4095: Pillow hands them out unscaled in a 16-bit mode."""
-    tags = getattr(image, "tag_v2", {})
-    return image.mode == "I;16" and tags.get(_TAG.BitsPerSample) == (12,)
-
-
-def _to_srgb(image: Image.Image, base: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from the embedded profile to sRGB; None without one, or where it is sRGB, or broken."""
-    data = image.info.get("icc_profile")
-    if not data:
-        return None
-    try:
-        profile = ImageCms.ImageCmsProfile(BytesIO(data))
-        if "srgb" in ImageCms.getProfileDescription(profile).lower():
-            return None
-        return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), base, "RGB")
-    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
-        return None

@@ -1,0 +1,71 @@
+"""Pictures for the tests of decoding: smooth ones, and files and colour profiles written by hand."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemin.image import Photo
+
+Pixels = NDArray[np.uint8]
+
+
+def hwc(photo: Photo) -> Pixels:
+    assert photo.pixels.dtype == torch.uint8
+    assert photo.pixels.shape[0] == 3
+    return photo.pixels.permute(1, 2, 0).numpy()
+
+
+def saved(picture: Image.Image, encoding: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, encoding, **options)
+    return buffer.getvalue()
+
+
+def smooth(height: int, width: int, seed: int = 0) -> Pixels:
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: list[bytes], *extra: bytes) -> bytes:
+    """A PNG written by hand: Pillow cannot write 16-bit colour."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + data + chunk(b"IEND", b"")
+
+
+def icc(space: bytes, tags: dict[bytes, bytes], description: str = "made by hand") -> bytes:
+    """A matrix or grey ICC v2 profile, ICC.1:2001-04, section 6."""
+    text = description.encode()
+    desc = b"desc" + struct.pack(">II", 0, len(text) + 1) + text + b"\0" + bytes(78)
+    tags = {b"desc": desc, b"wtpt": xyz(0.9642, 1.0, 0.8249), **tags}
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, data in tags.items():
+        table += name + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    size = 128 + len(table) + len(body)
+    head = struct.pack(">I4sI4s4s4s12s4s", size, b"", 0x02100000, b"mntr", space, b"XYZ ", bytes(12), b"acsp")
+    white = struct.pack(">iii", 63190, 65536, 54061)
+    return head.ljust(68, b"\0") + white.ljust(60, b"\0") + table + body
+
+
+def xyz(*values: float) -> bytes:
+    return b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+LINEAR = b"curv" + struct.pack(">II", 0, 0)
+SRGB_PRIMARIES = {  # adapted to D50
+    b"rXYZ": xyz(0.4360, 0.2225, 0.0139),
+    b"gXYZ": xyz(0.3851, 0.7169, 0.0971),
+    b"bXYZ": xyz(0.1431, 0.0606, 0.7141),
+}
+LINEAR_RGB = {**SRGB_PRIMARIES, b"rTRC": LINEAR, b"gTRC": LINEAR, b"bTRC": LINEAR}
