@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch.nn import functional as F
 
+from facemin.protect.provider_operations import ProviderOperations
 from facemin.protect.randomness import generators, normal
 
 if TYPE_CHECKING:
@@ -102,6 +103,15 @@ class Mix:
     def __call__(self, images: Tensor, moment: Moment) -> Tensor:
         """See `Transform`."""
         return self.noise(self.affine(images, moment), moment)
+
+
+TRANSFORMS: dict[str, type[RandomNoise | RandomAffine | Mix | ProviderOperations]] = {
+    "noise": RandomNoise,
+    "affine": RandomAffine,
+    "mix": Mix,
+    "provider": ProviderOperations,
+}
+"""Transforms by name."""
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

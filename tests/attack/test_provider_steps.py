@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 from scipy import ndimage, stats
 from torch import Tensor
 
@@ -31,7 +31,7 @@ def test_jpeg_is_pillows_own_file_read_back(quality: int) -> None:
         picture(image).save(file, "JPEG", quality=quality)
         assert file.getvalue() != b""
         with Image.open(file) as read:
-            assert read.layer[0][1:3] == (2, 2)  # the light plane is sampled twice as often: 4:2:0
+            assert JpegImagePlugin.get_sampling(read) == 2  # 4:2:0
             expected = np.asarray(read)
         np.testing.assert_array_equal((ours * 255).round().permute(1, 2, 0).numpy(), expected)
 

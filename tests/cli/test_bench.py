@@ -1,0 +1,66 @@
+"""bench, end to end: run, go on, report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench.conftest import TOML, distance_graph, world
+from tests.cli.conftest import Run
+
+__all__ = ["distance_graph", "world"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+
+
+def test_run_and_report(facemin: Run, world: Path, tmp_path: Path) -> None:
+    done = facemin("bench", "run", world / "small.toml", "--quick", "--models", world / "models", "--pictures", 2)
+    assert done.returncode == 0, done.stderr
+    # relative to where it was called, named after the file's folder
+    file = Path("results") / world.name / "small.quick.jsonl"
+    assert done.stdout == f"{file}: 2 cells measured, 0 passed over\n"
+    assert done.stderr.splitlines() == ["Reading faces", "Measuring thresholds", "Measuring"]
+    assert len(list((tmp_path / file).parent.glob("pictures/*.png"))) == 2
+    again = facemin("bench", "run", world / "small.toml", "--quick", "--models", world / "models", "--json")
+    assert json.loads(again.stdout) == {"file": str(file), "measured": [], "passed_over": ["one", "both"]}
+    shown = facemin("bench", "report")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout == "results/report.html: 1 experiments\n"
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert "A small matrix - faces (quick)" in page
+    pictures = facemin("bench", "report", file.parent, "--pictures", "--out", "p.html", "--json")
+    assert json.loads(pictures.stdout) == {"file": "p.html", "experiments": ["small on faces"], "passed_over": []}
+    assert "data:image/png" in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+def test_other_data_than_the_files(facemin: Run, world: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.txt"
+    rows = [f"person {a:02}/0.png\tperson {a:02}/{k}.png\t1" for a in range(16) for k in (1, 2)]
+    rows += [f"person {a:02}/0.png\tperson {(a + k) % 16:02}/3.png\t0" for a in range(16) for k in (3, 5)]
+    pairs.write_text("\n".join(rows))
+    done = facemin(
+        *("bench", "run", world / "small.toml", "--quick", "--data", world / "faces", "--pairs", pairs),
+        *("--models", world / "models", "--out", "here"),
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "here" / "small.quick.jsonl").read_text().splitlines()[0])
+    assert record["data"]["source"].startswith("faces, pairs of pairs.txt; aligned by ")
+
+
+def test_wrong_input(facemin: Run, world: Path, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(TOML.replace("genuine = 6", 'genuine = "six"'))
+    cases = [
+        (("run", file), "wrong.toml: data.genuine: Input should be a valid integer, got 'six'"),
+        (("run", world / "small.toml", "--pairs", file), "--pairs, --landmarks: expected --data that they belong to"),
+        (("run", world / "small.toml"), "model 'one': expected one of dlib-resnet29, or a folder of ONNX files"),
+    ]
+    for arguments, message in cases:
+        done = facemin("bench", *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stdout == ""
+    assert not (tmp_path / "results").exists()
