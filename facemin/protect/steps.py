@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 ROWS_AT_LEAST = 2
 """A lone image runs as two equal rows: on the CPU, a batch of one takes other kernels, whose last bits differ,
-and an optimisation amplifies last bits. From two rows on, a row does not depend on how many there are."""
+and an optimisation amplifies last bits. From two rows on, convolutions on maps do not care how many there are; linear
+layers and convolutions on 1 x 1 maps (squeeze-excitation) do on some machines, so that a key with such layers may give
+an image other bytes in another batch (docs/decisions/003)."""
 
 
 class Job(NamedTuple):
