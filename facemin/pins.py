@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from facemin.files import write_atomically
+from facemin.home import home
 from facemin.keys import Key
-from facemin.store import home
 
 HEX = r"^[0-9a-f]{64}$"
 

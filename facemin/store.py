@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 import shutil
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from facemin.calibration import Calibration, shipped_calibration
 from facemin.checkpoint import convert_checkpoint
 from facemin.files import write_atomically
+from facemin.home import home
 from facemin.models import MODELS, Recogniser, load_recogniser
 from facemin.models.graph import read_graph
 from facemin.models.limits import GraphLimits
@@ -219,21 +218,6 @@ class ModelStore:
         finally:
             shutil.rmtree(coming, ignore_errors=True)
             shutil.rmtree(leaving, ignore_errors=True)
-
-
-def home() -> Path:
-    """The folder of facemin's own data: $FACEMIN_HOME, else `facemin` in the platform's place for user data.
-
-    Source: XDG Base Directory Specification 0.8 (a relative $XDG_DATA_HOME is to be ignored).
-    """
-    if chosen := os.environ.get("FACEMIN_HOME"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "facemin"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "facemin"
-    data = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (data if data.is_absolute() else Path.home() / ".local" / "share") / "facemin"
 
 
 def open_model(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:

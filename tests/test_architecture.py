@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "facemin"
 
 LAYERS: dict[str, set[str]] = {
     "files": set(),
+    "home": set(),
     "device": set(),
     "metrics": set(),
     "colour": set(),
@@ -25,7 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "calibration": {"models"},
     "defaults": {"calibration", "keys", "models"},
     "checkpoint": {"files", "models"},
-    "store": {"calibration", "checkpoint", "files", "models"},
+    "store": {"calibration", "checkpoint", "files", "home", "models"},
 }
 """What each part may import of ours; every other part sits on top, and nothing below imports it."""
 

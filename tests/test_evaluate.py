@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from skimage import data
 from torch import Tensor
 
-from facemin.evaluate import FARS, Embedded, embed, evaluate, face_batches, measure
+from facemin.evaluate import Embedded, embed, evaluate, face_batches, measure
+from facemin.evaluation import FARS
 from facemin.face import Detector, align
 from facemin.files import write_atomically
 from facemin.image import encode

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from facemin.calibration import Calibration, Threshold
 from facemin.models import load_recogniser
 from facemin.models.preprocess import Preprocess
-from facemin.store import ModelStore, calibration_of, home, open_model
+from facemin.store import ModelStore, calibration_of, open_model
 
 SIZE = 16
 
@@ -246,21 +246,3 @@ def test_open_model_looks_for_a_name_then_for_a_file(store: ModelStore, file: Pa
     with pytest.raises(FileNotFoundError):
         open_model(file.with_name("missing.onnx"))
     assert open_model(file, preprocess=Preprocess()).fingerprint != open_model(file).fingerprint
-
-
-def test_home_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path))
-    assert home() == tmp_path
-    monkeypatch.delenv("FACEMIN_HOME")
-    monkeypatch.setenv("HOME", "/home/ann")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_DATA_HOME", "/data/ann")
-    assert home() == Path("/data/ann/facemin")
-    for ignored in ("", "relative"):
-        monkeypatch.setenv("XDG_DATA_HOME", ignored)
-        assert home() == Path("/home/ann/.local/share/facemin")
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert home() == Path("/home/ann/Library/Application Support/facemin")
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert home() == Path("/local/facemin")

@@ -15,7 +15,7 @@ from facemin.cli.output import available_device, errors, note, print_json
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
-    from facemin.evaluate import Evaluation, OperatingPoint
+    from facemin.evaluation import Evaluation, OperatingPoint
     from facemin.models import Recogniser
     from facemin.verification_set import VerificationSet
 

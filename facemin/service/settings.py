@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facemin.files import write_atomically
-from facemin.store import home
+from facemin.home import home
 
 SETTINGS, MASTER, SIGNING, THRESHOLDS, DATABASE = (
     "provider.json",
