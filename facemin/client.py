@@ -120,7 +120,7 @@ class Client:
             key is trusted, and its signer from then on.
         pins: where that is remembered.
         upload: "image", or "features" to send the protected feature.
-        method: settings of protection.
+        method: settings of protection; the default of `facemin.protect.PROTECTORS` when None.
         timeout: seconds without an answer.
         tries: how often a request is sent at most; sending it again does nothing twice.
 

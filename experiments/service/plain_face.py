@@ -21,13 +21,13 @@ import torch
 from lfw_protected import sample
 from torch.nn import functional as F
 
-from facemin import PMT
 from facemin.attack import GaussianBlur
 from facemin.defaults import default_key
 from facemin.image import decode, encode, to_grid, to_unit
 from facemin.keys import export_key
 from facemin.metrics import wilson
 from facemin.models import load_recogniser
+from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.service.plain import PlainFaceCheck, smoothness
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def shallow(plain: Tensor, count: int) -> list[tuple[str, Tensor]]:
     made = []
     for cut, residual in (("conv128.3", 0.25), ("conv64.4", 0.3)):
         key = export_key(recogniser, cut, provider="measurement", residual=residual)
-        done = PMT()(to_unit(plain[:count]), [key], seed=0)
+        done = PROTECTORS[DEFAULT_PROTECTOR](to_unit(plain[:count]), [key], seed=0)
         made.append((cut, torch.stack([image.pixels for image in done])))
     return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,14 +125,14 @@ def client_forget(*, url: Url) -> int:
 def _client(url: str, token: str | None, collection: str, signer: str | None, device: str) -> Client:
     from facemin.cli.photos import public_key
     from facemin.client import Client
-    from facemin.protect import PMT
+    from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
 
     return Client(
         url,
         token or os.environ.get("FACEMIN_TOKEN"),
         collection=collection,
         signer=public_key(signer),
-        method=PMT(device=available_device(device)),
+        method=replace(PROTECTORS[DEFAULT_PROTECTOR], device=available_device(device)),
     )
 
 

@@ -111,7 +111,7 @@ class TestThresholds:
         recogniser.cut(cut)
         for pair in ("protected-protected", "protected-plain", "plain-plain"):
             entries = sorted((e for e in found.thresholds if e.pair == pair), key=lambda e: -e.far)
-            assert {1e-3, 1e-4, 1e-6} <= {entry.far for entry in entries}
+            assert {1e-3, 1e-4} <= {entry.far for entry in entries}
             assert [e.threshold for e in entries] == sorted(e.threshold for e in entries)
             assert all(entry.impostor_pairs >= 1 / entry.far for entry in entries)
         assert shipped_thresholds(recogniser.name, "0" * 64, cut) is None
