@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "default_key"))
-from panel import REPOSITORY, Judge, lfw_faces
+from panel import REPOSITORY, calibrated, lfw_faces
 
 from facemin import PMT, load_recogniser
 from facemin.defaults import default_key
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from facemin.bench.judge import Judge
     from facemin.keys import Key
 
 GRID = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
@@ -93,7 +94,7 @@ def enough(tar: float, judge: Judge, faces: Tensor, key: Key, method: PMT) -> PM
     with torch.no_grad():
         targets = [objective.targets(part) for part in faces.split(method.batch)]
     for step in range(GRID[-1] + 1):
-        if step in GRID and judge.tar(judge.scores((images * 255).round() / 255))["tar"] >= tar:
+        if step in GRID and judge.accepted(judge.scores((images * 255).round() / 255).other).value >= tar:
             return replace(method, steps=step, residual=0)
         for number, target in enumerate(targets):
             rows = slice(number * method.batch, (number + 1) * method.batch)
@@ -118,8 +119,8 @@ def main() -> None:
     device = choose_device("cpu")
     print(f"{describe(device)}, engine's gradients in {choose_precision('auto', device)}", flush=True)
     faces = lfw_faces(arguments.shared, half="test", count=arguments.pairs)
-    judge = Judge.calibrate("dlib-resnet29", load_recogniser("dlib-resnet29"), faces)
-    print(f"plain probes: TAR {judge.tar(judge.clean)['tar']:.3f}, n = {len(faces.probes)}", flush=True)
+    judge = calibrated("dlib-resnet29", load_recogniser("dlib-resnet29"), faces)
+    print(f"plain probes: TAR {judge.accepted(judge.clean).value:.3f}, n = {len(faces.probes)}", flush=True)
     for name in arguments.methods:
         compare(name, replace(METHODS[name], device="cpu"), judge, faces.probes, arguments)
 
@@ -127,7 +128,7 @@ def main() -> None:
 def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argparse.Namespace) -> None:
     """Measure one method against its plain loops."""
     key = default_key()
-    tar = judge.tar(judge.scores(engine(faces, key, method)))["tar"]
+    tar = judge.accepted(judge.scores(engine(faces, key, method)).other).value
     print(f"\n{name}: engine's TAR {tar:.3f}", flush=True)
     loops = {}
     for rival, settings in PLAIN.items():

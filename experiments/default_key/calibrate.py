@@ -13,15 +13,17 @@ import json
 from pathlib import Path
 
 import torch
-from panel import PAIRS_IN_HALF, REPOSITORY, Judge, central_faces, embed, lfw_faces
+from panel import PAIRS_IN_HALF, REPOSITORY, calibrated, central_faces, lfw_faces
 
 from facemin import export_key, load_recogniser
+from facemin.bench.judge import embed_all
 from facemin.calibration import Calibration, StoppingResidual, Threshold, read_calibration
 from facemin.data import lfw_pairs
 from facemin.face import Detector
 from facemin.files import write_atomically
 from facemin.image import to_unit
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
+from facemin.models import Recogniser
 from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
 
 FARS = (1e-3, 1e-2, 1e-4, 1e-5)
@@ -46,8 +48,8 @@ def main() -> None:
     faces = lfw_faces(arguments.shared, half="calibration", count=arguments.pairs)
     key = export_key(recogniser, arguments.cut, provider="measurement", residual=arguments.residual)
     done = PROTECTORS[DEFAULT_PROTECTOR](faces.probes, [key], seed=0)
-    judge = Judge.calibrate("dlib-resnet29", recogniser, faces)
-    scores = judge.scores(to_unit(torch.stack([image.pixels for image in done])))
+    judge = calibrated("dlib-resnet29", recogniser, faces)
+    scores = judge.scores(to_unit(torch.stack([image.pixels for image in done]))).other
     tar = float((scores >= thresholds[0].threshold).double().mean())
     calibration = Calibration(
         model=recogniser.name,
@@ -63,7 +65,7 @@ def main() -> None:
     print(calibration.model_dump_json(indent=1))
 
 
-def measure_thresholds(recogniser: object, shared: Path) -> list[Threshold]:
+def measure_thresholds(recogniser: Recogniser, shared: Path) -> list[Threshold]:
     """Thresholds by FAR over all cross-identity pairs of the calibration half's images."""
     pairs = lfw_pairs(shared / "data" / "lfw_pairs.txt")[PAIRS_IN_HALF:]
     people = {pair.path_a: pair.name_a for pair in pairs} | {pair.path_b: pair.name_b for pair in pairs}
@@ -72,7 +74,7 @@ def measure_thresholds(recogniser: object, shared: Path) -> list[Threshold]:
     labels = torch.tensor([names.index(people[path]) for path in paths])
     detector = Detector()
     rows = [
-        embed(recogniser, central_faces((shared / "data" / "lfw" / path for path in paths[i : i + 32]), detector))
+        embed_all(recogniser, central_faces((shared / "data" / "lfw" / path for path in paths[i : i + 32]), detector))
         for i in range(0, len(paths), 32)
     ]
     embeddings = torch.cat(rows)

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from panel import FAR, REPOSITORY, Judge, append, judge_all, lfw_faces, load_panel, provenance
+from panel import FAR, REPOSITORY, append, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
 from facemin import export_key
 from facemin.image import to_unit
@@ -38,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     faces = lfw_faces(arguments.shared, half="calibration", count=arguments.pairs)
     panel = load_panel(arguments.shared)
-    judges = [Judge.calibrate(name, recogniser, faces) for name, recogniser in panel.items()]
+    judges = [calibrated(name, recogniser, faces) for name, recogniser in panel.items()]
     authorised = next(iter(panel.values()))
     source = provenance(arguments.shared, arguments)
     for cut in arguments.cuts:
@@ -56,7 +56,7 @@ def main() -> None:
             )
             print(
                 f"{cut} {residual}: {steps.mean():.1f} steps, worst other {worst:.3f}, {seconds:.0f} s; authorised, of "
-                f"{judges[0].tar(judges[0].clean)['tar']:.3f} clean: "
+                f"{tar(judges[0], judges[0].clean)['tar']:.3f} clean: "
                 + ", ".join(f"{name} {cell['tar']:.3f}" for name, cell in own.items()),
                 flush=True,
             )
@@ -71,9 +71,9 @@ def main() -> None:
                     "steps": steps.tolist(),
                     "reached": [image.reached for image in done],
                     "seconds": seconds,
-                    "clean": {judge.name: judge.tar(judge.clean) for judge in judges},
-                    "thresholds": {judge.name: judge.threshold for judge in judges},
-                    "impostor_pairs": judges[0].impostor_pairs,
+                    "clean": {judge.name: tar(judge, judge.clean) for judge in judges},
+                    "thresholds": {judge.name: judge.at.threshold for judge in judges},
+                    "impostor_pairs": judges[0].at.n_impostor,
                     "protected": found,
                     **source,
                 },

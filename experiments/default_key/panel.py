@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-import subprocess
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from facemin.attack import PURIFIERS
+from facemin.bench.judge import Judge, Plain
+from facemin.bench.provenance import code_state, machine, versions
 from facemin.data import genuine_pairs, lfw_pairs
 from facemin.face import Detector, align
 from facemin.image import decode
-from facemin.metrics import cross_identity_threshold, pair_scores, wilson
 from facemin.models import Recogniser, load_recogniser
 
 if TYPE_CHECKING:
@@ -75,61 +73,36 @@ def load_panel(shared: Path) -> dict[str, Recogniser]:
     return {"dlib-resnet29": load_recogniser("dlib-resnet29")} | {p.stem: load_recogniser(p) for p in others}
 
 
-def embed(recogniser: Recogniser, faces: Tensor, batch: int = 32) -> Tensor:
-    """Unit rows (N, D)."""
-    with torch.inference_mode():
-        return torch.cat([recogniser(part) for part in faces.split(batch)])
+def calibrated(name: str, recogniser: Recogniser, faces: Faces) -> Judge:
+    """A judge at its threshold for FAR 1e-3 over all cross-identity pairs of the plain images used."""
+    images, people = torch.cat([faces.probes, faces.enrolments]), torch.arange(len(faces.people)).repeat(2)
+    return Judge.calibrate(
+        recogniser,
+        name=name,
+        probes=faces.probes,
+        others=faces.enrolments,
+        plain=Plain(images, people),
+        far=FAR,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judge:
-    """One recogniser at its own threshold, judging probes against the plain enrolments."""
-
-    name: str
-    recogniser: Recogniser
-    enrolments: Tensor
-    threshold: float
-    impostor_pairs: int
-    clean: Tensor
-    """Scores of the plain probes, (N,)."""
-
-    @classmethod
-    def calibrate(cls, name: str, recogniser: Recogniser, faces: Faces) -> Judge:
-        """Threshold at FAR 1e-3 over all cross-identity pairs of the plain images used."""
-        probes, enrolments = embed(recogniser, faces.probes), embed(recogniser, faces.enrolments)
-        labels = torch.arange(len(faces.people)).repeat(2)
-        found = cross_identity_threshold(torch.cat([probes, enrolments]), labels, far=FAR)
-        return cls(
-            name=name,
-            recogniser=recogniser,
-            enrolments=enrolments,
-            threshold=found.threshold,
-            impostor_pairs=found.n_impostor,
-            clean=pair_scores(probes, enrolments),
-        )
-
-    def scores(self, probes: Tensor) -> Tensor:
-        """Cosines of probes (N, 3, 112, 112) with their enrolments, (N,)."""
-        return pair_scores(embed(self.recogniser, probes), self.enrolments)
-
-    def tar(self, scores: Tensor) -> dict[str, float]:
-        """Accepted share with its count and 95 % Wilson interval."""
-        accepted = int((scores >= self.threshold).sum())
-        interval = wilson(accepted, len(scores))
-        return {
-            "tar": accepted / len(scores),
-            "accepted": accepted,
-            "n": len(scores),
-            "low": interval.low,
-            "high": interval.high,
-        }
+def tar(judge: Judge, scores: Tensor) -> dict[str, float]:
+    """Accepted share with its count and 95 % Wilson interval, as the records of this folder have it."""
+    found = judge.accepted(scores)
+    return {
+        "tar": found.value,
+        "accepted": round(found.value * found.n),
+        "n": found.n,
+        "low": found.low,
+        "high": found.high,
+    }
 
 
 def judge_all(judges: Iterable[Judge], images: Tensor) -> dict[str, dict[str, dict[str, object]]]:
     """TAR and scores of images by recogniser and purifier."""
     return {
         judge.name: {
-            name: {**judge.tar(scores := judge.scores(purify(images))), "scores": scores.tolist()}
+            name: {**tar(judge, scores := judge.scores(purify(images)).other), "scores": scores.tolist()}
             for name, purify in PURIFIERS.items()
         }
         for judge in judges
@@ -138,20 +111,15 @@ def judge_all(judges: Iterable[Judge], images: Tensor) -> dict[str, dict[str, di
 
 def provenance(shared: Path, arguments: object) -> dict[str, object]:
     """What a record needs to be repeated: commit, versions, hashes of the data, hardware."""
-
-    def git(*command: str) -> str:
-        return subprocess.run(
-            ["git", *command], cwd=REPOSITORY, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    code = code_state()
     pairs = (shared / "data" / "lfw_pairs.txt").read_bytes()
     return {
         "arguments": {k: str(v) for k, v in vars(arguments).items() if k not in ("shared", "out")},
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--", "facemin", "experiments")),
-        "versions": {name: version(name) for name in ("facemin", "torch", "numpy", "onnx", "onnxruntime", "pillow")},
+        "commit": code.commit,
+        "dirty": code.dirty,
+        "versions": versions(),
         "pairs_sha256": hashlib.sha256(pairs).hexdigest(),
-        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "hardware": f"{machine()}, {torch.get_num_threads()} threads",
     }
 
 

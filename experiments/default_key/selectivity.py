@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from panel import FAR, REPOSITORY, Judge, append, judge_all, lfw_faces, load_panel, provenance
+from panel import FAR, REPOSITORY, append, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
 from facemin.files import write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
@@ -35,16 +35,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         protected = protect(faces.probes, Path(folder), arguments.seed)
     panel = load_panel(arguments.shared)
-    judges = [Judge.calibrate(name, recogniser, faces) for name, recogniser in panel.items()]
+    judges = [calibrated(name, recogniser, faces) for name, recogniser in panel.items()]
     found = judge_all(judges, protected)
-    clean = {judge.name: judge.tar(judge.clean) for judge in judges}
+    clean = {judge.name: tar(judge, judge.clean) for judge in judges}
     append(
         arguments.out,
         {
             "far": FAR,
             "clean": clean,
-            "thresholds": {judge.name: judge.threshold for judge in judges},
-            "impostor_pairs": judges[0].impostor_pairs,
+            "thresholds": {judge.name: judge.at.threshold for judge in judges},
+            "impostor_pairs": judges[0].at.n_impostor,
             "protected": found,
             **provenance(arguments.shared, arguments),
         },
@@ -58,7 +58,7 @@ def main() -> None:
     print(
         f"authorised: {own['tar']:.3f} [{own['low']:.3f}, {own['high']:.3f}], "
         f"{own['tar'] / clean[judges[0].name]['tar']:.3f} of clean; worst other cell {worst:.3f}; "
-        f"selectivity {own['tar'] - worst:.3f} (n = {own['n']}, {judges[0].impostor_pairs} impostor pairs)"
+        f"selectivity {own['tar'] - worst:.3f} (n = {own['n']}, {judges[0].at.n_impostor} impostor pairs)"
     )
 
 
