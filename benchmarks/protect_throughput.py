@@ -15,7 +15,9 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,17 +36,17 @@ from facemin.protect.matching import FeatureMatching
 from facemin.protect.steps import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from facemin.bench.judge import Judge
     from facemin.keys import Key
 
 GRID = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
-PLAIN = {
-    "paper's rule and start": {"rule": Sign(step=4), "start": GaussianNoise(mean=0, deviation=1)},
-    "our rule and start": {},
+PLAIN: dict[str, Callable[[PMT], PMT]] = {
+    "paper's rule and start": lambda method: replace(
+        method, rule=Sign(step=4), start=GaussianNoise(mean=0, deviation=1)
+    ),
+    "our rule and start": lambda method: method,
 }
 METHODS = {"algorithm 1": PMT(), "default method": PROTECTORS["robust"]}
 
@@ -66,6 +68,11 @@ def plain_loop(face: Tensor, key: Key, method: PMT) -> Tensor:
         method.rule.update_(image, gradient, state, torch.full((1,), float(step + 1)))
         image.clamp_(0, 1)
     return (image[0] * 255).round() / 255
+
+
+def plain_loops(faces: Tensor, key: Key, method: PMT) -> list[Tensor]:
+    """The plain loop's images, one after another."""
+    return [plain_loop(face, key, method) for face in faces]
 
 
 def engine(faces: Tensor, key: Key, method: PMT) -> Tensor:
@@ -92,7 +99,7 @@ def enough(tar: float, judge: Judge, faces: Tensor, key: Key, method: PMT) -> PM
     images = starts.contiguous(memory_format=torch.channels_last)
     state = method.rule.buffers(images)
     with torch.no_grad():
-        targets = [objective.targets(part) for part in faces.split(method.batch)]
+        targets = [objective.targets(part) for part in torch.split(faces, method.batch)]
     for step in range(GRID[-1] + 1):
         if step in GRID and judge.accepted(judge.scores((images * 255).round() / 255).other).value >= tar:
             return replace(method, steps=step, residual=0)
@@ -131,21 +138,19 @@ def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argp
     tar = judge.accepted(judge.scores(engine(faces, key, method)).other).value
     print(f"\n{name}: engine's TAR {tar:.3f}", flush=True)
     loops = {}
-    for rival, settings in PLAIN.items():
-        fixed = enough(tar, judge, faces, key, replace(method, **settings))
-        if fixed is None:
+    for rival, varied in PLAIN.items():
+        found = enough(tar, judge, faces, key, varied(method))
+        if found is None:
             print(f"plain loop, {rival}: does not reach that TAR in {GRID[-1]} steps", flush=True)
-        loops[rival] = fixed or replace(method, **settings, steps=GRID[-1], residual=0)
+        loops[rival] = found or replace(varied(method), steps=GRID[-1], residual=0)
     works: dict[str, tuple[int, Callable[[], object]]] = {
         f"engine, {method.batch} rows": (len(faces), lambda: engine(faces, key, method)),
         "engine, one row": (24, lambda: engine(faces[:24], key, replace(method, batch=1))),
         "engine, float32": (96, lambda: engine(faces[:96], key, replace(method, precision="float32"))),
     }
+    some = faces[: arguments.timed]
     for rival, fixed in loops.items():
-        works[f"plain loop, {rival}, K = {fixed.steps}"] = (
-            arguments.timed,
-            lambda fixed=fixed: [plain_loop(face, key, fixed) for face in faces[: arguments.timed]],
-        )
+        works[f"plain loop, {rival}, K = {fixed.steps}"] = (len(some), partial(plain_loops, some, key, fixed))
     rates: dict[str, list[float]] = {work: [] for work in works}
     for _ in range(arguments.runs):
         for work, (images, run) in works.items():
@@ -153,8 +158,8 @@ def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argp
             run()
             rates[work].append(images / (time.perf_counter() - began))
     ours = statistics.median(next(iter(rates.values())))
-    for work, found in rates.items():
-        median = statistics.median(found)
+    for work, measured in rates.items():
+        median = statistics.median(measured)
         print(f"{work:50} {median:6.2f} images/s; the engine is {ours / median:4.1f} times as fast", flush=True)
 
 
