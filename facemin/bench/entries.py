@@ -41,11 +41,13 @@ def named_entry(named: measures.Named | None, *, mark: str = "") -> Entry:
 
 
 def steps_entry(record: Record) -> Entry:
-    """Mean steps an image took."""
-    return number(measures.mean_steps(record), 1)
+    """Mean steps an image took; none without protection."""
+    return number(measures.mean_steps(record), 1) if record.spent.steps else Entry("-")
 
 
 def residual_entry(record: Record) -> Entry:
-    """Mean residual of each key."""
+    """Mean residual of each key; none without protection."""
+    if not record.spent.steps:
+        return Entry("-")
     residuals = [measures.mean_residual(record, key) for key in range(len(record.keys))]
     return number(residuals[0]) if len(residuals) == 1 else Entry(", ".join(number(value).text for value in residuals))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 app = App(name="bench", help="Experiments: measure, and report what was measured.")
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
 STEADY = 600.0
 """Seconds over which the speed is averaged: images finish in bunches."""
 
@@ -49,6 +52,8 @@ def run(
     """Measure the cells of an experiment, and append a record of each to OUT/NAME.jsonl.
 
     A cell that has a record of the same settings, faces and weights is passed over: run it again to go on.
+
+    Exit status: 0 when done, 130 when Ctrl-C ended it, 2 on wrong input.
     """
     from facemin.bench import Watch, find_data, read_experiment
     from facemin.bench import run as measure
@@ -59,17 +64,21 @@ def run(
     folder = out or Path("results") / file.resolve().parent.name
     where = available_device(device)
     painter = Painter(folder, pictures) if pictures > 0 else None
-    with _Display(errors()) as display:
-        done = measure(
-            experiment,
-            name=file.stem,
-            place=place,
-            models=models or (None if shared is None else shared / "models"),
-            out=folder,
-            quick=quick,
-            device=where,
-            watch=Watch(on_progress=display.show, on_faces=painter),
-        )
+    try:
+        with _Display(errors()) as display:
+            done = measure(
+                experiment,
+                name=file.stem,
+                place=place,
+                models=models or (None if shared is None else shared / "models"),
+                out=folder,
+                quick=quick,
+                device=where,
+                watch=Watch(on_progress=display.show, on_faces=painter),
+            )
+    except KeyboardInterrupt:
+        note("stopped; what is measured stays, and the same command goes on")
+        return INTERRUPTED
     if as_json:
         print_json({"file": done.file, "measured": done.measured, "passed_over": done.passed_over})
         return 0

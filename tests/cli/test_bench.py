@@ -1,12 +1,17 @@
 """bench, end to end: run, go on, report."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from facemin.bench import read_records
 from tests.bench.conftest import TOML, distance_graph, world
-from tests.cli.conftest import Run
+from tests.cli.conftest import GUARD, Run
 
 __all__ = ["distance_graph", "world"]
 
@@ -34,6 +39,32 @@ def test_run_and_report(facemin: Run, world: Path, tmp_path: Path) -> None:
     pictures = facemin("bench", "report", file.parent, "--pictures", "--out", "p.html", "--json")
     assert json.loads(pictures.stdout) == {"file": "p.html", "experiments": ["small on faces"], "passed_over": []}
     assert "data:image/png" in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+def test_ctrl_c_keeps_what_is_measured(world: Path, tmp_path: Path) -> None:
+    file = tmp_path / "long.toml"
+    file.write_text(TOML.replace('set = "faces"', f'set = "{world / "faces"}"').replace("steps = 8", "steps = 1000000"))
+    options = ["--models", str(world / "models"), "--out", "out"]
+    child = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", GUARD, "bench", "run", str(file), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    records = tmp_path / "out" / "long.jsonl"
+    ends = time.monotonic() + 200
+    while not records.is_file() or not records.read_bytes().endswith(b"\n"):
+        assert child.poll() is None, child.communicate()[1]
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=100)
+    assert child.returncode == 130, said
+    assert said[0] == ""
+    assert "stopped; what is measured stays" in said[1]
+    assert "Traceback" not in said[1]
+    assert [record.cell for record in read_records(records)] == ["one"]
 
 
 def test_other_data_than_the_files(facemin: Run, world: Path, tmp_path: Path) -> None:
