@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from facemin.attack import PURIFIERS
+from facemin.attack import PROVIDER_OPERATIONS
 from facemin.bench.judge import Judge, Plain
 from facemin.bench.provenance import code_state, machine, versions
 from facemin.data import genuine_pairs, lfw_pairs
@@ -99,11 +99,11 @@ def tar(judge: Judge, scores: Tensor) -> dict[str, float]:
 
 
 def judge_all(judges: Iterable[Judge], images: Tensor) -> dict[str, dict[str, dict[str, object]]]:
-    """TAR and scores of images by recogniser and purifier."""
+    """TAR and scores of images by recogniser and provider's operation, which any adversary may do as well."""
     return {
         judge.name: {
             name: {**tar(judge, scores := judge.scores(purify(images)).other), "scores": scores.tolist()}
-            for name, purify in PURIFIERS.items()
+            for name, purify in PROVIDER_OPERATIONS.items()
         }
         for judge in judges
     }

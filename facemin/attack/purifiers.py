@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from facemin.attack.bilateral import Bilateral
+from facemin.attack.median import Median
+from facemin.attack.nonlocal_means import NonLocalMeans
 from facemin.attack.provider_steps import GaussianNoise, Jpeg, Resize, Shift
+from facemin.attack.total_variation import TotalVariation
 
 Purifier = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) in [0, 1] to images of the same shape and range, each row on its own."""
@@ -51,7 +55,7 @@ def unchanged(images: Tensor) -> Tensor:
     return images
 
 
-PURIFIERS: dict[str, Purifier] = {
+PROVIDER_OPERATIONS: dict[str, Purifier] = {
     "none": unchanged,
     "blur-1": GaussianBlur(sigma=1.0),
     "blur-2": GaussianBlur(sigma=2.0),
@@ -60,5 +64,17 @@ PURIFIERS: dict[str, Purifier] = {
     "resize-0.75": Resize(factor=0.75),
     "noise-0.1": GaussianNoise(deviation=0.1),
     "shift-2": Shift(pixels=2),
+}
+"""What an honest provider does to an upload too, by name."""
+
+PURIFIERS: dict[str, Purifier] = {
+    **PROVIDER_OPERATIONS,
+    "resize-0.5": Resize(factor=0.5),
+    "median-3": Median(side=3),
+    "median-5": Median(side=5),
+    "bilateral": Bilateral(sigma=2.0, colour=0.3),
+    "nonlocal-means": NonLocalMeans(strength=0.3),
+    "tv-0.1": TotalVariation(weight=0.1),
+    "tv-0.5": TotalVariation(weight=0.5),
 }
 """Purifiers by name; the worst over all of them counts."""
