@@ -13,6 +13,7 @@ LAYERS: dict[str, set[str]] = {
     "files": set(),
     "home": set(),
     "device": set(),
+    "frequency": set(),
     "metrics": set(),
     "colour": set(),
     "exif": set(),
