@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from facemin.data import Folder, InsightFaceBin, landmarks, lfw_pairs
-from facemin.face import SIDE, TEMPLATE, Detector, align
+from facemin.face import SIDE, TEMPLATE, Border, Detector, align
 from facemin.image import decode, to_unit
 
 if TYPE_CHECKING:
@@ -81,12 +81,14 @@ class PhotoReader:
         paths: of the photos, relative to it.
         points: landmarks (5, 2) by path; None to detect.
         detector: finds faces where no landmarks are given.
+        border: what lies outside a photo, as `align` has it.
     """
 
     root: Path
     paths: Sequence[str]
     points: Mapping[str, Tensor] | None = None
     detector: Detector | None = None
+    border: Border = "zero"
 
     def __call__(self, index: int) -> LoadedFace:
         """Load the photo at that place of `paths`.
@@ -97,16 +99,16 @@ class PhotoReader:
         """
         pixels = decode(self.root / self.paths[index]).pixels
         if self.points is not None:
-            return LoadedFace(align(pixels, self.points[self.paths[index]][None])[0], True)
+            return LoadedFace(align(pixels, self.points[self.paths[index]][None], border=self.border)[0], True)
         if tuple(pixels.shape) == (3, SIDE, SIDE):
             return LoadedFace(to_unit(pixels).contiguous(), True)
         faces = self.detector(pixels) if self.detector is not None else []
         if not faces:
-            return LoadedFace(align(pixels, central_points(*pixels.shape[1:])[None])[0], False)
+            return LoadedFace(align(pixels, central_points(*pixels.shape[1:])[None], border=self.border)[0], False)
         height, width = pixels.shape[1:]
         middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
         nearest = min(faces, key=lambda face: float((face.points.mean(0) - middle).norm()))
-        return LoadedFace(align(pixels, nearest.points[None])[0], True)
+        return LoadedFace(align(pixels, nearest.points[None], border=self.border)[0], True)
 
 
 def central_points(height: int, width: int) -> Tensor:

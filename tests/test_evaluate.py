@@ -26,6 +26,7 @@ from facemin.models import Recogniser, load_recogniser
 from facemin.models.graph import read_graph
 from facemin.verification_set import (
     LoadedFace,
+    PhotoReader,
     VerificationSet,
     central_points,
     fold_order,
@@ -52,6 +53,17 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
             face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
             write_atomically(root / f"p{person}" / f"p{person}_{photo:04d}.jpg", encode(face))
     return root
+
+
+def test_outside_a_photo_it_is_black_or_the_edge(tmp_path: Path) -> None:
+    (tmp_path / "white.png").write_bytes(encode(torch.ones(3, 60, 60)))
+    points = {"white.png": central_points(60, 60) + 30}
+    zero, edge = (
+        PhotoReader(root=tmp_path, paths=["white.png"], points=points, border=border)(0).face
+        for border in ("zero", "replicate")
+    )
+    assert float(zero.min()) == 0
+    assert float(edge.min()) > 0.999
 
 
 def made(angles: Tensor, pairs: list[tuple[int, int]], same: list[bool], people: list[int] | None) -> Any:

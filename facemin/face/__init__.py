@@ -2,5 +2,6 @@
 
 from facemin.face.align import SIDE, TEMPLATE, align, inside, inverse, paste, similarity
 from facemin.face.detect import Detector, Face
+from facemin.face.sample import Border
 
-__all__ = ["SIDE", "TEMPLATE", "Detector", "Face", "align", "inside", "inverse", "paste", "similarity"]
+__all__ = ["SIDE", "TEMPLATE", "Border", "Detector", "Face", "align", "inside", "inverse", "paste", "similarity"]
