@@ -3,10 +3,10 @@
     python experiments/recognisers/lfw_table.py --shared ../shared
 
 10-fold accuracy on all 6,000 pairs: with the landmarks given, once with black and once with the photo's edge repeated
-where a crop leaves the photo, and with facemin's own detector. Each photo is decoded and aligned once for all recognisers. Appends a record per recogniser and alignment to
-results/recognisers/lfw.jsonl, then writes the table, which is a function of those records alone. About half an hour
-on two cores. `--table` only writes the table anew; `--pairs-per-fold 30` tries it all on 600 pairs, and leaves
-records and table alone unless `--out` names another file.
+where a crop leaves the photo, and with facemin's own detector. Each photo is decoded and aligned once for all
+recognisers. Appends a record per recogniser and alignment to results/recognisers/lfw.jsonl, then writes the table,
+which is a function of those records alone. About half an hour on two cores. `--table` only writes the table anew;
+`--pairs-per-fold 30` tries it all on 600 pairs, and leaves records and table alone unless `--out` names another file.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def read(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
 def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
     """The records as Markdown, in percent; a missing one is n/a."""
     lines = [
-        "| recogniser | reported | landmarks given | 95 % interval | edge repeated | own detector | difference | no face |",
+        "| recogniser | reported | landmarks given | 95 % interval | edge repeated | detector | difference | no face |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in dict.fromkeys(model for model, _ in records):
