@@ -112,8 +112,8 @@ class Mask:
             ValueError: faces of another shape or type.
         """
         found = raw_channels(faces, self.channels, blocks=self.blocks, every=self.every, out=out)
-        mean, factor = (each.to(found)[:, None, None] for each in (self.mean, 1 / self.deviation))
-        return found.sub_(mean).mul_(factor) if out is not None else (found - mean) * factor
+        factor, shift = (each.to(found)[:, None, None] for each in (1 / self.deviation, -self.mean / self.deviation))
+        return torch.addcmul(shift, found, factor, out=out)
 
     def unstandardise(self, masked: Tensor) -> Tensor:
         """Coefficients (B, *shape) as they were before the mean was subtracted."""

@@ -1,4 +1,4 @@
-"""The verb group train: recognisers from faces."""
+"""The verb group train: recognisers from faces, plain or masked."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from facemin.cli.options import Device, Json
 from facemin.cli.output import available_device, print_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from facemin.train import Outcome, Progress
+    from facemin.train import Outcome, Progress, Watch
 
 app = App(name="train", help="Train networks on faces.")
 
@@ -51,7 +51,7 @@ def recogniser(
 
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
-    from facemin.train import Watch, read_config, train
+    from facemin.train import read_config, train
     from facemin.train.devices import is_first_process
 
     settings = read_config(config)
@@ -60,6 +60,54 @@ def recogniser(
     folder = out or Path("runs") / config.stem
     console = Console(stderr=True, quiet=not is_first_process())
     where = available_device(device)
+
+    def run(watch: Watch) -> Outcome:
+        return train(settings, out=folder, device=where, resume=resume, watch=watch)
+
+    return _watched(run, console, lambda done: _close(console, done, folder, as_json=as_json))
+
+
+@app.command
+def ahm(
+    config: Annotated[Path, Parameter(help="A configuration of AHM or a baseline, TOML; see docs/ahm.md.")],
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Folder for mask, checkpoint, log, weights and record; runs/NAME when not given.")
+    ] = None,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
+    ] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Train a recogniser on masked and mixed faces, and the strategy network that mixes against it (AHM).
+
+    Ctrl-C ends the run after the step at hand with a checkpoint; --resume goes on to the same weights.
+
+    Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
+    """
+    from facemin.train.ahm import read_ahm_config, train_ahm
+
+    settings = read_ahm_config(config)
+    if data is not None:
+        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"root": data})})
+    folder = out or Path("runs") / config.stem
+    console = Console(stderr=True)
+    where = available_device(device)
+
+    def run(watch: Watch) -> Outcome:
+        return train_ahm(settings, out=folder, device=where, resume=resume, watch=watch)
+
+    return _watched(run, console, lambda done: _close_ahm(console, done, folder, as_json=as_json))
+
+
+def _watched(run: Callable[[Watch], Outcome], console: Console, close: Callable[[Outcome], None]) -> int:
+    """Run with a display, ended by signals; the exit status."""
+    from facemin.train import Watch
+    from facemin.train.devices import is_first_process
+
     with _signals() as caught, _Display(console) as display:
 
         def aligned(photos: int, of: int) -> None:
@@ -68,20 +116,14 @@ def recogniser(
                 raise KeyboardInterrupt
 
         try:
-            done = train(
-                settings,
-                out=folder,
-                device=where,
-                resume=resume,
-                watch=Watch(on_step=display.step, on_aligned=aligned, stop=lambda: bool(caught)),
-            )
+            done = run(Watch(on_step=display.step, on_aligned=aligned, stop=lambda: bool(caught)))
         except KeyboardInterrupt:
             return INTERRUPTED + signal.SIGINT
     if not done.finished:
         say(console, f"Stopped after step {done.step} of {done.steps}; go on with --resume")
         return INTERRUPTED + caught[0]
     if is_first_process():
-        _close(console, done, folder, as_json=as_json)
+        close(done)
     return 0
 
 
@@ -161,3 +203,20 @@ def _close(console: Console, done: Outcome, folder: Path, *, as_json: bool) -> N
             f"EER {evaluation['eer']:.2%} on {evaluation['n']['pairs']:,} pairs of people held out",
         )
     say(console, f"Recogniser: {escape(str(folder / record['recogniser']['file']))}")
+
+
+def _close_ahm(console: Console, done: Outcome, folder: Path, *, as_json: bool) -> None:
+    record: dict[str, Any] = done.record or {}
+    if as_json:
+        print_json(record)
+        return
+    run = record["run"]
+    say(console, f"{done.steps:,} steps in {run['seconds']:.0f} s, {run['images_per_second']:.1f} images/s")
+    for reading, found in record["queries"].items():
+        low, high = found["accuracy_interval"]
+        say(
+            console,
+            f"queries {reading}: accuracy {found['accuracy']:.2%} (95 % {low:.2%} to {high:.2%}), "
+            f"EER {found['eer']:.2%} on {found['pairs']:,} pairs of people held out",
+        )
+    say(console, f"Recogniser: {escape(str(folder / record['recogniser']['file']))}, beside its mask")

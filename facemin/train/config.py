@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,11 @@ from facemin.models.heads import (
     SphereFaceSettings,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Configuration = TypeVar("Configuration", bound=BaseModel)
+
 HEAD_SETTINGS: dict[str, type[ArcFaceSettings | CosFaceSettings | SoftmaxSettings | SphereFaceSettings]] = {
     "softmax": SoftmaxSettings,
     "sphereface": SphereFaceSettings,
@@ -27,11 +32,13 @@ HEAD_SETTINGS: dict[str, type[ArcFaceSettings | CosFaceSettings | SoftmaxSetting
 """The settings of each of `facemin.models.heads.HEADS`."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Part of a configuration: strict about names, and frozen."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Data(_Section):
+class Data(Section):
     """Which faces, and who is kept apart."""
 
     kind: Literal["folder", "insightface"]
@@ -64,7 +71,7 @@ class Data(_Section):
         return self
 
 
-class Model(_Section):
+class Model(Section):
     """Which network; what is left out is as the family has it."""
 
     family: str
@@ -106,7 +113,7 @@ class Head(BaseModel):
         return HEAD_SETTINGS[self.kind](**(self.model_extra or {}))
 
 
-class Optimiser(_Section):
+class Optimiser(Section):
     """Stochastic gradient descent."""
 
     rate: float = Field(gt=0)
@@ -119,7 +126,7 @@ class Optimiser(_Section):
     """Longest gradient, as the norm over all weights."""
 
 
-class StepSchedule(_Section):
+class StepSchedule(Section):
     """The rate times `factor` at each milestone."""
 
     kind: Literal["step"]
@@ -136,7 +143,7 @@ class StepSchedule(_Section):
         return self
 
 
-class CosineSchedule(_Section):
+class CosineSchedule(Section):
     """The rate along half a cosine, from the warm-up's end to the last step.
 
     Source: Loshchilov and Hutter 2017 (SGDR), equation 5, without restarts.
@@ -149,7 +156,7 @@ class CosineSchedule(_Section):
     """Epochs of linear rise from 0."""
 
 
-class Evaluate(_Section):
+class Evaluate(Section):
     """Pairs of the people held out."""
 
     every: int = Field(default=1000, ge=1)
@@ -159,7 +166,7 @@ class Evaluate(_Section):
     batch: int = Field(default=64, ge=1)
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """A training run."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -200,20 +207,34 @@ def read_config(path: Path) -> TrainingConfig:
     Raises:
         ValueError: no such file, not TOML, or fields that are missing, unknown or out of range, each named.
     """
+    return read_toml(path, TrainingConfig, {"data": ("root", "landmarks", "cache")})
+
+
+def read_toml(path: Path, kind: type[Configuration], paths: Mapping[str, tuple[str, ...]]) -> Configuration:
+    """Read a configuration's TOML file.
+
+    Args:
+        path: the file.
+        kind: what it is read into.
+        paths: of each section, the fields that are paths; relative ones become relative to the file's folder.
+
+    Raises:
+        ValueError: no such file, not TOML, or fields that are missing, unknown or out of range, each named.
+    """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path}: expected a training configuration, found no file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected TOML, got: {error}") from None
-    data = values.get("data")
-    if isinstance(data, dict):
-        for name in ("root", "landmarks", "cache"):
-            if isinstance(data.get(name), str):
-                data[name] = str(path.parent / data[name])
+    for section, names in paths.items():
+        fields = values.get(section)
+        for name in names if isinstance(fields, dict) else ():
+            if isinstance(fields.get(name), str):
+                fields[name] = str(path.parent / fields[name])
     try:
         # through JSON, because only there strict types still take a list for a tuple and text for a path
-        return TrainingConfig.model_validate_json(json.dumps(values, default=str), strict=True)
+        return kind.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         raise ValueError(f"{path}: {'; '.join(_said(fault) for fault in error.errors())}") from None
 
