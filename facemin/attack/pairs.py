@@ -1,0 +1,35 @@
+"""Pairs of images held in memory, for attacks that train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePairs:
+    """Pairs of an input and a face.
+
+    Args:
+        inputs: protected images, plain faces, or features, (N, ...); uint8 stands for [0, 1].
+        faces: (N, 3, 112, 112), uint8 or in [0, 1].
+
+    Raises:
+        ValueError: different numbers of them.
+    """
+
+    inputs: Tensor
+    faces: Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.faces):
+            raise ValueError(f"faces: expected {len(self.inputs)}, one an input, got {len(self.faces)}")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.inputs[index], self.faces[index]

@@ -1,0 +1,34 @@
+"""Every attack says who makes it and what they hold, and its settings can do what it says."""
+
+import pytest
+
+from facemin.attack import ATTACKS
+from facemin.attack.key_linker import KeyLinking
+from facemin.attack.student import StudentTraining
+from facemin.attack.white_box import WhiteBox
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+class TestEveryAttack:
+    def test_declares_row_and_target(self, name: str) -> None:
+        attack = ATTACKS[name]
+        assert attack.adversary.row in {"T2", "T3", "T4", "T5"}
+        assert attack.adversary.knows[0] in {"protected image", "protected feature"}
+        assert attack.words
+
+    def test_holds_a_key_where_its_method_needs_one(self, name: str) -> None:
+        attack = ATTACKS[name]
+        needs = isinstance(attack.settings, WhiteBox | KeyLinking) or (
+            isinstance(attack.settings, StudentTraining) and attack.settings.body == "key"
+        )
+        assert not needs or "key" in attack.adversary.knows
+
+
+def test_white_boxes_are_row_t3_and_nothing_else_is() -> None:
+    for attack in ATTACKS.values():
+        assert isinstance(attack.settings, WhiteBox) == (attack.adversary.row == "T3")
+
+
+def test_key_only_attacks_never_see_a_protected_pair() -> None:
+    assert not any(ATTACKS[name].adversary.adaptive for name in ("key-linker", "student-key-only", "inverter"))
+    assert all(ATTACKS[name].adversary.adaptive for name in ("student", "ridge-linker", "inverter-protected-images"))
