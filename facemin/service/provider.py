@@ -150,7 +150,8 @@ def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> Thr
     Raises:
         ValueError: nothing was measured.
     """
-    if (shipped := shipped_thresholds(recogniser.name, recogniser.fingerprint, cut)) is not None:
+    shipped = shipped_thresholds(recogniser.name, recogniser.fingerprint, cut=cut, residual=residual)
+    if shipped is not None:
         return shipped
     calibration = calibration_of(recogniser)
     if calibration is None:

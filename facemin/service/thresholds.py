@@ -7,6 +7,7 @@ and impostors spread differently. So each pair of kinds has its own thresholds.
 from __future__ import annotations
 
 import hashlib
+import math
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
@@ -134,13 +135,14 @@ def impostor_scores(a: Tensor, b: Tensor, people_a: Tensor, people_b: Tensor) ->
     return torch.cat(parts)
 
 
-def shipped_thresholds(model: str, fingerprint: str, cut: str) -> ThresholdSet | None:
-    """What comes with facemin for this very model and cut, or None."""
+def shipped_thresholds(model: str, fingerprint: str, *, cut: str, residual: float) -> ThresholdSet | None:
+    """What comes with facemin for this very model, cut and stopping residual, or None."""
     file = resources.files("facemin") / "calibrations" / "protected" / f"{model}.{cut}.json"
     if not file.is_file():
         return None
     found = ThresholdSet.model_validate_json(file.read_bytes())
-    return found if found.fingerprint == fingerprint else None
+    fits = found.fingerprint == fingerprint and math.isclose(found.residual, residual)
+    return found if fits else None
 
 
 def plain_thresholds(calibration: Calibration, *, cut: str, residual: float) -> ThresholdSet:

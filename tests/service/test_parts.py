@@ -1,5 +1,6 @@
 """The parts that stand alone: tokens, thresholds, the plain-face check, batching, metrics."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemin.calibration import shipped_calibration
+from facemin.defaults import default_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.service.database import Database
 from facemin.service.decisions import judge
@@ -106,7 +108,8 @@ class TestThresholds:
         self, recogniser: Recogniser, path: Path
     ) -> None:
         cut = path.name.removeprefix("dlib-resnet29.").removesuffix(".json")
-        found = shipped_thresholds(recogniser.name, recogniser.fingerprint, cut)
+        residual = json.loads(path.read_text(encoding="utf-8"))["residual"]
+        found = shipped_thresholds(recogniser.name, recogniser.fingerprint, cut=cut, residual=residual)
         assert found is not None
         recogniser.cut(cut)
         for pair in ("protected-protected", "protected-plain", "plain-plain"):
@@ -114,7 +117,17 @@ class TestThresholds:
             assert {1e-3, 1e-4} <= {entry.far for entry in entries}
             assert [e.threshold for e in entries] == sorted(e.threshold for e in entries)
             assert all(entry.impostor_pairs >= 1 / entry.far for entry in entries)
-        assert shipped_thresholds(recogniser.name, "0" * 64, cut) is None
+        assert shipped_thresholds(recogniser.name, "0" * 64, cut=cut, residual=residual) is None
+        other = shipped_thresholds(recogniser.name, recogniser.fingerprint, cut=cut, residual=residual + 0.01)
+        assert other is None
+
+    def test_the_default_key_has_thresholds_for_protected_probes(self, recogniser: Recogniser) -> None:
+        manifest = default_key().manifest
+        found = shipped_thresholds(
+            recogniser.name, recogniser.fingerprint, cut=manifest.cut, residual=manifest.residual
+        )
+        assert found is not None
+        assert found.find("protected", "plain", 1e-3).measured
 
     def test_plain_thresholds_say_what_was_not_measured(self, recogniser: Recogniser) -> None:
         calibration = shipped_calibration(recogniser)
