@@ -147,8 +147,14 @@ def from_frequencies(coefficients: Tensor) -> Tensor:
     return to_rgb(torch.einsum("vyj,bcvxj->bcxy", inverse, rows))
 
 
+def channels_of(planes: Tensor, channels: Sequence[int], *, every: int = 1) -> Tensor:
+    """The linear part of `to_frequencies`: planes (B, 3, 112, 112) as `to_ycbcr` gives them, to (B, K, h, h)."""
+    found: Tensor = _Channels.apply(planes, tuple(channels), every)  # type: ignore[no-untyped-call]
+    return found
+
+
 def transposed(coefficients: Tensor, channels: Sequence[int], *, every: int = 1) -> Tensor:
-    """The transpose of the linear map from planes to channels: (B, K, h, h) to planes (B, 3, 112, 112)."""
+    """The transpose of `channels_of`: (B, K, h, h) to planes (B, 3, 112, 112)."""
     maps = axis_maps(coefficients.dtype, coefficients.device)[:, ::every]
     index = torch.tensor(channels, device=coefficients.device)
     across = coefficients @ maps[index % BLOCK]

@@ -20,6 +20,15 @@ Knowledge = Literal[
     "pairs of protected image and face",
     "pairs of protected image and identity",
     "pairs of protected image and attribute",
+    "recogniser",
+    "class weights",
+    "embedding",
+    "class scores",
+    "mask",
+    "masked face",
+    "many mixes of one face",
+    "weights of the mixes",
+    "pairs of masked face and face",
 ]
 """What an adversary may hold. A pair with a protected side makes the attack adaptive."""
 
