@@ -35,8 +35,8 @@ class StudentTraining:
     """What a student is and how it is trained.
 
     Args:
-        body: "recogniser" begins from the teacher's own weights (FaceLinkGen's choice, and the best with little
-            data), "scratch" is a small MobileFaceNet, "key" is a tower on the features of a key.
+        body: "recogniser" begins from a trained recogniser's weights behind one more convolution (FaceLinkGen's choice,
+            and the best with little data), "scratch" is a small MobileFaceNet, "key" is a tower on a key's features.
         width: of a body that begins from nothing.
         fitting: epochs, rate and so on.
 
@@ -90,7 +90,7 @@ def teach(teacher: Recogniser, faces: Tensor) -> Tensor:
 def train_student(
     pairs: Pairs,
     *,
-    teacher: Recogniser | None = None,
+    start: Recogniser | None = None,
     key: Key | None = None,
     settings: StudentTraining | None = None,
     validation: Pairs | None = None,
@@ -104,7 +104,7 @@ def train_student(
 
     Args:
         pairs: index to (image (3, 112, 112), embedding (D,)), such as `TaughtPairs`.
-        teacher: whose weights body "recogniser" begins from.
+        start: whose weights body "recogniser" begins from: the teacher or another.
         key: whose features body "key" reads. On pairs of plain faces this is a key-only linker with a teacher.
         settings: how.
         validation: pairs of people that are in neither training nor test: the best epoch's weights are kept.
@@ -113,10 +113,10 @@ def train_student(
         stop: asked after each epoch.
 
     Raises:
-        ValueError: no teacher or key where the body needs one, or as `fit` says.
+        ValueError: no start or key where the body needs one, or as `fit` says.
     """
     settings = settings or StudentTraining()
-    network = weights_drawn_from(settings.fitting.seed, lambda: _body(settings, pairs, teacher, key))
+    network = weights_drawn_from(settings.fitting.seed, lambda: _body(settings, pairs, start, key))
     fit(
         network,
         pairs,
@@ -185,7 +185,7 @@ def _activated(fan_in: int, fan_out: int, *, stride: int = 1) -> list[nn.Module]
     ]
 
 
-def _body(settings: StudentTraining, pairs: Pairs, teacher: Recogniser | None, key: Key | None) -> nn.Module:
+def _body(settings: StudentTraining, pairs: Pairs, start: Recogniser | None, key: Key | None) -> nn.Module:
     size = len(pairs[0][1])
     if settings.body == "scratch":
         return mobilefacenet(embedding_size=size, width=settings.width)
@@ -193,11 +193,13 @@ def _body(settings: StudentTraining, pairs: Pairs, teacher: Recogniser | None, k
         if key is None:
             raise ValueError("key: expected one for a student on a key, got none")
         return _Tower(key, size, max(8, round(128 * settings.width)))
-    if teacher is None:
-        raise ValueError("teacher: expected the recogniser that the student begins from, got none")
-    if teacher.embedding_size != size:
-        raise ValueError(f"pairs: expected embeddings of {teacher.embedding_size}, the teacher's, got {size}")
-    return Trainable(teacher)
+    if start is None:
+        raise ValueError("start: expected the recogniser that the student begins from, got none")
+    first = nn.Conv2d(3, 3, 3, padding=1)
+    nn.init.dirac_(first.weight)
+    nn.init.zeros_(first.bias)  # type: ignore[arg-type]
+    last = [] if start.embedding_size == size else [nn.Linear(start.embedding_size, size)]
+    return nn.Sequential(first, Trainable(start), *last)
 
 
 def _floating(images: Tensor) -> Tensor:

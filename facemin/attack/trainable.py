@@ -39,8 +39,8 @@ class Trainable(nn.Module):
         graph = self._graph[0].to(faces.device)
         with torch.set_grad_enabled(True):
             # the graph runs on the weights it is given only where the image too asks for a gradient
-            leaf = faces.detach().requires_grad_()
-            rows: Tensor = functional_call(graph, held, (leaf,))
+            asking = faces if faces.requires_grad else faces.detach().requires_grad_()
+            rows: Tensor = functional_call(graph, held, (asking,))
         rows = F.normalize(rows.flatten(1).float())
         return rows if torch.is_grad_enabled() else rows.detach()
 

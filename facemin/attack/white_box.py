@@ -61,6 +61,7 @@ class WhiteBox:
         decay: whether the step falls to 0 as a cosine.
         distance: of features.
         total_variation: weight of TV, the sum over all pixels of (dx^2 + dy^2)^(exponent / 2).
+        anneal: TV's weight begins at this multiple of it and falls geometrically: surfaces first, detail after them.
         exponent: beta of equation 3.
         energy: weight of the mean squared value.
         scales: sides of the layers an image is the sum of, the last 112; (112,) for plain pixels.
@@ -76,12 +77,13 @@ class WhiteBox:
         ValueError: a setting out of its range.
     """
 
-    steps: int = 400
-    rate: float = 0.03
+    steps: int = 250
+    rate: float = 0.1
     rule: Literal["adam", "sign"] = "adam"
     decay: bool = True
     distance: Distance = "relative"
-    total_variation: float = 1e-6
+    total_variation: float = 3e-6
+    anneal: float = 50.0
     exponent: float = 1.0
     energy: float = 0.0
     scales: tuple[int, ...] = (7, 14, 28, 56, SIDE)
@@ -101,8 +103,11 @@ class WhiteBox:
         weights = (self.total_variation, self.energy, self.noise)
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
             raise ValueError(f"total_variation, energy, noise: expected finite numbers of 0 or more, got {weights}")
-        if not (math.isfinite(self.rate) and self.rate > 0 and 0 < self.exponent <= 4):
-            raise ValueError(f"rate, exponent: expected above 0, at most 4, got {self.rate}, {self.exponent}")
+        if not (math.isfinite(self.rate) and self.rate > 0 and 0 < self.exponent <= 4 and 1 <= self.anneal <= 1e6):
+            raise ValueError(
+                f"rate, exponent, anneal: expected above 0, in (0, 4] and in [1, 1e6], "
+                f"got {self.rate}, {self.exponent}, {self.anneal}"
+            )
         if self.rule not in ("adam", "sign") or self.distance not in get_args(Distance):
             raise ValueError(f"rule, distance: expected adam or sign and {get_args(Distance)}, got {self}")
         if not self.scales or self.scales[-1] != SIDE or not all(1 <= side <= SIDE for side in self.scales):
@@ -168,9 +173,8 @@ class WhiteBox:
             factor = (1 + math.cos(math.pi * step / self.steps)) / 2 if self.decay else 1.0
             images = canvas.images()
             seen = shallow.layers(images.to(dtype))
-            loss = _distances(self.distance, seen[-len(targets) :], targets) + self._plainness(
-                images[: len(targets[0])]
-            )
+            loss = _distances(self.distance, seen[-len(targets) :], targets)
+            loss = loss + self._plainness(images[: len(targets[0])], step)
             gradients = torch.autograd.grad(loss.sum(), canvas.weights)
             if self.rule == "sign":
                 with torch.no_grad():
@@ -187,11 +191,12 @@ class WhiteBox:
                 tell(step + 1)
         return canvas.images().detach()[: len(targets[0])]
 
-    def _plainness(self, images: Tensor) -> Tensor:
+    def _plainness(self, images: Tensor, step: int) -> Tensor:
         """What is asked of images apart from their features, (B,)."""
         total = images.new_zeros(len(images))
         if self.total_variation:
-            total = total + self.total_variation * total_variation(images, exponent=self.exponent)
+            weight = self.total_variation * self.anneal ** (1 - step / self.steps)
+            total = total + weight * total_variation(images, exponent=self.exponent)
         if self.energy:
             total = total + self.energy * images.square().mean((1, 2, 3))
         return total
@@ -220,6 +225,7 @@ PAPER = WhiteBox(
     decay=False,
     distance="norm",
     total_variation=1.0,
+    anneal=1.0,
     exponent=2.0,
     scales=(SIDE,),
     noise=0.0,
@@ -233,6 +239,7 @@ UNSPLIT = WhiteBox(
     decay=False,
     distance="mean-square",
     total_variation=0.1 / (3 * SIDE * SIDE),
+    anneal=1.0,
     exponent=2.0,
     energy=1.0,
     scales=(SIDE,),

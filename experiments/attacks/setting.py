@@ -1,0 +1,185 @@
+"""What measurements of attacks share: LFW people apart from one another, what a reconstruction is worth, records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from facemin.bench.judge import embed_all
+from facemin.bench.provenance import code_state, machine, versions
+from facemin.data import LFW, genuine_pairs, landmarks, lfw_pairs
+from facemin.face import align
+from facemin.image import decode, to_grid, to_unit
+from facemin.metrics import (
+    cross_identity_threshold,
+    grey,
+    mean_face,
+    other_person_rows,
+    pair_scores,
+    psnr,
+    ssim,
+    wilson,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from facemin.metrics import ImpostorThreshold
+    from facemin.models import Recogniser
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HALF = 3000
+"""Lines of LFW's official pairs in folds 1 to 5: who is in them is tested on, everybody else may be trained on."""
+VALIDATION = 64
+KAPPA = 0.2
+"""The cosine that PMT's SRRA has to exceed."""
+FAR = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Aligned faces, uint8 (N, 3, 112, 112); nobody is in two of the three parts.
+
+    Attributes:
+        test: one face of each person tested.
+        others: a second face of each.
+        train: of people to train attacks on.
+        train_people: who is on each, (N,).
+        validation: likewise, to choose epochs by.
+    """
+
+    test: Tensor
+    others: Tensor
+    train: Tensor
+    train_people: Tensor
+    validation: Tensor
+
+
+def lfw_people(shared: Path, *, test: int, train: int, seed: int = 0, photos: int = 4) -> People:
+    """Faces of LFW by its landmarks: test people of folds 1 to 5, and at most `photos` a person of all others."""
+    marks = landmarks(shared / "data" / "lfw_landmarks.npz")
+    root = shared / "data" / "lfw"
+    listed = lfw_pairs(shared / "data" / "lfw_pairs.txt")[:HALF]
+    pairs = genuine_pairs(listed, test)
+    apart = {name for pair in listed for name in (pair.name_a, pair.name_b)}
+    found: dict[str, list[str]] = {}
+    for photo in LFW(root):
+        if photo.identity not in apart and photo.path in marks:
+            found.setdefault(photo.identity, []).append(photo.path)
+    names = sorted(found)
+    np.random.default_rng(seed).shuffle(names)
+    validated, trained = names[:VALIDATION], names[VALIDATION:]
+    rows = [(path, number) for number, name in enumerate(trained) for path in found[name][:photos]][:train]
+    if len(rows) < train:
+        raise ValueError(f"pairs: expected at most {len(rows)} with {photos} photos a person, got {train}")
+
+    def faces(paths: Sequence[str]) -> Tensor:
+        return torch.stack([to_grid(align(decode(root / path).pixels, marks[path][None])[0]) for path in paths])
+
+    return People(
+        test=faces([pair.path_a for pair in pairs]),
+        others=faces([pair.path_b for pair in pairs]),
+        train=faces([path for path, _ in rows]),
+        train_people=torch.tensor([number for _, number in rows]),
+        validation=faces([found[name][0] for name in validated]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Likeness:
+    """What reconstructions are held against: the faces they were made from, and a recogniser.
+
+    Attributes:
+        faces: (N, 3, 112, 112) in [0, 1].
+        others: a second face of each person.
+        recogniser: the authorised one.
+        at: its threshold over all cross-identity pairs of these faces.
+    """
+
+    faces: Tensor
+    others: Tensor
+    recogniser: Recogniser
+    at: ImpostorThreshold
+    embedded: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, people: People, recogniser: Recogniser) -> Likeness:
+        """Embed the faces and measure the threshold."""
+        faces, others = to_unit(people.test), to_unit(people.others)
+        rows = embed_all(recogniser, faces), embed_all(recogniser, others)
+        who = torch.arange(len(faces)).repeat(2)
+        at = cross_identity_threshold(torch.cat(rows), who, far=FAR)
+        return cls(faces=faces, others=others, recogniser=recogniser, at=at, embedded=rows)
+
+    def __call__(self, images: Tensor) -> dict[str, object]:
+        """Measures of images (N, 3, 112, 112) in [0, 1], after their rounding to 8 bits: means, and each sample's."""
+        images = to_unit(to_grid(images))
+        rows = embed_all(self.recogniser, images)
+        own, other = pair_scores(rows, self.embedded[0]), pair_scores(rows, self.embedded[1])
+        each = {
+            "ssim": ssim(images, self.faces),
+            "ssim_gaussian": ssim(images, self.faces, window="gaussian"),
+            "psnr": psnr(images, self.faces).clamp_max(100),
+            "cos": own,
+            "cos_other_photo": other,
+        }
+        accepted = int((other >= self.at.threshold).sum())
+        low, high = wilson(accepted, len(other))
+        return {
+            **{name: float(values.double().mean()) for name, values in each.items()},
+            "srra": float((own > KAPPA).double().mean()),
+            "tar_other_photo": {"tar": accepted / len(other), "n": len(other), "low": low, "high": high},
+            "samples": {name: [round(float(value), 5) for value in values] for name, values in each.items()},
+        }
+
+    def floors(self, train: Tensor) -> dict[str, dict[str, object]]:
+        """The same of images that know nothing of a face: the mean of other people, another person, grey."""
+        count = len(self.faces)
+        floors = {
+            "mean face": mean_face(to_unit(train)).expand(count, -1, -1, -1),
+            "other person": self.faces[other_person_rows(torch.arange(count))],
+            "grey": grey(self.faces).expand(count, -1, -1, -1),
+        }
+        return {name: self(images) for name, images in floors.items()}
+
+
+def said(name: str, found: dict[str, object]) -> str:
+    """A line for people."""
+    return (
+        f"{name}: SSIM {found['ssim']:.3f}, PSNR {found['psnr']:.2f}, COS {found['cos']:.3f}, SRRA {found['srra']:.2f}"
+    )
+
+
+def load_named(shared: Path, name: str) -> Path | str:
+    """A recogniser's file in the folder of models, or the package's own by name."""
+    path = shared / "models" / f"{name}.onnx"
+    return path if path.is_file() else name
+
+
+def provenance(shared: Path, arguments: object) -> dict[str, object]:
+    """What a record needs to be repeated: commit, versions, hash of the pairs, hardware."""
+    code = code_state()
+    pairs = (shared / "data" / "lfw_pairs.txt").read_bytes()
+    return {
+        "arguments": {name: str(value) for name, value in vars(arguments).items() if name not in ("shared", "out")},
+        "commit": code.commit,
+        "dirty": code.dirty,
+        "versions": versions(),
+        "pairs_sha256": hashlib.sha256(pairs).hexdigest(),
+        "hardware": f"{machine()}, {torch.get_num_threads()} threads",
+    }
+
+
+def append(path: Path, record: dict[str, object]) -> None:
+    """Add a record to a JSONL file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
