@@ -12,7 +12,7 @@ from urllib.parse import quote
 from facemin.image import Photo
 from facemin.keys import Key
 from facemin.pins import KeyChanged, Pins
-from facemin.protect import PMT, ProtectedPhoto, protect
+from facemin.protect import ProtectedPhoto, Protector, protect
 from facemin.transport import ProviderError, Reply, Transport
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def prepare(
     clients: Sequence[Client],
     *,
     seed: int | None = None,
-    method: PMT | None = None,
+    method: Protector | None = None,
     detector: Detector | None = None,
 ) -> Prepared:
     """Protect one photo for several providers at once (MR-PMT): each recognises it, and nobody else.
@@ -134,7 +134,7 @@ class Client:
     signer: bytes | None = field(default=None, kw_only=True)
     pins: Pins = field(default_factory=Pins, kw_only=True)
     upload: Upload = field(default="image", kw_only=True)
-    method: PMT | None = field(default=None, kw_only=True)
+    method: Protector | None = field(default=None, kw_only=True)
     timeout: float = field(default=60.0, kw_only=True)
     tries: int = field(default=4, kw_only=True)
     _known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)

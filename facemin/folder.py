@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from facemin.face import Detector
 from facemin.files import write_atomically
 from facemin.image import SUFFIXES, encode
-from facemin.protect import DEFAULT_PROTECTOR, PMT, PROTECTORS, Failure, ProtectedFace, ProtectedPhoto, protect_photos
+from facemin.protect import (
+    DEFAULT_PROTECTOR,
+    PROTECTORS,
+    Failure,
+    ProtectedFace,
+    ProtectedPhoto,
+    Protector,
+    protect_photos,
+)
 from facemin.protect.photo import SUFFIXES as UPLOAD_SUFFIXES
 from facemin.protect.photo import Upload
 
@@ -42,7 +50,7 @@ class FolderJob:
 
     out: Path
     keys: Sequence[Key]
-    method: PMT = PROTECTORS[DEFAULT_PROTECTOR]
+    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
     seed: int | None = None
     upload: Upload = "image"
     paste: bool = False

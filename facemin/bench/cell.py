@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from facemin.bench.settings import Cell, KeySettings
     from facemin.keys import Key
     from facemin.models import Recogniser
-    from facemin.protect import PMT, Done
+    from facemin.protect import Done, Protector
 
 # any time will do, as long as the same key has the same bytes
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -96,7 +96,7 @@ def measure_cell(setting: Setting, cell: Cell, *, identity: str, advance: Callab
     return Measured(record, images)
 
 
-def make_key(recogniser: Recogniser, settings: KeySettings, method: PMT | None) -> Key:
+def make_key(recogniser: Recogniser, settings: KeySettings, method: Protector | None) -> Key:
     """An authorised recogniser's key.
 
     Raises:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from facemin.device import Precision, choose_device, choose_precision
-from facemin.protect import PROTECTORS, RULES, STARTS, Kernel
+from facemin.masking import KEPT
+from facemin.protect import METHODS, PROTECTORS, RULES, STARTS, FrequencyMask, Kernel
 from facemin.protect.matching import Target
 from facemin.protect.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from facemin.protect import PMT
+    from facemin.protect import Protector
 
 PLAIN = "plain"
 """The method that protects nothing: what is judged is the face itself."""
@@ -39,11 +40,21 @@ class _Numbers(BaseModel):
     precision: Precision = "auto"
 
 
-def make_method(table: Mapping[str, Any]) -> PMT | None:
+class _MaskNumbers(BaseModel):
+    """Settings of frequency masking."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kept: int = Field(default=KEPT, ge=1, le=63)
+    gain: float = Field(default=0.5, gt=0)
+    batch: int = Field(default=16, ge=1)
+
+
+def make_method(table: Mapping[str, Any]) -> Protector | None:
     """The method that a table describes.
 
     Args:
-        table: `preset`, one of `facemin.protect.PROTECTORS` or "plain", and settings to vary it by. `rule`, `start`
+        table: `preset`, one of `facemin.protect.METHODS` or "plain", and settings to vary it by. `rule`, `start`
             and `transform` are tables of a `kind` and its settings, `kernel` one of settings; "none" stands for no
             transform, kernel, pooling, weights, or residual.
 
@@ -59,8 +70,11 @@ def make_method(table: Mapping[str, Any]) -> PMT | None:
         if settings:
             raise ValueError(f"expected no settings beside preset = {PLAIN!r}, got {', '.join(settings)}")
         return None
+    if preset not in METHODS:
+        raise ValueError(f"preset: expected one of {', '.join([*METHODS, PLAIN])}, got {preset!r}")
     if preset not in PROTECTORS:
-        raise ValueError(f"preset: expected one of {', '.join([*PROTECTORS, PLAIN])}, got {preset!r}")
+        numbers = _parsed(TypeAdapter(_MaskNumbers), settings, "")
+        return replace(METHODS[preset], **numbers.model_dump(exclude_unset=True))
     made: dict[str, Any] = {}
     for name, kinds in PARTS.items():
         if name in settings:
@@ -72,12 +86,14 @@ def make_method(table: Mapping[str, Any]) -> PMT | None:
     return replace(PROTECTORS[preset], **made, **numbers.model_dump(exclude_unset=True))
 
 
-def describe_method(method: PMT | None) -> dict[str, Any]:
+def describe_method(method: Protector | None) -> dict[str, Any]:
     """Every setting of a method that its images depend on, defaults included, as JSON has it."""
     if method is None:
         return {"preset": PLAIN}
     # neither decides the images: see `PMT`
     values = {f.name: getattr(method, f.name) for f in fields(method) if f.name not in ("device", "batch")}
+    if isinstance(method, FrequencyMask):
+        return {"kind": "frequency-mask"} | {name: value for name, value in values.items() if name != "precision"}
     for name, kinds in PARTS.items():
         values[name] = _described(values[name], kinds)
     values["kernel"] = None if method.kernel is None else asdict(method.kernel)

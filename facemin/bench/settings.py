@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from facemin.bench.methods import describe_method
 
 if TYPE_CHECKING:
-    from facemin.protect import PMT
+    from facemin.protect import Protector
 
 LFW = "lfw"
 """The set that lies in the research folder."""
@@ -133,7 +133,7 @@ class Cell(NamedTuple):
     """Where it lies in the sweep."""
     passed: dict[str, Any]
     """As the file has it."""
-    method: PMT | None
+    method: Protector | None
     keys: tuple[KeySettings, ...]
     paper: Beside
 

@@ -68,7 +68,7 @@ def protect(
         str,
         Parameter(
             help="robust withstands what providers do to images (JPEG, resizing, blur, noise); pmt and pmt-enhanced "
-            "are the paper's algorithms."
+            "are the paper's algorithms; frequency-mask is for a recogniser trained on masked images."
         ),
     ] = "robust",
     seed: Seed = None,
@@ -101,13 +101,13 @@ def protect(
     from facemin.face import Detector
     from facemin.folder import FolderJob, plan, protect_into
     from facemin.keys import Key
-    from facemin.protect import PROTECTORS
+    from facemin.protect import METHODS
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
-    if method not in PROTECTORS:
-        raise ValueError(f"--method: expected one of {', '.join(PROTECTORS)}, got {method!r}")
-    settings = replace(PROTECTORS[method], batch=batch, device=available_device(device))
+    if method not in METHODS:
+        raise ValueError(f"--method: expected one of {', '.join(METHODS)}, got {method!r}")
+    settings = replace(METHODS[method], batch=batch, device=available_device(device))
     if signer is not None and not key:
         raise ValueError("--signer: expected with --key, got no key file")
     public = public_key(signer)

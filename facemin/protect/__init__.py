@@ -1,9 +1,10 @@
 """Protection: one file per method, one shared optimisation loop."""
 
+from facemin.protect.frequency import FrequencyMask
 from facemin.protect.kernels import Kernel
 from facemin.protect.photo import Failure, ProtectedFace, ProtectedPhoto, protect, protect_photos
 from facemin.protect.pmt import PMT
-from facemin.protect.presets import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protect.presets import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
 from facemin.protect.provider_operations import ProviderOperations
 from facemin.protect.rules import L1, RULES, Adam, Rule, Sign
 from facemin.protect.starts import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
@@ -14,6 +15,7 @@ from facemin.protect.upload import decode_feature, encode_feature, feature_of
 __all__ = [
     "DEFAULT_PROTECTOR",
     "L1",
+    "METHODS",
     "PMT",
     "PROTECTORS",
     "RULES",
@@ -21,12 +23,14 @@ __all__ = [
     "Adam",
     "Done",
     "Failure",
+    "FrequencyMask",
     "GaussianBlur",
     "GaussianNoise",
     "Kernel",
     "Mix",
     "ProtectedFace",
     "ProtectedPhoto",
+    "Protector",
     "ProviderOperations",
     "RandomAffine",
     "RandomNoise",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.keys import Key
-    from facemin.protect.pmt import PMT
+    from facemin.protect.presets import Protector
     from facemin.protect.steps import Done
 
 EDGE = 0.75
@@ -157,7 +157,7 @@ def protect(
     keys: Sequence[Key],
     seed: int | None = None,
     upload: Upload = "image",
-    method: PMT | None = None,
+    method: Protector | None = None,
     detector: Detector | None = None,
 ) -> ProtectedPhoto:
     """Protect every face of a photo for the holders of the keys.
@@ -196,7 +196,7 @@ def protect_photos(
     keys: Sequence[Key],
     seed: int | None = None,
     upload: Upload = "image",
-    method: PMT | None = None,
+    method: Protector | None = None,
     detector: Detector | None = None,
     aligned: bool = False,
     keep_photo: bool = True,

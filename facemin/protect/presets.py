@@ -1,13 +1,17 @@
-"""Protection by name: ours, and the paper's two algorithms."""
+"""Protection by name: ours, the paper's two algorithms, and frequency masking."""
 
 from __future__ import annotations
 
+from facemin.protect.frequency import FrequencyMask
 from facemin.protect.kernels import Kernel
 from facemin.protect.pmt import PMT
 from facemin.protect.provider_operations import ProviderOperations
 from facemin.protect.rules import L1, Sign
 from facemin.protect.starts import GaussianNoise
 from facemin.protect.transforms import RandomNoise
+
+Protector = PMT | FrequencyMask
+"""A method's settings; called with faces, keys and a seed, or given a stream of faces."""
 
 PROTECTORS: dict[str, PMT] = {
     "robust": PMT(transform=ProviderOperations()),
@@ -20,12 +24,16 @@ PROTECTORS: dict[str, PMT] = {
         kernel=Kernel(),
     ),
 }
-"""Methods by name; vary one with `dataclasses.replace`.
+"""Methods that match a key's features, by name; vary one with `dataclasses.replace`.
 
 `robust` withstands what providers do to an image (docs/decisions/007). `pmt` is Algorithm 1 with the step that its
 text describes. `pmt-enhanced` is Algorithm 2 as section 6.2 configures it; its layer aggregation is a matter of the
 key's layers, its pooling is left out since the paper gives no size. Both stop at the key's residual, where the paper
 has an unknown number of steps.
 """
+
+METHODS: dict[str, Protector] = {**PROTECTORS, "frequency-mask": FrequencyMask()}
+"""The same, and `frequency-mask`, which needs no gradient; only a recogniser that was trained on its images can read
+them."""
 
 DEFAULT_PROTECTOR = "robust"
