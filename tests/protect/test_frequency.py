@@ -64,7 +64,7 @@ def test_no_dc_is_left(faces: Tensor, keys: list[Key]) -> None:
     means = torch.nn.functional.avg_pool2d(images, 8)
     assert float((means - 0.5).abs().max()) < 0.06
     # beside the masked one the face itself is a different picture
-    assert float(ssim(images, faces * 0.5).max()) < 0.3
+    assert float(ssim(images, faces * 0.5).max()) < 0.5
 
 
 def test_another_key_has_another_order(faces: Tensor, dlib_keys: dict[str, Key]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import secrets
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,10 @@ from torch import Tensor, nn
 
 from facemin.device import choose_device, choose_precision
 from facemin.files import write_atomically
-from facemin.image import to_unit
-from facemin.masking import SECRET_BITS, choose_channels, decode_mask, make_mask, measure_statistics
 from facemin.models.heads import HEADS
 from facemin.models.masked import MaskedRecogniser, masked_resnet
 from facemin.train import log
+from facemin.train.ahm.data import find_mask, read_people
 from facemin.train.ahm.draws import draw, generator_of
 from facemin.train.ahm.query import MixedQueries
 from facemin.train.ahm.result import MASK, RECORD, WEIGHTS, measure_queries, provenance, write_weights
@@ -29,10 +27,8 @@ from facemin.train.policy import Baseline, Policy, reinforce
 from facemin.train.progress import Outcome, Progress, Watch
 from facemin.train.sampler import Batches, Draw, derived_seed
 from facemin.train.schedule import rate_factor
-from facemin.train.sources import open_source
-from facemin.train.split import split_people
 from facemin.train.trainee import make_optimiser
-from facemin.train.validation import held_out_pairs, validate
+from facemin.train.validation import validate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,13 +93,8 @@ class Meters:
 class _Session:
     def __init__(self, config: AHMConfig, out: Path, device: torch.device, watch: Watch) -> None:
         self.config, self.out, self.device, self.watch = config, out, device, watch
-        self.source = open_source(config.data, cache=out / FACES, on_aligned=watch.on_aligned)
-        self.split = split_people(self.source, config.data)
-        self.pairs = None
-        if self.split.held_out_people:
-            count, seed = config.evaluate.pairs, config.data.split_seed
-            self.pairs = held_out_pairs(self.source, self.split, count=count, seed=seed)
-        self._set_public_people_apart()
+        self.people = read_people(config, cache=out / FACES, on_aligned=watch.on_aligned)
+        self.pool, self.labels, self.pairs = self.people.pool.to(device), self.people.labels, self.people.pairs
         self.batches = Batches(
             images=len(self.pool),
             batch=config.batch,
@@ -111,10 +102,11 @@ class _Session:
             seed=config.seed,
             flip=config.data.flip,
         )
-        self.mask = self._mask()
+        resumed = (out / CHECKPOINT).exists()
+        self.mask = find_mask(config, self.people.pool, out / MASK, resumed=resumed)
         self.buffer = torch.empty(config.batch, *self.mask.shape, device=device)
         torch.manual_seed(derived_seed(config.seed, "weights"))
-        self.trained = Pair(config, self.mask, len(self.people)).to(device)
+        self.trained = Pair(config, self.mask, len(self.people.names)).to(device)
         recogniser = nn.ModuleList([self.trained.network, self.trained.head])
         self.optimiser = make_optimiser(recogniser, config.optimiser)
         self.strategist = torch.optim.Adam(self.trained.policy.parameters(), lr=config.strategy.rate)
@@ -244,38 +236,6 @@ class _Session:
         nearest = nn.functional.normalize(embeddings) @ nn.functional.normalize(self.trained.head.weight).T
         return nearest.argmax(1) == self.labels[places].to(self.device)
 
-    def _set_public_people_apart(self) -> None:
-        """Read all faces trained on, (N, 3, 112, 112) uint8, and those of the people whose faces are public."""
-        count, split = self.config.query.public, self.split
-        if count > len(split.people) - 2:
-            raise ValueError(f"query.public: expected at most {len(split.people) - 2} people, got {count}")
-        is_public = split.labels >= len(split.people) - count
-        read = [self.source.read(int(image)) for image in split.images]
-        faces = torch.stack(read)
-        self.pool, self.labels = faces[~is_public].to(self.device), split.labels[~is_public]
-        self.public = faces[is_public]
-        self.people = split.people[: len(split.people) - count]
-
-    def _mask(self) -> Mask:
-        """The run's mask: the folder's, or a new one of the training faces' statistics."""
-        path, settings = self.out / MASK, self.config.mask
-        if (self.out / CHECKPOINT).exists():
-            return decode_mask(path.read_bytes(), name=str(path))
-        chosen = generator_of(self.config.seed, "statistics", 0).permutation(len(self.pool))[: settings.measured]
-        faces = (to_unit(self.pool[part]).cpu() for part in torch.from_numpy(chosen).split(32))
-        statistics = measure_statistics(faces, blocks=settings.blocks, every=settings.every)
-        channels = choose_channels(settings.choice, statistics, kept=settings.kept, dc=settings.dc)
-        secret = secrets.randbits(SECRET_BITS) if settings.secret is None else settings.secret
-        mask = make_mask(
-            channels,
-            statistics,
-            secret=secret if settings.shuffle else None,
-            blocks=settings.blocks,
-            every=settings.every,
-        )
-        write_atomically(path, mask.encode())
-        return mask
-
     def _log(self, rate: float) -> None:
         """Log the loss where that is due, and report the step."""
         steps, meters = self.batches.steps, self.meters
@@ -324,8 +284,7 @@ class _Session:
     @property
     def _data(self) -> str:
         """What the faces, the people trained on and the mask are."""
-        people = "\0".join(self.people).encode("utf-8", "surrogateescape")
-        return hashlib.sha256(self.source.fingerprint.encode() + people + self.mask.fingerprint.encode()).hexdigest()
+        return f"{self.people.fingerprint} {self.mask.fingerprint}"
 
     def _save(self) -> None:
         state = {
@@ -362,14 +321,14 @@ class _Session:
             self.out / WEIGHTS,
             self.trained.network,
             self.trained.head.weight,
-            settings | {"people": self.people},
+            settings | {"people": self.people.names},
         )
         queries: dict[str, Any] = {}
         if self.pairs is not None:
             batch = self.config.evaluate.batch
             queries["masked"] = measure_queries(recogniser, self.pairs, device=self.device, batch=batch)
             if self.config.query.public:
-                mixed = MixedQueries(recogniser, self.public, count=self.config.query.count)
+                mixed = MixedQueries(recogniser, self.people.public, count=self.config.query.count)
                 queries["mixed"] = measure_queries(mixed, self.pairs, device=self.device, batch=batch)
         record = {
             "configuration": self.config.model_dump(mode="json"),
@@ -382,12 +341,11 @@ class _Session:
             },
             **provenance(self.device),
             "data": {
-                "fingerprint": self.source.fingerprint,
+                "fingerprint": self.people.fingerprint,
                 "images": len(self.pool),
-                "people": len(self.people),
-                "public_images": len(self.public),
-                "held_out_images": len(self.split.held_out_images),
-                "held_out_people": len(self.split.held_out_people),
+                "people": len(self.people.names),
+                "public_images": len(self.people.public),
+                "held_out_people": self.people.held_out,
             },
             "recogniser": {
                 "file": WEIGHTS,
