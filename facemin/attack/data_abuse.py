@@ -74,19 +74,16 @@ class Match:
         """Which pairs of different people are taken for one, (M,) bool: where this is as high, nothing was linked."""
         return self.impostor >= self.threshold
 
-    def recalibrated(self, far: float) -> ImpostorThreshold | None:
-        """The threshold of an adversary who measures it on these very impostors; None where they are too few.
+    def recalibrated(self, far: float) -> ImpostorThreshold:
+        """The threshold of an adversary who measures it on these very impostors.
 
-        Protected images may all score lower, or higher, than plain ones: a threshold of plain faces then misses what
-        there is.
+        Protected images may all score lower than plain ones, and a threshold of plain faces misses what there is; or
+        all alike, and it accepts everybody. With fewer than 1 / far impostors it admits none of them.
 
         Raises:
-            ValueError: far outside (0, 1).
+            ValueError: far outside (0, 1), or no impostors.
         """
-        if not len(self.impostor):
-            return None
-        at = threshold_at_far(self.impostor, far=far)
-        return at if at.meaningful else None
+        return threshold_at_far(self.impostor, far=far)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,13 @@ class DataAbuse:
     purifiers: Mapping[str, Purifier] = field(default_factory=lambda: PURIFIERS)
 
     def __call__(
-        self, watchers: Mapping[str, Watcher], *, probes: Faces, gallery: Faces, people: Tensor
+        self,
+        watchers: Mapping[str, Watcher],
+        *,
+        probes: Faces,
+        gallery: Faces,
+        people: Tensor,
+        strangers: Tensor | None = None,
     ) -> Iterator[Match]:
         """Score every cell for which there are faces, purifier after purifier, so that a caller may stop in between.
 
@@ -114,6 +117,7 @@ class DataAbuse:
             probes: N faces.
             gallery: N references; the i-th is of the i-th probe's person.
             people: (N,) integers; pairs of different ones are the impostors.
+            strangers: plain faces of further people, (M, 3, 112, 112): with each protected face more impostors.
 
         Yields:
             Plain-plain of every watcher first, then for each purifier and watcher protected-plain, plain-protected and
@@ -123,11 +127,14 @@ class DataAbuse:
             ValueError: numbers of faces differ.
         """
         _check(probes, gallery, people)
-        strangers = people[:, None] != people
+        different = people[:, None] != people
         plain = {name: _rows(watcher, (probes.plain, gallery.plain)) for name, watcher in watchers.items()}
         for name, (probe, reference) in plain.items():
             if probe is not None and reference is not None:
-                yield _match(name, watchers[name], ("plain", "plain", "none"), probe, reference, strangers)
+                yield _match(name, watchers[name], ("plain", "plain", "none"), probe, reference, different)
+        further = (
+            {} if strangers is None else {name: embed(one.recogniser, strangers) for name, one in watchers.items()}
+        )
         for purifier, purify in self.purifiers.items():
             hidden = _purified(purify, probes.protected), _purified(purify, gallery.protected)
             for name, watcher in watchers.items():
@@ -135,7 +142,8 @@ class DataAbuse:
                 for side, other in CELLS:
                     probe, reference = rows[side][0], rows[other][1]
                     if probe is not None and reference is not None:
-                        yield _match(name, watcher, (side, other, purifier), probe, reference, strangers)
+                        more = _further(side, other, probe, reference, further.get(name))
+                        yield _match(name, watcher, (side, other, purifier), probe, reference, different, more)
 
 
 def worst(matches: Iterable[Match]) -> Match | None:
@@ -163,16 +171,30 @@ def _rows(watcher: Watcher, faces: Pair) -> Pair:
     return probes, gallery
 
 
+def _further(side: Side, other: Side, probe: Tensor, reference: Tensor, strangers: Tensor | None) -> Tensor | None:
+    """Scores of the protected faces with strangers' plain ones, where the cell has one protected side."""
+    if strangers is None or side == other:
+        return None
+    return ((probe if side == "protected" else reference) @ strangers.T).flatten()
+
+
 def _match(
-    name: str, watcher: Watcher, cell: tuple[Side, Side, str], probe: Tensor, reference: Tensor, strangers: Tensor
+    name: str,
+    watcher: Watcher,
+    cell: tuple[Side, Side, str],
+    probe: Tensor,
+    reference: Tensor,
+    different: Tensor,
+    more: Tensor | None = None,
 ) -> Match:
+    impostor = (probe @ reference.T)[different]
     return Match(
         recogniser=name,
         probe=cell[0],
         gallery=cell[1],
         purifier=cell[2],
         genuine=pair_scores(probe, reference),
-        impostor=(probe @ reference.T)[strangers].double(),
+        impostor=(impostor if more is None else torch.cat([impostor, more])).double(),
         threshold=watcher.threshold,
     )
 

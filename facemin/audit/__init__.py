@@ -1,0 +1,35 @@
+"""The audit: what adversaries of every row of the threat model get out of given protected faces."""
+
+from facemin.audit.budget import Budget
+from facemin.audit.evidence import Evidence, Operating, Pairs, Panelist, Plain
+from facemin.audit.gather import Request, gather
+from facemin.audit.inputs import Protecting, read_faces, read_training
+from facemin.audit.page import render
+from facemin.audit.panel import find_panel
+from facemin.audit.result import Figure, Grid, RowResult, Table
+from facemin.audit.rows import ROWS
+from facemin.audit.run import Audit, audit, check_rows
+
+__all__ = [
+    "ROWS",
+    "Audit",
+    "Budget",
+    "Evidence",
+    "Figure",
+    "Grid",
+    "Operating",
+    "Pairs",
+    "Panelist",
+    "Plain",
+    "Protecting",
+    "Request",
+    "RowResult",
+    "Table",
+    "audit",
+    "check_rows",
+    "find_panel",
+    "gather",
+    "read_faces",
+    "read_training",
+    "render",
+]

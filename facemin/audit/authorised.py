@@ -1,0 +1,69 @@
+"""No row of the threat model, but the other half of the claim: the provider still recognises the protected faces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facemin.attack.data_abuse import embed
+from facemin.audit.counting import counted, entry, interval
+from facemin.audit.result import RowResult, Table
+from facemin.metrics import pair_scores
+
+if TYPE_CHECKING:
+    from facemin.audit.evidence import Evidence
+
+TITLE = "The provider, with the whole recogniser"
+KNOWS = "everything it should: recognising is its job"
+
+
+def still_recognises(evidence: Evidence) -> RowResult:
+    """Verify protected faces at the recognisers whose keys were used."""
+    judges = [one for one in evidence.authorised if one.at is not None]
+    if not judges:
+        return RowResult(
+            row=None,
+            title=TITLE,
+            knows=KNOWS,
+            outcome="not tested",
+            verdict="No recogniser whose key was used is here with a threshold.",
+        )
+    pairs = evidence.pairs
+    figures, rows, words = [], [], []
+    for one in judges:
+        assert one.at is not None
+        reference = embed(one.recogniser, evidence.originals[pairs.references])
+        scores = {
+            name: pair_scores(embed(one.recogniser, faces[pairs.probes]), reference)
+            for name, faces in (("plain", evidence.originals), ("protected", evidence.protected))
+        }
+        found = {
+            name: counted(values >= one.at.threshold, name="TAR", of=one.name, where=f"{name} probe")
+            for name, values in scores.items()
+            if name == "protected" or not pairs.own
+        }
+        figures += found.values()
+        text = f"{one.name} accepts {interval(found['protected'])} of the protected faces"
+        words.append(text + (f", and {interval(found['plain'])} of the plain ones." if "plain" in found else "."))
+        rows.append(
+            (
+                one.name,
+                entry(found.get("plain")),
+                entry(found["protected"], mark="own"),
+                f"{one.at.threshold:.3f}",
+                one.at.source,
+            )
+        )
+    table = Table(
+        caption="Accepted as the person",
+        head=("recogniser", "plain probe", "protected probe", "threshold", "where it comes from"),
+        rows=tuple(rows),
+    )
+    return RowResult(
+        row=None,
+        title=TITLE,
+        knows=KNOWS,
+        outcome="look",
+        verdict=f"{pairs.words} {' '.join(words)}",
+        figures=tuple(figures),
+        tables=(table,),
+    )

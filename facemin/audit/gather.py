@@ -1,0 +1,107 @@
+"""From what a person asks for to the evidence of an audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from facemin.audit.evidence import Evidence, Plain
+from facemin.audit.inputs import Protecting, read_faces, read_training
+from facemin.audit.panel import find_panel
+from facemin.defaults import default_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from facemin.audit.budget import Budget
+    from facemin.keys import Key
+
+TRAINING_SHARE = 0.1
+"""Of the time, at most, for reading plain faces of other people."""
+
+TRAINING_FACES = 2000
+
+PUBLIC_KEY = (
+    "No key was given: the default key was taken, which comes from a public model. It keeps nothing from whoever has "
+    "that model."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What shall be audited.
+
+    Args:
+        inputs: photos and what they became, or folders of them; photos alone are protected.
+        out: folder for what is written.
+        keys: that the protected images are for; the default key when empty.
+        models: folder of ONNX recognisers and estimators.
+        train: folder of plain faces of other people, one folder each.
+        far: false accept rate at which recognisers judge, in (0, 1).
+        most: people, or photos where nobody says who is on them.
+        seed: of the protection and the attacks; drawn by the protection, and 0 for the attacks, when None.
+        device: where to protect.
+
+    Raises:
+        ValueError: no inputs, or a number out of range.
+    """
+
+    inputs: Sequence[Path]
+    out: Path
+    keys: Sequence[Key] = ()
+    models: Path | None = None
+    train: Path | None = None
+    far: float = 1e-3
+    most: int = 100
+    seed: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ValueError("inputs: expected at least one photo or folder, got none")
+        if self.most < 1 or not 0 < self.far < 1:
+            raise ValueError(f"most, far: expected at least 1, and a rate in (0, 1), got {self.most}, {self.far}")
+
+
+def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | None = None) -> Evidence:
+    """Read, and where needed protect, the faces, and open everything that will judge them.
+
+    Args:
+        request: what for.
+        budget: reading training faces takes at most a tenth of it.
+        tell: told what is being done.
+
+    Raises:
+        ValueError: inputs that hold nothing to audit, or a folder that is none.
+        OSError: a file that cannot be read or written.
+    """
+    say = tell or (lambda _: None)
+    keys = tuple(request.keys) or (default_key(),)
+    protecting = Protecting(keys=keys, out=request.out / "protected", seed=request.seed, device=request.device)
+    faces = read_faces(request.inputs, protecting, most=request.most, tell=tell)
+    remarks = list(faces.remarks) if request.keys else [PUBLIC_KEY, *faces.remarks]
+    train = None
+    if request.train is not None:
+        say("Reading plain faces of other people")
+        train, read = read_training(request.train, budget.part(TRAINING_SHARE), most=TRAINING_FACES)
+        remarks += read
+    known = [] if faces.people is None else [Plain(faces.originals, faces.people)]
+    say("Opening recognisers")
+    panel = find_panel(keys, models=request.models, plain=known + ([] if train is None else [train]), far=request.far)
+    return Evidence(
+        names=faces.names,
+        originals=faces.originals,
+        protected=faces.protected,
+        people=faces.people,
+        keys=keys,
+        authorised=panel.authorised,
+        others=panel.others,
+        estimators=panel.estimators,
+        distance=panel.distance,
+        train=train,
+        far=request.far,
+        seed=request.seed or 0,
+        remarks=tuple(remarks),
+        untested=(*faces.untested, *panel.untested),
+    )

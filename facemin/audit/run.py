@@ -1,0 +1,157 @@
+"""An audit: the rows asked for, within the time there is, and everything that was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from facemin.audit.authorised import still_recognises
+from facemin.audit.result import RowResult
+from facemin.audit.rows import ROWS
+from facemin.bench.provenance import code_state, machine, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from facemin.attack.adversary import Row
+    from facemin.audit.budget import Budget
+    from facemin.audit.evidence import Evidence
+
+RESERVE = 2.0
+"""Seconds kept for writing the page."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        evidence: what it was of.
+        authorised: whether the provider still recognises.
+        rows: of the threat model, in order.
+        seconds: it took.
+        minutes: it was given.
+    """
+
+    evidence: Evidence
+    authorised: RowResult
+    rows: tuple[RowResult, ...]
+    seconds: float
+    minutes: float
+
+    def values(self) -> dict[str, Any]:
+        """As JSON has it: no image, and no path of this machine."""
+        evidence, code = self.evidence, code_state()
+        people = evidence.people
+        return {
+            "version": 1,
+            "faces": len(evidence.names),
+            "people": None if people is None else len(torch.unique(people)),
+            "pairs": len(evidence.pairs.probes),
+            "compared_with_own_photo": evidence.pairs.own,
+            "keys": [
+                {
+                    "key_id": key.manifest.key_id,
+                    "provider": key.manifest.provider,
+                    "recogniser": key.manifest.recogniser,
+                    "cut": key.manifest.cut,
+                    "fingerprint": key.fingerprint,
+                }
+                for key in evidence.keys
+            ],
+            "recognisers": [
+                {
+                    "name": one.name,
+                    "authorised": one in evidence.authorised,
+                    "fingerprint": one.recogniser.fingerprint,
+                    "threshold": one.at and one.at.threshold,
+                    "far": one.at and one.at.far,
+                    "measured_on": one.at and one.at.source,
+                }
+                for one in (*evidence.authorised, *evidence.others)
+            ],
+            "authorised": self.authorised.values(),
+            "rows": [row.values() for row in self.rows],
+            "remarks": list(evidence.remarks),
+            "untested": list(self.untested),
+            "minutes": self.minutes,
+            "seconds": self.seconds,
+            "commit": code.commit,
+            "dirty": code.dirty,
+            "versions": versions(),
+            "hardware": f"{machine()}, {torch.get_num_threads()} threads",
+        }
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Everything that was left out, and why."""
+        own = [f"{row.row}: {text}" for row in self.rows for text in row.untested]
+        whole = [f"{row.row}: {row.verdict}" for row in self.rows if row.outcome == "not tested"]
+        return (*self.evidence.untested, *whole, *own)
+
+
+def audit(
+    evidence: Evidence, rows: Sequence[Row], budget: Budget, *, tell: Callable[[str], None] | None = None
+) -> Audit:
+    """Run rows of the threat model.
+
+    A row that fails is reported as not tested, with the reason, and the others go on.
+
+    Args:
+        evidence: what there is.
+        rows: of `ROWS`; they run in its order.
+        budget: for all of them.
+        tell: told what is being done.
+
+    Raises:
+        ValueError: an unknown row, or none.
+    """
+    check_rows(rows)
+    say = tell or (lambda _: None)
+    say("Asking the provider's recogniser")
+    authorised = still_recognises(evidence)
+    asked = {name: test for name, test in ROWS.items() if name in rows}
+    unready = {name: test.unready(evidence) for name, test in asked.items()}
+    weights = {name: 0.0 if unready[name] else test.weight for name, test in asked.items()}
+    found = []
+    for name, test in asked.items():
+        if unready[name]:
+            found.append(_skipped(name, unready[name]))
+            continue
+        after = sum(weight for other, weight in weights.items() if other >= name)
+        if budget.left <= RESERVE:
+            found.append(_skipped(name, "Time ran out before it; give more with --minutes."))
+            continue
+        say(f"{name}: {test.title}")
+        slot = budget.part(test.weight / after)
+        try:
+            result = test.run(evidence, slot)
+        except ValueError as error:
+            result = _skipped(name, f"It failed: {error}")
+        found.append(replace(result, seconds=slot.spent))
+    left_out = [_skipped(name, "It was not asked for (--rows).") for name in ROWS if name not in rows]
+    together = sorted([*found, *left_out], key=lambda row: str(row.row))
+    return Audit(
+        evidence=evidence,
+        authorised=authorised,
+        rows=tuple(together),
+        seconds=budget.spent,
+        minutes=budget.seconds / 60,
+    )
+
+
+def check_rows(rows: Sequence[str]) -> None:
+    """Refuse what is not a row of the threat model.
+
+    Raises:
+        ValueError: an unknown row, or none.
+    """
+    unknown = [name for name in rows if name not in ROWS]
+    if unknown or not rows:
+        raise ValueError(f"rows: expected some of {', '.join(ROWS)}, got {', '.join(unknown) or 'none'}")
+
+
+def _skipped(name: Row, reason: str) -> RowResult:
+    return RowResult(row=name, title=ROWS[name].title, knows="", outcome="not tested", verdict=reason)

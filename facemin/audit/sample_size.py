@@ -1,0 +1,88 @@
+"""What a count can say: whether a share is above or below a bound, and how many images are missing to tell.
+
+A zero of few images says little: Wilson's 95 % interval of 0 of 10 reaches 0.28. So nothing is called bounded unless
+the interval's upper end is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+from facemin.metrics import wilson
+
+BOUND = 0.05
+"""A row counts as bounded when the upper end of the 95 % interval says: at most one person of twenty."""
+
+CHANCE = 0.05
+"""Hits that chance alone gives so often, in any of the cells tried, are no finding."""
+
+Outcome = Literal["leak", "bounded", "too small", "look", "not tested"]
+"""What an audit says of a row; "look" where no number decides."""
+
+WORDS: dict[Outcome, str] = {
+    "leak": "It got something",
+    "bounded": "Bounded",
+    "too small": "Too few images to tell",
+    "look": "Look for yourself",
+    "not tested": "Not tested",
+}
+
+
+class Settled(NamedTuple):
+    """What hits of n trials say.
+
+    Attributes:
+        outcome: "leak", "bounded" or "too small".
+        more: how many further trials, all of them misses, would settle it as bounded; 0 where it is settled.
+    """
+
+    outcome: Outcome
+    more: int
+
+
+def settle(hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, cells: int = 1) -> Settled:
+    """Judge the worst of some cells.
+
+    Args:
+        hits: successes of the adversary.
+        n: trials, at least 1.
+        bound: share of successes that is asked about, in (0, 1).
+        chance: probability of a hit that means nothing (a false accept rate).
+        cells: of how many the worst was taken.
+
+    Raises:
+        ValueError: hits or n out of range.
+    """
+    low, high = wilson(hits, n)
+    if high <= bound:
+        return Settled("bounded", 0)
+    if low > bound and cells * at_least(hits, n, chance) < CHANCE:
+        return Settled("leak", 0)
+    return Settled("too small", further(hits, n, bound=bound))
+
+
+def further(hits: int, n: int, *, bound: float = BOUND) -> int:
+    """How many more trials, all of them misses, bring the upper end of Wilson's 95 % interval down to the bound."""
+    low, high = 0, 1
+    while wilson(hits, n + high).high > bound:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if wilson(hits, n + middle).high <= bound else (middle, high)
+    return high
+
+
+def at_least(hits: int, n: int, chance: float) -> float:
+    """Probability of so many hits or more of n, each of probability `chance`."""
+    if hits <= 0:
+        return 1.0
+    return math.fsum(math.comb(n, k) * chance**k * (1 - chance) ** (n - k) for k in range(hits, n + 1))
+
+
+def strongest(outcomes: list[Outcome]) -> Outcome:
+    """What holds of several findings together: one leak is a leak, and one that cannot tell leaves it open."""
+    for outcome in ("leak", "too small", "bounded", "look"):
+        if outcome in outcomes:
+            return outcome
+    return "not tested"

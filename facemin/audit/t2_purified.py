@@ -1,0 +1,117 @@
+"""T2: the same behind purifiers, the worst of which counts, and a probe trained on protected faces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from facemin.attack.attribute_probe import AttributeProbe
+from facemin.attack.features import features_of
+from facemin.attack.purifiers import PURIFIERS
+from facemin.audit.counting import counted, interval, percent
+from facemin.audit.identity import judged, match_all, purified_table
+from facemin.audit.result import Figure, RowResult
+from facemin.audit.sample_size import strongest
+from facemin.audit.t1_off_the_shelf import NOBODY
+from facemin.audit.traits import read_traits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from facemin.audit.budget import Budget
+    from facemin.audit.evidence import Evidence
+    from facemin.audit.sample_size import Outcome
+
+TITLE = "The same behind a purifier"
+KNOWS = "the protected image, and how to clean images"
+PURIFIED = {name: purify for name, purify in PURIFIERS.items() if name != "none"}
+FEWEST_FOR_A_PROBE = 40
+"""Faces below which nothing can be trained and tested."""
+
+COARSE = 28
+"""Side of the thumbnails a probe reads."""
+
+
+def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
+    """Clean protected faces in every known way, then do as T1; and train a probe of attributes on them."""
+    outcomes: list[Outcome] = []
+    words: list[str] = []
+    untested: list[str] = []
+    figures: tuple[Figure, ...] = ()
+    tables = ()
+    unreached: set[str] = set()
+    if evidence.judges:
+        identity = match_all(evidence, PURIFIED, budget.part(0.6))
+        found = judged(identity, evidence)
+        outcomes.append(found.outcome)
+        words.append(found.words)
+        figures, tables = found.figures, (purified_table(identity, evidence.judges),)
+        unreached |= set(identity.unreached)
+    else:
+        untested.append(NOBODY)
+    if evidence.estimators:
+        traits = read_traits(evidence, PURIFIED, budget.part(0.7))
+        outcomes.append(traits.outcome)
+        words += traits.words
+        figures, tables = figures + traits.figures, tables + traits.tables
+        unreached |= set(traits.unreached)
+        outcome, text, probed, absent = probe(evidence)
+        outcomes.append(outcome)
+        words += text
+        figures += tuple(probed)
+        untested += absent
+    else:
+        untested.append("Attributes: no estimator is here.")
+    if unreached:
+        untested.append(f"Purifiers that no time was left for: {', '.join(sorted(unreached))}.")
+    untested.append("A denoiser trained on protected faces: this audit trains none.")
+    return RowResult(
+        row="T2",
+        title=TITLE,
+        knows=KNOWS,
+        outcome=strongest(outcomes),
+        verdict=" ".join(words) or NOBODY,
+        figures=figures,
+        tables=tables,
+        untested=tuple(untested),
+    )
+
+
+def probe(evidence: Evidence) -> tuple[Outcome, list[str], list[Figure], list[str]]:
+    """Train a linear probe on protected faces for each estimator's classes; people are never in training and test."""
+    rows = evidence.pairs.probes
+    people = evidence.people[rows] if evidence.people is not None else rows
+    if len(torch.unique(people)) < FEWEST_FOR_A_PROBE:
+        more = FEWEST_FOR_A_PROBE - len(torch.unique(people))
+        return "not tested", [], [], [f"An attribute probe trained on protected faces: needs {more} more people."]
+    hidden = evidence.protected[rows]
+    inputs: dict[str, Tensor] = {"image": torch.nn.functional.adaptive_avg_pool2d(hidden, COARSE).flatten(1)}
+    for key in evidence.keys:
+        inputs[f"key {key.manifest.key_id}"] = features_of(key, hidden)[-1].flatten(1)
+    outcomes: list[Outcome] = []
+    words, figures = [], []
+    for estimator in evidence.estimators:
+        with torch.inference_mode():
+            plain = estimator(evidence.originals[rows])
+        for attribute in estimator.attributes:
+            if not attribute.classes:
+                continue
+            labels = plain[attribute.name].argmax(1).clone()
+            floor = int(torch.bincount(labels).max()) / len(labels)
+            if floor == 1:
+                continue
+            for name, features in inputs.items():
+                said = AttributeProbe(seed=evidence.seed).classes(features.clone(), labels, people)
+                of = f"{attribute.name} as {estimator.name} has it"
+                figure = counted(said == labels, name="probe agreement", of=of, where=name)
+                figures.append(figure)
+                outcomes.append(
+                    "leak" if figure.low > floor else "bounded" if figure.high < floor + 0.1 else "too small"
+                )
+                if figure.low > floor:
+                    words.append(
+                        f"A probe trained on the {name} of other people's protected faces reads {of}: "
+                        f"{interval(figure)}, where the commonest class alone has {percent(floor)}."
+                    )
+    return strongest(outcomes), words, figures, []

@@ -1,0 +1,111 @@
+"""T4, a trained inverter: a network learns from pairs to turn protected faces back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import torch
+
+from facemin.attack.fitting import Fitting
+from facemin.attack.pairs import ImagePairs
+from facemin.attack.train_inverter import InverterTraining, train_key_inverter
+from facemin.audit.attackers_data import protect_for_training, split_people
+from facemin.audit.reconstructed import judge_reconstructions
+from facemin.audit.result import RowResult
+from facemin.audit.t3_white_box import no_key
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from facemin.attack.fitting import Pairs
+    from facemin.audit.budget import Budget
+    from facemin.audit.evidence import Evidence
+    from facemin.keys import Key
+
+TITLE = "A trained inverter"
+KNOWS = "the key, the protected image, and pairs of faces and what became of them"
+FEWEST = 100
+"""Faces below which nothing is learnt that a verdict could rest on."""
+
+MOST_EPOCHS = 40
+TRIAL = 64
+"""Pairs that a first epoch is timed on."""
+
+WIDTH = 16
+
+
+def trained_inverter(evidence: Evidence, budget: Budget) -> RowResult:
+    """Train one inverter on plain pairs (the paper's level 1), and one on protected pairs, which the paper left out."""
+    assert evidence.train is not None
+    key, plain = evidence.keys[0], evidence.train
+    split = split_people(plain.people, seed=evidence.seed)
+    places = torch.arange(len(evidence.pairs.probes))
+    hidden = evidence.protected[evidence.pairs.probes]
+    faces = plain.faces
+    level_1 = _trained(
+        key, ImagePairs(faces[split.learning], faces[split.learning]), budget.part(0.3), seed=evidence.seed, flip=True
+    )
+    attacked = {f"inverter of {len(split.learning)} plain pairs": _images(level_1, hidden)}
+    controls = {"the same, from the plain face": _images(level_1, evidence.originals[evidence.pairs.probes])}
+    untested = ["Inverters of more pairs and longer training: use facemin.attack, on a GPU."]
+    images, rows = protect_for_training(plain, key, split.learning, budget.part(0.5), seed=evidence.seed)
+    if len(rows) < FEWEST:
+        untested.append(f"The adaptive inverter: time was left to protect {len(rows)} faces, {FEWEST} are needed.")
+    else:
+        adaptive = _trained(key, ImagePairs(images, faces[rows]), budget.part(0.9), seed=evidence.seed, flip=False)
+        attacked[f"inverter of {len(rows)} protected pairs"] = _images(adaptive, hidden)
+    judged = judge_reconstructions(attacked, controls, evidence, places)
+    return RowResult(
+        row="T4",
+        title=TITLE,
+        knows=KNOWS,
+        outcome=judged.outcome,
+        verdict=f"Trained on up to {len(split.learning)} faces of people who are not in the audit. {judged.words}",
+        figures=judged.figures,
+        tables=judged.tables,
+        pictures=judged.pictures,
+        untested=(*judged.untested, *untested),
+    )
+
+
+def nothing_to_train_on(evidence: Evidence) -> str:
+    """Why nothing can be trained; empty when something can."""
+    have = 0 if evidence.train is None else len(evidence.train.faces)
+    if have >= FEWEST:
+        return no_key(evidence)
+    return (
+        f"It trains on plain faces of other people, at least {FEWEST}; {have} were given. Give them with --train, in "
+        "one folder per person."
+    )
+
+
+def _trained(key: Key, pairs: Pairs, budget: Budget, *, seed: int, flip: bool) -> nn.Module:
+    """As many epochs as fit: the step falls to nothing over them, so their number is settled before."""
+    settings = InverterTraining(width=WIDTH, fitting=Fitting(epochs=1, seed=seed, flip=flip, device="cpu"))
+    began = perf_counter()
+    train_key_inverter(key, _First(pairs, TRIAL), settings=settings)
+    each = (perf_counter() - began) * len(pairs) / min(TRIAL, len(pairs))
+    epochs = int(min(MOST_EPOCHS, max(1, budget.left / each)))
+    fitting = replace(settings.fitting, epochs=epochs)
+    return train_key_inverter(key, pairs, settings=replace(settings, fitting=fitting), stop=lambda: budget.over)
+
+
+def _images(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        parts: list[torch.Tensor] = [network(part) for part in torch.split(images, TRIAL)]
+    return torch.cat(parts)
+
+
+class _First:
+    """The first of some pairs."""
+
+    def __init__(self, pairs: Pairs, most: int) -> None:
+        self._pairs, self._most = pairs, most
+
+    def __len__(self) -> int:
+        return min(self._most, len(self._pairs))
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._pairs[index]

@@ -1,0 +1,142 @@
+"""Whether attribute estimators read protected faces: what rows T1 and T2 share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from facemin.attack.attribute_findings import age_findings, class_findings
+from facemin.attack.data_abuse import purified
+from facemin.audit.counting import averaged, counted, entry, interval, percent
+from facemin.audit.result import Figure, Table
+from facemin.audit.sample_size import Outcome, strongest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from facemin.attack.purifiers import Purifier
+    from facemin.audit.budget import Budget
+    from facemin.audit.evidence import Evidence
+
+MARGIN = 0.1
+"""An estimator that agrees at most so much more often than the commonest class says it alone tells almost nothing."""
+
+FEWEST = 10
+"""Faces below which no share of attributes is worth a verdict."""
+
+
+class Traits(NamedTuple):
+    """What estimators read."""
+
+    outcome: Outcome
+    words: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    tables: tuple[Table, ...]
+    unreached: tuple[str, ...]
+
+
+def read_traits(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: Budget) -> Traits:
+    """Compare what estimators say of protected and of plain faces, and with what anybody says who saw neither.
+
+    No truth is known, so agreement with the estimator's own answer on the plain face stands for it.
+    """
+    if not evidence.estimators:
+        return Traits("not tested", (), (), (), ())
+    best: dict[tuple[str, str], tuple[Figure, ...]] = {}
+    tried: list[str] = []
+    rows = evidence.pairs.probes
+    with torch.inference_mode():
+        plain = {one.name: one(evidence.originals[rows]) for one in evidence.estimators}
+        for name, purify in purifiers.items():
+            if tried and budget.over:
+                break
+            tried.append(name)
+            images = purified(purify, evidence.protected[rows])
+            for one in evidence.estimators:
+                said = one(images)
+                for attribute in one.attributes:
+                    place = one.name, attribute.name
+                    new = _figures(*place, name, said[attribute.name], plain[one.name][attribute.name])
+                    best[place] = max(best.get(place, new), new, key=_told)
+    settled = {place: _settled(*place, found) for place, found in best.items()}
+    words = [text for _, text in settled.values() if text]
+    open_ = [place[1] for place, (outcome, _) in settled.items() if outcome == "too small"]
+    if open_:
+        words.append(f"{len(rows)} faces are too few to tell what is read of {', '.join(dict.fromkeys(open_))}.")
+    table = Table(
+        caption="Attributes, each behind the purifier after which most was read",
+        head=(
+            *("estimator", "attribute", "purifier", "agrees with the plain face", "the commonest class says"),
+            *("cosine (PMT, eq. 11)", "cosine of the others' mean", "age differs by, years", "the others' median age"),
+        ),
+        rows=tuple(_row(place, found) for place, found in best.items()),
+    )
+    figures = tuple(figure for found in best.values() for figure in found)
+    return Traits(
+        strongest([outcome for outcome, _ in settled.values()]),
+        tuple(words),
+        figures,
+        (table,),
+        tuple(set(purifiers) - set(tried)),
+    )
+
+
+def _figures(
+    estimator: str, attribute: str, purifier: str, said: torch.Tensor, plain: torch.Tensor
+) -> tuple[Figure, ...]:
+    of = f"{estimator}, {attribute}"
+    if said.ndim == 1:
+        ages = age_findings(said, plain)
+        return (
+            averaged(ages.error, name="age difference", of=of, where=purifier),
+            averaged(ages.floor, name="age difference", of=of, where="the others' median"),
+        )
+    found = class_findings(said, plain)
+    floor = found.majority
+    return (
+        counted(found.correct, name="agreement", of=of, where=purifier),
+        Figure(name="agreement", of=of, where="commonest class", value=floor, low=floor, high=floor, n=len(said)),
+        averaged(found.cosine, name="cosine", of=of, where=purifier),
+        averaged(found.cosine_floor, name="cosine", of=of, where="the others' mean"),
+    )
+
+
+def _told(found: tuple[Figure, ...]) -> float:
+    """How much was read: a share that agrees, or years less of error."""
+    return found[0].value if found[0].hits is not None else -found[0].value
+
+
+def _settled(estimator: str, attribute: str, found: tuple[Figure, ...]) -> tuple[Outcome, str]:
+    """Against what somebody says who saw no face; words only for a leak."""
+    first, floor = found[0], found[1]
+    of = f"{attribute} ({estimator}, {first.where})"
+    if first.n < FEWEST:
+        return "too small", ""
+    if first.hits is None:
+        if first.high < floor.low:
+            return "leak", f"{of}: off by {first.value:.1f} years, where the others' median is by {floor.value:.1f}."
+        return ("bounded" if first.low > floor.value - 1 else "too small"), ""
+    if floor.value == 1:
+        # all faces are of one class, so that anybody is right
+        return "not tested", ""
+    if first.low > floor.value:
+        return "leak", f"{of}: agrees for {interval(first)}, where the commonest class has {percent(floor.value)}."
+    return ("bounded" if first.high <= floor.value + MARGIN else "too small"), ""
+
+
+def _row(place: tuple[str, str], found: tuple[Figure, ...]) -> tuple[object, ...]:
+    where = found[0].where
+    if found[0].hits is None:
+        return (*place, where, "", "", "", "", entry(found[0], digits=1), entry(found[1], digits=1))
+    floor = f"{found[1].value:.2f}"
+    return (
+        *place,
+        where,
+        entry(found[0], digits=2),
+        floor,
+        entry(found[2], digits=2),
+        entry(found[3], digits=2),
+        "",
+        "",
+    )

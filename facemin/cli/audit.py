@@ -1,0 +1,103 @@
+"""The verb audit: what adversaries get out of protected faces, as one page and JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from facemin.cli.options import FAILED, Device, Json, Seed
+from facemin.cli.output import available_device, errors, print_json, say
+
+if TYPE_CHECKING:
+    from facemin.audit import Audit
+
+QUICK_MINUTES, QUICK_MOST = 1.5, 4
+MINUTES, MOST = 20.0, 100
+
+
+def audit(
+    *inputs: Annotated[
+        Path, Parameter(help="Photos and what they became (b.protected.png), or folders; photos alone are protected.")
+    ],
+    out: Annotated[Path, Parameter(help="Folder for audit.html and audit.json.")],
+    key: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="The provider's key file; repeat it for several providers.")
+    ] = (),
+    rows: Annotated[str, Parameter(help="Rows of the threat model, separated by commas.")] = "T0,T1,T2,T3,T4,T5",
+    minutes: Annotated[float | None, Parameter(help="Time for all of it; 20, with --quick 1.5.")] = None,
+    quick: Annotated[
+        bool, Parameter(negative="", help="A first look at up to four photos, in under two minutes.")
+    ] = False,
+    models: Annotated[
+        Path | None, Parameter(help="Folder of ONNX recognisers and attribute estimators that take RGB in [0, 255].")
+    ] = None,
+    train: Annotated[
+        Path | None, Parameter(help="Plain photos of other people, one folder each: for thresholds and attacks.")
+    ] = None,
+    far: Annotated[float, Parameter(help="False accept rate at which recognisers judge.")] = 1e-3,
+    most: Annotated[
+        int | None, Parameter(help="People (two photos each) or photos to audit; 100, with --quick 4.")
+    ] = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Attack protected faces in every way of the threat model, and say in plain words what each adversary got.
+
+    Where photos lie in one folder per person, protected faces are compared with another photo of the person; else
+    with their own. Nothing is called safe that the number of images cannot tell. The page shows the plain faces.
+
+    Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, 2 on wrong input.
+    """
+    from facemin.audit import Budget, Request, check_rows, gather, render
+    from facemin.audit import audit as run
+    from facemin.files import write_atomically
+    from facemin.keys import Key
+
+    chosen = [name.strip().upper() for name in rows.split(",") if name.strip()]
+    check_rows(chosen)
+    given = minutes if minutes is not None else (QUICK_MINUTES if quick else MINUTES)
+    if not given > 0:
+        raise ValueError(f"--minutes: expected a number above 0, got {given}")
+    request = Request(
+        inputs=inputs,
+        out=out,
+        keys=[Key.load(path) for path in key],
+        models=models,
+        train=train,
+        far=far,
+        most=most if most is not None else (QUICK_MOST if quick else MOST),
+        seed=seed,
+        device=available_device(device),
+    )
+    budget = Budget(seconds=60 * given)
+    done = run(gather(request, budget, tell=_tell), chosen, budget, tell=_tell)
+    page, record = out / "audit.html", out / "audit.json"
+    write_atomically(page, render(done))
+    write_atomically(record, json.dumps(done.values(), indent=1).encode())
+    if as_json:
+        print_json(done.values() | {"files": [str(page), str(record)]})
+    else:
+        _print(done, page, record)
+    refused = [one for one in done.authorised.figures if one.where == "protected probe"]
+    return FAILED if refused and not any(one.hits for one in refused) else 0
+
+
+def _tell(text: str) -> None:
+    say(errors(), escape(text))
+
+
+def _print(done: Audit, page: Path, record: Path) -> None:
+    from facemin.audit.sample_size import WORDS
+
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(f"provider  {done.authorised.verdict}")
+    for row in done.rows:
+        console.print(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
+    console.print(f"{len(done.untested)} things were not tested; the page lists them.")
+    console.print(f"{page}\n{record}")

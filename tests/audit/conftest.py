@@ -1,0 +1,64 @@
+"""A small world to audit: people of patterns, tiny recognisers, and protection good and bad."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from facemin.audit import Evidence, Operating, Panelist, Plain
+from facemin.audit.panel import seat
+from facemin.defaults import default_key
+from facemin.models import Recogniser
+from facemin.models.graph import read_graph
+from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
+from tests.test_store import tiny_graph
+
+Make = Callable[..., Evidence]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+
+
+def people_of_patterns(people: int, photos: int, *, seed: int = 0) -> Plain:
+    """Each person a pattern of coarse squares, each photo with a little noise of its own."""
+    draw = torch.Generator().manual_seed(seed)
+    patterns = torch.rand(people, 3, 4, 4, generator=draw).repeat_interleave(28, 2).repeat_interleave(28, 3)
+    faces = patterns.repeat_interleave(photos, 0)
+    faces = (0.1 + 0.8 * faces + 0.02 * torch.randn(faces.shape, generator=draw)).clamp(0, 1)
+    return Plain(faces, torch.arange(people).repeat_interleave(photos))
+
+
+def noise(count: int) -> torch.Tensor:
+    return torch.rand(count, 3, 112, 112, generator=torch.Generator().manual_seed(9))
+
+
+def tiny(name: str, seed: int) -> Recogniser:
+    return Recogniser(prepend_preprocessing(read_graph(tiny_graph(seed=seed), name=name), BYTE_RANGE), name=name)
+
+
+@pytest.fixture
+def evidence() -> Make:
+    """Evidence of people with two photos each; protected as given, by default with noise that tells nothing."""
+
+    def make(people: int = 80, *, protected: torch.Tensor | None = None, **settings: object) -> Evidence:
+        plain = people_of_patterns(people, 2)
+        known = [people_of_patterns(60, 1, seed=5)]
+        judges = tuple(seat(tiny(name, seed), plain=known, far=1e-3) for name, seed in (("one", 1), ("two", 2)))
+        assert all(isinstance(one.at, Operating) for one in judges)
+        values: dict[str, object] = {
+            "names": tuple(f"{number}.png" for number in range(2 * people)),
+            "originals": plain.faces,
+            "protected": noise(2 * people) if protected is None else protected,
+            "people": plain.people,
+            "others": judges,
+            **settings,
+        }
+        return Evidence(**values)  # type: ignore[arg-type]
+
+    return make
+
+
+__all__ = ["Make", "Panelist", "default_key", "evidence", "home", "noise", "people_of_patterns", "tiny"]

@@ -1,0 +1,237 @@
+"""Each row on protection that is none, and on noise that tells nothing."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from facemin.attack.attributes import Attribute
+from facemin.audit import ROWS, Budget, Evidence, audit
+from facemin.audit.authorised import still_recognises
+from facemin.audit.panel import find_panel, joined, seat
+from facemin.audit.t0_eye import look
+from facemin.audit.t1_off_the_shelf import no_judges, off_the_shelf
+from facemin.audit.t2_purified import behind_purifiers
+from facemin.audit.t3_white_box import white_box
+from facemin.audit.t4_inverter import nothing_to_train_on, trained_inverter
+from facemin.audit.t5_linker import linker, nothing_to_link_by
+from facemin.defaults import default_key
+from facemin.keys import Key, export_key
+from tests.audit.conftest import Make, noise, people_of_patterns, tiny
+
+LONG = Budget(seconds=1000)
+
+
+class Brightness:
+    """An estimator: is the left half brighter than the right, and how bright is it all, in years."""
+
+    name = "brightness"
+    attributes = (Attribute(name="side", classes=("left", "right")), Attribute(name="age"))
+
+    def __call__(self, faces: Tensor) -> dict[str, Tensor]:
+        left, right = faces[..., :56].mean((1, 2, 3)), faces[..., 56:].mean((1, 2, 3))
+        return {"side": (20 * torch.stack([left, right], 1)).softmax(1), "age": 100 * faces.mean((1, 2, 3))}
+
+
+def tiny_key() -> Key:
+    return export_key(tiny("own", 3), "flat", provider="test", residual=0.05)
+
+
+class TestEye:
+    def test_a_face_that_was_not_protected_shows_more_than_the_floors(self, evidence: Make) -> None:
+        found = look(evidence(12, protected=people_of_patterns(12, 2).faces), LONG)
+        assert found.outcome == "leak"
+        ssim = {figure.of: figure for figure in found.figures if figure.name == "SSIM"}
+        assert ssim["protected"].value == pytest.approx(1)
+        assert {"floor: grey", "floor: mean face", "floor: another person"} <= set(ssim)
+        assert found.tables[0].rows
+        assert len(found.pictures[0].rows[0][1]) == 6
+
+    def test_noise_is_no_finding_and_no_pass_either(self, evidence: Make) -> None:
+        found = look(evidence(12), LONG)
+        assert found.outcome == "look"
+        assert "Look at the pictures" in found.verdict
+
+    def test_one_photo_has_no_interval_and_says_which_floors_are_missing(self, evidence: Make) -> None:
+        one = Evidence(names=("a",), originals=noise(1), protected=1 - noise(1))
+        found = look(one, Budget(seconds=0))
+        assert found.outcome == "look"
+        assert all(math.isnan(figure.low) for figure in found.figures)
+        assert any("mean face and another person's face" in text for text in found.untested)
+        assert any("no time was left for: blur-1" in text for text in found.untested)
+
+
+class TestOffTheShelf:
+    def test_a_face_that_was_not_protected_is_recognised(self, evidence: Make) -> None:
+        found = off_the_shelf(evidence(20, protected=people_of_patterns(20, 2).faces), LONG)
+        assert found.outcome == "leak"
+        assert "accepted 20 of 20" in found.verdict
+        assert len(found.tables[0].rows) == 2
+
+    def test_noise_of_few_people_cannot_tell_and_says_how_many_are_missing(self, evidence: Make) -> None:
+        found = off_the_shelf(evidence(20), LONG)
+        assert found.outcome == "too small"
+        assert "20 pairs cannot tell whether that is at most one person of twenty: it takes" in found.verdict
+
+    def test_noise_of_many_people_is_bounded(self, evidence: Make) -> None:
+        found = off_the_shelf(evidence(80), LONG)
+        assert found.outcome == "bounded"
+        cells = {figure.where for figure in found.figures}
+        assert {"plain, plain", "protected, plain", "plain, protected", "protected, protected"} <= cells
+        plain = [figure for figure in found.figures if figure.where == "plain, plain"]
+        assert all(figure.hits == 80 for figure in plain)
+
+    def test_images_that_link_to_one_another_are_a_leak(self, evidence: Make) -> None:
+        # turned over, nobody is recognised, but everybody's two images are each other's
+        turned = people_of_patterns(80, 2).faces.flip(2)
+        found = off_the_shelf(evidence(80, protected=turned), LONG)
+        assert found.outcome == "leak"
+        assert "protected, protected" in found.verdict
+
+    def test_attributes_that_are_still_read(self, evidence: Make) -> None:
+        kept = people_of_patterns(80, 2).faces.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        found = off_the_shelf(evidence(80, protected=kept, others=(), estimators=(Brightness(),)), LONG)
+        assert found.outcome == "leak"
+        assert "side (brightness, none): agrees for" in found.verdict
+        hidden = off_the_shelf(evidence(80, others=(), estimators=(Brightness(),)), LONG)
+        assert hidden.outcome != "leak"
+
+    def test_nobody_here_to_judge(self, evidence: Make) -> None:
+        assert "facemin model add" in no_judges(evidence(3, others=()))
+        assert no_judges(evidence(3)) == ""
+
+
+class TestPurified:
+    def test_what_a_purifier_brings_back_is_a_leak(self, evidence: Make) -> None:
+        # the recognisers see means of blocks, which no purifier changes
+        faces = people_of_patterns(20, 2).faces
+        found = behind_purifiers(evidence(20, protected=faces), Budget(seconds=0))
+        assert found.outcome == "leak"
+        # no time: the first purifier alone
+        assert any("no time was left for" in text and "tv-0.5" in text for text in found.untested)
+        assert not any("blur-1" in text for text in found.untested)
+
+    def test_a_probe_reads_what_protected_faces_keep(self, evidence: Make) -> None:
+        hidden = (people_of_patterns(80, 2).faces * 0.2 + 0.8 * noise(160)).clamp(0, 1)
+        settings = {"others": (), "estimators": (Brightness(),), "keys": (tiny_key(),)}
+        found = behind_purifiers(evidence(80, protected=hidden, **settings), Budget(seconds=0))
+        probes = [figure for figure in found.figures if figure.name == "probe agreement"]
+        assert {figure.where for figure in probes} == {"image", f"key {tiny_key().manifest.key_id}"}
+        assert max(figure.value for figure in probes) > 0.75
+        assert "A probe trained on" in found.verdict
+
+
+class TestWhiteBox:
+    def test_a_shallow_key_gives_the_face_back(self, evidence: Make) -> None:
+        # the key's block means are all there is to these people, so reconstructions from noise-free features are them
+        faces = people_of_patterns(8, 2).faces
+        found = white_box(evidence(8, protected=faces, keys=(tiny_key(),)), Budget(seconds=20))
+        assert found.outcome == "leak"
+        assert any(figure.of == "white box, from the plain face" for figure in found.figures)
+        titles = [title for title, _ in found.pictures[0].rows]
+        assert titles == ["photo", "protected", "white box, from the protected face", "white box, from the plain face"]
+
+    def test_little_time_means_few_steps_and_says_so(self, evidence: Make) -> None:
+        found = white_box(evidence(8, keys=(tiny_key(),)), Budget(seconds=0))
+        assert "60 steps on 1 face." in found.verdict
+        assert any("15 of 16 faces" in text or "7 of 8 faces" in text for text in found.untested)
+
+
+class TestTrained:
+    def test_need_plain_faces_of_other_people(self, evidence: Make) -> None:
+        little = evidence(3, keys=(tiny_key(),), train=people_of_patterns(9, 2, seed=3))
+        for reason in (nothing_to_train_on(little), nothing_to_link_by(little)):
+            assert "at least 100; 18 were given" in reason
+        enough = evidence(3, keys=(tiny_key(),), train=people_of_patterns(60, 2, seed=3))
+        assert nothing_to_train_on(enough) == nothing_to_link_by(enough) == ""
+        assert "No key" in nothing_to_train_on(evidence(3, train=people_of_patterns(60, 2, seed=3)))
+
+    def test_the_key_alone_links_people(self, evidence: Make) -> None:
+        train = people_of_patterns(60, 4, seed=3)
+        faces = people_of_patterns(10, 2).faces
+        given = evidence(10, protected=faces, keys=(tiny_key(),), train=train, others=())
+        found = linker(given, Budget(seconds=0))
+        assert found.outcome == "leak"
+        assert "the key alone" in found.verdict
+        assert any("as a teacher, and none is here" in text for text in found.untested)
+        names = {(figure.name, figure.where) for figure in found.figures}
+        assert ("rank-1", "protected probe, plain gallery") in names
+
+    def test_an_inverter_is_trained_judged_and_what_had_no_time_is_said(self, evidence: Make) -> None:
+        train = people_of_patterns(70, 2, seed=3)
+        given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
+        found = trained_inverter(given, Budget(seconds=0))
+        assert any("The adaptive inverter: time was left to protect" in text for text in found.untested)
+        assert any(figure.of.startswith("inverter of") for figure in found.figures)
+
+
+class TestProvider:
+    def test_counts_plain_and_protected(self, evidence: Make) -> None:
+        own = seat(tiny("own", 3), plain=[people_of_patterns(60, 1, seed=5)], far=1e-3)
+        found = still_recognises(evidence(10, protected=people_of_patterns(10, 2).faces, authorised=(own,)))
+        assert "own accepts 10 of 10" in found.verdict
+        assert {figure.where for figure in found.figures} == {"plain probe", "protected probe"}
+        assert still_recognises(evidence(10)).outcome == "not tested"
+
+
+class TestPanel:
+    def test_a_threshold_needs_enough_people(self) -> None:
+        few = seat(tiny("one", 1), plain=[people_of_patterns(45, 1)], far=1e-3)
+        assert few.at is None
+        assert "46 people or more" in few.missing
+        enough = seat(tiny("one", 1), plain=[people_of_patterns(20, 1), people_of_patterns(26, 1, seed=1)], far=1e-3)
+        assert enough.at is not None
+        assert "1,035 pairs" in enough.at.source
+
+    def test_people_of_different_sets_are_different(self) -> None:
+        together = joined([people_of_patterns(3, 2), people_of_patterns(2, 1)])
+        assert together.people.tolist() == [0, 0, 1, 1, 2, 2, 3, 4]
+        assert len(joined([]).faces) == 0
+
+    def test_the_keys_own_recogniser_is_authorised_with_the_calibration_that_ships(self) -> None:
+        panel = find_panel([default_key()], models=None, plain=[], far=1e-3)
+        assert [one.name for one in panel.authorised] == ["dlib-resnet29"]
+        assert panel.authorised[0].at is not None
+        assert panel.others == ()
+        assert any("Other recognisers than the authorised one: none are here" in text for text in panel.untested)
+
+    def test_a_key_of_somebody_who_is_not_here(self) -> None:
+        panel = find_panel([tiny_key()], models=None, plain=[], far=1e-3)
+        assert panel.authorised == ()
+        assert [one.name for one in panel.others] == ["dlib-resnet29"]
+        assert any("Whether own, whose key was used" in text for text in panel.untested)
+
+
+class TestAll:
+    def test_rows_that_cannot_run_are_said_and_the_others_go_on(self, evidence: Make) -> None:
+        done = audit(evidence(10), ["T0", "T1", "T3", "T4"], Budget(seconds=100))
+        by_row = {row.row: row for row in done.rows}
+        assert list(by_row) == list(ROWS)
+        assert by_row["T2"].verdict == "It was not asked for (--rows)."
+        assert by_row["T3"].verdict.startswith("No key was given")
+        assert by_row["T1"].outcome == "too small"
+        assert any(text.startswith("T4: It trains on plain faces") for text in done.untested)
+
+    def test_no_time_at_all(self, evidence: Make) -> None:
+        done = audit(evidence(3), list(ROWS), Budget(seconds=0))
+        assert by_outcome(done.rows) == {"not tested"}
+        assert any("Time ran out" in row.verdict for row in done.rows)
+
+    def test_a_row_that_fails_does_not_stop_the_rest(self, evidence: Make) -> None:
+        train = people_of_patterns(60, 2, seed=3)
+        torn = evidence(4, keys=(tiny_key(),), train=train._replace(people=train.people.float()))
+        done = audit(torn, ["T0", "T5"], Budget(seconds=100))
+        by_row = {row.row: row for row in done.rows}
+        assert by_row["T0"].outcome == "look"
+        assert by_row["T5"].verdict.startswith("It failed: ")
+
+    def test_refuses_unknown_rows(self, evidence: Make) -> None:
+        with pytest.raises(ValueError, match="rows: expected some of T0, T1, T2, T3, T4, T5, got T9"):
+            audit(evidence(3), ["T9"], LONG)  # type: ignore[list-item]
+        with pytest.raises(ValueError, match="got none"):
+            audit(evidence(3), [], LONG)
+
+
+def by_outcome(rows: tuple[object, ...]) -> set[str]:
+    return {row.outcome for row in rows}  # type: ignore[attr-defined]
