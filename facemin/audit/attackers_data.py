@@ -37,21 +37,32 @@ def split_people(people: Tensor, *, seed: int) -> Split:
     return Split((~held[number]).nonzero()[:, 0], held[number].nonzero()[:, 0])
 
 
-def protect_for_training(plain: Plain, key: Key, rows: Tensor, budget: Budget, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Protect an attacker's own faces with the public key, until time runs out.
+class TrainingPairs:
+    """Faces that the attacker has protected so far; each row that trains goes on where the one before it stopped."""
 
-    Returns:
-        Images (K, 3, 112, 112) in [0, 1], and which rows they were made from, (K,).
-    """
-    method = replace(PROTECTORS[DEFAULT_PROTECTOR], device="cpu")
-    stream = method.stream((plain.faces[row] for row in rows.tolist()), [key], seed=seed)
-    images, made = [], []
-    for done in stream:
-        images.append(to_unit(done.pixels))
-        made.append(int(rows[done.index]))
-        if budget.over:
-            break
-    stream_close = getattr(stream, "close", None)
-    if stream_close is not None:
-        stream_close()
-    return torch.stack(images), torch.tensor(made)
+    def __init__(self) -> None:
+        self._made: dict[int, Tensor] = {}
+
+    def protect(self, plain: Plain, key: Key, rows: Tensor, budget: Budget, *, seed: int) -> tuple[Tensor, Tensor]:
+        """Protect an attacker's own faces with the public key by the default method, until time runs out.
+
+        Args:
+            plain: the attacker's faces.
+            key: the one key of this audit that is attacked.
+            rows: which of them, in order.
+            budget: at least one batch is made.
+            seed: of the protection.
+
+        Returns:
+            Images (K, 3, 112, 112) in [0, 1], and which rows they were made from, (K,).
+        """
+        method = replace(PROTECTORS[DEFAULT_PROTECTOR], device="cpu")
+        missing = [row for row in rows.tolist() if row not in self._made]
+        for start in range(0, len(missing), method.batch):
+            if self._made and budget.over:
+                break
+            batch = missing[start : start + method.batch]
+            for done in method(plain.faces[batch], [key], seed=seed):
+                self._made[batch[done.index]] = to_unit(done.pixels)
+        made = [row for row in rows.tolist() if row in self._made]
+        return torch.stack([self._made[row] for row in made]), torch.tensor(made)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from facemin.attack.data_abuse import embed
 from facemin.audit.counting import counted, entry, interval
 from facemin.audit.result import RowResult, Table
+from facemin.bench.page import Entry
 from facemin.metrics import pair_scores
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def still_recognises(evidence: Evidence) -> RowResult:
                 entry(found.get("plain")),
                 entry(found["protected"], mark="own"),
                 f"{one.at.threshold:.3f}",
-                one.at.source,
+                Entry(one.at.source, mark="text"),
             )
         )
     table = Table(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from facemin.audit.attackers_data import TrainingPairs
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -90,6 +92,7 @@ class Evidence:
         seed: of whatever is drawn.
         remarks: how the images were read, for the page.
         untested: what could not be had at all, and why.
+        training: what attackers who train have protected so far.
     """
 
     names: tuple[str, ...]
@@ -106,6 +109,7 @@ class Evidence:
     seed: int = 0
     remarks: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
+    training: TrainingPairs = field(default_factory=TrainingPairs)
     pairs: Pairs = field(init=False)
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from facemin.audit.counting import percent
 from facemin.audit.sample_size import BOUND, WORDS, further
 from facemin.bench.page import Entry, document, image, paragraph, section, table
 from facemin.image import encode, to_grid
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from facemin.audit.result import Grid, RowResult
     from facemin.audit.run import Audit
+    from facemin.audit.sample_size import Outcome
 
 TITLE = "facemin audit"
 GAP = 4
@@ -27,9 +29,12 @@ INTRODUCTION = (
 )
 READING = (
     "Shares are counts with Wilson's 95 % interval. A row is called bounded only when the upper end of the interval "
-    "lies at or below {bound:.0%}: with no hit at all that takes {zero} pairs. Floors are images that know nothing of "
+    "lies at or below {bound}: with no hit at all that takes {zero} pairs. Floors are images that know nothing of "
     "the person; what lies at them says nothing, what lies above them leaks."
 )
+MARKS: dict[Outcome, str] = {"leak": "leak", "not tested": "missing"}
+"""How outcomes stand out in the table of verdicts."""
+
 WARNING = "This page shows the plain faces. Keep it to yourself."
 
 
@@ -42,7 +47,7 @@ def render(audit: Audit) -> bytes:
         f"{evidence.far:g}, {len(evidence.estimators)} attribute estimators; {audit.seconds:.0f} s of "
         f"{audit.minutes:g} minutes. {' '.join(evidence.remarks)}"
     )
-    reading = READING.format(bound=BOUND, zero=1 + further(0, 1))
+    reading = READING.format(bound=percent(BOUND), zero=1 + further(0, 1))
     parts = [
         paragraph(WARNING, "warn"),
         paragraph(INTRODUCTION),
@@ -60,7 +65,12 @@ def render(audit: Audit) -> bytes:
 def _verdicts(audit: Audit) -> str:
     rows = [("provider", audit.authorised), *((str(row.row), row) for row in audit.rows)]
     entries = [
-        (Entry(name), Entry(row.title, row.knows), Entry(_said(row), mark=_mark(row)), Entry(row.verdict))
+        (
+            Entry(name),
+            Entry(row.title, row.knows, "text"),
+            Entry(_said(row), mark=MARKS.get(row.outcome, "text")),
+            Entry(row.verdict, mark="text"),
+        )
         for name, row in rows
     ]
     return table("Verdicts", ("row", "adversary, and what it knows", "outcome", "in words"), entries)
@@ -70,17 +80,13 @@ def _said(row: RowResult) -> str:
     return "See the counts" if row.row is None and row.outcome == "look" else WORDS[row.outcome]
 
 
-def _mark(row: RowResult) -> str:
-    return "missing" if row.outcome == "not tested" else ""
-
-
 def _untested(audit: Audit) -> str:
     items = "".join(f"<li>{escape(text)}</li>\n" for text in audit.untested)
     return f"<h3>Not tested, and why</h3>\n<ul>\n{items}</ul>\n" if items else ""
 
 
 def _row(row: RowResult) -> Iterator[str]:
-    yield paragraph(f"{_said(row)}. {row.verdict}")
+    yield paragraph(row.verdict if row.row is None else f"{_said(row)}. {row.verdict}")
     if row.knows:
         yield paragraph(f"Knows: {row.knows}. Took {row.seconds:.1f} s.", "quiet")
     for one in row.tables:
@@ -104,9 +110,14 @@ def picture(grid: Grid) -> bytes:
 def _panel(audit: Audit) -> str:
     evidence = audit.evidence
     rows = [
-        (one.name, "yes" if one in evidence.authorised else "no", f"{one.at.threshold:.4f}", one.at.source)
+        (
+            one.name,
+            "yes" if one in evidence.authorised else "no",
+            f"{one.at.threshold:.4f}",
+            Entry(one.at.source, mark="text"),
+        )
         if one.at
-        else (one.name, "yes" if one in evidence.authorised else "no", "none", one.missing)
+        else (one.name, "yes" if one in evidence.authorised else "no", "none", Entry(one.missing, mark="text"))
         for one in (*evidence.authorised, *evidence.others)
     ]
     return table("Recognisers", ("recogniser", "its key was used", "threshold", "measured on"), rows)

@@ -17,13 +17,13 @@ BOUND = 0.05
 CHANCE = 0.05
 """Hits that chance alone gives so often, in any of the cells tried, are no finding."""
 
-Outcome = Literal["leak", "bounded", "too small", "look", "not tested"]
+Outcome = Literal["leak", "bounded", "cannot tell", "look", "not tested"]
 """What an audit says of a row; "look" where no number decides."""
 
 WORDS: dict[Outcome, str] = {
     "leak": "It got something",
     "bounded": "Bounded",
-    "too small": "Too few images to tell",
+    "cannot tell": "Cannot tell yet",
     "look": "Look for yourself",
     "not tested": "Not tested",
 }
@@ -33,7 +33,7 @@ class Settled(NamedTuple):
     """What hits of n trials say.
 
     Attributes:
-        outcome: "leak", "bounded" or "too small".
+        outcome: "leak", "bounded" or "cannot tell".
         more: how many further trials, all of them misses, would settle it as bounded; 0 where it is settled.
     """
 
@@ -59,7 +59,7 @@ def settle(hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, cell
         return Settled("bounded", 0)
     if low > bound and cells * at_least(hits, n, chance) < CHANCE:
         return Settled("leak", 0)
-    return Settled("too small", further(hits, n, bound=bound))
+    return Settled("cannot tell", further(hits, n, bound=bound))
 
 
 def further(hits: int, n: int, *, bound: float = BOUND) -> int:
@@ -82,7 +82,7 @@ def at_least(hits: int, n: int, chance: float) -> float:
 
 def strongest(outcomes: list[Outcome]) -> Outcome:
     """What holds of several findings together: one leak is a leak, and one that cannot tell leaves it open."""
-    for outcome in ("leak", "too small", "bounded", "look"):
+    for outcome in ("leak", "cannot tell", "bounded", "look"):
         if outcome in outcomes:
             return outcome
     return "not tested"

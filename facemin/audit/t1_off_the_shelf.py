@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from facemin.attack.purifiers import PURIFIERS
+from facemin.audit.counting import percent
 from facemin.audit.identity import judged, match_all, raw_table
 from facemin.audit.panel import ADD
 from facemin.audit.result import RowResult
 from facemin.audit.sample_size import strongest
-from facemin.audit.traits import read_traits
+from facemin.audit.traits import MARGIN, read_traits
 
 if TYPE_CHECKING:
     from facemin.audit.budget import Budget
@@ -33,7 +34,7 @@ def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
     outcomes, words, untested = [traits.outcome], list(traits.words), []
     figures, tables = traits.figures, traits.tables
     if identity is None:
-        untested.append(NOBODY)
+        words.insert(0, NOBODY)
     else:
         found = judged(identity, evidence)
         outcomes.append(found.outcome)
@@ -41,6 +42,13 @@ def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
         figures, tables = found.figures + figures, (raw_table(identity, evidence.judges), *tables)
         if evidence.pairs.own:
             untested.append("Protected faces against one another: that takes a second photo of a person.")
+        if evidence.pairs.own and evidence.people is None and evidence.train is None:
+            untested.append(
+                "Whether a recogniser that accepts a protected face accepts strangers too: that takes other people's "
+                "plain faces (--train)."
+            )
+    if traits.outcome == "bounded":
+        words.append(f"Attributes agree at most {percent(MARGIN)} more often than the commonest class.")
     if not evidence.estimators:
         untested.append("Attributes: no estimator is here.")
     return RowResult(
@@ -48,9 +56,7 @@ def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
         title=TITLE,
         knows=KNOWS,
         outcome=strongest(outcomes),
-        verdict=" ".join(words) or "Neither a recogniser with a threshold nor an attribute estimator is here."
-        if strongest(outcomes) != "bounded"
-        else " ".join([*words, "Attributes agree no more than chance." if traits.outcome == "bounded" else ""]).strip(),
+        verdict=" ".join(words),
         figures=figures,
         tables=tables,
         untested=tuple(untested),

@@ -49,7 +49,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
         figures, tables = found.figures, (purified_table(identity, evidence.judges),)
         unreached |= set(identity.unreached)
     else:
-        untested.append(NOBODY)
+        words.append(NOBODY)
     if evidence.estimators:
         traits = read_traits(evidence, PURIFIED, budget.part(0.7))
         outcomes.append(traits.outcome)
@@ -71,7 +71,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
         title=TITLE,
         knows=KNOWS,
         outcome=strongest(outcomes),
-        verdict=" ".join(words) or NOBODY,
+        verdict=" ".join(words),
         figures=figures,
         tables=tables,
         untested=tuple(untested),
@@ -107,7 +107,7 @@ def probe(evidence: Evidence) -> tuple[Outcome, list[str], list[Figure], list[st
                 figure = counted(said == labels, name="probe agreement", of=of, where=name)
                 figures.append(figure)
                 outcomes.append(
-                    "leak" if figure.low > floor else "bounded" if figure.high < floor + 0.1 else "too small"
+                    "leak" if figure.low > floor else "bounded" if figure.high < floor + 0.1 else "cannot tell"
                 )
                 if figure.low > floor:
                     words.append(

@@ -11,7 +11,7 @@ import torch
 from facemin.attack.fitting import Fitting
 from facemin.attack.pairs import ImagePairs
 from facemin.attack.train_inverter import InverterTraining, train_key_inverter
-from facemin.audit.attackers_data import protect_for_training, split_people
+from facemin.audit.attackers_data import split_people
 from facemin.audit.reconstructed import judge_reconstructions
 from facemin.audit.result import RowResult
 from facemin.audit.t3_white_box import no_key
@@ -50,7 +50,7 @@ def trained_inverter(evidence: Evidence, budget: Budget) -> RowResult:
     attacked = {f"inverter of {len(split.learning)} plain pairs": _images(level_1, hidden)}
     controls = {"the same, from the plain face": _images(level_1, evidence.originals[evidence.pairs.probes])}
     untested = ["Inverters of more pairs and longer training: use facemin.attack, on a GPU."]
-    images, rows = protect_for_training(plain, key, split.learning, budget.part(0.5), seed=evidence.seed)
+    images, rows = evidence.training.protect(plain, key, split.learning, budget.part(0.5), seed=evidence.seed)
     if len(rows) < FEWEST:
         untested.append(f"The adaptive inverter: time was left to protect {len(rows)} faces, {FEWEST} are needed.")
     else:

@@ -11,7 +11,7 @@ from facemin.attack.fitting import Fitting
 from facemin.attack.key_linker import train_key_linker
 from facemin.attack.ridge_linker import train_ridge_linker
 from facemin.attack.student import StudentTraining, TaughtPairs, teach, train_student
-from facemin.audit.attackers_data import HELD_OUT, protect_for_training, split_people
+from facemin.audit.attackers_data import HELD_OUT, split_people
 from facemin.audit.counting import counted, entry, interval
 from facemin.audit.identity import missing
 from facemin.audit.result import Figure, RowResult, Table
@@ -105,7 +105,7 @@ def _adaptive(
             "Linkers trained on protected faces: they need another recogniser as a teacher, and none is here."
         )
         return []
-    images, rows = protect_for_training(evidence.train, key, learning, budget.part(0.5), seed=evidence.seed)
+    images, rows = evidence.training.protect(evidence.train, key, learning, budget.part(0.5), seed=evidence.seed)
     if len(rows) < FEWEST:
         untested.append(
             f"Linkers trained on protected faces: time was left to protect {len(rows)}, {FEWEST} are needed."

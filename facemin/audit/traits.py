@@ -61,9 +61,10 @@ def read_traits(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: B
                     best[place] = max(best.get(place, new), new, key=_told)
     settled = {place: _settled(*place, found) for place, found in best.items()}
     words = [text for _, text in settled.values() if text]
-    open_ = [place[1] for place, (outcome, _) in settled.items() if outcome == "too small"]
+    open_ = [place[1] for place, (outcome, _) in settled.items() if outcome == "cannot tell"]
     if open_:
-        words.append(f"{len(rows)} faces are too few to tell what is read of {', '.join(dict.fromkeys(open_))}.")
+        few = "1 face is" if len(rows) == 1 else f"{len(rows)} faces are"
+        words.append(f"{few} too few to tell what is read of {', '.join(dict.fromkeys(open_))}.")
     table = Table(
         caption="Attributes, each behind the purifier after which most was read",
         head=(
@@ -112,17 +113,17 @@ def _settled(estimator: str, attribute: str, found: tuple[Figure, ...]) -> tuple
     first, floor = found[0], found[1]
     of = f"{attribute} ({estimator}, {first.where})"
     if first.n < FEWEST:
-        return "too small", ""
+        return "cannot tell", ""
     if first.hits is None:
         if first.high < floor.low:
             return "leak", f"{of}: off by {first.value:.1f} years, where the others' median is by {floor.value:.1f}."
-        return ("bounded" if first.low > floor.value - 1 else "too small"), ""
+        return ("bounded" if first.low > floor.value - 1 else "cannot tell"), ""
     if floor.value == 1:
         # all faces are of one class, so that anybody is right
         return "not tested", ""
     if first.low > floor.value:
         return "leak", f"{of}: agrees for {interval(first)}, where the commonest class has {percent(floor.value)}."
-    return ("bounded" if first.high <= floor.value + MARGIN else "too small"), ""
+    return ("bounded" if first.high <= floor.value + MARGIN else "cannot tell"), ""
 
 
 def _row(place: tuple[str, str], found: tuple[Figure, ...]) -> tuple[object, ...]:

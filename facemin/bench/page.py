@@ -22,7 +22,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { border: 1px solid #ddd; padding: .25rem .5rem; text-align: right; vertical-align: top }
 th { background: #f5f5f5; text-align: left } td:first-child { text-align: left }
 td small { display: block; color: #666 } td.own { background: #e8f1fb; font-weight: 600 } td.paper { color: #7a4b00 }
-td.missing { color: #999; font-style: italic }
+td.missing { color: #999; font-style: italic } td.text { text-align: left; min-width: 9rem }
+td.leak { text-align: left; background: #fde8e8; font-weight: 600 }
 .warn { background: #fff3cd; padding: .4rem .7rem } .quiet { color: #666 }
 img { max-width: 100% } code { font-size: 90% }
 """
@@ -35,7 +36,7 @@ class Entry(NamedTuple):
     below: str = ""
     """In small print."""
     mark: str = ""
-    """"own" for an authorised recogniser, "paper" for the paper's figure, "missing"."""
+    """"own" for an authorised recogniser, "paper" for the paper's figure, "missing", "text" for words, "leak"."""
 
 
 def number(value: float, digits: int = 3) -> Entry:

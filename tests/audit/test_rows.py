@@ -71,7 +71,7 @@ class TestOffTheShelf:
 
     def test_noise_of_few_people_cannot_tell_and_says_how_many_are_missing(self, evidence: Make) -> None:
         found = off_the_shelf(evidence(20), LONG)
-        assert found.outcome == "too small"
+        assert found.outcome == "cannot tell"
         assert "20 pairs cannot tell whether that is at most one person of twenty: it takes" in found.verdict
 
     def test_noise_of_many_people_is_bounded(self, evidence: Make) -> None:
@@ -210,7 +210,7 @@ class TestAll:
         assert list(by_row) == list(ROWS)
         assert by_row["T2"].verdict == "It was not asked for (--rows)."
         assert by_row["T3"].verdict.startswith("No key was given")
-        assert by_row["T1"].outcome == "too small"
+        assert by_row["T1"].outcome == "cannot tell"
         assert any(text.startswith("T4: It trains on plain faces") for text in done.untested)
 
     def test_no_time_at_all(self, evidence: Make) -> None:

@@ -17,8 +17,8 @@ def test_a_zero_is_bounded_only_from_73_on() -> None:
     needed = math.ceil(z * z * (1 - BOUND) / BOUND)
     assert needed == 73
     assert settle(0, needed).outcome == "bounded"
-    assert settle(0, needed - 1) == ("too small", 1)
-    assert settle(0, 1) == ("too small", 72)
+    assert settle(0, needed - 1) == ("cannot tell", 1)
+    assert settle(0, 1) == ("cannot tell", 72)
 
 
 @given(st.integers(1, 300), st.data(), st.sampled_from([0.01, 0.05, 0.3]))
@@ -42,7 +42,7 @@ def test_a_hit_that_chance_explains_is_no_leak() -> None:
     assert settle(1, 1).outcome == "leak"
     assert settle(1, 1, chance=1e-3, cells=6).outcome == "leak"
     # a hundred cells give one hit of one pair at FAR 1e-3 in a tenth of all audits
-    assert settle(1, 1, chance=1e-3, cells=100).outcome == "too small"
+    assert settle(1, 1, chance=1e-3, cells=100).outcome == "cannot tell"
     assert settle(40, 40, chance=1e-3, cells=100).outcome == "leak"
 
 
@@ -52,8 +52,8 @@ def test_tail_equals_scipys() -> None:
 
 
 def test_one_leak_is_a_leak_and_one_open_question_stays_open() -> None:
-    assert strongest(["bounded", "leak", "too small"]) == "leak"
-    assert strongest(["bounded", "too small", "look"]) == "too small"
+    assert strongest(["bounded", "leak", "cannot tell"]) == "leak"
+    assert strongest(["bounded", "cannot tell", "look"]) == "cannot tell"
     assert strongest(["look", "bounded"]) == "bounded"
     assert strongest([]) == "not tested"
     assert strongest(["not tested"]) == "not tested"

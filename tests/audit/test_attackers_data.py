@@ -1,0 +1,30 @@
+"""An attacker's own data: nobody on both sides, and nothing protected twice."""
+
+import torch
+
+from facemin.audit import Budget
+from facemin.audit.attackers_data import TrainingPairs, split_people
+from tests.audit.conftest import people_of_patterns
+from tests.audit.test_rows import tiny_key
+
+
+def test_nobody_is_on_both_sides() -> None:
+    people = torch.tensor([5, 5, 1, 2, 3, 4, 9, 9, 8, 7, 6])
+    split = split_people(people, seed=0)
+    assert set(people[split.learning].tolist()).isdisjoint(people[split.held_out].tolist())
+    assert sorted([*split.learning.tolist(), *split.held_out.tolist()]) == list(range(11))
+    assert len(people[split.held_out].unique()) == 1
+
+
+def test_goes_on_where_it_stopped() -> None:
+    plain, key, rows = people_of_patterns(12, 2), tiny_key(), torch.arange(23, -1, -1)
+    training = TrainingPairs()
+    first, made = training.protect(plain, key, rows, Budget(seconds=0), seed=4)
+    assert made.tolist() == rows[:16].tolist()
+    second, all_made = training.protect(plain, key, rows, Budget(seconds=100), seed=4)
+    assert all_made.tolist() == rows.tolist()
+    assert torch.equal(second[:16], first)
+    again, _ = training.protect(plain, key, rows[:3], Budget(seconds=0), seed=4)
+    assert torch.equal(again, first[:3])
+    features, expected = key.shallow(first), key.shallow(plain.faces[made])
+    assert float(((features - expected).norm(dim=1) / expected.norm(dim=1)).max()) < 0.2
