@@ -14,7 +14,6 @@ shows people.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import safetensors.torch
 import torch
+from protecting import protected_faces
 from setting import REPOSITORY, Likeness, append, lfw_people, load_named, provenance, said
 
 from facemin import export_key, load_recogniser
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.keys import Key
-    from facemin.protect.pmt import PMT
 
 PAPER_LFW = {
     ("unprotected", "white box"): (0.62, 14.61, 0.96, 1.0),
@@ -208,21 +206,6 @@ def _training(count: int, arguments: argparse.Namespace, *, flip: bool) -> Inver
     """About as many steps for any number of pairs, but never fewer than four epochs."""
     epochs = max(4, round(arguments.images / count))
     return InverterTraining(fitting=Fitting(epochs=epochs, flip=flip, seed=arguments.seed))
-
-
-def protected_faces(method: PMT, key: Key, faces: Tensor, *, seed: int, cache: Path | None) -> Tensor:
-    """Protect uint8 faces (N, 3, 112, 112), or read what an earlier run made of the same ones; uint8 as well."""
-    digest = hashlib.sha256(repr((method, key.manifest.sha256, seed)).encode() + faces.numpy().tobytes()).hexdigest()
-    path = None if cache is None else cache / f"{digest[:32]}.safetensors"
-    if path is not None and path.is_file():
-        return safetensors.torch.load(path.read_bytes())["pixels"]
-    began = time.perf_counter()
-    done = method(to_unit(faces), [key], seed=seed)
-    pixels = torch.stack([image.pixels for image in done])
-    print(f"protected {len(pixels)} faces in {time.perf_counter() - began:.0f} s", flush=True)
-    if path is not None:
-        write_atomically(path, safetensors.torch.save({"pixels": pixels}))
-    return pixels
 
 
 def _applied(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
