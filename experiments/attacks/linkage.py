@@ -157,7 +157,7 @@ def _adaptive(
     gallery = partial(teach, teacher)
     for name, settings in students.items():
         began = time.perf_counter()
-        student = train_student(pairs, start=start, key=key, settings=settings, validation=validation)
+        student = train_student(pairs, teacher=start, key=key, settings=settings, validation=validation)
         record(name, student, gallery, settings, time.perf_counter() - began, trained_on=count)
     began = time.perf_counter()
     linker = train_ridge_linker(start, pairs, validation=validation)

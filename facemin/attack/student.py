@@ -90,7 +90,7 @@ def teach(teacher: Recogniser, faces: Tensor) -> Tensor:
 def train_student(
     pairs: Pairs,
     *,
-    start: Recogniser | None = None,
+    teacher: Recogniser | None = None,
     key: Key | None = None,
     settings: StudentTraining | None = None,
     validation: Pairs | None = None,
@@ -104,7 +104,7 @@ def train_student(
 
     Args:
         pairs: index to (image (3, 112, 112), embedding (D,)), such as `TaughtPairs`.
-        start: whose weights body "recogniser" begins from: the teacher or another.
+        teacher: whose weights body "recogniser" begins from; another recogniser will do as well.
         key: whose features body "key" reads. On pairs of plain faces this is a key-only linker with a teacher.
         settings: how.
         validation: pairs of people that are in neither training nor test: the best epoch's weights are kept.
@@ -113,10 +113,10 @@ def train_student(
         stop: asked after each epoch.
 
     Raises:
-        ValueError: no start or key where the body needs one, or as `fit` says.
+        ValueError: no teacher or key where the body needs one, or as `fit` says.
     """
     settings = settings or StudentTraining()
-    network = weights_drawn_from(settings.fitting.seed, lambda: _body(settings, pairs, start, key))
+    network = weights_drawn_from(settings.fitting.seed, lambda: _body(settings, pairs, teacher, key))
     fit(
         network,
         pairs,
@@ -185,7 +185,7 @@ def _activated(fan_in: int, fan_out: int, *, stride: int = 1) -> list[nn.Module]
     ]
 
 
-def _body(settings: StudentTraining, pairs: Pairs, start: Recogniser | None, key: Key | None) -> nn.Module:
+def _body(settings: StudentTraining, pairs: Pairs, teacher: Recogniser | None, key: Key | None) -> nn.Module:
     size = len(pairs[0][1])
     if settings.body == "scratch":
         return mobilefacenet(embedding_size=size, width=settings.width)
@@ -193,13 +193,13 @@ def _body(settings: StudentTraining, pairs: Pairs, start: Recogniser | None, key
         if key is None:
             raise ValueError("key: expected one for a student on a key, got none")
         return _Tower(key, size, max(8, round(128 * settings.width)))
-    if start is None:
-        raise ValueError("start: expected the recogniser that the student begins from, got none")
+    if teacher is None:
+        raise ValueError("teacher: expected the recogniser that the student begins from, got none")
     first = nn.Conv2d(3, 3, 3, padding=1)
     nn.init.dirac_(first.weight)
     nn.init.zeros_(first.bias)  # type: ignore[arg-type]
-    last = [] if start.embedding_size == size else [nn.Linear(start.embedding_size, size)]
-    return nn.Sequential(first, Trainable(start), *last)
+    last = [] if teacher.embedding_size == size else [nn.Linear(teacher.embedding_size, size)]
+    return nn.Sequential(first, Trainable(teacher), *last)
 
 
 def _floating(images: Tensor) -> Tensor:

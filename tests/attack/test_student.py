@@ -56,7 +56,7 @@ def test_student_from_a_recogniser_learns(teacher: Recogniser) -> None:
     assert rank_one(teacher, teacher) < 0.3
     student = train_student(
         taught(teacher, TRAIN),
-        start=teacher,
+        teacher=teacher,
         settings=StudentTraining(fitting=QUICK),
         validation=taught(teacher, VALIDATION),
     )
@@ -76,7 +76,7 @@ def test_student_from_nothing_runs_and_another_size_is_mapped(teacher: Recognise
     pairs = TaughtPairs(TRAIN.faces[:4], F.normalize(torch.rand(4, 24, generator=torch.Generator().manual_seed(0))))
     once = Fitting(epochs=1, batch=4, device="cpu")
     for settings in (StudentTraining(body="scratch", width=0.1, fitting=once), StudentTraining(fitting=once)):
-        student = train_student(pairs, start=teacher, settings=settings)
+        student = train_student(pairs, teacher=teacher, settings=settings)
         assert student(TEST.faces[:2]).shape == (2, 24)
 
 
@@ -89,9 +89,9 @@ def test_batch_equals_one_by_one(teacher: Recogniser) -> None:
 def test_resumed_is_bit_equal(teacher: Recogniser, tmp_path: Path) -> None:
     settings = StudentTraining(fitting=Fitting(epochs=2, batch=16, device="cpu"))
     pairs, path = taught(teacher, TRAIN), tmp_path / "checkpoint.pt"
-    whole = train_student(pairs, start=teacher, settings=settings)
-    train_student(pairs, start=teacher, settings=settings, checkpoint=path, stop=lambda: True)
-    resumed = train_student(pairs, start=teacher, settings=settings, checkpoint=path)
+    whole = train_student(pairs, teacher=teacher, settings=settings)
+    train_student(pairs, teacher=teacher, settings=settings, checkpoint=path, stop=lambda: True)
+    resumed = train_student(pairs, teacher=teacher, settings=settings, checkpoint=path)
     assert torch.equal(whole(TEST.faces), resumed(TEST.faces))
 
 
@@ -156,7 +156,7 @@ class TestRidge:
 
 def test_refuses_bodies_without_what_they_need(teacher: Recogniser) -> None:
     pairs = taught(teacher, VALIDATION)
-    with pytest.raises(ValueError, match="start: expected the recogniser"):
+    with pytest.raises(ValueError, match="teacher: expected the recogniser"):
         train_student(pairs)
     with pytest.raises(ValueError, match="key: expected one for a student on a key"):
         train_student(pairs, settings=StudentTraining(body="key"))
