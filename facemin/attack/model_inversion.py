@@ -47,10 +47,11 @@ class ModelInversion:
 
     Args:
         steps: of Adam, its rate falling to 0 as a cosine.
-        rate: in units of [0, 1] of pixels; of a condition's values, a third of it.
+        rate: in units of [0, 1] of pixels, and of a condition's values.
         total_variation: weight of the mean absolute slope.
         closeness: weight of the mean squared distance from the mean public face.
-        shift: most pixels by which an image is shifted at a step, each way.
+        shift: most pixels by which an image is shifted at a step, each way; more than the recogniser was trained to
+            bear leads astray.
         scales: sides of the pyramid's layers, the last 112.
         drift: with a generator: weight of the mean square of noise, and of the condition's way from the target.
         seed: of shifts and mirrorings.
@@ -64,10 +65,10 @@ class ModelInversion:
     adversary: ClassVar[Adversary] = Adversary(row="T3", knows=("recogniser", "class weights", "public faces"))
 
     steps: int = 200
-    rate: float = 0.03
+    rate: float = 0.01
     total_variation: float = 1.0
     closeness: float = 2.0
-    shift: int = 3
+    shift: int = 1
     scales: tuple[int, ...] = (7, 14, 28, 56, 112)
     drift: float = 0.05
     seed: int = 0
@@ -121,7 +122,7 @@ class ModelInversion:
                 pyramid.weights[-1] += mean - GREY
             canvas, rate = pyramid, self.rate
         else:
-            canvas, rate = _Painted(generator, wanted), self.rate / 3
+            canvas, rate = _Painted(generator, wanted), self.rate
         optimiser = torch.optim.Adam(canvas.weights, lr=rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.steps)
         for _ in range(self.steps):

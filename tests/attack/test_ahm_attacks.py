@@ -80,7 +80,7 @@ class TestUnmixing:
 class TestModelInversion:
     def test_finds_what_the_recogniser_looks_for(self, faces: Tensor) -> None:
         mean = faces.mean(0, keepdim=True)
-        attack = ModelInversion(steps=30, rate=0.08, total_variation=0.1, closeness=0.1, shift=1, device="cpu")
+        attack = ModelInversion(steps=40, rate=0.05, total_variation=0.1, closeness=0.1, shift=1, device="cpu")
         # a mirrored thumbnail is another one, so targets are symmetric
         targets = embed((faces + faces.flip(3)) / 2)
         found = attack(embed, targets, mean=mean)

@@ -23,7 +23,8 @@ class Masking(Section):
     blocks: Blocks = "upsampled"
     every: int = Field(default=1, ge=1, le=FACE)
     """Every block, or every second, fourth, ... of each row and column: where the network would stride anyway."""
-    choice: Choice = "zigzag"
+    choice: Choice | Literal["learned"] = "zigzag"
+    """Learned: see `facemin.train.selection`."""
     kept: int = Field(default=KEPT, ge=1, le=64)
     """Channels a colour."""
     dc: bool = False

@@ -8,11 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional as F
 
 from facemin.files import write_atomically
+from facemin.frequency import CHANNELS
 from facemin.image import to_unit
-from facemin.masking import SECRET_BITS, choose_channels, decode_mask, make_mask, measure_statistics
+from facemin.masking import (
+    SECRET_BITS,
+    choose_channels,
+    decode_mask,
+    make_mask,
+    measure_statistics,
+    raw_channels,
+)
 from facemin.train.ahm.draws import generator_of
+from facemin.train.selection import Selection
 from facemin.train.sources import open_source
 from facemin.train.split import split_people
 from facemin.train.validation import held_out_pairs
@@ -26,6 +36,9 @@ if TYPE_CHECKING:
     from facemin.masking import Mask
     from facemin.train.ahm.config import AHMConfig
     from facemin.verification_set import VerificationSet
+
+
+_SMALL = 14
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,12 +94,13 @@ def read_people(config: AHMConfig, *, cache: Path, on_aligned: Callable[[int, in
     )
 
 
-def find_mask(config: AHMConfig, pool: Tensor, path: Path, *, resumed: bool) -> Mask:
+def find_mask(config: AHMConfig, pool: Tensor, labels: Tensor, path: Path, *, resumed: bool) -> Mask:
     """The run's mask: the one in its folder where it goes on, else a new one of the faces' statistics.
 
     Args:
         config: the run.
         pool: faces trained on, uint8 (N, 3, 112, 112).
+        labels: of them, (N,).
         path: of the mask's file.
         resumed: whether there is one.
 
@@ -98,9 +112,22 @@ def find_mask(config: AHMConfig, pool: Tensor, path: Path, *, resumed: bool) -> 
         return decode_mask(path.read_bytes(), name=str(path))
     settings = config.mask
     chosen = generator_of(config.seed, "statistics", 0).permutation(len(pool))[: settings.measured]
-    faces = (to_unit(pool[part]) for part in torch.from_numpy(chosen).split(32))
-    statistics = measure_statistics(faces, blocks=settings.blocks, every=settings.every)
-    channels = choose_channels(settings.choice, statistics, kept=settings.kept, dc=settings.dc)
+    parts = torch.from_numpy(chosen).split(32)
+    statistics = measure_statistics(
+        (to_unit(pool[part]) for part in parts), blocks=settings.blocks, every=settings.every
+    )
+    if settings.choice == "learned":
+        # what is small enough to learn from: a linear classifier needs no detail
+        raw = [
+            F.adaptive_avg_pool2d(
+                raw_channels(to_unit(pool[part]), range(CHANNELS), blocks=settings.blocks, every=settings.every), _SMALL
+            )
+            for part in parts
+        ]
+        scores = Selection(seed=config.seed)(torch.cat(raw), labels[torch.from_numpy(chosen)], statistics.energy)
+        channels = choose_channels(scores, statistics, kept=settings.kept, dc=settings.dc)
+    else:
+        channels = choose_channels(settings.choice, statistics, kept=settings.kept, dc=settings.dc)
     secret = secrets.randbits(SECRET_BITS) if settings.secret is None else settings.secret
     mask = make_mask(
         channels,

@@ -103,7 +103,7 @@ class _Session:
             flip=config.data.flip,
         )
         resumed = (out / CHECKPOINT).exists()
-        self.mask = find_mask(config, self.people.pool, out / MASK, resumed=resumed)
+        self.mask = find_mask(config, self.people.pool, self.labels, out / MASK, resumed=resumed)
         self.buffer = torch.empty(config.batch, *self.mask.shape, device=device)
         torch.manual_seed(derived_seed(config.seed, "weights"))
         self.trained = Pair(config, self.mask, len(self.people.names)).to(device)

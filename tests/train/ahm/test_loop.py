@@ -100,6 +100,14 @@ def test_no_mask_keeps_dc_in_order(make_ahm: Make, tmp_path: Path) -> None:
     assert set(DC) < set(mask.channels)
 
 
+def test_learned_channels(make_ahm: Make, tmp_path: Path) -> None:
+    learned = {"every": 4, "kept": 5, "choice": "learned", "secret": 1}
+    train_ahm(make_ahm(mask=learned), out=tmp_path, device="cpu", watch=Watch(stop=lambda: True))
+    channels = decode_mask((tmp_path / "mask.safetensors").read_bytes()).channels
+    assert len(channels) == 15
+    assert not set(channels) & set(DC)
+
+
 def test_a_secret_of_its_own(make_ahm: Make, tmp_path: Path) -> None:
     masks = []
     for name in ("one", "two"):
