@@ -66,8 +66,8 @@ def main() -> None:
 
         fast, faster, slow = rates([folded, in_place, plain], len(faces), arguments.rounds, device)
         print(f"{name}: {fast:.0f}, into the same memory {faster:.0f}, plainly {slow:.0f}, ratio {fast / slow:.1f}")
-    channels = to_frequencies(faces)
-    (back,) = rates([lambda: from_frequencies(channels)], len(faces), arguments.rounds, device)
+    coefficients = to_frequencies(faces)
+    (back,) = rates([lambda: from_frequencies(coefficients)], len(faces), arguments.rounds, device)
     print(f"inverse: {back:.0f}")
 
 

@@ -244,7 +244,7 @@ def _axis_maps() -> Tensor:
 @cache
 def _axis_inverse() -> Tensor:
     """The pseudo-inverse of all A_u together, (8, 112, 112): frequencies by pixels by blocks."""
-    inverse = torch.linalg.pinv(_axis_maps().reshape(BLOCK * FACE, FACE))
+    inverse: Tensor = torch.linalg.pinv(_axis_maps().reshape(BLOCK * FACE, FACE))
     return inverse.view(FACE, BLOCK, FACE).transpose(0, 1).contiguous()
 
 

@@ -30,7 +30,7 @@ def faces() -> Tensor:
 
 @pytest.fixture(scope="module")
 def statistics(faces: Tensor) -> Statistics:
-    return measure_statistics(faces.split(3), every=4)
+    return measure_statistics(torch.split(faces, 3), every=4)
 
 
 def test_statistics_are_those_of_all_values(faces: Tensor, statistics: Statistics) -> None:
@@ -54,7 +54,7 @@ def test_zigzag_is_jpegs() -> None:
 class TestChoice:
     def test_36_a_colour_without_dc(self, statistics: Statistics) -> None:
         for choice in ("zigzag", "energy"):
-            kept = choose_channels(choice, statistics)  # type: ignore[arg-type]
+            kept = choose_channels(choice, statistics)
             assert len(kept) == 3 * KEPT == 108
             assert not set(kept) & set(DC)
             assert [sum(64 * colour <= each < 64 * (colour + 1) for each in kept) for colour in range(3)] == [36] * 3

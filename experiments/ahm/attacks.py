@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 JUDGE = "mobilefacenet-ms1m-arcface"
 FAR = 1e-3
-PUBLIC = 800
+PUBLIC = 600
 PEOPLE = 24
 """Targets of each attack: this many people of the training set, one face or class each."""
 MIXES = 30

@@ -188,7 +188,7 @@ class _Training:
         if settings.adversarial:
             loss = loss - settings.adversarial * self._run(self.discriminator, made, wanted).mean()
         self.paints.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.paints.step()
         return float(error.detach())
 

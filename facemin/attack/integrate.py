@@ -108,7 +108,8 @@ class _Leading:
 
     def __call__(self, planes: Tensor) -> Tensor:
         vectors = self.vectors
-        return vectors @ (self.factors * (vectors.T @ planes @ vectors)) @ vectors.T
+        solved: Tensor = vectors @ (self.factors * (vectors.T @ planes @ vectors)) @ vectors.T
+        return solved
 
 
 def _product(one: Tensor, other: Tensor) -> Tensor:

@@ -105,10 +105,10 @@ class ModelInversion:
         device = choose_device(self.device)
         wanted = F.normalize(targets).to(device)
         mean = mean.to(device)
-        parts = [self._invert(recognise, part, mean, generator) for part in wanted.split(self.batch)]
+        parts = [self._invert(recognise, part, mean, generator) for part in torch.split(wanted, self.batch)]
         images = torch.cat(parts).cpu()
         with torch.no_grad():
-            rows = torch.cat([recognise(part.to(device)) for part in images.split(self.batch)])
+            rows = torch.cat([recognise(part.to(device)) for part in torch.split(images, self.batch)])
         return Inversion(images, (rows * wanted).sum(1).cpu())
 
     def _invert(
@@ -135,7 +135,7 @@ class ModelInversion:
                 loss = loss + self.total_variation * _roughness(images).sum()
                 loss = loss + self.closeness * (images - mean).square().mean((1, 2, 3)).sum()
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             canvas.settle()

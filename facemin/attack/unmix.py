@@ -51,7 +51,8 @@ class Unmixing:
         shares = weights.double()
         normal = shares.T @ shares + self.ridge * torch.eye(shares.shape[1], dtype=torch.float64, device=shares.device)
         solver = torch.linalg.solve(normal, shares.T).to(mixes)
-        return (solver @ mixes.flatten(1)).view(-1, *mixes.shape[1:])
+        solved: Tensor = (solver @ mixes.flatten(1)).view(-1, *mixes.shape[1:])
+        return solved
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,7 @@ class FrequencyMask:
 
     steps: ClassVar[int] = 0
     residual: ClassVar[float | None] = None
+    weights: ClassVar[tuple[float, ...] | None] = None
 
     kept: int = KEPT
     gain: float = 0.5

@@ -229,7 +229,9 @@ def read_toml(path: Path, kind: type[Configuration], paths: Mapping[str, tuple[s
         raise ValueError(f"{path}: expected TOML, got: {error}") from None
     for section, names in paths.items():
         fields = values.get(section)
-        for name in names if isinstance(fields, dict) else ():
+        if not isinstance(fields, dict):
+            continue
+        for name in names:
             if isinstance(fields.get(name), str):
                 fields[name] = str(path.parent / fields[name])
     try:

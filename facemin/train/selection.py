@@ -80,6 +80,6 @@ class Selection:
             decay = 1e-2 * weight.square().sum() / classes
             loss = F.cross_entropy(logits, labels[rows]) + self.penalty * (opened * share).sum() + decay
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         return gates.detach()

@@ -7,7 +7,7 @@ import pytest
 
 from facemin.bench import read_experiment
 from facemin.bench.methods import describe_method
-from facemin.protect import PROTECTORS, GaussianBlur, RandomNoise
+from facemin.protect import PMT, PROTECTORS, GaussianBlur, RandomNoise
 from tests.bench.conftest import TOML
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments" / "pmt").glob("*.toml"))
@@ -23,7 +23,7 @@ def test_cells_merge_with_what_all_share(tmp_path: Path) -> None:
     experiment = read_experiment(write(tmp_path, TOML))
     one, both = experiment.cells()
     assert (one.name, one.series, one.point) == ("one", "one", {})
-    assert one.method is not None
+    assert isinstance(one.method, PMT)
     assert (one.method.steps, one.method.residual, one.method.rule) == (25, 0.05, PROTECTORS["pmt"].rule)
     assert (one.paper.authorised, one.paper.up) == (0.99, None)
     assert both.method is not None
@@ -39,7 +39,7 @@ def test_a_table_of_another_kind_replaces(tmp_path: Path) -> None:
     text = text.replace("method = { steps = 8 }", 'method = { start = { kind = "gaussian-blur" } }')
     one, both = read_experiment(write(tmp_path, text)).cells()
     assert one.method is not None
-    assert both.method is not None
+    assert isinstance(both.method, PMT)
     assert both.method.start == GaussianBlur()
     again = TOML.replace("method = { steps = 8 }", 'method = { preset = "plain" }')
     assert read_experiment(write(tmp_path, again)).cells()[1].method is None
@@ -57,7 +57,7 @@ def test_a_sweep_is_every_combination(tmp_path: Path) -> None:
     assert {cell.series for cell in one} == {"one"}
     assert one[1].point == {"method.steps": 3, "method.transform": {"kind": "noise", "most": 0.2}}
     assert [cell.method and cell.method.steps for cell in one] == [3, 3, 6, 6]
-    assert [cell.method and cell.method.transform for cell in one] == [None, RandomNoise(most=0.2)] * 2
+    assert [isinstance(cell.method, PMT) and cell.method.transform for cell in one] == [None, RandomNoise(most=0.2)] * 2
     # each cell has settings of its own
     assert [cell.passed["method"]["steps"] for cell in one] == [3, 3, 6, 6]
 

@@ -20,7 +20,7 @@ def test_by_hand() -> None:
 
 def test_ends_of_the_ranges() -> None:
     hidden = ahm_scores(raw(ssim=-0.3, psnr=2.0, identity=0.0, rank_one=0.0, accuracy=0.4))
-    assert (hidden.s1, hidden.s2, hidden.privacy, hidden.classification) == (1.0, 1.0, pytest.approx(1.0), 0.0)
+    assert (hidden.s1, hidden.s2, hidden.privacy, hidden.classification) == pytest.approx((1.0, 1.0, 1.0, 0.0))
     shown = ahm_scores(raw(ssim=1.0, psnr=60.0, identity=1.0, rank_one=1.0, accuracy=1.0))
     assert (shown.privacy, shown.classification) == (0.0, 1.0)
 

@@ -29,7 +29,7 @@ class TestWeights:
         class Scripted(np.random.Generator):
             draws = iter([np.array([3.0, -1.0]), np.array([0.1, 0.9]), np.array([-1.2, 0.8])])
 
-            def standard_normal(self, *args: object, **kwargs: object) -> np.ndarray:  # type: ignore[override,type-arg]
+            def standard_normal(self, *args: object, **kwargs: object) -> np.ndarray:  # type: ignore[override]
                 return next(self.draws)
 
         found = draw_weights(torch.tensor([2]), Scripted(np.random.PCG64(0)))

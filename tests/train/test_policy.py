@@ -66,7 +66,7 @@ def test_learns_which_image_wants_which_count() -> None:
         rewards = -(choices - best).abs().float()
         loss = reinforce(logits, choices, baseline.advantages(rewards), entropy_bonus=0.01).loss
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     shares = torch.softmax(policy(images), 1).gather(1, best[:, None])
     assert float(shares.detach().min()) > 0.9

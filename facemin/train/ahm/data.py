@@ -112,7 +112,7 @@ def find_mask(config: AHMConfig, pool: Tensor, labels: Tensor, path: Path, *, re
         return decode_mask(path.read_bytes(), name=str(path))
     settings = config.mask
     chosen = generator_of(config.seed, "statistics", 0).permutation(len(pool))[: settings.measured]
-    parts = torch.from_numpy(chosen).split(32)
+    parts = torch.split(torch.from_numpy(chosen), 32)
     statistics = measure_statistics(
         (to_unit(pool[part]) for part in parts), blocks=settings.blocks, every=settings.every
     )
