@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 JUDGE = "mobilefacenet-ms1m-arcface"
 FAR = 1e-3
-PUBLIC = 600
+PUBLIC = 500
 PEOPLE = 24
 """Targets of each attack: this many people of the training set, one face or class each."""
 MIXES = 30
@@ -192,7 +192,7 @@ def shares_of(runs: Path, name: str) -> list[float]:
 def invert(pairs: MaskedPairs, *, epochs: int) -> Inverter:
     """The U-Net on masked pairs."""
     kept = ImagePairs(torch.stack([pairs[at][0] for at in range(len(pairs))]).to(torch.bfloat16), pairs.faces)
-    settings = InverterTraining(width=24, fitting=Fitting(epochs=epochs, batch=16, rate=2e-3, device="cpu"))
+    settings = InverterTraining(width=16, fitting=Fitting(epochs=epochs, batch=16, rate=2e-3, device="cpu"))
     return train_inverter(kept, settings=settings)
 
 
@@ -231,12 +231,12 @@ def attack_configuration(here: Path, runs: Path, name: str, shared: Path) -> dic
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()):  # noqa: SLF001
             return recogniser.of_masked(masked)
 
-    inverted = ModelInversion(steps=100, device="cpu", batch=PEOPLE)(recognise, classes, mean=setup.mean)
+    inverted = ModelInversion(steps=80, device="cpu", batch=PEOPLE)(recognise, classes, mean=setup.mean)
     note("white box", inverted.images, own=False, reached=float(inverted.cosines.mean()))
 
     rows = embed(recogniser, to_unit(setup.public))
-    generator = ConditionalGAN(epochs=4, batch=16, width=16, device="cpu")(rows, setup.public)
-    painting = ModelInversion(steps=60, rate=0.03, device="cpu", batch=PEOPLE)
+    generator = ConditionalGAN(epochs=4, batch=16, width=12, device="cpu")(rows, setup.public)
+    painting = ModelInversion(steps=40, rate=0.03, device="cpu", batch=PEOPLE)
     inverted = painting(recognise, classes, mean=setup.mean, generator=generator)
     note("white box, GAN", inverted.images, own=False, reached=float(inverted.cosines.mean()))
     wanted = embed(recogniser, to_unit(setup.pool[setup.targets]))
