@@ -70,6 +70,11 @@ def test_nothing_below_imports_what_sits_on_top() -> None:
     assert not [(path, ours(imports(path)) & top) for path in below if ours(imports(path)) & top]
 
 
+def test_only_the_command_line_imports_the_audit() -> None:
+    others = [path for part in PARTS if part not in ("audit", "cli") for path in modules(part)]
+    assert not [path for path in others if "audit" in ours(imports(path))]
+
+
 def test_layers_themselves_run_one_way() -> None:
     def reach(part: str) -> set[str]:
         return LAYERS[part].union(*(reach(other) for other in LAYERS[part])) if LAYERS[part] else set()

@@ -56,6 +56,9 @@ PAPER = {
 }
 """Cosines, and years for the age."""
 
+TRIED = ("none", "blur-1", "blur-2", "jpeg-75", "resize-0.5", "median-5", "nonlocal-means", "tv-0.1")
+"""Purifiers by default; all of `PURIFIERS` take twice the time."""
+
 NOISE = 0.3
 THUMBNAIL = 28
 SHOWN = 6
@@ -86,7 +89,8 @@ def main() -> None:
         with torch.no_grad():
             plain = {one.name: one(people.faces) for one in estimators}
         for row, images, key, settings in _rows(people, arguments):
-            found = list(_cells(people, images, estimators, plain))
+            names = ["none"] if row == "plain" else arguments.purifiers
+            found = list(_cells(people, images, estimators, plain, names))
             found += list(_probes(people, images, key, arguments.seed))
             paper = PAPER.get((row, people.name), {})
             for cell in found:
@@ -153,11 +157,15 @@ def _rows(people: Labelled, arguments: argparse.Namespace) -> Iterator[tuple[str
 
 
 def _cells(
-    people: Labelled, images: Tensor, estimators: list[Estimator], plain: dict[str, dict[str, Tensor]]
+    people: Labelled,
+    images: Tensor,
+    estimators: list[Estimator],
+    plain: dict[str, dict[str, Tensor]],
+    purifiers: list[str],
 ) -> Iterator[dict[str, object]]:
     """Every estimator and attribute, raw and behind each purifier."""
-    for purifier, purify in PURIFIERS.items():
-        seen = purified(purify, images)
+    for purifier in purifiers:
+        seen = purified(PURIFIERS[purifier], images)
         for one in estimators:
             with torch.no_grad():
                 said = one(seen)
@@ -267,7 +275,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--lfw", type=int, default=104, help="people")
-    parser.add_argument("--utkface", type=int, default=150, help="faces")
+    parser.add_argument("--utkface", type=int, default=80, help="faces")
+    parser.add_argument("--purifiers", nargs="+", choices=list(PURIFIERS), default=list(TRIED))
     parser.add_argument("--recogniser", default="mobilefacenet-casia-arcface-b", help="stands for MobileFace")
     parser.add_argument("--cut", default="/Conv_4_output_0", help="after the fifth convolution")
     parser.add_argument(
