@@ -19,8 +19,8 @@ from facemin.keys import Key
 from facemin.metrics import mean_face, ssim
 from tests.attack.conftest import draw, seen
 
-QUICK = InverterTraining(width=12, fitting=Fitting(epochs=10, batch=8, rate=4e-3, device="cpu", flip=True))
-TRAIN = draw(32, 2, seed=1).faces
+QUICK = InverterTraining(width=12, fitting=Fitting(epochs=8, batch=8, rate=4e-3, device="cpu", flip=True))
+TRAIN = draw(24, 2, seed=1).faces
 TEST = draw(6, 1, seed=2).faces
 VALIDATION = draw(4, 1, seed=3).faces
 FLOOR = float(ssim(seen(mean_face(TRAIN)).expand(6, -1, -1, -1), seen(TEST)).mean())
@@ -67,7 +67,8 @@ def test_trains_from_stored_features(key: Key) -> None:
 def test_denoiser_purifies_and_is_a_purifier() -> None:
     noisy = [(faces + 0.25 * torch.randn(faces.shape, generator=torch.Generator().manual_seed(4))).clamp(0, 1)
              for faces in (TRAIN, TEST)]  # fmt: skip
-    denoise = train_denoiser(ImagePairs(noisy[0], TRAIN), settings=QUICK)
+    settings = replace(QUICK, fitting=replace(QUICK.fitting, epochs=12))
+    denoise = train_denoiser(ImagePairs(noisy[0], TRAIN), settings=settings)
     after, before = recovered(denoise(noisy[1])), recovered(noisy[1])
     assert after > before + 0.3
     assert after > max(recovered(PURIFIERS[name](noisy[1]).clamp(0, 1)) for name in ("blur-1", "blur-2"))
