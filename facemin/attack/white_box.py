@@ -224,15 +224,17 @@ PAPER = WhiteBox(
     rate=1 / 255,
     decay=False,
     distance="norm",
-    total_variation=1.0,
+    total_variation=0.1,
     anneal=1.0,
     exponent=2.0,
     scales=(SIDE,),
     noise=0.0,
     steps=500,
 )
-"""Equations 2 to 4 as they stand, descending where equation 4's sign would ascend. The paper gives neither beta, nor
-the step, nor their number, nor the start: beta and start are UnSplit's, which it cites; the step is one grey level."""
+"""Equations 2 to 4, descending where equation 4's sign would ascend. The paper gives neither beta, nor the step, nor
+their number, nor the start: beta and start are UnSplit's, which it cites; the step is one grey level. Equation 2 gives
+TV no weight, but the range of x and z, on which that depends, is not given either: on values in [0, 1] a tenth
+reconstructs far better than 1 (SSIM 0.83 against 0.38 on four unprotected faces), so the attacker gets a tenth."""
 
 UNSPLIT = WhiteBox(
     rate=1e-2,
