@@ -9,8 +9,8 @@ the truth where it is known (LFW: gender; UTKFace: age, gender, race), each raw 
 is read, and a linear probe trained on other people's protected faces (its thumbnails, and the key's features). Floors:
 the commonest class, the median age, another person's vector. The paper names no estimator and no number of faces.
 
-Appends a record for each row and set to results/attacks/table8.jsonl. The default sizes take about ten minutes on one
-idle core. With --pictures, Figure 7 is written into a folder of your own: it shows people.
+Appends a record for each row and set to results/attacks/table8.jsonl. The default sizes take about a quarter of an
+hour on one idle core. With --pictures, Figure 7 is written into a folder of your own: it shows people.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class OnnxEstimator:
 
     def __call__(self, faces: Tensor) -> dict[str, Tensor]:
         """Faces (N, 3, 112, 112) in [0, 1] to (N, classes) probabilities, or (N,) years, by attribute."""
-        parts = [self._network.layers(self._scaled(part)) for part in faces.split(BATCH)]
+        parts = [self._network.layers(self._scaled(part)) for part in torch.split(faces, BATCH)]
         whole = [torch.cat(outputs) for outputs in zip(*parts, strict=True)]
         return {
             attribute.name: values if attribute.classes else values.reshape(len(faces))

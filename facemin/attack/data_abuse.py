@@ -153,13 +153,13 @@ def worst(matches: Iterable[Match]) -> Match | None:
 
 def purified(purify: Purifier, images: Tensor) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] behind a purifier, batch after batch, back in [0, 1]."""
-    return torch.cat([purify(part).clamp(0, 1) for part in images.split(BATCH)])
+    return torch.cat([purify(part).clamp(0, 1) for part in torch.split(images, BATCH)])
 
 
 def embed(recogniser: Recogniser, faces: Tensor) -> Tensor:
     """Unit rows (N, D) float32 of faces (N, 3, 112, 112) in [0, 1], batch after batch."""
     with torch.inference_mode():
-        return torch.cat([recogniser(part) for part in faces.split(BATCH)])
+        return torch.cat([recogniser(part) for part in torch.split(faces, BATCH)])
 
 
 def _purified(purify: Purifier, images: Tensor | None) -> Tensor | None:

@@ -28,7 +28,7 @@ class Median:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Filter images (B, C, H, W) of any range; differentiable."""
-        return torch.cat([self._filtered(part) for part in images.split(ROWS)])
+        return torch.cat([self._filtered(part) for part in torch.split(images, ROWS)])
 
     def _filtered(self, images: Tensor) -> Tensor:
         reach = self.side // 2

@@ -8,7 +8,7 @@ from facemin.audit.page import render
 from facemin.audit.panel import find_panel
 from facemin.audit.result import Figure, Grid, RowResult, Table
 from facemin.audit.rows import ROWS
-from facemin.audit.run import Audit, audit, check_rows
+from facemin.audit.run import Audit, audit, known_rows
 
 __all__ = [
     "ROWS",
@@ -26,9 +26,9 @@ __all__ = [
     "RowResult",
     "Table",
     "audit",
-    "check_rows",
     "find_panel",
     "gather",
+    "known_rows",
     "read_faces",
     "read_training",
     "render",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from facemin.attack.data_abuse import embed
 from facemin.audit.counting import counted, entry, interval
-from facemin.audit.result import RowResult, Table
+from facemin.audit.result import Figure, Line, RowResult, Table
 from facemin.bench.page import Entry
 from facemin.metrics import pair_scores
 
@@ -29,7 +29,9 @@ def still_recognises(evidence: Evidence) -> RowResult:
             verdict="No recogniser whose key was used is here with a threshold.",
         )
     pairs = evidence.pairs
-    figures, rows, words = [], [], []
+    words: list[str] = []
+    figures: list[Figure] = []
+    rows: list[Line] = []
     for one in judges:
         assert one.at is not None
         reference = embed(one.recogniser, evidence.originals[pairs.references])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from facemin.attack.data_abuse import CELLS, DataAbuse, Faces, Match, Watcher, embed, worst
 from facemin.audit.counting import counted, entry, interval
-from facemin.audit.result import Figure, Table
+from facemin.audit.result import Figure, Line, Table
 from facemin.audit.sample_size import Outcome, settle, strongest
 from facemin.metrics import threshold_at_far
 
@@ -166,17 +166,17 @@ def raw_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
     found = {(one.recogniser, one.probe, one.gallery): one for one in identity.matches if one.purifier == "none"}
     cells = [cell for cell in CELLS if any((one.name, *cell) in found for one in judges)]
     head = ("recogniser", "both plain", *(TITLES[cell] for cell in cells), "different people accepted", "threshold")
-    rows = []
+    rows: list[Line] = []
     for one in judges:
         clean = found.get((one.name, "plain", "plain"))
         first = found.get((one.name, "protected", "plain"))
-        strangers = first and len(first.false) and counted(first.false, name="FAR", of=one.name, where="")
+        strangers = None if first is None else counted(first.false, name="FAR", of=one.name, where="")
         rows.append(
             (
                 one.name,
-                entry(clean and _figure(clean)),
-                *(entry(match and _figure(match)) for match in (found.get((one.name, *cell)) for cell in cells)),
-                entry(strangers or None),
+                entry(_figure(clean)),
+                *(entry(_figure(found.get((one.name, *cell)))) for cell in cells),
+                entry(strangers),
                 f"{one.at.threshold:.3f}" if one.at else "",
             )
         )
@@ -186,7 +186,7 @@ def raw_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
 def purified_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
     """One row a recogniser, one column a purifier: the worst of the cells."""
     names = list(dict.fromkeys(one.purifier for one in identity.matches if (one.probe, one.gallery) in CELLS))
-    rows = []
+    rows: list[Line] = []
     for judge in judges:
         entries = []
         for name in names:
@@ -195,8 +195,7 @@ def purified_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
                 for one in identity.matches
                 if one.recogniser == judge.name and one.purifier == name and (one.probe, one.gallery) in CELLS
             ]
-            top = worst(cells)
-            entries.append(entry(top and _figure(top), digits=2))
+            entries.append(entry(_figure(worst(cells)), digits=2))
         rows.append((judge.name, *entries))
     return Table(
         caption="Accepted as the person behind each purifier, the worst of the sides",
@@ -241,5 +240,5 @@ def _where(one: Match) -> str:
     return f"{one.probe}, {one.gallery}" + ("" if one.purifier == "none" else f", {one.purifier}")
 
 
-def _figure(one: Match) -> Figure:
-    return counted(one.accepted, name="TAR", of=one.recogniser, where=_where(one))
+def _figure(one: Match | None) -> Figure | None:
+    return None if one is None else counted(one.accepted, name="TAR", of=one.recogniser, where=_where(one))

@@ -136,7 +136,9 @@ def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[Plain, li
         for path in paths[turn : turn + 3]
     ]
     number = {name: place for place, name in enumerate(by_person)}
-    detector, faces, people, missed = Detector(), [], [], 0
+    detector, missed = Detector(), 0
+    faces: list[Tensor] = []
+    people: list[int] = []
     for name, path in order[:most]:
         if budget.over and faces:
             break

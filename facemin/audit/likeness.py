@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from facemin.audit.counting import averaged, entry
-from facemin.audit.result import Figure, Table
-from facemin.metrics import grey, mean_face, other_person_rows, psnr, ssim
+from facemin.audit.result import Figure, Line, Table
+from facemin.metrics import Window, grey, mean_face, other_person_rows, psnr, ssim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facemin.audit.evidence import Evidence
 
 FLOOR = "floor: "
-WINDOW = "gaussian"
+WINDOW: Window = "gaussian"
 """Of SSIM: the weighting that papers usually mean."""
 
 
@@ -76,7 +76,7 @@ def similarity_table(figures: Sequence[Figure]) -> Table:
     """One row an image, one column a measure."""
     names = list(dict.fromkeys(figure.name for figure in figures))
     found = {(figure.of, figure.name): figure for figure in figures}
-    rows = []
+    rows: list[Line] = []
     for of in dict.fromkeys(figure.of for figure in figures):
         digits = {name: 1 if "dB" in name else 3 for name in names}
         rows.append((of, *(entry(found.get((of, name)), digits=digits[name]) for name in names)))

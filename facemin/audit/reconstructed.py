@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from facemin.audit.counting import FEWEST_FOR_A_MEAN, averaged, entry
 from facemin.audit.identity import recognised, worst_trial
 from facemin.audit.likeness import FLOOR, closeness, floors, similarities, similarity_table
-from facemin.audit.result import Figure, Grid, Table
+from facemin.audit.result import Figure, Grid, Line, Table
 from facemin.audit.sample_size import Outcome, strongest
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _above(gap: Figure) -> bool:
 
 def _recognised_table(found: Mapping[str, list[Figure]]) -> Table:
     names = list(dict.fromkeys(figure.of for each in found.values() for figure in each))
-    rows = []
+    rows: list[Line] = []
     for what, each in found.items():
         by = {figure.of: figure for figure in each if figure.name == "TAR" and figure.where == what}
         rows.append((what, *(entry(by.get(name), digits=2) for name in names)))

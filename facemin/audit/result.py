@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from facemin.attack.adversary import Row
     from facemin.audit.sample_size import Outcome
     from facemin.bench.page import Entry
+
+
+Line: TypeAlias = "tuple[Entry | str, ...]"
+"""A row of a table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ class Table:
 
     caption: str
     head: tuple[str, ...]
-    rows: tuple[tuple[Entry | str, ...], ...]
+    rows: tuple[Line, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -108,7 +108,7 @@ def audit(
     Raises:
         ValueError: an unknown row, or none.
     """
-    check_rows(rows)
+    rows = known_rows(rows)
     say = tell or (lambda _: None)
     say("Asking the provider's recogniser")
     authorised = still_recognises(evidence)
@@ -142,15 +142,16 @@ def audit(
     )
 
 
-def check_rows(rows: Sequence[str]) -> None:
-    """Refuse what is not a row of the threat model.
+def known_rows(names: Sequence[str]) -> list[Row]:
+    """Rows of the threat model by their names.
 
     Raises:
         ValueError: an unknown row, or none.
     """
-    unknown = [name for name in rows if name not in ROWS]
-    if unknown or not rows:
+    unknown = [name for name in names if name not in ROWS]
+    if unknown or not names:
         raise ValueError(f"rows: expected some of {', '.join(ROWS)}, got {', '.join(unknown) or 'none'}")
+    return [row for row in ROWS if row in names]
 
 
 def _skipped(name: Row, reason: str) -> RowResult:

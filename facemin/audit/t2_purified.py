@@ -11,7 +11,7 @@ from facemin.attack.features import features_of
 from facemin.attack.purifiers import PURIFIERS
 from facemin.audit.counting import counted, interval, percent
 from facemin.audit.identity import judged, match_all, purified_table
-from facemin.audit.result import Figure, RowResult
+from facemin.audit.result import Figure, RowResult, Table
 from facemin.audit.sample_size import strongest
 from facemin.audit.t1_off_the_shelf import NOBODY
 from facemin.audit.traits import read_traits
@@ -39,7 +39,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
     words: list[str] = []
     untested: list[str] = []
     figures: tuple[Figure, ...] = ()
-    tables = ()
+    tables: tuple[Table, ...] = ()
     unreached: set[str] = set()
     if evidence.judges:
         identity = match_all(evidence, PURIFIED, budget.part(0.6))

@@ -14,7 +14,7 @@ from facemin.attack.student import StudentTraining, TaughtPairs, teach, train_st
 from facemin.audit.attackers_data import HELD_OUT, split_people
 from facemin.audit.counting import counted, entry, interval
 from facemin.audit.identity import missing
-from facemin.audit.result import Figure, RowResult, Table
+from facemin.audit.result import Figure, Line, RowResult, Table
 from facemin.audit.sample_size import settle
 from facemin.audit.t4_inverter import FEWEST, nothing_to_train_on
 from facemin.metrics import cross_identity_threshold, pair_scores
@@ -60,9 +60,8 @@ def linker(evidence: Evidence, budget: Budget) -> RowResult:
     figures += _adaptive(evidence, key, split.learning, held, budget, untested)
     shares = [figure for figure in figures if figure.name == "TAR" and "protected" in figure.where]
     if not shares:
-        pairs = len(held[0])
         untested.append(
-            f"Accept rates at FAR {evidence.far:g}: the {pairs} faces kept for thresholds make too few pairs of "
+            f"Accept rates at FAR {evidence.far:g}: the {len(held[0])} faces kept for thresholds make too few pairs of "
             f"different people. One person of {HELD_OUT} in --train is kept for them."
         )
     ranks = [figure for figure in figures if figure.name == "rank-1" and "protected" in figure.where]
@@ -181,11 +180,11 @@ def _scored(
 def _table(figures: list[Figure]) -> Table:
     names = list(dict.fromkeys((figure.name, figure.where) for figure in figures))
     found = {(figure.of, figure.name, figure.where): figure for figure in figures}
-    rows = tuple(
+    rows: list[Line] = [
         (of, *(entry(found.get((of, *name))) for name in names)) for of in dict.fromkeys(one.of for one in figures)
-    )
+    ]
     return Table(
         caption="People linked, at each linker's own threshold and by the nearest in the gallery",
         head=("linker", *(f"{name}, {where}" for name, where in names)),
-        rows=rows,
+        rows=tuple(rows),
     )

@@ -9,7 +9,7 @@ import torch
 from facemin.attack.attribute_findings import age_findings, class_findings
 from facemin.attack.data_abuse import purified
 from facemin.audit.counting import averaged, counted, entry, interval, percent
-from facemin.audit.result import Figure, Table
+from facemin.audit.result import Figure, Line, Table
 from facemin.audit.sample_size import Outcome, strongest
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _settled(estimator: str, attribute: str, found: tuple[Figure, ...]) -> tuple
     return ("bounded" if first.high <= floor.value + MARGIN else "cannot tell"), ""
 
 
-def _row(place: tuple[str, str], found: tuple[Figure, ...]) -> tuple[object, ...]:
+def _row(place: tuple[str, str], found: tuple[Figure, ...]) -> Line:
     where = found[0].where
     if found[0].hits is None:
         return (*place, where, "", "", "", "", entry(found[0], digits=1), entry(found[1], digits=1))

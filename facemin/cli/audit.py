@@ -54,13 +54,12 @@ def audit(
 
     Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, 2 on wrong input.
     """
-    from facemin.audit import Budget, Request, check_rows, gather, render
+    from facemin.audit import Budget, Request, gather, known_rows, render
     from facemin.audit import audit as run
     from facemin.files import write_atomically
     from facemin.keys import Key
 
-    chosen = [name.strip().upper() for name in rows.split(",") if name.strip()]
-    check_rows(chosen)
+    chosen = known_rows([name.strip().upper() for name in rows.split(",") if name.strip()])
     given = minutes if minutes is not None else (QUICK_MINUTES if quick else MINUTES)
     if not given > 0:
         raise ValueError(f"--minutes: expected a number above 0, got {given}")

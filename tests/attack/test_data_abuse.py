@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facemin.attack import PURIFIERS
-from facemin.attack.data_abuse import DataAbuse, Faces, Match, Watcher, worst
+from facemin.attack.data_abuse import DataAbuse, Faces, Match, Side, Watcher, worst
 from facemin.models import Recogniser
 from facemin.models.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
@@ -101,7 +101,11 @@ def test_strangers_are_further_impostors_of_the_protected_side(tiny: Recogniser)
         )
     }
     rows = tiny(AGAIN[:2])
-    for cell, hidden in ((("protected", "plain"), NOISE), (("plain", "protected"), NOISE.flip(3))):
+    hidden_sides: dict[tuple[Side, Side], torch.Tensor] = {
+        ("protected", "plain"): NOISE,
+        ("plain", "protected"): NOISE.flip(3),
+    }
+    for cell, hidden in hidden_sides.items():
         expected = (tiny(hidden) @ rows.T).flatten().double()
         torch.testing.assert_close(found[cell].impostor, expected, atol=1e-6, rtol=0)
     assert len(found["plain", "plain"].impostor) == len(found["protected", "protected"].impostor) == 0

@@ -40,7 +40,7 @@ def tiny_key() -> Key:
 
 class TestEye:
     def test_a_face_that_was_not_protected_shows_more_than_the_floors(self, evidence: Make) -> None:
-        found = look(evidence(12, protected=people_of_patterns(12, 2).faces), LONG)
+        found = look(evidence(6, protected=people_of_patterns(6, 2).faces), LONG)
         assert found.outcome == "leak"
         ssim = {figure.of: figure for figure in found.figures if figure.name == "SSIM"}
         assert ssim["protected"].value == pytest.approx(1)
@@ -49,7 +49,7 @@ class TestEye:
         assert len(found.pictures[0].rows[0][1]) == 6
 
     def test_noise_is_no_finding_and_no_pass_either(self, evidence: Make) -> None:
-        found = look(evidence(12), LONG)
+        found = look(evidence(6), LONG)
         assert found.outcome == "look"
         assert "Look at the pictures" in found.verdict
 
