@@ -65,7 +65,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
         untested.append("Attributes: no estimator is here.")
     if unreached:
         untested.append(f"Purifiers that no time was left for: {', '.join(sorted(unreached))}.")
-    untested.append("A denoiser trained on protected faces: this audit trains none.")
+    untested.append("A trained denoiser as a purifier: it is tried as an inverter, in T4.")
     return RowResult(
         row="T2",
         title=TITLE,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import torch
 
+from facemin.attack.denoiser import train_denoiser
 from facemin.attack.fitting import Fitting
 from facemin.attack.pairs import ImagePairs
 from facemin.attack.train_inverter import InverterTraining, train_key_inverter
@@ -17,12 +19,13 @@ from facemin.audit.result import RowResult
 from facemin.audit.t3_white_box import no_key
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Callable
 
     from facemin.attack.fitting import Pairs
     from facemin.audit.budget import Budget
     from facemin.audit.evidence import Evidence
-    from facemin.keys import Key
+
+    Network = Callable[[torch.Tensor], torch.Tensor]
 
 TITLE = "A trained inverter"
 KNOWS = "the key, the protected image, and pairs of faces and what became of them"
@@ -37,25 +40,30 @@ WIDTH = 16
 
 
 def trained_inverter(evidence: Evidence, budget: Budget) -> RowResult:
-    """Train one inverter on plain pairs (the paper's level 1), and one on protected pairs, which the paper left out."""
+    """Train an inverter on plain pairs (the paper's level 1), and two networks on protected ones, which it left out.
+
+    One of those reads the key's features, the other, a denoiser, the image itself.
+    """
     assert evidence.train is not None
     key, plain = evidence.keys[0], evidence.train
     split = split_people(plain.people, seed=evidence.seed)
     places = torch.arange(len(evidence.pairs.probes))
     hidden = evidence.protected[evidence.pairs.probes]
     faces = plain.faces
-    level_1 = _trained(
-        key, ImagePairs(faces[split.learning], faces[split.learning]), budget.part(0.3), seed=evidence.seed, flip=True
-    )
+    by_key = partial(train_key_inverter, key)
+    mirrored = ImagePairs(faces[split.learning], faces[split.learning])
+    level_1 = _trained(by_key, mirrored, budget.part(0.3), seed=evidence.seed, flip=True)
     attacked = {f"inverter of {len(split.learning)} plain pairs": _images(level_1, hidden)}
     controls = {"the same, from the plain face": _images(level_1, evidence.originals[evidence.pairs.probes])}
     untested = ["Inverters of more pairs and longer training: use facemin.attack, on a GPU."]
-    images, rows = evidence.training.protect(plain, key, split.learning, budget.part(0.5), seed=evidence.seed)
+    images, rows = evidence.training.protect(plain, key, split.learning, budget.part(0.4), seed=evidence.seed)
     if len(rows) < FEWEST:
-        untested.append(f"The adaptive inverter: time was left to protect {len(rows)} faces, {FEWEST} are needed.")
+        untested.append(f"The adaptive inverters: time was left to protect {len(rows)} faces, {FEWEST} are needed.")
     else:
-        adaptive = _trained(key, ImagePairs(images, faces[rows]), budget.part(0.9), seed=evidence.seed, flip=False)
-        attacked[f"inverter of {len(rows)} protected pairs"] = _images(adaptive, hidden)
+        pairs = ImagePairs(images, faces[rows])
+        for name, train, share in (("inverter", by_key, 0.5), ("denoiser", train_denoiser, 0.9)):
+            adaptive = _trained(train, pairs, budget.part(share), seed=evidence.seed, flip=False)
+            attacked[f"{name} of {len(rows)} protected pairs"] = _images(adaptive, hidden)
     judged = judge_reconstructions(attacked, controls, evidence, places)
     return RowResult(
         row="T4",
@@ -81,21 +89,20 @@ def nothing_to_train_on(evidence: Evidence) -> str:
     )
 
 
-def _trained(key: Key, pairs: Pairs, budget: Budget, *, seed: int, flip: bool) -> nn.Module:
+def _trained(train: Callable[..., Network], pairs: Pairs, budget: Budget, *, seed: int, flip: bool) -> Network:
     """As many epochs as fit: the step falls to nothing over them, so their number is settled before."""
     settings = InverterTraining(width=WIDTH, fitting=Fitting(epochs=1, seed=seed, flip=flip, device="cpu"))
     began = perf_counter()
-    train_key_inverter(key, _First(pairs, TRIAL), settings=settings)
+    train(_First(pairs, TRIAL), settings=settings)
     each = (perf_counter() - began) * len(pairs) / min(TRIAL, len(pairs))
     epochs = int(min(MOST_EPOCHS, max(1, budget.left / each)))
     fitting = replace(settings.fitting, epochs=epochs)
-    return train_key_inverter(key, pairs, settings=replace(settings, fitting=fitting), stop=lambda: budget.over)
+    return train(pairs, settings=replace(settings, fitting=fitting), stop=lambda: budget.over)
 
 
-def _images(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+def _images(network: Network, images: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        parts: list[torch.Tensor] = [network(part) for part in torch.split(images, TRIAL)]
-    return torch.cat(parts)
+        return torch.cat([network(part) for part in torch.split(images, TRIAL)])
 
 
 class _First:

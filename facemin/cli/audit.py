@@ -78,7 +78,7 @@ def audit(
     done = run(gather(request, budget, tell=_tell), chosen, budget, tell=_tell)
     page, record = out / "audit.html", out / "audit.json"
     write_atomically(page, render(done))
-    write_atomically(record, json.dumps(done.values(), indent=1).encode())
+    write_atomically(record, json.dumps(done.values(), indent=1, allow_nan=False).encode())
     if as_json:
         print_json(done.values() | {"files": [str(page), str(record)]})
     else:

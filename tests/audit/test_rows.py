@@ -162,8 +162,17 @@ class TestTrained:
         train = people_of_patterns(70, 2, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
         found = trained_inverter(given, Budget(seconds=0))
-        assert any("The adaptive inverter: time was left to protect" in text for text in found.untested)
+        assert any("The adaptive inverters: time was left to protect" in text for text in found.untested)
         assert any(figure.of.startswith("inverter of") for figure in found.figures)
+
+    def test_protected_pairs_train_two_networks_more(self, evidence: Make) -> None:
+        train = people_of_patterns(130, 1, seed=3)
+        given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
+        given.training.protect(train, tiny_key(), torch.arange(130), LONG, seed=0)
+        found = trained_inverter(given, Budget(seconds=0))
+        assert {f"{name} of 104 protected pairs" for name in ("inverter", "denoiser")} <= {
+            figure.of for figure in found.figures if figure.name == "SSIM"
+        }
 
 
 class TestProvider:
