@@ -28,7 +28,7 @@ def write_report(results: Path, runs: Path, docs: Path) -> None:
     attacks = {each["name"]: each for each in _read(results / "attacks.jsonl")}
     masks = _read(results / "masks.jsonl")
     scores = {name: scores_of(training[name], attacks[name]) for name in training if name in attacks}
-    write_atomically(docs / "ahm-tradeoff.png", _png(tradeoff(training, scores)))
+    write_atomically(docs / "ahm-tradeoff.png", _png(tradeoff(training, attacks, scores)))
     write_atomically(docs / "ahm-counts.png", _png(counts(training)))
     parts = [accuracy_table(training)]
     if scores:
@@ -125,22 +125,27 @@ def mask_table(masks: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def tradeoff(training: dict[str, Any], scores: dict[str, Scores]) -> Figure:
-    """Privacy against accuracy: the weighted sum, and the best attack's TAR alone."""
+def tradeoff(training: dict[str, Any], attacks: dict[str, Any], scores: dict[str, Scores]) -> Figure:
+    """Privacy against accuracy: the weighted sum; and TAR of who has one mix of a face, and of the best attack."""
     figure = Figure(figsize=(10, 4.2), dpi=DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, each in scores.items():
         low, high = training[name]["queries"]["masked"]["accuracy_interval"]
         accuracy = each.raw.accuracy
         spread = [[100 * (accuracy - low)], [100 * (high - accuracy)]]
-        for axes, value in ((left, each.privacy), (right, 1 - each.raw.identity)):
+        one = attacks[name]["U-Net on the mix"]["tar"]
+        for axes, value in ((left, each.privacy), (right, one)):
             axes.errorbar(100 * accuracy, value, xerr=spread, fmt="o", capsize=3)
             axes.annotate(name, (100 * accuracy, value), textcoords="offset points", xytext=(4, 6), fontsize=8)
-    left.set(xlabel="accuracy on people never seen, %", ylabel="privacy score (0.4 visual + 0.6 attack)")
-    right.set(xlabel="accuracy on people never seen, %", ylabel="1 - TAR of the best attack")
+        right.plot([100 * accuracy] * 2, [one, each.raw.identity], "k:", linewidth=1)
+        right.plot(100 * accuracy, each.raw.identity, "kx", label="best attack" if name == next(iter(scores)) else None)
+    left.set(xlabel="accuracy on people never seen, %", ylabel="privacy score (0.4 visual + 0.6 attack)", ylim=(0, 1))
+    right.set(xlabel="accuracy on people never seen, %", ylabel="TAR of the U-Net on one mix", ylim=(-0.03, 1.08))
+    if scores:
+        right.legend(fontsize=8, loc="center left")
     for axes in (left, right):
         axes.grid(visible=True, alpha=0.3)
-        axes.set_xlim(48, None)
+        axes.set_xlim(48, 86)
     return figure
 
 
