@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from facemin.image import to_unit
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protect import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from facemin.audit.budget import Budget
     from facemin.audit.evidence import Plain
     from facemin.keys import Key
+    from facemin.protect import Protector
 
 HELD_OUT = 5
 """One person of so many is kept from training, to choose and to calibrate by."""
@@ -38,13 +39,18 @@ def split_people(people: Tensor, *, seed: int) -> Split:
 
 
 class TrainingPairs:
-    """Faces that the attacker has protected so far; each row that trains goes on where the one before it stopped."""
+    """Faces that the attacker has protected so far; each row that trains goes on where the one before it stopped.
 
-    def __init__(self) -> None:
+    Args:
+        method: of the protection; an attacker knows it.
+    """
+
+    def __init__(self, method: Protector = METHODS[DEFAULT_PROTECTOR]) -> None:
+        self._method = replace(method, device="cpu")
         self._made: dict[int, Tensor] = {}
 
     def protect(self, plain: Plain, key: Key, rows: Tensor, budget: Budget, *, seed: int) -> tuple[Tensor, Tensor]:
-        """Protect an attacker's own faces with the public key by the default method, until time runs out.
+        """Protect an attacker's own faces with the public key, until time runs out.
 
         Args:
             plain: the attacker's faces.
@@ -56,7 +62,7 @@ class TrainingPairs:
         Returns:
             Images (K, 3, 112, 112) in [0, 1], and which rows they were made from, (K,).
         """
-        method = replace(PROTECTORS[DEFAULT_PROTECTOR], device="cpu")
+        method = self._method
         missing = [row for row in rows.tolist() if row not in self._made]
         for start in range(0, len(missing), method.batch):
             if self._made and budget.over:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from facemin.audit.attackers_data import TrainingPairs
 from facemin.audit.evidence import Evidence, Plain
 from facemin.audit.inputs import Protecting, read_faces, read_training
 from facemin.audit.panel import find_panel
 from facemin.defaults import default_key
+from facemin.protect import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from facemin.audit.budget import Budget
     from facemin.keys import Key
+    from facemin.protect import Protector
 
 TRAINING_SHARE = 0.1
 """Of the time, at most, for reading plain faces of other people."""
@@ -42,6 +45,7 @@ class Request:
         most: people, or photos where nobody says who is on them.
         seed: of the protection and the attacks; drawn by the protection, and 0 for the attacks, when None.
         device: where to protect.
+        method: of the protection, for photos without protected images and for attackers who protect faces of theirs.
 
     Raises:
         ValueError: no inputs, or a number out of range.
@@ -56,6 +60,7 @@ class Request:
     most: int = 100
     seed: int | None = None
     device: str = "auto"
+    method: Protector = METHODS[DEFAULT_PROTECTOR]
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -78,7 +83,9 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
     """
     say = tell or (lambda _: None)
     keys = tuple(request.keys) or (default_key(),)
-    protecting = Protecting(keys=keys, out=request.out / "protected", seed=request.seed, device=request.device)
+    protecting = Protecting(
+        keys=keys, out=request.out / "protected", seed=request.seed, device=request.device, method=request.method
+    )
     faces = read_faces(request.inputs, protecting, most=request.most, tell=tell)
     remarks = list(faces.remarks) if request.keys else [PUBLIC_KEY, *faces.remarks]
     train = None
@@ -103,5 +110,6 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
         far=request.far,
         seed=request.seed or 0,
         remarks=tuple(remarks),
+        training=TrainingPairs(request.method),
         untested=(*faces.untested, *panel.untested),
     )

@@ -15,7 +15,7 @@ from facemin.data import Folder
 from facemin.face import Detector, align, inside
 from facemin.folder import FolderJob, Plan, protect_into
 from facemin.image import decode, to_unit
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS, Failure
+from facemin.protect import DEFAULT_PROTECTOR, METHODS, Failure, Protector
 from facemin.protect.photo import EDGE
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ class Protecting:
         out: folder of the results.
         seed: see `facemin.protect.protect`.
         device: see `facemin.device.choose_device`.
+        method: of the protection.
     """
 
     keys: Sequence[Key]
     out: Path
     seed: int | None = None
     device: str = "auto"
+    method: Protector = METHODS[DEFAULT_PROTECTOR]
 
 
 def read_faces(
@@ -94,8 +96,8 @@ def read_faces(
         pairs, _ = match(Files(chosen, done))
         names = ", ".join(key.manifest.key_id for key in protecting.keys)
         remarks.append(
-            f"Photos alone were given; {len(chosen)} of {len(files.photos)} were protected here, by the default "
-            f"method ({DEFAULT_PROTECTOR}), for {names}."
+            f"Photos alone were given; {len(chosen)} of {len(files.photos)} were protected here, by "
+            f"{_named(protecting.method)}, for {names}."
         )
     pairs = _chosen(pairs, most)
     say(f"Reading {len(pairs)} faces")
@@ -179,7 +181,7 @@ def _few(owned: Sequence[tuple[str | None, Kind]], most: int) -> list[Kind]:
 def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[Found, ...], list[str]]:
     """Protect photos into the folder, each at its own place; what became of them, and what failed."""
     aligned = all(tuple(decode(photo.path).pixels.shape) == ALIGNED for photo in photos)
-    method = replace(PROTECTORS[DEFAULT_PROTECTOR], device=protecting.device)
+    method = replace(protecting.method, device=protecting.device)
     job = FolderJob(out=protecting.out, keys=protecting.keys, method=method, seed=protecting.seed, aligned=aligned)
     todo = {photo.path: protecting.out / photo.place.rpartition(".")[0] for photo in photos}
     done, failed = [], []
@@ -191,6 +193,11 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
         files = [one.record.with_name(name) for name in names]
         done += [Found(file, file.relative_to(protecting.out).as_posix()) for file in files]
     return tuple(sorted(done)), failed
+
+
+def _named(method: Protector) -> str:
+    names = [name for name, preset in METHODS.items() if replace(method, device=preset.device) == preset]
+    return f"the method {names[0]}" if names else "a method of settings of its own"
 
 
 def _read(pairs: list[Match], untested: list[str]) -> list[tuple[Match, Tensor, Tensor]]:

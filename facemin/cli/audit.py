@@ -33,6 +33,9 @@ def audit(
     quick: Annotated[
         bool, Parameter(negative="", help="A first look at up to four photos, in under two minutes.")
     ] = False,
+    method: Annotated[
+        str, Parameter(help="How photos are protected, here and by attackers who train: a method of facemin protect.")
+    ] = "robust",
     models: Annotated[
         Path | None, Parameter(help="Folder of ONNX recognisers and attribute estimators that take RGB in [0, 255].")
     ] = None,
@@ -58,7 +61,10 @@ def audit(
     from facemin.audit import audit as run
     from facemin.files import write_atomically
     from facemin.keys import Key
+    from facemin.protect import METHODS
 
+    if method not in METHODS:
+        raise ValueError(f"--method: expected one of {', '.join(METHODS)}, got {method!r}")
     chosen = known_rows([name.strip().upper() for name in rows.split(",") if name.strip()])
     given = minutes if minutes is not None else (QUICK_MINUTES if quick else MINUTES)
     if not given > 0:
@@ -73,6 +79,7 @@ def audit(
         most=most if most is not None else (QUICK_MOST if quick else MOST),
         seed=seed,
         device=available_device(device),
+        method=METHODS[method],
     )
     budget = Budget(seconds=60 * given)
     done = run(gather(request, budget, tell=_tell), chosen, budget, tell=_tell)
