@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--out", type=Path, default=None, help="folder outside the repository for the pages")
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--minutes", type=float, default=30, help="for each")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="others keep their latest record")
+    parser.add_argument("--minutes", type=float, default=60, help="for each setting")
     parser.add_argument("--people", type=int, default=104)
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
     arguments = parser.parse_args()
@@ -103,7 +104,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
             seed=0,
             method=setting.method,
         )
-        done = attack(gather(request, budget, tell=tell), known_rows(ROWS), budget, tell=tell)
+        done = attack(gather(request, budget, tell=tell), known_rows(arguments.rows), budget, tell=tell)
     write_atomically(out / "audit.html", render(done))
     record = {"name": name, "words": setting.words, **done.values()}
     RECORDS.parent.mkdir(parents=True, exist_ok=True)
@@ -137,28 +138,32 @@ def tell(text: str) -> None:
     print(text, flush=True)
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The latest record of each setting."""
+def read(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """The latest record in which each row was tested, by setting and row; "" stands for the provider itself."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return {record["name"]: record for record in map(json.loads, lines)}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for record in map(json.loads, lines):
+        rows = found.setdefault(record["name"], {})
+        rows[""] = {**record["authorised"], "words": record["words"]}
+        for row in record["rows"]:
+            if row["outcome"] != "not tested" or row["row"] not in rows:
+                rows[row["row"]] = row
+    return found
 
 
-def table(records: dict[str, dict[str, Any]]) -> str:
+def table(settings: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The records as Markdown: for each row, what each adversary got."""
-    kept = [records[name] for name in SETTINGS if name in records]
+    kept = [settings[name] for name in SETTINGS if name in settings]
     lines = [
-        f"| row | {' | '.join(record['words'] for record in kept)} |",
+        f"| row | {' | '.join(rows['']['words'] for rows in kept)} |",
         f"| --- | {' | '.join('---' for _ in kept)} |",
-        f"| the provider itself | {' | '.join(record['authorised']['verdict'] for record in kept)} |",
+        f"| the provider itself | {' | '.join(rows['']['verdict'] for rows in kept)} |",
     ]
-    for place, row in enumerate(ROWS):
-        found = [record["rows"][place] for record in kept]
-        cells = [f"**{WORDS[one['outcome']]}.** {one['verdict']}" for one in found]
-        lines.append(f"| {row}, {found[0]['title'][0].lower()}{found[0]['title'][1:]} | {' | '.join(cells)} |")
-    sizes = ", ".join(
-        f"{record['words']}: {record['pairs']} pairs, {record['seconds'] / 60:.0f} minutes" for record in kept
-    )
-    return "\n".join([*lines, "", f"{sizes}."]) + "\n"
+    for name in ROWS:
+        found = [rows[name] for rows in kept]
+        cells = [f"**{WORDS[one['outcome']]}** ({one['seconds']:.0f} s). {one['verdict']}" for one in found]
+        lines.append(f"| {name}, {found[0]['title'][0].lower()}{found[0]['title'][1:]} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,15 +52,20 @@ def test_ctrl_c_keeps_what_is_measured(world: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
+        # a suite that was started in the background ignores Ctrl-C, and so would its children
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
-    records = tmp_path / "out" / "long.jsonl"
-    ends = time.monotonic() + 200
-    while not records.is_file() or not records.read_bytes().endswith(b"\n"):
-        assert child.poll() is None, child.communicate()[1]
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
-    said = child.communicate(timeout=100)
+    try:
+        records = tmp_path / "out" / "long.jsonl"
+        ends = time.monotonic() + 200
+        while not records.is_file() or not records.read_bytes().endswith(b"\n"):
+            assert child.poll() is None, child.communicate()[1]
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=100)
+    finally:
+        child.kill()
     assert child.returncode == 130, said
     assert said[0] == ""
     assert "stopped; what is measured stays" in said[1]
