@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from facemin.metrics import ImpostorThreshold
     from facemin.models import Recogniser
 
+PLACES = ("shared", "out", "cache", "pictures")
+"""Arguments that are paths of a machine, which no record holds."""
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 HALF = 3000
 """Lines of LFW's official pairs in folds 1 to 5: who is in them is tested on, everybody else may be trained on."""
@@ -169,7 +172,7 @@ def provenance(shared: Path, arguments: object) -> dict[str, object]:
     code = code_state()
     pairs = (shared / "data" / "lfw_pairs.txt").read_bytes()
     return {
-        "arguments": {name: str(value) for name, value in vars(arguments).items() if name not in ("shared", "out")},
+        "arguments": {name: str(value) for name, value in vars(arguments).items() if name not in PLACES},
         "commit": code.commit,
         "dirty": code.dirty,
         "versions": versions(),
