@@ -1,8 +1,11 @@
 """Writing files so that a crash, a full disk or a second writer never leaves half a file."""
 
+import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -32,3 +35,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def append_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Append one line of JSON; it is with the operating system when this returns. Missing parent folders are made.
+
+    Raises:
+        OSError: as Python has it; a line may then be cut off.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values) + "\n")

@@ -1,10 +1,11 @@
+import json
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 
 
 def _entries(folder: Path) -> list[str]:
@@ -84,3 +85,11 @@ def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
         writer.join()
     assert seen <= wholes
     assert _entries(tmp_path) == ["a.bin"]
+
+
+def test_lines_of_json_are_appended(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "records.jsonl"
+    append_json(path, {"name": "é", "values": [1, None]})
+    append_json(path, {"name": "b"})
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [{"name": "é", "values": [1, None]}, {"name": "b"}]

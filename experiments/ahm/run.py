@@ -22,6 +22,7 @@ from attacks import attack_configuration, attack_masks
 from report import write_report
 
 from facemin.bench.provenance import code_state, machine, versions
+from facemin.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,9 +81,7 @@ def once(kind: str, name: str, work: Callable[[], dict[str, Any]]) -> None:
     record = {"name": name, **work()}
     commit, dirty = code_state()
     record |= {"commit": commit, "dirty": dirty, "packages": versions(), "where": machine()}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    append_json(path, record)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from protecting import protected_faces
-from setting import FAR, REPOSITORY, append, lfw_people, load_named, provenance
+from setting import FAR, REPOSITORY, lfw_people, load_named, provenance
 
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS
@@ -28,6 +28,7 @@ from facemin.attack.fitting import Fitting
 from facemin.attack.key_linker import KeyLinking, train_key_linker
 from facemin.attack.ridge_linker import train_ridge_linker
 from facemin.attack.student import StudentTraining, TaughtPairs, teach, train_student
+from facemin.files import append_json
 from facemin.image import to_unit
 from facemin.metrics import rank_k, threshold_at_far, wilson
 from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
@@ -78,7 +79,7 @@ def main() -> None:
                     f"rank 1 {found['rank_1']:.3f}, {seconds:.0f} s",
                     flush=True,
                 )
-                append(
+                append_json(
                     arguments.out,
                     {
                         "attack": name,

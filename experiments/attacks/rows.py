@@ -17,13 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from setting import HALF, REPOSITORY
+
 from facemin import export_key, load_recogniser
 from facemin.audit import Budget, Request, gather, known_rows, render
 from facemin.audit import audit as attack
 from facemin.audit.sample_size import WORDS
 from facemin.data import genuine_pairs, lfw_pairs
 from facemin.defaults import default_key
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 from facemin.protect import METHODS, PROTECTORS, Protector
 
 if TYPE_CHECKING:
@@ -31,11 +33,9 @@ if TYPE_CHECKING:
 
     from facemin.keys import Key
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = REPOSITORY / "results" / "attacks" / "rows.jsonl"
 PAGE = REPOSITORY / "docs" / "attacks.md"
 BEGIN, END = "<!-- rows: begin, written by experiments/attacks/rows.py -->", "<!-- rows: end -->"
-PAIRS_IN_HALF = 3000
 ROWS = ("T0", "T1", "T2", "T3", "T4", "T5")
 
 
@@ -107,9 +107,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
         done = attack(gather(request, budget, tell=tell), known_rows(arguments.rows), budget, tell=tell)
     write_atomically(out / "audit.html", render(done))
     record = {"name": name, "words": setting.words, **done.values()}
-    RECORDS.parent.mkdir(parents=True, exist_ok=True)
-    with RECORDS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    append_json(RECORDS, record)
 
 
 def links(shared: Path, folder: Path, count: int) -> tuple[Path, Path]:
@@ -117,9 +115,9 @@ def links(shared: Path, folder: Path, count: int) -> tuple[Path, Path]:
     listed = lfw_pairs(shared / "data" / "lfw_pairs.txt")
     root = (shared / "data" / "lfw").resolve()
     audited, others = folder / "audited", folder / "others"
-    for pair in genuine_pairs(listed[:PAIRS_IN_HALF], count):
+    for pair in genuine_pairs(listed[:HALF], count):
         link((root / pair.path_a, root / pair.path_b), audited / pair.name_a)
-    tested = {name for pair in listed[:PAIRS_IN_HALF] for name in (pair.name_a, pair.name_b)}
+    tested = {name for pair in listed[:HALF] for name in (pair.name_a, pair.name_b)}
     for person in sorted(root.iterdir()):
         if person.is_dir() and person.name not in tested:
             link(sorted(person.iterdir()), others / person.name)

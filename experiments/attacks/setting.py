@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from facemin.bench.judge import embed_all
-from facemin.bench.provenance import code_state, machine, versions
+from facemin.bench.provenance import conditions
 from facemin.data import LFW, genuine_pairs, landmarks, lfw_pairs
 from facemin.face import align
 from facemin.image import decode, to_grid, to_unit
@@ -169,20 +168,9 @@ def load_named(shared: Path, name: str) -> Path | str:
 
 def provenance(shared: Path, arguments: object) -> dict[str, object]:
     """What a record needs to be repeated: commit, versions, hash of the pairs, hardware."""
-    code = code_state()
     pairs = (shared / "data" / "lfw_pairs.txt").read_bytes()
     return {
         "arguments": {name: str(value) for name, value in vars(arguments).items() if name not in PLACES},
-        "commit": code.commit,
-        "dirty": code.dirty,
-        "versions": versions(),
+        **conditions(),
         "pairs_sha256": hashlib.sha256(pairs).hexdigest(),
-        "hardware": f"{machine()}, {torch.get_num_threads()} threads",
     }
-
-
-def append(path: Path, record: dict[str, object]) -> None:
-    """Add a record to a JSONL file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")

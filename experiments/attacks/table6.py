@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from protecting import protected_faces
-from setting import REPOSITORY, Likeness, append, lfw_people, load_named, provenance, said
+from setting import REPOSITORY, Likeness, lfw_people, load_named, provenance, said
 
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS
@@ -32,7 +32,7 @@ from facemin.attack.fitting import Fitting
 from facemin.attack.pairs import ImagePairs
 from facemin.attack.train_inverter import InverterTraining, train_inverter, train_key_inverter
 from facemin.attack.white_box import PAPER, WhiteBox
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 from facemin.image import encode, to_grid, to_unit
 from facemin.protect import PROTECTORS
 
@@ -121,7 +121,7 @@ class Desk:
     def add(self, row: str, column: str, found: dict[str, object], **more: object) -> None:
         """Record figures."""
         print(said(f"{row} | {column}", found), flush=True)
-        append(self.out, {"row": row, "column": column, "found": found, **more, **self.common})
+        append_json(self.out, {"row": row, "column": column, "found": found, **more, **self.common})
 
     def draw(self, path: Path) -> None:
         """Figure 6: a line of faces for each cell, in the order of the records."""

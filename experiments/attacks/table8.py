@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from setting import REPOSITORY, append, load_named, provenance
+from setting import REPOSITORY, load_named, provenance
 
 from facemin import export_key, load_recogniser
 from facemin.attack import PURIFIERS
@@ -37,7 +37,7 @@ from facemin.compare import load_face
 from facemin.data import landmarks
 from facemin.defaults import default_key
 from facemin.face import Detector, align
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
 from facemin.metrics import attribute_cosine_rows, other_person_rows
 from facemin.protect import PROTECTORS
@@ -96,7 +96,7 @@ def main() -> None:
             for cell in found:
                 cell["paper"] = paper.get(str(cell["attribute"])) if cell["purifier"] == "none" else None
             record = {"row": row, "set": people.name, "n": len(images), "settings": settings, "cells": found}
-            append(arguments.out, {**record, **common})
+            append_json(arguments.out, {**record, **common})
             _print(row, people, found)
             if people.name == "lfw":
                 shown[row] = images[:SHOWN]

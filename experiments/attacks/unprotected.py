@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from setting import REPOSITORY, Likeness, append, lfw_people, load_named, provenance, said
+from setting import REPOSITORY, Likeness, lfw_people, load_named, provenance, said
 
 from facemin import export_key, load_recogniser
 from facemin.attack.features import features_of
@@ -23,6 +23,7 @@ from facemin.attack.fitting import Epoch, Fitting
 from facemin.attack.pairs import ImagePairs
 from facemin.attack.train_inverter import InverterTraining, train_key_inverter
 from facemin.attack.white_box import PAPER, UNSPLIT, WhiteBox
+from facemin.files import append_json
 
 REACHED = {"inverter": 0.85, "white-box": 0.6}
 """SSIM that the attacks have to reach; the paper's own have 0.99 and 0.62."""
@@ -62,7 +63,9 @@ def main() -> None:
         goal = REACHED.get(name)
         if goal is not None and found["ssim"] < goal:
             print(f"{name}: below {goal}: this attack is broken", flush=True)
-        append(arguments.out, {"attack": name, "settings": asdict(settings), "found": found, "spent": spent, **common})
+        append_json(
+            arguments.out, {"attack": name, "settings": asdict(settings), "found": found, "spent": spent, **common}
+        )
 
     began, told = time.perf_counter(), []
     settings = InverterTraining(fitting=Fitting(epochs=arguments.epochs, flip=True))

@@ -14,9 +14,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from panel import FAR, REPOSITORY, append, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
+from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
 from facemin import export_key
+from facemin.files import append_json
 from facemin.image import to_unit
 from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
 
@@ -60,7 +61,7 @@ def main() -> None:
                 + ", ".join(f"{name} {cell['tar']:.3f}" for name, cell in own.items()),
                 flush=True,
             )
-            append(
+            append_json(
                 arguments.out,
                 {
                     "cut": cut,

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import torch
-from panel import FAR, PAIRS_IN_HALF, REPOSITORY, Faces, append, calibrated, central_faces, provenance, tar
+from panel import FAR, PAIRS_IN_HALF, REPOSITORY, Faces, calibrated, central_faces, provenance, tar
 
 from facemin.data import genuine_pairs, landmarks, lfw_pairs
 from facemin.face import Detector, align, detect
+from facemin.files import append_json
 from facemin.image import decode
 from facemin.models import load_recogniser
 
@@ -52,7 +53,7 @@ def main() -> None:
         measured[name] = {**cell, "threshold": judge.at.threshold, "scores": judge.clean.tolist()}
         print(f"{name:20} {cell['tar']:6.3f}  {cell['low']:.3f} to {cell['high']:.3f}  {judge.at.threshold:10.4f}")
     given = (data / "lfw_landmarks.npz").read_bytes()
-    append(
+    append_json(
         arguments.out,
         {
             "far": FAR,

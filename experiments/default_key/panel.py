@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import torch
 
 from facemin.attack import PROVIDER_OPERATIONS
 from facemin.bench.judge import Judge, Plain
-from facemin.bench.provenance import code_state, machine, versions
+from facemin.bench.provenance import conditions
 from facemin.data import genuine_pairs, lfw_pairs
 from facemin.face import Detector, align
 from facemin.image import decode
@@ -111,20 +110,9 @@ def judge_all(judges: Iterable[Judge], images: Tensor) -> dict[str, dict[str, di
 
 def provenance(shared: Path, arguments: object) -> dict[str, object]:
     """What a record needs to be repeated: commit, versions, hashes of the data, hardware."""
-    code = code_state()
     pairs = (shared / "data" / "lfw_pairs.txt").read_bytes()
     return {
         "arguments": {k: str(v) for k, v in vars(arguments).items() if k not in ("shared", "out")},
-        "commit": code.commit,
-        "dirty": code.dirty,
-        "versions": versions(),
+        **conditions(),
         "pairs_sha256": hashlib.sha256(pairs).hexdigest(),
-        "hardware": f"{machine()}, {torch.get_num_threads()} threads",
     }
-
-
-def append(path: Path, record: dict[str, object]) -> None:
-    """Add a record to a JSONL file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")

@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 
 import torch
-from panel import FAR, REPOSITORY, append, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
+from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     judges = [calibrated(name, recogniser, faces) for name, recogniser in panel.items()]
     found = judge_all(judges, protected)
     clean = {judge.name: tar(judge, judge.clean) for judge in judges}
-    append(
+    append_json(
         arguments.out,
         {
             "far": FAR,

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from facemin.evaluate import Embedded, embed, face_batches, measure
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 from facemin.models import DEFAULT_MODEL, Recogniser, load_recogniser
 from facemin.verification_set import FOLDS, PhotoReader, VerificationSet, open_verification_set
 
@@ -99,9 +99,7 @@ def run(arguments: argparse.Namespace, alignment: str, *, out: Path | None) -> N
             **source,
         }
         if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            append_json(out, record)
 
 
 def first_pairs(pairs: VerificationSet, count: int) -> VerificationSet:

@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 
+from facemin.files import append_json
 from facemin.image import encode
 from facemin.service.settings import read_settings, write_settings
 from facemin.transport import ProviderError, Transport
@@ -189,9 +190,7 @@ def main() -> None:
             "check": checked.stdout.strip(),
             "graceful_end": graceful,
         }
-        arguments.record.parent.mkdir(parents=True, exist_ok=True)
-        with arguments.record.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        append_json(arguments.record, record)
     print(f"check: {checked.stdout.strip()}; ended gracefully: {graceful}; wrong: {wrong}")
     sys.exit(0 if whole and graceful and not wrong else 1)
 

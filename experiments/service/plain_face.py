@@ -10,7 +10,6 @@ to refuse one for the plain.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
 from facemin.defaults import default_key
+from facemin.files import append_json
 from facemin.image import decode, encode, to_grid, to_unit
 from facemin.keys import export_key
 from facemin.metrics import wilson
@@ -104,9 +104,7 @@ def main() -> None:
         "rows": rows,
     }
     path = REPOSITORY / "results" / "service" / "plain_face.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+    append_json(path, record)
 
 
 def shallow(plain: Tensor, count: int) -> list[tuple[str, Tensor]]:

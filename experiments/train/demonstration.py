@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 from facemin.image import to_unit
 from facemin.train import TrainingConfig, log, read_config
 from facemin.train.sampler import derived_seed
@@ -59,9 +59,7 @@ def main() -> None:
         record = demonstrate(arguments.epochs)
         print(json.dumps({name: record[name] for name in ("figures", "resumed")}, indent=1))
         if arguments.epochs is None:
-            RECORDS.parent.mkdir(parents=True, exist_ok=True)
-            with RECORDS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            append_json(RECORDS, record)
     if arguments.epochs is None:
         latest = json.loads(RECORDS.read_text(encoding="utf-8").splitlines()[-1])
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)

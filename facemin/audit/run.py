@@ -10,7 +10,7 @@ import torch
 from facemin.audit.authorised import still_recognises
 from facemin.audit.result import RowResult
 from facemin.audit.rows import ROWS
-from facemin.bench.provenance import code_state, machine, versions
+from facemin.bench.provenance import conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class Audit:
 
     def values(self) -> dict[str, Any]:
         """As JSON has it: no image, and no path of this machine."""
-        evidence, code = self.evidence, code_state()
+        evidence = self.evidence
         people = evidence.people
         return {
             "version": 1,
@@ -78,10 +78,7 @@ class Audit:
             "untested": list(self.untested),
             "minutes": self.minutes,
             "seconds": self.seconds,
-            "commit": code.commit,
-            "dirty": code.dirty,
-            "versions": versions(),
-            "hardware": f"{machine()}, {torch.get_num_threads()} threads",
+            **conditions(),
         }
 
     @property

@@ -6,7 +6,9 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import torch
 
 import facemin
 
@@ -42,6 +44,17 @@ def versions() -> dict[str, str]:
 def machine() -> str:
     """Architecture and system; not the machine's name."""
     return f"{platform.machine()}, {platform.system()}"
+
+
+def conditions() -> dict[str, Any]:
+    """What a record says of the code and the machine it was made with."""
+    code = code_state()
+    return {
+        "commit": code.commit,
+        "dirty": code.dirty,
+        "versions": versions(),
+        "hardware": f"{machine()}, {torch.get_num_threads()} threads",
+    }
 
 
 def _git(root: Path, *command: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from facemin.files import write_atomically
+from facemin.files import append_json, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def append(path: Path, line: dict[str, Any]) -> None:
     """Append one line; it is with the operating system when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_json(path, line)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
