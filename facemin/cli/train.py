@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -21,8 +21,17 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from facemin.train import Outcome, Progress, Watch
+    from facemin.train.ahm.config import AHMConfig
+    from facemin.train.config import TrainingConfig
+
+    Settings = TypeVar("Settings", TrainingConfig, AHMConfig)
 
 app = App(name="train", help="Train networks on faces.")
+
+Data = Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")]
+Resume = Annotated[
+    bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
+]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 128
@@ -34,13 +43,11 @@ def recogniser(
     config: Annotated[Path, Parameter(help="A training configuration, TOML; see docs/training.md.")],
     /,
     *,
-    data: Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")] = None,
+    data: Data = None,
     out: Annotated[
         Path | None, Parameter(help="Folder for checkpoint, log, graph and record; runs/NAME when not given.")
     ] = None,
-    resume: Annotated[
-        bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
-    ] = False,
+    resume: Resume = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -54,9 +61,7 @@ def recogniser(
     from facemin.train import read_config, train
     from facemin.train.devices import is_first_process
 
-    settings = read_config(config)
-    if data is not None:
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"root": data})})
+    settings = _on(read_config(config), data)
     folder = out or Path("runs") / config.stem
     console = Console(stderr=True, quiet=not is_first_process())
     where = available_device(device)
@@ -72,13 +77,11 @@ def ahm(
     config: Annotated[Path, Parameter(help="A configuration of AHM or a baseline, TOML; see docs/ahm.md.")],
     /,
     *,
-    data: Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")] = None,
+    data: Data = None,
     out: Annotated[
         Path | None, Parameter(help="Folder for mask, checkpoint, log, weights and record; runs/NAME when not given.")
     ] = None,
-    resume: Annotated[
-        bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
-    ] = False,
+    resume: Resume = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -90,9 +93,7 @@ def ahm(
     """
     from facemin.train.ahm import read_ahm_config, train_ahm
 
-    settings = read_ahm_config(config)
-    if data is not None:
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"root": data})})
+    settings = _on(read_ahm_config(config), data)
     folder = out or Path("runs") / config.stem
     console = Console(stderr=True)
     where = available_device(device)
@@ -101,6 +102,13 @@ def ahm(
         return train_ahm(settings, out=folder, device=where, resume=resume, watch=watch)
 
     return _watched(run, console, lambda done: _close_ahm(console, done, folder, as_json=as_json))
+
+
+def _on(settings: Settings, data: Path | None) -> Settings:
+    """The configuration on another folder of faces, where one is given."""
+    if data is None:
+        return settings
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"root": data})})
 
 
 def _watched(run: Callable[[Watch], Outcome], console: Console, close: Callable[[Outcome], None]) -> int:

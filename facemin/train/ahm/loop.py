@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -13,17 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from facemin.device import choose_device, choose_precision
-from facemin.files import write_atomically
-from facemin.models.heads import HEADS
 from facemin.models.masked import MaskedRecogniser, masked_resnet
 from facemin.train import log
 from facemin.train.ahm.data import find_mask, read_people
 from facemin.train.ahm.draws import draw, generator_of
 from facemin.train.ahm.query import MixedQueries
-from facemin.train.ahm.result import MASK, RECORD, WEIGHTS, measure_queries, provenance, write_weights
+from facemin.train.ahm.result import MASK, WEIGHTS, measure_queries, write_record, write_weights
+from facemin.train.ahm.sight import Pair, Sight
 from facemin.train.checkpoints import Checkpoint, read_checkpoint
-from facemin.train.mixup import COUNTS, Mixture, mix, mixed_loss
-from facemin.train.policy import Baseline, Policy, reinforce
+from facemin.train.mixup import COUNTS
+from facemin.train.policy import Baseline, reinforce
 from facemin.train.progress import Outcome, Progress, Watch
 from facemin.train.sampler import Batches, Draw, derived_seed
 from facemin.train.schedule import rate_factor
@@ -33,7 +30,6 @@ from facemin.train.validation import validate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facemin.masking import Mask
     from facemin.train.ahm.config import AHMConfig
 
 CHECKPOINT, LOG, FACES = "checkpoint.pt", "log.jsonl", "faces"
@@ -66,18 +62,6 @@ def train_ahm(
         return _Session(config, out, where, watch or Watch()).run(resume=resume)
 
 
-class Pair(nn.Module):
-    """Recogniser, head and strategy: all the weights of a run."""
-
-    def __init__(self, config: AHMConfig, mask: Mask, classes: int) -> None:
-        super().__init__()
-        settings = config.network
-        self.network = masked_resnet(mask.shape, **settings.model_dump())
-        self.head = HEADS[config.head.kind](settings.embedding_size, classes, config.head.settings())
-        self.policy = Policy(len(mask.channels))
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
 @dataclass
 class Meters:
     """Sums since the last log line."""
@@ -94,17 +78,16 @@ class _Session:
     def __init__(self, config: AHMConfig, out: Path, device: torch.device, watch: Watch) -> None:
         self.config, self.out, self.device, self.watch = config, out, device, watch
         self.people = read_people(config, cache=out / FACES, on_aligned=watch.on_aligned)
-        self.pool, self.labels, self.pairs = self.people.pool.to(device), self.people.labels, self.people.pairs
+        self.pairs = self.people.pairs
         self.batches = Batches(
-            images=len(self.pool),
+            images=len(self.people.pool),
             batch=config.batch,
             epochs=config.epochs,
             seed=config.seed,
             flip=config.data.flip,
         )
         resumed = (out / CHECKPOINT).exists()
-        self.mask = find_mask(config, self.people.pool, self.labels, out / MASK, resumed=resumed)
-        self.buffer = torch.empty(config.batch, *self.mask.shape, device=device)
+        self.mask = find_mask(config, self.people.pool, self.people.labels, out / MASK, resumed=resumed)
         torch.manual_seed(derived_seed(config.seed, "weights"))
         self.trained = Pair(config, self.mask, len(self.people.names)).to(device)
         recogniser = nn.ModuleList([self.trained.network, self.trained.head])
@@ -112,6 +95,7 @@ class _Session:
         self.strategist = torch.optim.Adam(self.trained.policy.parameters(), lr=config.strategy.rate)
         self.baseline = Baseline(momentum=config.strategy.momentum)
         self.dtype = choose_precision(config.precision, device)
+        self.sight = Sight(self.trained, self.mask, self.people, batch=config.batch, device=device, dtype=self.dtype)
         self.step, self.seconds, self.meters = 0, 0.0, Meters()
         self.timed_steps, self.timed_seconds = 0, 0.0
 
@@ -150,10 +134,10 @@ class _Session:
             group["lr"] = rate
         places = torch.tensor([draw.place for draw in draws])
         flips = torch.tensor([draw.flip for draw in draws])
-        logits = self._logits(places, flips) if config.mixing.kind == "policy" else None
-        drawn = draw(config.mixing, places, self.labels, logits, generator_of(config.seed, "mix", step))
+        logits = self.sight.logits(places, flips) if config.mixing.kind == "policy" else None
+        drawn = draw(config.mixing, places, self.people.labels, logits, generator_of(config.seed, "mix", step))
         self.trained.train()
-        losses = self._losses(drawn.mixture, flips, annealing=self.trained.head.annealing(step))
+        losses = self.sight.losses(drawn.mixture, flips, annealing=self.trained.head.annealing(step))
         loss = losses.mean()
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -176,16 +160,16 @@ class _Session:
         """One step of REINFORCE, the recogniser standing still."""
         settings, trained = self.config.strategy, self.trained
         trained.eval()
-        masked = self._masked(self._alone(places), flips)
+        masked = self.sight.masked(self.sight.alone(places), flips)
         logits = trained.policy(masked)
         generator = generator_of(self.config.seed, "strategy", self.step)
-        drawn = draw(self.config.mixing, places, self.labels, logits, generator)
+        drawn = draw(self.config.mixing, places, self.people.labels, logits, generator)
         with torch.no_grad():
-            alone = self._recognised(self._embedded(masked), places)
-            masked = self._masked(drawn.mixture, flips)
-            embeddings = self._embedded(masked)
-            losses = self._loss_of(embeddings, drawn.mixture)
-            drop = alone.float() - self._recognised(embeddings, places).float()
+            alone = self.sight.recognised(self.sight.embedded(masked), places)
+            masked = self.sight.masked(drawn.mixture, flips)
+            embeddings = self.sight.embedded(masked)
+            losses = self.sight.loss_of(embeddings, drawn.mixture)
+            drop = alone.float() - self.sight.recognised(embeddings, places).float()
             rewards = losses - settings.accuracy_cost * drop
         advantages = self.baseline.advantages(rewards)
         found = reinforce(logits, drawn.choices.to(self.device), advantages, entropy_bonus=settings.entropy_bonus)
@@ -195,46 +179,6 @@ class _Session:
         self.meters.reward += float(rewards.mean())
         self.meters.entropy += float(found.entropy)
         self.meters.strategy_steps += 1
-
-    @torch.no_grad()
-    def _logits(self, places: Tensor, flips: Tensor) -> Tensor:
-        logits: Tensor = self.trained.policy(self._masked(self._alone(places), flips))
-        return logits
-
-    @staticmethod
-    def _alone(places: Tensor) -> Mixture:
-        weights = torch.zeros(len(places), max(COUNTS))
-        weights[:, 0] = 1
-        return Mixture(places[:, None].expand_as(weights), weights)
-
-    @torch.no_grad()
-    def _masked(self, mixture: Mixture, flips: Tensor) -> Tensor:
-        """Masked mixtures (B, C, h, h), mirrored where flips says so; the next call overwrites them."""
-        faces = mix(self.pool, mixture)
-        mirrored = torch.where(flips.to(self.device)[:, None, None, None], faces.flip(3), faces)
-        return self.mask(mirrored, out=self.buffer)
-
-    def _embedded(self, masked: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            embeddings: Tensor = self.trained.network(
-                masked.to(self.dtype, memory_format=torch.channels_last)
-                if self.dtype != torch.float32
-                else masked.contiguous(memory_format=torch.channels_last)
-            )
-        return embeddings.float()
-
-    def _losses(self, mixture: Mixture, flips: Tensor, *, annealing: float) -> Tensor:
-        return self._loss_of(self._embedded(self._masked(mixture, flips)), mixture, annealing=annealing)
-
-    def _loss_of(self, embeddings: Tensor, mixture: Mixture, *, annealing: float = 0.0) -> Tensor:
-        labels = self.labels[mixture.places].to(self.device)
-        weights = mixture.weights.to(self.device)
-        return mixed_loss(self.trained.head, embeddings, labels, weights, annealing=annealing)
-
-    def _recognised(self, embeddings: Tensor, places: Tensor) -> Tensor:
-        """Whether each face's own class is the nearest, (B,) bool; no margin."""
-        nearest = nn.functional.normalize(embeddings) @ nn.functional.normalize(self.trained.head.weight).T
-        return nearest.argmax(1) == self.labels[places].to(self.device)
 
     def _log(self, rate: float) -> None:
         """Log the loss where that is due, and report the step."""
@@ -330,31 +274,19 @@ class _Session:
             if self.config.query.public:
                 mixed = MixedQueries(recogniser, self.people.public, count=self.config.query.count)
                 queries["mixed"] = measure_queries(mixed, self.pairs, device=self.device, batch=batch)
-        record = {
-            "configuration": self.config.model_dump(mode="json"),
-            "run": {
+        return write_record(
+            self.out,
+            config=self.config,
+            people=self.people,
+            mask=self.mask,
+            network=self.trained.network,
+            device=self.device,
+            run={
                 "steps": self.step,
                 "threads": torch.get_num_threads(),
                 "seconds": self.seconds,
                 "images_per_second": self.step * self.config.batch / self.seconds,
                 "precision": str(self.dtype).removeprefix("torch."),
             },
-            **provenance(self.device),
-            "data": {
-                "fingerprint": self.people.fingerprint,
-                "images": len(self.pool),
-                "people": len(self.people.names),
-                "public_images": len(self.people.public),
-                "held_out_people": self.people.held_out,
-            },
-            "recogniser": {
-                "file": WEIGHTS,
-                "sha256": hashlib.sha256((self.out / WEIGHTS).read_bytes()).hexdigest(),
-                "parameters": sum(weight.numel() for weight in self.trained.network.parameters()),
-                "shape": list(self.mask.shape),
-                "mask": self.mask.fingerprint,
-            },
-            "queries": queries,
-        }
-        write_atomically(self.out / RECORD, json.dumps(record, indent=1).encode())
-        return record
+            queries=queries,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from importlib.metadata import version
@@ -22,6 +23,9 @@ from facemin.train.validation import embed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from facemin.masking import Mask
+    from facemin.train.ahm.config import AHMConfig
+    from facemin.train.ahm.data import People
     from facemin.verification_set import VerificationSet
 
 WEIGHTS, MASK, RECORD = "recogniser.safetensors", "mask.safetensors", "record.json"
@@ -97,6 +101,46 @@ def measure_queries(network: nn.Module, pairs: VerificationSet, *, device: torch
         "threshold": at.threshold,
         "pairs": len(scores),
     }
+
+
+def write_record(
+    out: Path,
+    *,
+    config: AHMConfig,
+    people: People,
+    mask: Mask,
+    network: nn.Module,
+    device: torch.device,
+    run: dict[str, Any],
+    queries: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the record of a run whose weights are in `out`, and return it.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    record = {
+        "configuration": config.model_dump(mode="json"),
+        "run": run,
+        **provenance(device),
+        "data": {
+            "fingerprint": people.fingerprint,
+            "images": len(people.pool),
+            "people": len(people.names),
+            "public_images": len(people.public),
+            "held_out_people": people.held_out,
+        },
+        "recogniser": {
+            "file": WEIGHTS,
+            "sha256": hashlib.sha256((out / WEIGHTS).read_bytes()).hexdigest(),
+            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "shape": list(mask.shape),
+            "mask": mask.fingerprint,
+        },
+        "queries": queries,
+    }
+    write_atomically(out / RECORD, json.dumps(record, indent=1).encode())
+    return record
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
