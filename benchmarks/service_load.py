@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,15 +24,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "service"))
+from loopback import make_provider, serve
+
 from facemin.keys import Key
 from facemin.protect import encode_feature
 from facemin.service.crypto import Secrets, TemplateCipher
 from facemin.service.database import Database
 from facemin.service.matrix import Matrix
 from facemin.service.search import owner
-from facemin.service.settings import DATABASE, MASTER, read_settings, write_settings
+from facemin.service.settings import DATABASE, MASTER, read_settings
 from facemin.service.tables import collections, persons, templates
-from facemin.transport import ProviderError, Transport
+from facemin.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,26 +81,6 @@ def fill(home: Path, count: int) -> None:
     with database.writing() as connection:
         connection.execute(collections.update().values(revision=1))
     database.close()
-
-
-def serve(home: Path) -> tuple[subprocess.Popen[bytes], str, float]:
-    """A server, its address, and the seconds until it was ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    began = time.perf_counter()
-    command = [sys.executable, "-m", "facemin", "serve", "--home", str(home), "--port", str(port), "--device", "cpu"]
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    while True:
-        try:
-            Transport(url=url, tries=1)("GET", "/v1/ready")
-        except ProviderError:
-            if server.poll() is not None:
-                raise SystemExit(f"the server ended with status {server.returncode}") from None
-            time.sleep(0.1)
-        else:
-            return server, url, time.perf_counter() - began
 
 
 def load(send: Transport, key: Key, action: str, requests: int, clients: int, people: int) -> dict[str, float]:
@@ -179,23 +160,11 @@ def measured(count: int, requests: int, clients: int) -> dict[str, Any]:
     """One size through the whole server."""
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
-        made = [
-            sys.executable,
-            "-m",
-            "facemin",
-            "provider",
-            "init",
-            "--provider",
-            "Load",
-            "--home",
-            str(home),
-            "--json",
-        ]
-        token = json.loads(subprocess.run(made, check=True, capture_output=True, text=True).stdout)["token"]
-        rates = {"requests_per_minute": 1e9, "open_requests_per_minute": 1e9}
-        write_settings(home, read_settings(home).model_copy(update=rates))
+        token = make_provider(home, "Load")
         fill(home, count)
-        server, url, ready = serve(home)
+        began = time.perf_counter()
+        server, url = serve(home, within=3600)
+        ready = time.perf_counter() - began
         try:
             key = Key.load(Transport(url=url)("GET", "/v1/key").data)
             send = Transport(url=url, token=token)

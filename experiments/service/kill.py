@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import argparse
 import base64
-import json
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from loopback import make_provider, serve
 
 from facemin.files import append_json
 from facemin.image import encode
-from facemin.service.settings import read_settings, write_settings
 from facemin.transport import ProviderError, Transport
 
 FACES = 3
@@ -85,26 +83,6 @@ def enrol(send: Transport, body: dict[str, Any]) -> None:
     send("POST", "/v1/collections/main/persons", body, headers={"Idempotency-Key": body["person"]})
 
 
-def serve(home: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A server that is ready, and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "facemin", "serve", "--home", str(home), "--port", str(port), "--device", "cpu"]
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(1200):
-        try:
-            Transport(url=url, tries=1, timeout=5)("GET", "/v1/ready")
-        except ProviderError:
-            if server.poll() is not None:
-                raise SystemExit(f"the store did not open: status {server.returncode}") from None
-            time.sleep(0.05)
-        else:
-            return server, url
-    raise SystemExit("the server was not ready within a minute")
-
-
 def faults(send: Transport, load: Load) -> list[str]:
     """What is wrong after a kill; repeats the unanswered requests first."""
     wrong = []
@@ -140,22 +118,8 @@ def main() -> None:
     chance, wrong, acknowledged, unanswered = random.Random(0), [], 0, 0  # noqa: S311 - when to kill, no secret
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
-        made = [
-            sys.executable,
-            "-m",
-            "facemin",
-            "provider",
-            "init",
-            "--provider",
-            "Kill",
-            "--home",
-            str(home),
-            "--json",
-        ]
-        token = json.loads(subprocess.run(made, check=True, capture_output=True, text=True).stdout)["token"]
-        rates = {"requests_per_minute": 1e9, "open_requests_per_minute": 1e9}
-        write_settings(home, read_settings(home).model_copy(update=rates))
-        server, url = serve(home)
+        token = make_provider(home, "Kill")
+        server, url = serve(home, within=60)
         for number in range(arguments.kills):
             key_id = Transport(url=url)("GET", "/v1/keys").json()[0]["key_id"]
             load = Load(Transport(url=url, token=token, tries=1), key_id, number)
@@ -167,7 +131,7 @@ def main() -> None:
             load.join()
             acknowledged += len(load.acknowledged)
             unanswered += len(load.unanswered)
-            server, url = serve(home)
+            server, url = serve(home, within=60)
             wrong += faults(Transport(url=url, token=token), load)
             print(
                 f"kill {number + 1}: {acknowledged} acknowledged, {unanswered} unanswered, {len(wrong)} wrong",
