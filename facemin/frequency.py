@@ -13,6 +13,7 @@ grey levels; ours, of pixels in [0, 1], are theirs over 255.
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from math import cos, pi, sqrt
 from typing import TYPE_CHECKING, Any
@@ -189,31 +190,33 @@ class _Channels(torch.autograd.Function):
 def _write_channels(planes: Tensor, channels: tuple[int, ...], every: int, found: Tensor) -> None:
     """Write channels (B, K, h, h) of planes (B, 3, 112, 112)."""
     maps = axis_maps(planes.dtype, planes.device)[:, ::every]
-    across = maps.transpose(1, 2).contiguous()
-    down = (maps.reshape(-1, FACE) @ planes).view(len(planes), 3 * BLOCK, -1, FACE)
-    groups = [(row, across[columns], places) for row, columns, places in _groups(channels)]
-    for face, rows in zip(found, down, strict=True):
-        for row, columns, places in groups:
-            if isinstance(places, slice):
-                torch.matmul(rows[row], columns, out=face[places])
-            else:
-                face[places] = rows[row] @ columns
+    across = torch.matmul(planes.unsqueeze(2), maps.transpose(1, 2))
+    down = _down(channels, every, planes.dtype, planes.device)
+    side = FACE // every
+    for face, columns in zip(found.view(len(found), -1, side), across.view(len(planes), -1, side), strict=True):
+        torch.addmm(face, down, columns, beta=0, out=face)
 
 
 @cache
-def _groups(channels: tuple[int, ...]) -> list[tuple[int, list[int], slice | list[int]]]:
-    """Of each 8 c + u that is wanted: its frequencies v, and where they go."""
-    groups: dict[int, tuple[list[int], list[int]]] = {}
-    for place, channel in enumerate(channels):
-        columns, places = groups.setdefault(channel // BLOCK, ([], []))
-        columns.append(channel % BLOCK)
-        places.append(place)
-    return [(row, columns, _slice(places)) for row, (columns, places) in groups.items()]
-
-
-def _slice(places: list[int]) -> slice | list[int]:
-    start, end = places[0], places[-1] + 1
-    return slice(start, end) if places == list(range(start, end)) else places
+def _down(channels: tuple[int, ...], every: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A_u of each channel below one another, sparse, (K h, 3 x 8 x 112): it reads the rows that A_v has left."""
+    number = torch.tensor(channels)
+    maps = _axis_maps()[number % FREQUENCIES // BLOCK, ::every]
+    place, block, pixel = maps.nonzero(as_tuple=True)
+    plane = number // FREQUENCIES * BLOCK + number % BLOCK
+    starts = torch.zeros(len(channels) * maps.shape[1] + 1, dtype=torch.int32)
+    starts[1:] = maps.count_nonzero(2).flatten().cumsum(0)
+    with warnings.catch_warnings():
+        # torch calls the layout a beta; multiplying by it is all that is done here
+        warnings.filterwarnings("ignore", message="Sparse CSR", category=UserWarning)
+        found = torch.sparse_csr_tensor(
+            starts,
+            (plane[place] * FACE + pixel).int(),
+            maps[place, block, pixel].to(dtype),
+            size=(len(starts) - 1, 3 * BLOCK * FACE),
+            check_invariants=True,
+        )
+    return found.to(device)
 
 
 def axis_maps(dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from facemin.keys import Key
     from facemin.protect import Protector
 
-TRAINING_SHARE = 0.1
+TRAINING_SHARE = 0.2
 """Of the time, at most, for reading plain faces of other people."""
 
 TRAINING_FACES = 2000
@@ -74,7 +74,7 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
 
     Args:
         request: what for.
-        budget: reading training faces takes at most a tenth of it.
+        budget: reading training faces takes at most a fifth of it.
         tell: told what is being done.
 
     Raises:
