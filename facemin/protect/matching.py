@@ -51,6 +51,7 @@ class FeatureMatching:
         ValueError: when there is no key, or a setting is out of range.
     """
 
+    @torch.inference_mode(mode=False)
     def __init__(
         self,
         keys: Sequence[Key],

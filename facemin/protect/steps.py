@@ -145,8 +145,12 @@ def descend(
 
 
 class _Rows:
-    """The batch: buffers with one row an image, of which the first `len(self)` are in use."""
+    """The batch: buffers with one row an image, of which the first `len(self)` are in use.
 
+    A caller may be in torch's inference mode; what takes part in a gradient must not be made in it.
+    """
+
+    @torch.inference_mode(mode=False)
     def __init__(self, objective: Objective, rule: Rule, capacity: int, device: torch.device) -> None:
         self.objective, self.rule, self.device, self.capacity = objective, rule, device, capacity
         shape = (capacity, 3, 112, 112)
@@ -162,6 +166,7 @@ class _Rows:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @torch.inference_mode(mode=False)
     def admit(self, jobs: list[tuple[int, Job]]) -> None:
         """Put jobs into the rows after those in use."""
         if not jobs:
@@ -182,6 +187,7 @@ class _Rows:
         self.seeds += [job.seed for _, job in jobs]
         self.began += [time.perf_counter()] * len(jobs)
 
+    @torch.inference_mode(mode=False)
     def step(self, most: int) -> Iterator[Done]:
         """Judge every image; hand out those that are finished and move the others by one step."""
         used = len(self)
@@ -197,7 +203,7 @@ class _Rows:
             progress = self.objective(leaf, tuple(target[:rows] for target in self.targets), moment)
         finished, done = self._finished(progress.estimates, judged, most)
         if len(finished) < used:
-            (gradient,) = torch.autograd.grad(progress.loss.sum(), leaf)
+            (gradient,) = torch.autograd.grad(progress.loss, leaf, torch.ones_like(progress.loss))
             self.steps += 1
             images, state = self.images[:used], tuple(buffer[:used] for buffer in self.state)
             gradient = gradient[:used].contiguous(memory_format=torch.channels_last)

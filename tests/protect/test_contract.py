@@ -122,6 +122,13 @@ class TestEveryProtector:
         assert all(same(a, b) for a, b in zip(first, again, strict=True))
         assert not any(torch.equal(a.pixels, b.pixels) for a, b in zip(first, other, strict=True))
 
+    def test_gives_the_same_where_torch_keeps_no_gradients(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        expected = case.method(faces[:2], keys, seed=5)
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode():
+                found = case.method(faces[:2].clone(), keys, seed=5)
+            assert all(same(a, b) for a, b in zip(expected, found, strict=True)), mode.__name__
+
     def test_result_is_an_image_on_the_8_bit_grid(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         for done in case.method(faces[:2], keys, seed=0):
             assert done.pixels.dtype == torch.uint8
