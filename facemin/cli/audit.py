@@ -53,7 +53,7 @@ def audit(
     """Attack protected faces in every way of the threat model, and say in plain words what each adversary got.
 
     Where photos lie in one folder per person, protected faces are compared with another photo of the person; else
-    with their own. Nothing is called safe that the number of images cannot tell. The page shows the plain faces.
+    with their own. Nothing is called safe that too few images were there to show. The page shows the plain faces.
 
     Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, 2 on wrong input.
     """

@@ -26,7 +26,7 @@ Far = Annotated[float | None, Parameter(help="False accept rate whose threshold 
 
 @app.command(name="enrol")
 def client_enrol(
-    person: Annotated[str, Parameter(help="How the provider shall call them: a pseudonym.")],
+    person: Annotated[str, Parameter(help="What the provider is to call them: a pseudonym.")],
     *photos: Annotated[Path, Parameter(help="The largest face of each is enrolled.")],
     url: Url,
     token: Token = None,
@@ -85,7 +85,7 @@ def client_identify(
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
-    """Ask who the people on a photo are, the largest face first.
+    """Ask who the people in a photo are, the largest face first.
 
     Exit status: 0 when some face was accepted as somebody, 1 when none was, 2 as for verify.
     """

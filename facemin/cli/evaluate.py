@@ -47,7 +47,7 @@ def evaluate(
 ) -> int:
     """Measure how well a recogniser verifies: 10-fold accuracy, EER, TAR at FAR, and thresholds.
 
-    Thresholds come from the listed impostor pairs and, where it is known who is on the photos, from all pairs of
+    Thresholds come from the listed impostor pairs and, where it is known who is in the photos, from all pairs of
     different people; the latter are saved. A photo without a face that is found counts as its central square.
     """
     from facemin.files import write_atomically

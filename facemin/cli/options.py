@@ -10,7 +10,12 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSO
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")]
 Seed = Annotated[int | None, Parameter(help="Seed of the noise; drawn from the system when not given. Keep it secret.")]
 Model = Annotated[
-    str, Parameter(name="--model", help="A recogniser's name, or an ONNX file that takes RGB in [0, 255].")
+    str,
+    Parameter(
+        name="--model",
+        show_default=False,
+        help="A recogniser's name, or an ONNX file that takes RGB in [0, 255]; dlib-resnet29 when not given.",
+    ),
 ]
 
 FAILED, WRONG_INPUT = 1, 2
