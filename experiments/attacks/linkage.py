@@ -25,7 +25,7 @@ from setting import FAR, REPOSITORY, lfw_people, load_named, provenance
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS
 from facemin.attack.fitting import Fitting
-from facemin.attack.key_linker import KeyLinking, train_key_linker
+from facemin.attack.key_linker import FEWEST_TO_TRAIN, KeyLinking, train_key_linker
 from facemin.attack.ridge_linker import train_ridge_linker
 from facemin.attack.student import StudentTraining, TaughtPairs, teach, train_student
 from facemin.files import append_json
@@ -116,6 +116,9 @@ def _key_only(
 ) -> None:
     faces, labels = people.train[: arguments.public], people.train_people[: arguments.public]
     held = labels >= labels.max() * 0.85
+    bare = KeyLinking(head="none")
+    untrained = train_key_linker(key, to_unit(faces[:FEWEST_TO_TRAIN]), labels[:FEWEST_TO_TRAIN], settings=bare)
+    record("key-linker", untrained, untrained, bare, 0.0, trained_on=0)
     settings = KeyLinking()
     began = time.perf_counter()
     linker = train_key_linker(

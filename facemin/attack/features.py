@@ -55,7 +55,8 @@ class KeyFeatures(nn.Module):
 
     def __init__(self, key: Key) -> None:
         super().__init__()
-        self.shallow = key.shallow
+        # moved and converted with the network that it is part of, which an attack must not do to the key
+        self.shallow = copy.deepcopy(key.shallow)
         self.shape = tuple(key.manifest.features)
 
     def forward(self, images: Tensor) -> Tensor:

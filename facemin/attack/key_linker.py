@@ -6,8 +6,8 @@ train any head on plain faces; the deeper the cut, the better the recogniser tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch.nn import functional as F
@@ -16,15 +16,18 @@ from facemin.attack.features import features_of
 from facemin.metrics import cross_identity_scores, cross_identity_threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from facemin.keys import Key
 
-Head = Literal["whitening", "discriminant", "best"]
+Head = Literal["none", "whitening", "discriminant", "best"]
 
 MEMORY = 512
 """Faces whose maps are held at once."""
 
+FEWEST_TO_TRAIN = 4
 _FAR = 1e-3
 
 
@@ -35,8 +38,9 @@ class KeyLinking:
     Args:
         grids: sides of the grids that each layer's maps are averaged to, one after another.
         components: principal components kept at most; half as many as there are faces are kept in any case.
-        head: "whitening" uses no labels; "discriminant" whitens what differs within people; "best" takes the one
-            that links more validation people at FAR 1e-3.
+        head: "none" compares the pooled features themselves; "whitening" uses no labels; "discriminant" whitens what
+            differs within people; "best" takes the one that links more validation people at FAR 1e-3, and without
+            such "discriminant" where somebody has two faces, else "whitening".
         ridges: shares of the mean variance that are added to the scatter within people, so that directions in which
             few faces say little are not blown up; the best on validation people is taken, the first without any.
 
@@ -52,8 +56,8 @@ class KeyLinking:
     def __post_init__(self) -> None:
         if not self.grids or min(self.grids) < 1 or self.components < 2:
             raise ValueError(f"grids, components: expected at least 1 and 2, got {self.grids}, {self.components}")
-        if self.head not in ("whitening", "discriminant", "best"):
-            raise ValueError(f"head: expected whitening, discriminant or best, got {self.head!r}")
+        if self.head not in get_args(Head):
+            raise ValueError(f"head: expected one of {', '.join(get_args(Head))}, got {self.head!r}")
         if not self.ridges or min(self.ridges) <= 0:
             raise ValueError(f"ridges: expected shares above 0, got {self.ridges}")
 
@@ -66,7 +70,7 @@ class KeyLinker:
         key: whose features are pooled.
         grids: see `KeyLinking`.
         centre: subtracted from the pooled features, (P,).
-        matrix: applied after it, (P, D).
+        matrix: applied after it, (P, D); None where they are compared as they are.
         head: which head this is, as chosen.
         validation: TAR at FAR 1e-3 on the validation people, by head; empty without such.
     """
@@ -74,7 +78,7 @@ class KeyLinker:
     key: Key
     grids: tuple[int, ...]
     centre: Tensor
-    matrix: Tensor
+    matrix: Tensor | None
     head: str
     validation: dict[str, float]
 
@@ -84,7 +88,8 @@ class KeyLinker:
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed what `pooled` gives, (B, P)."""
-        return F.normalize((features - self.centre) @ self.matrix)
+        moved = features - self.centre
+        return F.normalize(moved if self.matrix is None else moved @ self.matrix)
 
 
 def pooled(key: Key, images: Tensor, grids: tuple[int, ...]) -> Tensor:
@@ -121,7 +126,10 @@ def train_key_linker(
     settings: KeyLinking | None = None,
     validation: tuple[Tensor, Tensor] | None = None,
 ) -> KeyLinker:
-    """Train a key-only linker on plain faces.
+    """Train a key-only linker on plain faces; with head "none" there is nothing to train.
+
+    A head that is best on plain faces need not be on protected ones: it may blow up directions in which little but the
+    protection's noise lies. At a deep cut the features themselves link more, so measure "none" as well.
 
     Args:
         key: the downloaded key.
@@ -136,39 +144,47 @@ def train_key_linker(
     settings = settings or KeyLinking()
     if people.shape != faces.shape[:1] or people.is_floating_point():
         raise ValueError(f"people: expected {len(faces)} integers, got {people.dtype} {tuple(people.shape)}")
-    if len(faces) < 4:
-        raise ValueError(f"faces: expected at least 4 to train on, got {len(faces)}")
-    repeated = len(torch.unique(people)) < len(people)
-    if not repeated and settings.head == "discriminant":
+    if len(faces) < FEWEST_TO_TRAIN:
+        raise ValueError(f"faces: expected at least {FEWEST_TO_TRAIN} to train on, got {len(faces)}")
+    if settings.head == "discriminant" and len(torch.unique(people)) == len(people):
         raise ValueError("people: expected somebody with two faces for head 'discriminant', got nobody")
     rows = pooled(key, faces, settings.grids).double()
-    centre = rows.mean(0)
-    projected, basis = _principal(rows - centre, min(settings.components, len(rows) // 2))
-    heads = {"whitening": basis / projected.std(0)}
-    if repeated and settings.head != "whitening":
-        ridges = settings.ridges if validation is not None else settings.ridges[:1]
-        heads |= {f"discriminant, ridge {ridge:g}": basis @ _within(projected, people, ridge) for ridge in ridges}
-        if settings.head == "discriminant" or validation is None:
-            del heads["whitening"]
-    held_out = None if validation is None else (pooled(key, validation[0], settings.grids), validation[1])
+    ridges = settings.ridges if validation is not None else settings.ridges[:1]
     made = {
         name: KeyLinker(
-            key=key, grids=settings.grids, centre=centre.float(), matrix=matrix.float(), head=name, validation={}
+            key=key,
+            grids=settings.grids,
+            centre=centre.float(),
+            matrix=None if matrix is None else matrix.float(),
+            head=name,
+            validation={},
         )
-        for name, matrix in heads.items()
+        for name, (centre, matrix) in _heads(rows, people, settings, ridges=ridges).items()
     }
-    if held_out is None:
+    if validation is None:
         return next(iter(made.values()))
-    scores = {name: _linked(linker.embed(held_out[0]), held_out[1]) for name, linker in made.items()}
+    held_out = pooled(key, validation[0], settings.grids)
+    scores = {name: _linked(linker.embed(held_out), validation[1]) for name, linker in made.items()}
     best = max(scores, key=lambda name: scores[name])
-    return KeyLinker(
-        key=key,
-        grids=settings.grids,
-        centre=made[best].centre,
-        matrix=made[best].matrix,
-        head=best,
-        validation=scores,
-    )
+    return replace(made[best], validation=scores)
+
+
+def _heads(
+    rows: Tensor, people: Tensor, settings: KeyLinking, *, ridges: Sequence[float]
+) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """A centre and a matrix for every head that may be chosen; first the one that is taken unseen."""
+    found: dict[str, tuple[Tensor, Tensor | None]] = {}
+    if settings.head != "none":
+        centre = rows.mean(0)
+        projected, basis = _principal(rows - centre, min(settings.components, len(rows) // 2))
+        if settings.head != "whitening" and len(torch.unique(people)) < len(people):
+            for ridge in ridges:
+                found[f"discriminant, ridge {ridge:g}"] = centre, basis @ _within(projected, people, ridge)
+        if settings.head != "discriminant":
+            found["whitening"] = centre, basis / projected.std(0)
+    if settings.head in ("none", "best"):
+        found["none"] = torch.zeros_like(rows[0]), None
+    return found
 
 
 def _principal(rows: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,8 @@ from facemin.image import to_unit
 from facemin.protect import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from facemin.audit.budget import Budget
@@ -49,12 +51,14 @@ class TrainingPairs:
         self._method = replace(method, device="cpu")
         self._made: dict[int, Tensor] = {}
 
-    def protect(self, plain: Plain, key: Key, rows: Tensor, budget: Budget, *, seed: int) -> tuple[Tensor, Tensor]:
-        """Protect an attacker's own faces with the public key, until time runs out.
+    def protect(
+        self, plain: Plain, keys: Sequence[Key], rows: Tensor, budget: Budget, *, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """Protect an attacker's own faces with the public keys, until time runs out.
 
         Args:
             plain: the attacker's faces.
-            key: the one key of this audit that is attacked.
+            keys: all that the audited faces are protected for, so that the attacker's are like them.
             rows: which of them, in order.
             budget: at least one batch is made.
             seed: of the protection.
@@ -68,7 +72,7 @@ class TrainingPairs:
             if self._made and budget.over:
                 break
             batch = missing[start : start + method.batch]
-            for done in method(plain.faces[batch], [key], seed=seed):
+            for done in method(plain.faces[batch], keys, seed=seed):
                 self._made[batch[done.index]] = to_unit(done.pixels)
         made = [row for row in rows.tolist() if row in self._made]
         return torch.stack([self._made[row] for row in made]), torch.tensor(made)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from facemin.audit.attackers_data import TrainingPairs
 from facemin.audit.evidence import Evidence, Plain
-from facemin.audit.inputs import Protecting, read_faces, read_training
-from facemin.audit.panel import find_panel
+from facemin.audit.inputs import Protecting, named, read_faces, read_training
+from facemin.audit.panel import find_panel, impostor_pairs
 from facemin.defaults import default_key
 from facemin.protect import DEFAULT_PROTECTOR, METHODS
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from torch import Tensor
+
     from facemin.audit.budget import Budget
+    from facemin.audit.inputs import Faces
     from facemin.keys import Key
     from facemin.protect import Protector
 
@@ -69,6 +74,42 @@ class Request:
             raise ValueError(f"most, far: expected at least 1, and a rate in (0, 1), got {self.most}, {self.far}")
 
 
+def apart(train: Plain, audited: Tensor) -> tuple[Plain | None, list[str]]:
+    """Leave out everybody of whom a training photo is an audited one.
+
+    Whoever trains on the people tested tests nothing; and two copies of one photo, taken for different people's, would
+    raise every threshold.
+
+    Args:
+        train: plain faces of other people.
+        audited: plain faces, (N, 3, 112, 112).
+
+    Returns:
+        The rest, None where nobody is left, and a remark for the page where anybody was left out.
+    """
+    known = {face.numpy().tobytes() for face in audited}
+    same = torch.tensor([face.numpy().tobytes() in known for face in train.faces])
+    if not same.any():
+        return train, []
+    both = torch.unique(train.people[same])
+    kept = ~torch.isin(train.people, both)
+    remark = f"{len(both)} of the people of --train are audited, by the same photos, and were left out of training."
+    return (Plain(train.faces[kept], train.people[kept]) if kept.any() else None), [remark]
+
+
+def judged_by(faces: Faces, train: Plain | None, *, far: float) -> tuple[list[Plain], list[str]]:
+    """Plain faces to measure thresholds on: other people's alone where they suffice, for they are nobody judged.
+
+    Returns:
+        Sets of faces, and a remark for the page.
+    """
+    if train is not None and impostor_pairs(train.people) * far >= 1:
+        return [train], ["Thresholds that were not calibrated before were measured on those other people."]
+    known = [] if faces.people is None else [Plain(faces.originals, faces.people)]
+    remark = "Thresholds that were not calibrated before were measured on the audited people too: --train has too few."
+    return known + ([] if train is None else [train]), [remark] if known else []
+
+
 def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | None = None) -> Evidence:
     """Read, and where needed protect, the faces, and open everything that will judge them.
 
@@ -91,11 +132,14 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
     train = None
     if request.train is not None:
         say("Reading plain faces of other people")
-        train, read = read_training(request.train, budget.part(TRAINING_SHARE), most=TRAINING_FACES)
-        remarks += read
-    known = [] if faces.people is None else [Plain(faces.originals, faces.people)]
+        found, read = read_training(request.train, budget.part(TRAINING_SHARE), most=TRAINING_FACES)
+        train, left_out = apart(found, faces.originals)
+        remarks += [*read, *left_out]
+        remarks.append(f"Attackers who train protect faces of their own by {named(request.method)}.")
     say("Opening recognisers")
-    panel = find_panel(keys, models=request.models, plain=known + ([] if train is None else [train]), far=request.far)
+    plain, whose = judged_by(faces, train, far=request.far)
+    remarks += whose
+    panel = find_panel(keys, models=request.models, plain=plain, far=request.far)
     return Evidence(
         names=faces.names,
         originals=faces.originals,

@@ -82,7 +82,7 @@ def match_all(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: Bud
 
 
 def trials(
-    genuine: Tensor, impostor: Tensor, *, threshold: float, far: float, of: str, where: str
+    genuine: Tensor, impostor: Tensor, *, threshold: float | None, far: float, of: str, where: str
 ) -> tuple[list[Figure], list[Trial]]:
     """Accepted shares at a recogniser's own threshold, and at one measured on these very impostors.
 
@@ -92,7 +92,7 @@ def trials(
     Args:
         genuine: cosines of images with their own people's references, (N,).
         impostor: with other people's, (M,); M may be 0.
-        threshold: of plain faces.
+        threshold: of plain faces; None where none could be measured.
         far: false accept rate that it stands for.
         of: the recogniser.
         where: the condition.
@@ -100,18 +100,21 @@ def trials(
     Returns:
         All figures, and those that count, with the chance of a hit.
     """
-    own = counted(genuine >= threshold, name="TAR", of=of, where=where)
-    figures, counting = [own], []
+    figures: list[Figure] = []
+    counting: list[Trial] = []
     everybody = False
-    if len(impostor):
-        false = counted(impostor >= threshold, name="FAR", of=of, where=where)
-        figures.append(false)
-        everybody = false.low > EVERYBODY * far
-    if not everybody:
-        counting.append(Trial(own, far))
+    if threshold is not None:
+        own = counted(genuine >= threshold, name="TAR", of=of, where=where)
+        figures.append(own)
+        if len(impostor):
+            false = counted(impostor >= threshold, name="FAR", of=of, where=where)
+            figures.append(false)
+            everybody = false.low > EVERYBODY * far
+        if not everybody:
+            counting.append(Trial(own, far))
     if len(impostor) * far >= 1 or (everybody and len(impostor) >= FEWEST_IMPOSTORS):
         at = threshold_at_far(impostor, far=far)
-        again = counted(genuine >= at.threshold, name="TAR", of=of, where=f"{where}, threshold of protected faces")
+        again = counted(genuine >= at.threshold, name="TAR", of=of, where=f"{where}, threshold of these images")
         figures.append(again)
         counting.append(Trial(again, max(far, 1 / (len(impostor) + 1))))
     return figures, counting

@@ -97,7 +97,7 @@ def read_faces(
         names = ", ".join(key.manifest.key_id for key in protecting.keys)
         remarks.append(
             f"Photos alone were given; {len(chosen)} of {len(files.photos)} were protected here, by "
-            f"{_named(protecting.method)}, for {names}."
+            f"{named(protecting.method)}, for {names}."
         )
     pairs = _chosen(pairs, most)
     say(f"Reading {len(pairs)} faces")
@@ -195,7 +195,8 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
     return tuple(sorted(done)), failed
 
 
-def _named(method: Protector) -> str:
+def named(method: Protector) -> str:
+    """A method of protection in words."""
     names = [name for name, preset in METHODS.items() if replace(method, device=preset.device) == preset]
     return f"the method {names[0]}" if names else "a method of settings of its own"
 

@@ -83,7 +83,7 @@ def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float) -> Panel
         source = f"calibrated on {measured.impostor_pairs:,} impostor pairs of {calibration.data}"
         return Panelist(name=recogniser.name, recogniser=recogniser, at=Operating(measured.threshold, far, source))
     faces, people = joined(plain)
-    pairs = _impostor_pairs(people)
+    pairs = impostor_pairs(people)
     if pairs * far < 1:
         needed = _people_for(far)
         missing = (
@@ -107,7 +107,8 @@ def joined(plain: Iterable[Plain]) -> Plain:
     return Plain(torch.cat(faces), torch.cat(people))
 
 
-def _impostor_pairs(people: torch.Tensor) -> int:
+def impostor_pairs(people: torch.Tensor) -> int:
+    """Pairs of different people among faces whose people are (N,)."""
     sizes = torch.unique(people, return_counts=True)[1]
     return len(people) * (len(people) - 1) // 2 - int((sizes * (sizes - 1) // 2).sum())
 

@@ -32,7 +32,7 @@ class RowTest(NamedTuple):
     title: str
     run: Callable[[Evidence, Budget], RowResult]
     weight: float
-    """Of the time that is left, against the weights of the rows that come after it."""
+    """Of the time that is left, against the weights of the rows that run after it."""
     unready: Callable[[Evidence], str]
     """Why it cannot run on this evidence, in words; empty when it can."""
 

@@ -80,4 +80,6 @@ def _said(gap: Tensor, nearest: str, value: float, floor: str) -> tuple[Outcome,
         return "look", f"{words} So few faces ({figure.n}) give no interval: no number decides."
     if figure.low > 0:
         return "leak", f"{words} It shows more of the face than a picture that knows nobody."
+    if figure.high > 0:
+        return "look", f"{words} {figure.n} faces cannot tell which of the two is more like the photo."
     return "look", f"{words} It is no more like the photo than a picture that knows nobody."

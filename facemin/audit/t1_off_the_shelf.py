@@ -48,7 +48,7 @@ def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
                 "plain faces (--train)."
             )
     if traits.outcome == "bounded":
-        words.append(f"Attributes agree at most {percent(MARGIN)} more often than the commonest class.")
+        words.append(f"Attributes agree at most {percent(MARGIN)} more often than somebody who saw no face.")
     if not evidence.estimators:
         untested.append("Attributes: no estimator is here.")
     return RowResult(

@@ -16,7 +16,8 @@ from facemin.attack.train_inverter import InverterTraining, train_key_inverter
 from facemin.audit.attackers_data import split_people
 from facemin.audit.reconstructed import judge_reconstructions
 from facemin.audit.result import RowResult
-from facemin.audit.t3_white_box import no_key
+from facemin.audit.sample_size import strongest
+from facemin.audit.t3_white_box import no_key, other_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +57,9 @@ def trained_inverter(evidence: Evidence, budget: Budget) -> RowResult:
     attacked = {f"inverter of {len(split.learning)} plain pairs": _images(level_1, hidden)}
     controls = {"the same, from the plain face": _images(level_1, evidence.originals[evidence.pairs.probes])}
     untested = ["Inverters of more pairs and longer training: use facemin.attack, on a GPU."]
-    images, rows = evidence.training.protect(plain, key, split.learning, budget.part(0.4), seed=evidence.seed)
-    if len(rows) < FEWEST:
+    images, rows = evidence.training.protect(plain, evidence.keys, split.learning, budget.part(0.4), seed=evidence.seed)
+    few = len(rows) < FEWEST
+    if few:
         untested.append(f"The adaptive inverters: time was left to protect {len(rows)} faces, {FEWEST} are needed.")
     else:
         pairs = ImagePairs(images, faces[rows])
@@ -65,16 +67,19 @@ def trained_inverter(evidence: Evidence, budget: Budget) -> RowResult:
             adaptive = _trained(train, pairs, budget.part(share), seed=evidence.seed, flip=False)
             attacked[f"{name} of {len(rows)} protected pairs"] = _images(adaptive, hidden)
     judged = judge_reconstructions(attacked, controls, evidence, places)
+    words = [f"Trained on up to {len(split.learning)} faces of people who are not in the audit.", judged.words]
+    if few:
+        words.append("No inverter was trained on protected faces, for time.")
     return RowResult(
         row="T4",
         title=TITLE,
         knows=KNOWS,
-        outcome=judged.outcome,
-        verdict=f"Trained on up to {len(split.learning)} faces of people who are not in the audit. {judged.words}",
+        outcome=strongest([judged.outcome, "cannot tell"]) if few else judged.outcome,
+        verdict=" ".join(words),
         figures=judged.figures,
         tables=judged.tables,
         pictures=judged.pictures,
-        untested=(*judged.untested, *untested),
+        untested=(*judged.untested, *untested, *other_keys(evidence)),
     )
 
 

@@ -1,5 +1,6 @@
 """Measures as pure functions: verification, identification, intervals, PMT's own, similarity and its floors."""
 
+from facemin.metrics.agreement import Agreement, permutation_test
 from facemin.metrics.comparison import cross_identity_scores, cross_identity_threshold, pair_scores
 from facemin.metrics.floors import grey, mean_face, other_person, other_person_rows
 from facemin.metrics.identification import OpenSet, cmc, open_set, rank_k, ranks
@@ -35,6 +36,7 @@ from facemin.metrics.verification import (
 )
 
 __all__ = [
+    "Agreement",
     "FoldAccuracy",
     "ImpostorThreshold",
     "Interval",
@@ -62,6 +64,7 @@ __all__ = [
     "other_person",
     "other_person_rows",
     "pair_scores",
+    "permutation_test",
     "psnr",
     "rank_k",
     "ranks",

@@ -38,13 +38,21 @@ def test_gives_unit_rows_and_a_batch_equals_one_by_one(linker: KeyLinker) -> Non
 
 def test_takes_the_better_head_on_validation_people(linker: KeyLinker) -> None:
     assert linker.validation[linker.head] == max(linker.validation.values())
-    assert {name.partition(",")[0] for name in linker.validation} == {"whitening", "discriminant"}
+    assert {name.partition(",")[0] for name in linker.validation} == {"none", "whitening", "discriminant"}
+
+
+def test_features_themselves_are_compared_where_nothing_is_trained(deep_key: Key) -> None:
+    linker = train_key_linker(deep_key, *TRAIN, settings=KeyLinking(head="none"))
+    assert linker.head == "none"
+    torch.testing.assert_close(linker(TEST.faces), F.normalize(pooled(deep_key, TEST.faces, (4,))))
+    assert rank_one(linker) > 0.5
 
 
 def test_whitening_needs_no_labels_and_whitens(deep_key: Key) -> None:
     nobody_twice = torch.arange(len(TRAIN.faces))
     linker = train_key_linker(deep_key, TRAIN.faces, nobody_twice, settings=SETTINGS)
     assert linker.head == "whitening"
+    assert linker.matrix is not None
     rows = (pooled(deep_key, TRAIN.faces, linker.grids) - linker.centre) @ linker.matrix
     np.testing.assert_allclose(np.cov(rows.numpy().T), np.eye(rows.shape[1]), atol=2e-2)
     assert rank_one(linker) > 0.4
@@ -53,6 +61,7 @@ def test_whitening_needs_no_labels_and_whitens(deep_key: Key) -> None:
 def test_discriminant_makes_people_scatter_alike(deep_key: Key) -> None:
     settings = KeyLinking(components=16, head="discriminant", ridges=(1e-9,))
     linker = train_key_linker(deep_key, *TRAIN, settings=settings)
+    assert linker.matrix is not None
     rows = ((pooled(deep_key, TRAIN.faces, linker.grids) - linker.centre) @ linker.matrix).double().numpy()
     apart = np.concatenate([rows[at : at + 4] - rows[at : at + 4].mean(0) for at in range(0, len(rows), 4)])
     np.testing.assert_allclose(apart.T @ apart / (len(rows) - 24), np.eye(16), atol=5e-2)

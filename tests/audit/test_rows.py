@@ -9,15 +9,19 @@ from torch import Tensor
 from facemin.attack.attributes import Attribute
 from facemin.audit import ROWS, Budget, Evidence, audit
 from facemin.audit.authorised import still_recognises
+from facemin.audit.counting import counted
 from facemin.audit.panel import find_panel, joined, seat
+from facemin.audit.run import ORDER
 from facemin.audit.t0_eye import look
 from facemin.audit.t1_off_the_shelf import no_judges, off_the_shelf
 from facemin.audit.t2_purified import behind_purifiers
 from facemin.audit.t3_white_box import white_box
 from facemin.audit.t4_inverter import nothing_to_train_on, trained_inverter
 from facemin.audit.t5_linker import linker, nothing_to_link_by
+from facemin.audit.traits import class_outcome
 from facemin.defaults import default_key
 from facemin.keys import Key, export_key
+from facemin.metrics import permutation_test
 from tests.audit.conftest import Make, noise, people_of_patterns, tiny
 
 LONG = Budget(seconds=1000)
@@ -97,6 +101,27 @@ class TestOffTheShelf:
         hidden = off_the_shelf(evidence(80, others=(), estimators=(Brightness(),)), LONG)
         assert hidden.outcome != "leak"
 
+    @pytest.mark.parametrize(
+        ("common", "rare", "found", "wrong", "outcome"),
+        [
+            (18, 2, 2, 0, "leak"),  # everything read, of which nine tenths are one class
+            (94, 10, 8, 5, "leak"),
+            (94, 10, 0, 0, "cannot tell"),  # always the commonest: no share is far from that
+            (60, 44, 0, 0, "bounded"),
+            (60, 44, 26, 28, "bounded"),
+            (60, 44, 27, 24, "cannot tell"),
+            (20, 0, 0, 0, "not tested"),
+        ],
+    )
+    def test_a_rare_class_that_is_found_is_a_finding(
+        self, common: int, rare: int, found: int, wrong: int, outcome: str
+    ) -> None:
+        truth = torch.tensor([0] * common + [1] * rare)
+        said = torch.tensor([1] * wrong + [0] * (common - wrong) + [1] * found + [0] * (rare - found))
+        figure = counted(said == truth, name="agreement", of="", where="")
+        floor = common / (common + rare)
+        assert class_outcome(permutation_test(said, truth), figure, floor=floor, cells=5) == outcome
+
     def test_nobody_here_to_judge(self, evidence: Make) -> None:
         assert "facemin model add" in no_judges(evidence(3, others=()))
         assert no_judges(evidence(3)) == ""
@@ -156,7 +181,25 @@ class TestTrained:
         assert "the key alone" in found.verdict
         assert any("as a teacher, and none is here" in text for text in found.untested)
         names = {(figure.name, figure.where) for figure in found.figures}
-        assert ("rank-1", "protected probe, plain gallery") in names
+        assert ("rank-1", "protected probe") in names
+        assert {"the key's features as they are", "the key alone, a head of 192 plain faces"} == {
+            figure.of for figure in found.figures
+        }
+
+    def test_a_linker_counts_at_its_own_threshold_and_by_rank(self, evidence: Make) -> None:
+        # half of the face is gone, and with it the scores; the nearest in the gallery is still the right one
+        faces = people_of_patterns(40, 2).faces
+        torn = torch.cat([faces[:, :, :56], noise(80)[:, :, 56:]], 2)
+        train = people_of_patterns(60, 4, seed=3)
+        given = evidence(40, protected=torn, keys=(tiny_key(),), train=train, others=())
+        found = linker(given, Budget(seconds=0))
+        assert found.outcome == "leak"
+        by = {(figure.of, figure.name, figure.where): figure for figure in found.figures}
+        bare = "the key's features as they are"
+        at_own = by[bare, "TAR", "protected probe, threshold of these images"]
+        assert at_own.hits is not None
+        assert at_own.hits > 30
+        assert by[bare, "rank-1", "protected probe"].value > 0.9
 
     def test_an_inverter_is_trained_judged_and_what_had_no_time_is_said(self, evidence: Make) -> None:
         train = people_of_patterns(70, 2, seed=3)
@@ -168,7 +211,7 @@ class TestTrained:
     def test_protected_pairs_train_two_networks_more(self, evidence: Make) -> None:
         train = people_of_patterns(130, 1, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
-        given.training.protect(train, tiny_key(), torch.arange(130), LONG, seed=0)
+        given.training.protect(train, [tiny_key()], torch.arange(130), LONG, seed=0)
         found = trained_inverter(given, Budget(seconds=0))
         assert {f"{name} of 104 protected pairs" for name in ("inverter", "denoiser")} <= {
             figure.of for figure in found.figures if figure.name == "SSIM"
@@ -233,7 +276,11 @@ class TestAll:
         done = audit(torn, ["T0", "T5"], Budget(seconds=100))
         by_row = {row.row: row for row in done.rows}
         assert by_row["T0"].outcome == "look"
-        assert by_row["T5"].verdict.startswith("It failed: ")
+        assert by_row["T5"].verdict.startswith("It failed: ValueError: ")
+
+    def test_a_linker_runs_before_what_takes_all_the_time(self) -> None:
+        assert sorted(ORDER) == list(ROWS)
+        assert ORDER.index("T5") < ORDER.index("T3") < ORDER.index("T4")
 
     def test_refuses_unknown_rows(self, evidence: Make) -> None:
         with pytest.raises(ValueError, match="rows: expected some of T0, T1, T2, T3, T4, T5, got T9"):
