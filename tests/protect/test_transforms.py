@@ -11,6 +11,7 @@ from torch import Tensor
 
 from facemin.protect import Mix, ProviderOperations, RandomAffine, RandomNoise, Transform
 from facemin.protect.steps import Moment
+from facemin.protect.transforms import TRANSFORMS
 
 LINEAR: list[Transform] = [RandomNoise(), RandomAffine(), Mix(), ProviderOperations(jpeg=0)]
 CASES: list[Transform] = [*LINEAR, ProviderOperations()]
@@ -22,6 +23,10 @@ MOMENT = Moment(SEEDS, torch.arange(24.0) // 3)
 
 def moment(*rows: int) -> Moment:
     return Moment(tuple(SEEDS[row] for row in rows), MOMENT.steps[list(rows)])
+
+
+def test_every_transform_that_has_a_name_is_tested_here() -> None:
+    assert {type(case) for case in CASES} >= set(TRANSFORMS.values())
 
 
 @pytest.mark.parametrize("transform", CASES, ids=repr)
