@@ -231,11 +231,11 @@ def attack_configuration(here: Path, runs: Path, name: str, shared: Path) -> dic
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()):  # noqa: SLF001
             return recogniser.of_masked(masked)
 
-    inverted = ModelInversion(steps=160, device="cpu", batch=PEOPLE)(recognise, classes, mean=setup.mean)
+    inverted = ModelInversion(steps=80, device="cpu", batch=PEOPLE)(recognise, classes, mean=setup.mean)
     note("white box", inverted.images, own=False, reached=float(inverted.cosines.mean()))
 
     rows = embed(recogniser, to_unit(setup.public))
-    generator = ConditionalGAN(epochs=24, batch=16, width=16, device="cpu")(rows, setup.public)
+    generator = ConditionalGAN(epochs=4, batch=16, width=12, device="cpu")(rows, setup.public)
     painting = ModelInversion(steps=40, rate=0.03, device="cpu", batch=PEOPLE)
     inverted = painting(recognise, classes, mean=setup.mean, generator=generator)
     note("white box, GAN", inverted.images, own=False, reached=float(inverted.cosines.mean()))

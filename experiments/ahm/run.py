@@ -31,7 +31,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 RUNS = REPOSITORY / "runs" / "ahm"
 RESULTS = REPOSITORY / "results" / "ahm"
-CONFIGURATIONS = ("no-mask", "mask-only", "fixed-2", "fixed-6", "random", "ahm", "ahm-balanced")
+CONFIGURATIONS = (
+    *("no-mask", "mask-only", "fixed-2", "fixed-6", "random", "ahm", "ahm-balanced"),
+    *("fixed-2-long", "fixed-6-long", "ahm-long"),
+)
 
 
 def main() -> None:
