@@ -108,8 +108,10 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
     from facemin.service.provider_keys import Keyring
     from facemin.service.views import key_out
 
-    with _opened(home) as (database, _, _):
-        found = [key_out(key, state).model_dump(mode="json") for key, state in Keyring(database).all()]
+    with _opened(home) as (database, _, settings):
+        found = [
+            key_out(key, state).model_dump(mode="json") for key, state in Keyring(database, settings.fingerprint).all()
+        ]
     if as_json:
         print_json(found)
         return 0

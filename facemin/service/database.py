@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityError, OperationalError
 
-from facemin.service.errors import ServiceError
+from facemin.service.errors import ServiceError, bad_input
 from facemin.service.migrations import migrate
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 WAIT_SECONDS = 15
 """How long a writer waits for another one's transaction."""
 _WRITES = "facemin_writes"
+_LOG = logging.getLogger("facemin.service")
 
 
 class Database:
@@ -134,11 +136,17 @@ def _explained(kind: str) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
+    except DataError as error:
+        raise bad_input(f"request: expected values that the {kind} database can hold, got others") from error
     except DatabaseError as error:
-        said = str(error.orig).strip().splitlines()
+        said = next(iter(str(error.orig).strip().splitlines()), type(error).__name__)
+        _LOG.error("the %s database: %s", kind, said)
+        if kind == "postgresql" and isinstance(error, OperationalError):
+            # of a connection it names hosts and users, which callers need not know
+            said = "an error, which the log has"
         raise ServiceError(
             503,
             "store_unavailable",
-            f"store: expected the {kind} database to answer, got: {said[0] if said else ''}",
+            f"store: expected the {kind} database to answer, got: {said}",
             retry_after=5,
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -10,7 +11,13 @@ from fastapi import APIRouter, Depends, Response
 from facemin.service.asking import Allowed, Caller, IdempotencyKey, answered, checked_far, earlier
 from facemin.service.decisions import Verdict, judge
 from facemin.service.errors import ServiceError, bad_input
-from facemin.service.once import Answer, check_challenge, make_challenge, remember_uploads, spend_challenge
+from facemin.service.once import (
+    Answer,
+    check_challenge,
+    make_challenge,
+    remember_uploads,
+    spend_challenge,
+)
 from facemin.service.schemas import (
     ChallengeOut,
     CollectionName,
@@ -27,6 +34,8 @@ from facemin.service.uploads import Face, read_upload
 from facemin.service.views import person_out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
     from sqlalchemy import Connection
@@ -112,7 +121,8 @@ def verify(
         caller.note(connection, "verify", outcome, collection=collection, person=body.person)
         return Answer(status=200, body=_decision(caller, person, verdict).model_dump_json())
 
-    answer = answered(caller, key, request, work)
+    with _noting(caller, "verify", collection, body.person):
+        answer = answered(caller, key, request, work)
     provider.telemetry.decision("verify", outcome)
     return _response(answer)
 
@@ -151,9 +161,21 @@ def identify(
         caller.note(connection, "identify", f"{accepted} of {len(faces)} accepted", collection=collection)
         return Answer(status=200, body=Identified(results=results).model_dump_json())
 
-    answer = answered(caller, key, request, work)
+    with _noting(caller, "identify", collection, None):
+        answer = answered(caller, key, request, work)
     provider.telemetry.decision("identify", "accepted" if accepted else "rejected")
     return _response(answer)
+
+
+@contextmanager
+def _noting(caller: Caller, action: str, collection: str, person: str | None) -> Iterator[None]:
+    """Log a replayed upload or a spent challenge, whose own transaction leaves no trace."""
+    try:
+        yield
+    except ServiceError as error:
+        if error.code in ("replayed_upload", "wrong_challenge"):
+            caller.refuse(error, action, collection=collection, person=person)
+        raise
 
 
 def _ranked(caller: Caller, row: NDArray[np.float32], face: Face, people: list[Person], far: float) -> list[Decision]:

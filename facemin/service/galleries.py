@@ -122,5 +122,7 @@ def delete_person(collection: CollectionName, person: PersonName, caller: Admin)
     """Delete a person with every template of theirs."""
     store = caller.provider.store
     with store.database.writing() as connection:
-        store.delete_person(connection, store.collection(connection, collection), person)
+        place = store.collection(connection, collection)
+        store.delete_person(connection, place, person)
         caller.note(connection, "delete_person", "done", collection=collection, person=person)
+    store.search.removed(place.id)

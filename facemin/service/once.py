@@ -91,6 +91,8 @@ def remember_uploads(connection: Connection, digests: Iterable[bytes], *, second
             with connection.begin_nested():
                 connection.execute(seen.insert().values(values))
         except IntegrityError:
+            longer = (seen.c.digest == values["digest"]) & (seen.c.expires < values["expires"])
+            connection.execute(seen.update().where(longer).values(expires=values["expires"]))
             if refuse:
                 raise conflict(
                     "replayed_upload",

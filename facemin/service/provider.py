@@ -19,7 +19,7 @@ from facemin.service.crypto import VARIABLE, Secrets, TemplateCipher
 from facemin.service.database import Database
 from facemin.service.embed import Embedder
 from facemin.service.plain import PlainFaceCheck
-from facemin.service.provider_keys import HeldKey, Keyring, add_key
+from facemin.service.provider_keys import HeldKey, Keyring, add_key, key_prefix
 from facemin.service.search import MemorySearch
 from facemin.service.search_pgvector import VectorSearch
 from facemin.service.settings import (
@@ -78,8 +78,12 @@ def make_provider(
         ValueError: there is a provider, or a setting does not fit the model.
         ServiceError: the database cannot be opened (503).
     """
-    if (folder / SETTINGS).exists():
-        raise ValueError(f"{folder}: expected a folder without a provider, found {SETTINGS}")
+    # without its settings a home still holds the only keys to its templates
+    for name in (SETTINGS, MASTER, SIGNING, DATABASE):
+        if (folder / name).exists():
+            raise ValueError(
+                f"{folder}: expected a folder without a provider, found {name}; a lost {SETTINGS} comes from a back-up"
+            )
     recogniser = open_model(model)
     recogniser.cut(cut)
     try:
@@ -104,9 +108,15 @@ def make_provider(
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write_secret(folder / SIGNING, pem)
     write_atomically(folder / THRESHOLDS, (thresholds.model_dump_json(indent=1) + "\n").encode())
-    opened = Database(database_url(folder, settings))
     try:
+        opened = Database(database_url(folder, settings))
         store = open_store(opened, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
+    except BaseException:
+        # nothing was encrypted with these yet
+        for name in (MASTER, SIGNING):
+            (folder / name).unlink(missing_ok=True)
+        raise
+    try:
         rotate(opened, folder, settings, recogniser)
         with opened.writing() as connection:
             _, text = make_token(connection, "first admin", frozenset((scope, "*") for scope in SCOPES))
@@ -126,14 +136,14 @@ def rotate(database: Database, folder: Path, settings: Settings, recogniser: Rec
         ValueError: the signing key is no such thing.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    held = Keyring(database).all()
+    held = Keyring(database, settings.fingerprint).all()
     number = held[0][0].number + 1 if held else 1
     key = export_key(
         recogniser,
         settings.cut,
         provider=settings.provider,
         residual=settings.residual,
-        key_id=f"{recogniser.fingerprint[:8]}-{number}",
+        key_id=f"{key_prefix(recogniser.fingerprint)}{number}",
         created=now,
         expires=now + timedelta(days=settings.key_days) if settings.key_days is not None else None,
         signing_key=read_signing_key(folder / SIGNING),
@@ -212,7 +222,7 @@ class Provider:
             secrets=secrets,
             database=database,
             store=store,
-            keyring=Keyring(database),
+            keyring=Keyring(database, settings.fingerprint),
             doorkeeper=Doorkeeper(database),
             thresholds=thresholds,
             recogniser=recogniser,
@@ -263,5 +273,8 @@ def _read_thresholds(path: Path, settings: Settings) -> ThresholdSet:
 
 
 def _write_secret(path: Path, data: bytes) -> None:
-    write_atomically(path, data)
-    path.chmod(0o600)
+    """A new file that nobody else can read at any moment."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _SLIM = select(*(column for column in provider_keys.c if column.name != "data"))
 """A key's file may have many megabytes."""
 
+
+def key_prefix(fingerprint: str) -> str:
+    """How the ids of all keys of a recogniser begin."""
+    return f"{fingerprint[:8]}-"
+
+
 State = Literal["current", "replaced", "ended", "revoked"]
 
 
@@ -53,10 +59,11 @@ class Keyring:
 
     Args:
         database: where they are.
+        fingerprint: of the recogniser; keys made from another one have ended, whatever their time.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, fingerprint: str) -> None:
+        self._database, self._prefix = database, key_prefix(fingerprint)
         self._files: dict[str, bytes] = {}
         self._manifests: dict[str, Manifest] = {}
 
@@ -65,7 +72,7 @@ class Keyring:
         with self._database.reading() as connection:
             held = [_held(row) for row in connection.execute(_SLIM.order_by(provider_keys.c.number.desc()))]
         newest, now = (held[0].number if held else 0), time.time()
-        return [(key, key.state(now, newest)) for key in held]
+        return [(key, key.state(now, newest) if key.key_id.startswith(self._prefix) else "ended") for key in held]
 
     def current(self) -> HeldKey:
         """The key that clients should use.

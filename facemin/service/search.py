@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from sqlalchemy import select
 
+from facemin.service.errors import ServiceError
 from facemin.service.matrix import Matrix
 from facemin.service.tables import collections, removed, templates
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from facemin.service.crypto import TemplateCipher
     from facemin.service.database import Database
     from facemin.service.matrix import Hit
+
+SWEEP_SECONDS = 30.0
+"""How often a search looks at the other collections in memory too."""
 
 AT_ONCE = 8192
 """Templates that are decrypted at a time when a collection is read into memory."""
@@ -40,6 +45,9 @@ class Search(Protocol):
 
     def dropped(self, collection: int) -> None:
         """Called after a collection was deleted."""
+
+    def removed(self, collection: int) -> None:
+        """Called after templates of a collection were deleted."""
 
 
 @dataclass(kw_only=True)
@@ -69,11 +77,13 @@ class MemorySearch:
         self._fingerprint, self._size = fingerprint, size
         self._held: dict[int, _Held] = {}
         self._lock = threading.Lock()
+        self._swept = time.monotonic()
 
     def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
         """See `Search`; for a collection that is gone, nobody."""
         with self._lock:
             held = self._held.setdefault(collection, _Held(matrix=Matrix(self._size)))
+        self._sweep(but=collection)
         with held.lock:
             self._follow(collection, held)
             return [held.matrix.search(row, count) for row in rows]
@@ -88,6 +98,28 @@ class MemorySearch:
         """Forget a collection's rows."""
         with self._lock:
             self._held.pop(collection, None)
+
+    def removed(self, collection: int) -> None:
+        """Forget them here; other servers do within `SWEEP_SECONDS` of any search, or at once when they search it."""
+        held = self._held.get(collection)
+        if held is not None:
+            with held.lock:
+                self._follow(collection, held)
+
+    def _sweep(self, *, but: int) -> None:
+        """Let go of what was deleted through another server."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._swept < SWEEP_SECONDS:
+                return
+            self._swept = now
+            others = [(number, held) for number, held in self._held.items() if number != but]
+        for number, held in others:
+            with held.lock:
+                self._follow(number, held)
+                gone = held.revision == -1
+            if gone:
+                self.dropped(number)
 
     def size(self, collection: int) -> int:
         """Templates held in memory."""
@@ -109,7 +141,12 @@ class MemorySearch:
             ).all()
             if gone and len(held.matrix):
                 held.matrix.remove(np.array(gone, np.int64))
-            self._read(connection, collection, held)
+            try:
+                self._read(connection, collection, held)
+            except BaseException:
+                # a part is there that no revision tells of; the next search starts anew
+                held.matrix, held.revision = Matrix(self._size), -1
+                raise
             held.revision = revision
 
     def _read(self, connection: Connection, collection: int, held: _Held) -> None:
@@ -119,15 +156,20 @@ class MemorySearch:
             .where(templates.c.collection_id == collection, templates.c.revision > held.revision)
             .where(templates.c.fingerprint == self._fingerprint)
         )
-        found = connection.execution_options(yield_per=AT_ONCE).execute(wanted)
-        for part in found.partitions():
-            owners = (owner(collection, person, self._fingerprint) for _, person, _ in part)
-            rows = [self._cipher.open(sealed, owner=name) for (_, _, sealed), name in zip(part, owners, strict=True)]
-            held.matrix.add(
-                np.array([number for number, _, _ in part], np.int64),
-                np.array([person for _, person, _ in part], np.int64),
-                np.stack(rows),
-            )
+        with connection.execution_options(yield_per=AT_ONCE).execute(wanted) as found:
+            for part in found.partitions():
+                try:
+                    rows = [
+                        self._cipher.open(sealed, owner=owner(collection, person, self._fingerprint))
+                        for _, person, sealed in part
+                    ]
+                except ValueError as error:
+                    raise ServiceError(503, "store_damaged", f"store: {error}") from None
+                held.matrix.add(
+                    np.array([number for number, _, _ in part], np.int64),
+                    np.array([person for _, person, _ in part], np.int64),
+                    np.stack(rows),
+                )
 
 
 def owner(collection: int, person: int, fingerprint: str) -> str:

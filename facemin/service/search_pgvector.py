@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError
 from facemin.service.errors import ServiceError
 from facemin.service.matrix import Hit
 from facemin.service.search import owner
-from facemin.service.tables import templates
+from facemin.service.tables import collections, templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +72,12 @@ class VectorSearch:
             with database.writing() as connection:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7106352)"))
                 connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+                self._drop_other_size(connection)
                 connection.execute(text(_TABLE.format(size=size)))
                 connection.execute(text("CREATE INDEX IF NOT EXISTS vectors_of ON vectors (collection_id)"))
                 self._fill(connection, cipher)
+                for number in connection.scalars(select(collections.c.id)).all():
+                    self.made(connection, number)
         except (DatabaseError, ServiceError) as error:
             raise ValueError(f"search: expected PostgreSQL with the extension vector, got: {error}") from error
 
@@ -102,15 +105,25 @@ class VectorSearch:
         if self._hnsw:
             connection.execute(
                 text(
-                    f"CREATE INDEX vectors_hnsw_{collection:d} ON vectors USING hnsw (embedding vector_ip_ops) "
-                    f"WHERE collection_id = {collection:d}"
+                    f"CREATE INDEX IF NOT EXISTS vectors_hnsw_{collection:d} ON vectors "
+                    f"USING hnsw (embedding vector_ip_ops) WHERE collection_id = {collection:d}"
                 )
             )
+
+    def removed(self, collection: int) -> None:
+        """Nothing to do: vectors are deleted with their templates."""
 
     def dropped(self, collection: int) -> None:
         """Remove a collection's own index."""
         with self._database.writing() as connection:
             connection.execute(text(f"DROP INDEX IF EXISTS vectors_hnsw_{collection:d}"))
+
+    def _drop_other_size(self, connection: Connection) -> None:
+        """Vectors of a recogniser with another embedding are copies that nothing reads; the templates stay."""
+        column = "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass('vectors') AND attname = 'embedding'"
+        size = connection.scalar(text(column))
+        if size is not None and size != self._size:
+            connection.execute(text("DROP TABLE vectors"))
 
     def _fill(self, connection: Connection, cipher: TemplateCipher) -> None:
         columns = (templates.c.id, templates.c.collection_id, templates.c.person_id, templates.c.sealed)

@@ -24,6 +24,8 @@ from facemin.service.errors import ServiceError, not_found
 from facemin.service.tables import tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection, Row
 
     from facemin.service.database import Database
@@ -140,8 +142,12 @@ class Doorkeeper:
         # each verification takes 19 MiB
         self._slots = threading.BoundedSemaphore(4)
 
-    def admit(self, text: str) -> Token:
+    def admit(self, text: str, before_hashing: Callable[[], None] = lambda: None) -> Token:
         """The token of that text.
+
+        Args:
+            text: as the caller sent it.
+            before_hashing: called where the text was not admitted by this process before; what it raises is raised.
 
         Raises:
             ServiceError: unknown, wrong, revoked or expired (401), always in the same words.
@@ -150,24 +156,30 @@ class Doorkeeper:
         token_id, secret = match.groups() if match else ("", "")
         with self._database.reading() as connection:
             row = _row(connection, token_id)
-        right = self._is_right(token_id, secret, row.hash if row is not None else None)
+        hashed = row.hash if row is not None else None
+        right = self._was_right(token_id, secret, hashed)
+        if not right:
+            before_hashing()
+            right = self._is_right(token_id, secret, hashed)
         if not right or row is None or row.revoked is not None or _past(row.expires):
             raise ServiceError(
                 401, "unauthorised", "token: expected a valid bearer token, got an unknown, expired or revoked one"
             )
         return _token(row)
 
-    def _is_right(self, token_id: str, secret: str, hashed: str | None) -> bool:
+    def _was_right(self, token_id: str, secret: str, hashed: str | None) -> bool:
         digest = hmac.digest(self._key, f"{secret} {hashed}".encode(), sha256)
         with self._lock:
             known = self._known.get(token_id)
-        if known is not None and hmac.compare_digest(known, digest):
-            return True
+        return known is not None and hmac.compare_digest(known, digest)
+
+    def _is_right(self, token_id: str, secret: str, hashed: str | None) -> bool:
         with self._slots:
             try:
                 _HASHER.verify(hashed or _NOBODY, secret)
             except (VerificationError, InvalidHashError):
                 return False
+        digest = hmac.digest(self._key, f"{secret} {hashed}".encode(), sha256)
         with self._lock:
             self._known[token_id] = digest
             self._known.move_to_end(token_id)

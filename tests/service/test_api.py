@@ -165,6 +165,14 @@ def test_a_refused_replay_does_not_use_up_the_challenge(server: Running, place: 
     assert verify(server, place, "a", noise(43), challenge=challenge).status == 200
 
 
+def test_a_refused_replay_is_in_the_log(server: Running, place: str) -> None:
+    enrol(server, place, "a", noise(44))
+    assert verify(server, place, "a", noise(44)).status == 409
+    entries = server("GET", "/v1/audit?count=50").json()
+    mine = [entry for entry in entries if entry["action"] == "verify" and place.endswith(f"/{entry['collection']}")]
+    assert [(entry["outcome"], entry["person"]) for entry in mine] == [("replayed_upload", "a")]
+
+
 def test_the_same_request_again_gets_the_same_answer_and_does_nothing(server: Running, place: str) -> None:
     headers = {"Idempotency-Key": "0123456789"}
     body = {"uploads": [server.upload(noise(50))]}

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import time
 import warnings
@@ -15,7 +16,9 @@ from sqlalchemy import func, select
 from facemin.service.backup import back_up, restore
 from facemin.service.crypto import VARIABLE, Secrets
 from facemin.service.database import Database
+from facemin.service.errors import ServiceError
 from facemin.service.provider import Provider
+from facemin.service.provider_keys import Keyring
 from facemin.service.settings import read_settings, write_settings
 from facemin.service.store import Kind
 from facemin.service.tables import persons, templates
@@ -120,7 +123,7 @@ def test_a_back_up_without_secrets_needs_them_from_elsewhere(
 
 
 def test_a_back_up_can_be_made_while_the_service_runs(server: Running, tmp_path: Path) -> None:
-    server("POST", "/v1/collections/main/persons", {"person": "running", "uploads": [server.upload(noise(3))]})
+    server("POST", "/v1/collections/main/persons", {"person": "running", "uploads": [server.upload(noise(77_003))]})
     back_up(server.home, tmp_path / "b.tar", with_secrets=True)
     restore(tmp_path / "b.tar", tmp_path / "new")
     database = Database(f"sqlite:///{tmp_path / 'new' / 'provider.sqlite'}")
@@ -150,6 +153,82 @@ def test_a_provider_is_not_overwritten(filled: Path, tmp_path: Path) -> None:
     back_up(filled, tmp_path / "b.tar", with_secrets=True)
     with pytest.raises(ValueError, match="without a provider"):
         restore(tmp_path / "b.tar", filled)
+
+
+@pytest.mark.parametrize("left", ["master.key", "provider.sqlite", "provider.sqlite-wal"])
+def test_nothing_that_a_provider_left_behind_is_overwritten(filled: Path, tmp_path: Path, left: str) -> None:
+    back_up(filled, tmp_path / "b.tar", with_secrets=True)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / left).write_bytes(b"what was there")
+    with pytest.raises(ValueError, match=f"found {left}"):
+        restore(tmp_path / "b.tar", tmp_path / "new")
+    assert [(file.name, file.read_bytes()) for file in (tmp_path / "new").iterdir()] == [(left, b"what was there")]
+
+
+@pytest.mark.parametrize("left", ["provider.json", "master.key", "signing.pem", "provider.sqlite"])
+def test_making_a_provider_spares_the_keys_to_another_ones_templates(filled: Path, tmp_path: Path, left: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / left).write_bytes((filled / left).read_bytes())
+    with pytest.raises(ValueError, match=f"without a provider, found {left}"), running(home):
+        pass
+    assert {file.name: file.read_bytes() for file in home.iterdir()} == {left: (filled / left).read_bytes()}
+
+
+def test_a_provider_that_could_not_be_made_can_be_made_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with pytest.raises(ServiceError), running(home, database="postgresql://nobody@127.0.0.1:9/none"):
+        pass
+    assert not [file.name for file in home.iterdir() if file.suffix in (".key", ".pem")]
+    with running(home) as made:
+        assert made("GET", "/v1/ready").status == 200
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "torn"])
+def test_a_good_back_up_is_not_replaced_by_nothing(filled: Path, tmp_path: Path, damage: str) -> None:
+    home, file = tmp_path / "home", tmp_path / "b.tar"
+    shutil.copytree(filled, home)
+    back_up(home, file, with_secrets=True)
+    good, database = file.read_bytes(), home / "provider.sqlite"
+    data = database.read_bytes()
+    database.unlink()
+    if damage != "missing":
+        database.write_bytes(b"" if damage == "empty" else data[:8192] + b"\xaa" * (len(data) - 8192))
+    with pytest.raises(ValueError, match=r"provider\.sqlite: expected"):
+        back_up(home, file, with_secrets=True)
+    assert file.read_bytes() == good
+    assert database.exists() == (damage != "missing")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_master_key_of_the_environment_goes_into_a_back_up_with_secrets(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(filled, home)
+    master = (home / "master.key").read_text()
+    (home / "master.key").unlink()
+    with pytest.raises(FileNotFoundError, match=r"master\.key"):
+        back_up(home, tmp_path / "b.tar", with_secrets=True)
+    monkeypatch.setenv(VARIABLE, master)
+    back_up(home, tmp_path / "b.tar", with_secrets=True)
+    assert (tmp_path / "b.tar").stat().st_mode & 0o777 == 0o600
+    assert restore(tmp_path / "b.tar", tmp_path / "new") == []
+    assert (tmp_path / "new" / "master.key").read_text().strip() == master.strip()
+
+
+def test_keys_of_another_recogniser_have_ended(filled: Path) -> None:
+    provider = Provider.open(filled)
+    try:
+        (key,) = [key for key, state in provider.keyring.all() if state == "current"]
+        changed = Keyring(provider.database, "0" * 64)
+        assert [state for _, state in changed.all()] == ["ended"]
+        with pytest.raises(ServiceError, match="rotate"):
+            changed.current()
+        with pytest.raises(ServiceError, match="which is ended"):
+            changed.manifest(key.key_id)
+    finally:
+        provider.close()
 
 
 def test_another_recogniser_of_the_same_name_is_refused(filled: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from facemin.service import audit
 from facemin.service.crypto import Secrets, TemplateCipher
 from facemin.service.database import Database
 from facemin.service.errors import ServiceError
+from facemin.service.search import MemorySearch
 from facemin.service.store import TemplateStore
 from facemin.service.tables import metadata, persons, removed, templates
 from tests.service.cluster import Cluster
@@ -118,6 +119,43 @@ def test_deleting_a_collection_takes_its_people_along(store: TemplateStore, enro
     with store.database.writing() as connection:
         store.make_collection(connection, "main", accept_plain=False, far=1e-3)
     assert nearest(store, unit_rows(1)[0]) == []
+
+
+def test_memory_forgets_whom_another_server_deleted(
+    store: TemplateStore, enrol: Enrol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(store, "a", unit_rows(2))
+    other = memory_store(store.database)
+    search = other.search
+    assert isinstance(search, MemorySearch)
+    assert nearest(other, unit_rows(1)[0]) == ["a"]
+    with store.database.writing() as connection:
+        place = store.collection(connection, "main")
+        store.delete_person(connection, place, "a")
+    search.removed(place.id)
+    assert search.size(place.id) == 0
+    enrol(store, "b", unit_rows(2))
+    assert nearest(other, unit_rows(1)[0]) == ["b"]
+    with store.database.writing() as connection:
+        store.delete_collection(connection, "main")
+        store.make_collection(connection, "second", accept_plain=False, far=1e-3)
+    monkeypatch.setattr("facemin.service.search.SWEEP_SECONDS", 0.0)
+    assert nearest(other, unit_rows(1)[0], collection="second") == []
+    assert search.size(place.id) == 0
+
+
+def test_a_damaged_template_is_named_and_does_not_fill_memory(store: TemplateStore, enrol: Enrol) -> None:
+    enrol(store, "a", unit_rows(2))
+    with store.database.writing() as connection:
+        connection.execute(templates.update().where(templates.c.id == 2).values(sealed=b"torn"))
+    other = memory_store(store.database)
+    assert isinstance(other.search, MemorySearch)
+    for _ in range(3):
+        with pytest.raises(ServiceError, match="store: ") as caught:
+            nearest(other, unit_rows(1)[0])
+        assert (caught.value.status, caught.value.code) == (503, "store_damaged")
+        with store.database.reading() as connection:
+            assert other.search.size(store.collection(connection, "main").id) == 0
 
 
 def test_a_failed_enrolment_leaves_nothing(store: TemplateStore, enrol: Enrol) -> None:
