@@ -19,10 +19,13 @@ def choose_device(name: str = "auto") -> torch.device:
         ValueError: when torch does not know the name, or the device is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "cuda":
+            # cuDNN's own default rounds factors to 10 bits: residuals and verdicts are said to be float32's
+            torch.backends.cudnn.allow_tf32 = False
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device: expected auto, cpu or a device that is there, got {name!r}: {reason}") from None

@@ -25,16 +25,33 @@ ORIENTATIONS = {
 }
 """Turns by EXIF orientation. Source: TIFF 6.0, tag 274 (Orientation), which EXIF takes over."""
 
-# What says who, when and with what. Everything else is left out, above all what can hold a second picture of
-# the face (thumbnail, maker note, Photoshop resources) and what describes the file the pixels came from.
-_TAG = ExifTags.Base
-_KEPT_TAGS = (
-    *(_TAG.ImageDescription, _TAG.Make, _TAG.Model, _TAG.Software, _TAG.DateTime),
-    *(_TAG.Artist, _TAG.Copyright, _TAG.XResolution, _TAG.YResolution, _TAG.ResolutionUnit),
-)
-_DROPPED_SUBTAGS = frozenset(
-    (_TAG.MakerNote, _TAG.ExifImageWidth, _TAG.ExifImageHeight, _TAG.ExifInteroperabilityOffset)
-)
+# What says who, when, where and with what. Everything else is left out: above all what can hold a second picture of
+# the face (thumbnail, maker note, comments, private tags), what names one camera or one photo by its number, and what
+# describes the file the pixels came from.
+_TAG, _GPS = ExifTags.Base, ExifTags.GPS
+_KEPT = {
+    None: (
+        *(_TAG.ImageDescription, _TAG.Make, _TAG.Model, _TAG.Software, _TAG.DateTime),
+        *(_TAG.Artist, _TAG.Copyright, _TAG.XResolution, _TAG.YResolution, _TAG.ResolutionUnit),
+    ),
+    ExifTags.IFD.Exif: (
+        *(_TAG.ExifVersion, _TAG.DateTimeOriginal, _TAG.DateTimeDigitized, _TAG.SubsecTime, _TAG.SubsecTimeOriginal),
+        *(_TAG.SubsecTimeDigitized, _TAG.OffsetTime, _TAG.OffsetTimeOriginal, _TAG.OffsetTimeDigitized),
+        *(_TAG.ExposureTime, _TAG.FNumber, _TAG.ExposureProgram, _TAG.ISOSpeedRatings, _TAG.ShutterSpeedValue),
+        *(_TAG.ApertureValue, _TAG.BrightnessValue, _TAG.ExposureBiasValue, _TAG.MaxApertureValue, _TAG.MeteringMode),
+        *(_TAG.LightSource, _TAG.Flash, _TAG.FocalLength, _TAG.FocalLengthIn35mmFilm, _TAG.ExposureMode),
+        *(_TAG.WhiteBalance, _TAG.DigitalZoomRatio, _TAG.SceneCaptureType, _TAG.LensSpecification),
+        *(_TAG.LensMake, _TAG.LensModel, _TAG.CameraOwnerName),
+    ),
+    ExifTags.IFD.GPSInfo: (
+        *(_GPS.GPSVersionID, _GPS.GPSLatitudeRef, _GPS.GPSLatitude, _GPS.GPSLongitudeRef, _GPS.GPSLongitude),
+        *(_GPS.GPSAltitudeRef, _GPS.GPSAltitude, _GPS.GPSTimeStamp, _GPS.GPSDateStamp, _GPS.GPSMapDatum),
+        *(_GPS.GPSSpeedRef, _GPS.GPSSpeed, _GPS.GPSImgDirectionRef, _GPS.GPSImgDirection, _GPS.GPSHPositioningError),
+    ),
+}
+"""Tags by the part they stand in; None for the first."""
+_LONGEST = 1000
+"""Characters of a text, or numbers of a list; nothing above says more, and a picture would."""
 
 
 def read_exif(image: Image.Image) -> tuple[Turn, bytes | None]:
@@ -49,11 +66,17 @@ def read_exif(image: Image.Image) -> tuple[Turn, bytes | None]:
         return ORIENTATIONS[1], None
     try:
         kept = Image.Exif()
-        kept.update({tag: found[tag] for tag in _KEPT_TAGS if tag in found})
-        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            tags = {tag: value for tag, value in found.get_ifd(part).items() if tag not in _DROPPED_SUBTAGS}
-            if tags:
-                kept[part] = tags
+        for part, tags in _KEPT.items():
+            there = dict(found) if part is None else found.get_ifd(part)
+            values = {int(tag): there[tag] for tag in tags if tag in there and _is_short(there[tag])}
+            if part is None:
+                kept.update(values)
+            elif values:
+                kept[part] = values
         return turn, kept.tobytes() if kept else None
     except Exception:  # noqa: BLE001 - as above
         return turn, None
+
+
+def _is_short(value: object) -> bool:
+    return not isinstance(value, str | bytes | tuple) or len(value) <= _LONGEST

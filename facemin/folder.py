@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,13 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
                 reason = f"expected a name of its own, got the same result {target}.* as {targets[target]}"
                 failures.append(Failure(name=str(source), reason=reason))
             continue
+        other = _owner(target)
+        if other is None and stem and number.isdecimal():
+            other = _owner(target.with_name(stem), number=int(number))
+        if other is not None and other != source.resolve() and other.exists():
+            reason = f"expected a name of its own, got the same result {target}.* as {other}, protected before"
+            failures.append(Failure(name=str(source), reason=reason))
+            continue
         targets[target] = source
         if _is_done(source, target, job):
             done.append(source)
@@ -177,14 +185,17 @@ def _photos(inputs: Iterable[Path], out: Path, failures: list[Failure]) -> Itera
         if path.is_dir():
             # results may go into the very folder that is walked, or into one below it
             below = out.resolve() if path.resolve() in out.resolve().parents else None
+            unread: list[OSError] = []
+            files = (Path(folder, name) for folder, _, names in os.walk(path, onerror=unread.append) for name in names)
             photos = sorted(
                 p
-                for p in path.rglob("*")
+                for p in files
                 if p.suffix.lower() in SUFFIXES
                 and not p.name.endswith(OURS)
                 and p.is_file()
                 and below not in p.resolve().parents
             )
+            failures += [Failure(name=str(e.filename), reason=f"could not be listed: {e.strerror}") for e in unread]
             if not photos:
                 failures.append(Failure(name=str(path), reason="expected photos in this folder, found none"))
             yield from ((p, p.relative_to(path)) for p in photos)
@@ -201,6 +212,15 @@ def _record(target: Path) -> Path:
 def _state(source: Path) -> dict[str, object]:
     status = source.stat()
     return {"path": str(source.resolve()), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _owner(target: Path, *, number: int = 1) -> Path | None:
+    """The photo whose result a record there names, if it has so many faces."""
+    try:
+        record = json.loads(_record(target).read_bytes())
+        return Path(record["source"]["path"]) if len(record["files"]) >= number else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _is_done(source: Path, target: Path, job: FolderJob) -> bool:

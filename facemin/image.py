@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, TypeAlias, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 
 from facemin.colour import to_srgb
@@ -43,6 +43,10 @@ _EXIF_HEADER = b"Exif\x00\x00"
 _EXIF_LIMIT = 65_533
 _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 
+_LARGEST_TILE = 1 << 20
+"""Pixels of a TIFF's tile that are always accepted."""
+_SCAN, _MOST_SCANS = b"\xff\xda", 200
+"""Start of a JPEG's scan; progressive files have about ten, those of previews in their EXIF and behind counted too."""
 _QUIET = threading.Lock()
 
 
@@ -63,7 +67,9 @@ class Photo:
     format: str
 
 
-def decode(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Photo:
+def decode(
+    source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, formats: Collection[str] = FORMATS
+) -> Photo:
     """Decode one photo: upright, 8 bits a channel, sRGB, transparency on white, first frame.
 
     The tensor is a permuted view on (H, W, 3) memory, so `pixels.is_contiguous()` is False. At its peak
@@ -76,6 +82,7 @@ def decode(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIX
         name: what errors call the input; the path or the stream's own name if None.
         max_pixels: most pixels accepted, checked on the header before a pixel is decoded; Pillow's own
             `Image.MAX_IMAGE_PIXELS` holds besides.
+        formats: of `FORMATS`, those that are accepted; another one is refused on its header.
 
     Raises:
         ValueError: not a photo in one of `FORMATS`, too large, damaged, truncated or empty; an image whose
@@ -91,12 +98,12 @@ def decode(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIX
         if not isinstance(head, bytes):
             raise TypeError(f"{label}: expected a binary stream, got one whose read() gives {type(head).__name__}")
         try:
-            return _decode(stream, head, max_pixels)
+            return _decode(stream, head, max_pixels, formats)
         # Decoders answer hostile bytes with almost any exception; for the caller it is all one bad input.
         except Exception as error:
             got = f"bytes that begin {head[:8]!r}" if isinstance(error, UnidentifiedImageError) else error
             raise ValueError(
-                f"{label}: expected a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image of at most "
+                f"{label}: expected a whole {_either(formats)} image of at most "
                 f"{max_pixels} pixels, got {got or type(error).__name__}"
             ) from error
 
@@ -214,14 +221,26 @@ def _quiet() -> Iterator[None]:
             log.removeHandler(silence)
 
 
-def _decode(stream: BinaryIO, head: bytes, max_pixels: int) -> Photo:
+def _either(formats: Collection[str]) -> str:
+    *most, last = formats
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[str]) -> Photo:
     if not head:
         raise ValueError("0 bytes")
     with _quiet():
         image = _open(stream, head)
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+        if kind not in formats:
+            raise ValueError(f"a {kind} image")
         width, height = image.size
         if width < 1 or height < 1 or width * height > max_pixels:
             raise ValueError(f"{width} x {height} = {width * height} pixels")
+        if kind == "TIFF":
+            _check_tiles(image, max_pixels)
+        if kind == "JPEG":
+            _check_scans(stream)
         # These read tags while they load, which may warn; the others can decode in parallel.
         if image.format in {"PNG", "TIFF"}:
             image.load()
@@ -233,8 +252,28 @@ def _decode(stream: BinaryIO, head: bytes, max_pixels: int) -> Photo:
     return Photo(
         pixels=torch.from_numpy(_upright(image, turn)).permute(2, 0, 1),
         exif=exif,
-        format="JPEG" if image.format == "MPO" else str(image.format),
+        format=kind,
     )
+
+
+def _check_tiles(image: Image.Image, max_pixels: int) -> None:
+    """Refuse a TIFF of tiles that are larger than any image may be: each is inflated whole, whatever it shows."""
+    tags = getattr(image, "tag_v2", {})
+    sides = [int(tags.get(tag, 0)) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)]
+    if sides[0] * sides[1] > max(max_pixels, _LARGEST_TILE):
+        raise ValueError(f"tiles of {sides[0]} x {sides[1]} pixels")
+
+
+def _check_scans(stream: BinaryIO) -> None:
+    """Refuse a JPEG of endlessly many scans, each a few bytes that cost a pass over the whole image."""
+    place, found, tail = stream.tell(), 0, b""
+    stream.seek(0)
+    while part := stream.read(1 << 20):
+        found += (tail + part).count(_SCAN)
+        tail = part[-1:]
+        if found > _MOST_SCANS:
+            raise ValueError(f"more than {_MOST_SCANS} scans")
+    stream.seek(place)
 
 
 def _open(stream: BinaryIO, head: bytes) -> Image.Image:

@@ -94,3 +94,25 @@ class TestOrientation:
         assert kept is not None
         assert b"camera" in kept
         assert b"\xff\xd8\xff" not in kept
+
+    def test_only_what_is_listed_is_kept(self) -> None:
+        thumbnail = saved(Image.fromarray(smooth(40, 40)), "JPEG")
+        exif = Image.Exif()
+        exif[ExifTags.Base.ImageDescription] = "x" * 1001
+        exif[ExifTags.IFD.Exif] = {
+            ExifTags.Base.DateTimeOriginal: "2020:01:02 03:04:05",
+            ExifTags.Base.UserComment: thumbnail,
+            ExifTags.Base.ImageUniqueID: "0123456789abcdef",
+            ExifTags.Base.BodySerialNumber: "serial 4711",
+            0xFD00: thumbnail,
+        }
+        exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSProcessingMethod: thumbnail}
+        data = saved(Image.fromarray(smooth(80, 80)), "JPEG", exif=exif)
+        assert data.count(thumbnail) == 3
+        kept = decode(data).exif
+        assert kept is not None
+        assert b"2020:01:02" in kept
+        assert not any(part in kept for part in (b"\xff\xd8\xff", b"0123456789abcdef", b"4711", b"xxx"))
+        again = Image.Exif()
+        again.load(kept)
+        assert again.get_ifd(ExifTags.IFD.GPSInfo) == {ExifTags.GPS.GPSLatitudeRef: "N"}

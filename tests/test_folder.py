@@ -1,6 +1,7 @@
 """What goes where, what is done already, and what an interruption leaves."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,35 @@ def test_features_are_for_one_key(keys: list[Key], tmp_path: Path) -> None:
 def test_keys_of_one_id_are_not_mixed_up(keys: list[Key], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=keys[0].manifest.key_id):
         FolderJob(out=tmp_path, keys=[keys[0], keys[0]])
+
+
+def test_another_photos_result_is_not_overwritten_by_a_later_run(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run([photos / "b.png"], job(keys, out))
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    planned = plan([photos / "a" / "b.png"], job(keys, out))
+    assert not planned.todo
+    (failure,) = planned.failures
+    assert f"as {photos / 'b.png'}, protected before" in failure.reason
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    # its own photo may be moved away, and then the name is free
+    (photos / "b.png").unlink()
+    assert not plan([photos / "a" / "b.png"], job(keys, out)).failures
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failure(
+    photos: Path, keys: list[Key], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.scandir
+
+    def scandir(path: str | Path) -> object:
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    planned = plan([photos], job(keys, tmp_path / "out"))
+    assert [path.name for path in planned.todo] == ["b.png"]
+    (failure,) = planned.failures
+    assert failure.name == str(photos / "a")
+    assert "could not be listed: Permission denied" in failure.reason

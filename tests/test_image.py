@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,30 @@ class TestRefusals:
         assert time.perf_counter() - start < 5
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
         tracemalloc.stop()
+
+    def test_a_tile_larger_than_any_image(self) -> None:
+        side = 4096
+        tile = zlib.compress(bytes(side * side), 9)
+        entries = [(256, 4, 16), (257, 4, 16), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1)]
+        entries += [(322, 4, side), (323, 4, side), (324, 4, 8 + 2 + 12 * 10 + 4), (325, 4, len(tile))]
+        table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+        data = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(entries)) + table + bytes(4) + tile
+        with pytest.raises(ValueError, match="tiles of 4096 x 4096 pixels"):
+            decode(data, max_pixels=112 * 112)
+        assert decode(data).pixels.shape == (3, 16, 16)
+
+    def test_a_jpeg_of_endless_scans(self) -> None:
+        data = saved(Image.fromarray(smooth(64, 64)), "JPEG", progressive=True)
+        last = data.rindex(b"\xff\xda")
+        assert decode(data[:-2] + data[last:-2] * 20 + data[-2:]).pixels.shape == (3, 64, 64)
+        with pytest.raises(ValueError, match="more than 200 scans"):
+            decode(data[:-2] + data[last:-2] * 300 + data[-2:])
+
+    def test_other_formats_than_those_asked_for(self) -> None:
+        data = encode(torch.zeros(3, 4, 4), format="WEBP")
+        assert decode(data, formats=("PNG", "WEBP")).format == "WEBP"
+        with pytest.raises(ValueError, match=r"expected a whole PNG or JPEG image of at most .* got a WEBP image"):
+            decode(data, formats=("PNG", "JPEG"))
 
     def test_a_bomb_in_webp_clothes(self) -> None:
         # A canvas of 16384 x 16384 in an extended header.

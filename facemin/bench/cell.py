@@ -109,11 +109,11 @@ def make_key(recogniser: Recogniser, settings: KeySettings, method: Protector | 
     )
 
 
-def resolved_settings(experiment: Experiment, cell: Cell, *, quick: bool) -> dict[str, Any]:
+def resolved_settings(experiment: Experiment, cell: Cell, *, quick: bool, device: torch.device) -> dict[str, Any]:
     """Everything that decides a cell's figures beside the faces and the weights."""
     pairs = experiment.quick if quick else experiment.data
     return {
-        **cell.resolved(),
+        **cell.resolved(str(device)),
         "seed": experiment.seed,
         "judges": {"names": list(experiment.judges.names), "far": experiment.judges.far},
         "operations": list(experiment.operations),
@@ -143,7 +143,7 @@ def _record(setting: Setting, cell: Cell, keys: list[Key], images: Tensor, *, id
         cell=cell.name,
         quick=setting.quick,
         passed=cell.passed,
-        resolved=resolved_settings(experiment, cell, quick=setting.quick),
+        resolved=resolved_settings(experiment, cell, quick=setting.quick, device=setting.device),
         seed=experiment.seed,
         commit=setting.code.commit,
         dirty=setting.code.dirty,

@@ -42,6 +42,8 @@ class Chosen(NamedTuple):
     """(N,) int64, of the first half, genuine ones first."""
     calibration: Tensor
     """(C,) int64, of the second half."""
+    apart: bool
+    """Whether nobody who is judged is among those who calibrate."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,7 +114,8 @@ def load_faces(
         place: where they lie.
         genuine: pairs of one person to judge, from the first half of the list.
         impostor: pairs of two people, likewise.
-        calibration: pairs of the second half whose images give the thresholds.
+        calibration: pairs of the second half whose images give the thresholds, at most: those with anybody judged
+            are left out.
         seed: of the drawing, where a folder has no list of pairs.
         on_images: called with the number of images read and how many there are.
 
@@ -132,7 +135,7 @@ def load_faces(
         digest.update(read[image].mul(255).round().to(torch.uint8).numpy().tobytes())
     return Faces(
         name=place.name,
-        source=pair_set.source,
+        source=pair_set.source if chosen.apart else f"{pair_set.source}; those who are judged calibrate too",
         probes=torch.stack([read[image] for image in wanted[:count]]),
         others=torch.stack([read[image] for image in wanted[count : 2 * count]]),
         same=pair_set.same[chosen.judged],
@@ -149,7 +152,7 @@ def choose(pair_set: VerificationSet, *, genuine: int, impostor: int, calibratio
 
     In LFW's list the halves are five folds each, and no person is in both. Where it is known who is on the photos,
     pairs of new people come first, so that as many different people as possible are judged; otherwise pairs are
-    taken evenly.
+    taken evenly. Whoever is judged calibrates nothing, unless there is nobody else.
 
     Raises:
         ValueError: a half has fewer pairs of a kind than are wanted.
@@ -167,7 +170,18 @@ def choose(pair_set: VerificationSet, *, genuine: int, impostor: int, calibratio
         raise ValueError(
             f"{pair_set.source}: expected {calibration} calibration pairs in the second half, found {len(halves[1])}"
         )
-    return Chosen(torch.cat(judged), halves[1][_evenly(len(halves[1]), calibration)])
+    left = _without_judged(pair_set, torch.cat(judged), halves[1])
+    apart = not bool(pair_set.same[left].all())
+    if not apart:
+        left = halves[1]
+    return Chosen(torch.cat(judged), left[_evenly(len(left), min(calibration, len(left)))], apart)
+
+
+def _without_judged(pair_set: VerificationSet, judged: Tensor, there: Tensor) -> Tensor:
+    """Those pairs that show nobody who is judged; where nobody knows who is who, no image that is."""
+    owners = torch.arange(int(pair_set.pairs.max()) + 1) if pair_set.people is None else pair_set.people
+    shown = torch.isin(owners[pair_set.pairs[there]], owners[pair_set.pairs[judged]])
+    return there[~shown.any(1)]
 
 
 def _different_people(pair_set: VerificationSet, there: Tensor, wanted: int, seen: set[int]) -> Tensor:

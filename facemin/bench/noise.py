@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
 from facemin.bench.judge import BATCH
 from facemin.image import to_grid, to_unit
@@ -56,11 +55,9 @@ def feature_cosines(
         seed: of it.
     """
     recogniser, cut = judge.recogniser, key.manifest.cut
-    device = next(iter(recogniser.buffers())).device
+    device = next(recogniser.whole.buffers(), torch.empty(0)).device
     shallow = recogniser.until(cut).to(device)
-    # nothing is left for a server that is sent the embedding
-    whole = recogniser.graph.graph.output[0].name == cut
-    server = nn.Identity() if whole else recogniser.after(cut).to(device)
+    server = recogniser.after(cut).to(device)
     rows = []
     with torch.inference_mode():
         for images, side in ((protected, PROTECTED), (plain, PLAIN)):

@@ -20,7 +20,8 @@ DIGITS = 7
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a score that is not a number stays what it is: as null it could not be read back
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class CellEntry(_Part):

@@ -103,7 +103,7 @@ def run(
     if distance is not None:
         weights[distance.name] = distance.sha256
     faces = _faces(experiment, place, quick=quick, watch=watch)
-    settings = {cell.name: digest(resolved_settings(experiment, cell, quick=quick)) for cell in cells}
+    settings = {cell.name: digest(resolved_settings(experiment, cell, quick=quick, device=where)) for cell in cells}
     identities = {cell.name: digest([settings[cell.name], faces.sha256, weights]) for cell in cells}
     todo = [cell for cell in cells if identities[cell.name] not in known]
     if todo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -137,6 +138,7 @@ class Cell(NamedTuple):
     keys: tuple[KeySettings, ...]
     paper: Beside
 
-    def resolved(self) -> dict[str, Any]:
-        """With every default written out."""
-        return {"method": describe_method(self.method), "keys": [key.model_dump(mode="json") for key in self.keys]}
+    def resolved(self, device: str) -> dict[str, Any]:
+        """With every default written out, as it runs on a device."""
+        method = None if self.method is None else replace(self.method, device=device)
+        return {"method": describe_method(method), "keys": [key.model_dump(mode="json") for key in self.keys]}

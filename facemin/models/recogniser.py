@@ -81,6 +81,15 @@ class Recogniser(nn.Module):
         for node in self.graph.graph.node:
             attributes = sorted((a.name, str(helper.get_attribute_value(a))) for a in node.attribute)
             digest.update(repr((node.op_type, list(node.input), list(node.output), attributes)).encode())
+        # where the nodes alone leave open which value is the embedding, or what an operator means
+        output = self.graph.graph.output[0].name
+        ends = {name for node in self.graph.graph.node for name in node.output if name}
+        ends -= {name for node in self.graph.graph.node for name in node.input}
+        if ends != {output}:
+            digest.update(f"output {output}".encode())
+        if any(node.op_type in _FLATTENING for node in self.graph.graph.node):
+            version = next(each.version for each in self.graph.opset_import if each.domain in ("", "ai.onnx"))
+            digest.update(b"flattens" if version < _FLATTENED_BEFORE else b"")
         return digest.hexdigest()
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -125,13 +134,20 @@ class Recogniser(nn.Module):
     def after(self, cut: str) -> ServerModel:
         """E_s: features (B, *shape of the cut) to unit embeddings (B, D); what the provider keeps."""
         output = self.graph.graph.output[0].name
+        if self.cut(cut).name == output:
+            # whoever is sent the embedding has nothing left to compute
+            return ServerModel(nn.Identity()).eval()
         return ServerModel(OnnxModule(extract(self.graph, start=self.cut(cut).name, end=output))).eval()
+
+
+_FLATTENING, _FLATTENED_BEFORE = frozenset({"Softmax", "LogSoftmax", "Hardmax"}), 13
+"""Operators that took all later axes for one before this version of ONNX's own operators."""
 
 
 class ServerModel(nn.Module):
     """The rest of a recogniser after a cut, ending in rows of unit length."""
 
-    def __init__(self, rest: OnnxModule) -> None:
+    def __init__(self, rest: nn.Module) -> None:
         super().__init__()
         self.rest = rest
 

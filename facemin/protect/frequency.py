@@ -70,6 +70,8 @@ class FrequencyMask:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch: expected at least 1 face, got {self.batch}")
         if not 1 <= self.kept < FREQUENCIES:
             raise ValueError(f"kept: expected 1 to {FREQUENCIES - 1} channels a colour, got {self.kept}")
         if not (math.isfinite(self.gain) and self.gain > 0):
@@ -108,7 +110,7 @@ class FrequencyMask:
             residuals = _residuals(judge, plain, to_unit(pixels))
             seconds = time.perf_counter() - began
             for image, distances in zip(pixels.cpu(), residuals.cpu(), strict=True):
-                unmet = (distances > judge.limits.cpu()).nonzero()[:, 0]
+                unmet = (~(distances <= judge.limits.cpu())).nonzero()[:, 0]
                 yield Done(
                     index=index,
                     pixels=image.contiguous(),

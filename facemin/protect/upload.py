@@ -36,7 +36,7 @@ def feature_of(pixels: Tensor, key: Key) -> Tensor:
     """
     with torch.no_grad():
         faces = to_unit(pixels).expand(ROWS_AT_LEAST, -1, -1, -1)
-        feature: Tensor = key.shallow(faces.to(next(key.shallow.buffers()).device))[0].cpu()
+        feature: Tensor = key.shallow(faces.to(next(key.shallow.buffers(), pixels).device))[0].cpu()
     return feature.contiguous()
 
 

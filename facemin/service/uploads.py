@@ -51,12 +51,10 @@ def read_upload(provider: Provider, collection: Collection, upload: Upload) -> F
         return _feature(provider, upload)
     most = provider.settings.photo_pixels if collection.accept_plain else FACE_PIXELS
     try:
-        photo = decode(upload.data, name="upload", max_pixels=most)
+        photo = decode(upload.data, name="upload", max_pixels=most, formats=FORMATS)
     except ValueError as error:
         hint = "" if collection.accept_plain else "; a photo has to be protected first"
         raise bad_input(f"{error}{hint}") from None
-    if photo.format not in FORMATS:
-        raise bad_input(f"upload: expected a {' or '.join(FORMATS)} file, got {photo.format}")
     digest = provider.secrets.digest("uploads", photo.pixels.contiguous().numpy().tobytes())
     if tuple(photo.pixels.shape) != (3, SIDE, SIDE):
         height, width = photo.pixels.shape[1:]

@@ -69,8 +69,23 @@ def test_halves_never_meet(data: Any, genuine: int, impostor: int, calibration: 
     assert max(chosen.judged.tolist()) < len(half)
     assert all(at >= len(half) for at in chosen.calibration.tolist())
     assert pair_set.same[chosen.judged].tolist() == [True] * genuine + [False] * impostor
-    for part in chosen:
+    for part in (chosen.judged, chosen.calibration):
         assert len(set(part.tolist())) == len(part)
+    if chosen.apart:
+        assert pair_set.people is not None
+        sides = [set(pair_set.people[pair_set.pairs[part]].flatten().tolist()) for part in chosen[:2]]
+        assert sides[0].isdisjoint(sides[1])
+
+
+def test_who_is_judged_does_not_calibrate_where_there_are_others() -> None:
+    people = [at // 2 for at in range(20)]
+    first = [(0, 1), (2, 3), (0, 2), (4, 6), (14, 16)]
+    second = [(1, 3), (8, 10), (8, 9), (2, 12), (18, 19)]
+    chosen = choose(made([*first, *second], people), genuine=2, impostor=1, calibration=4)
+    assert chosen.apart
+    assert chosen.calibration.tolist() == [6, 7, 9]
+    nobody_else = choose(made([*first, *first], people[:17]), genuine=2, impostor=2, calibration=2)
+    assert not nobody_else.apart
 
 
 def test_faces_of_a_folder(world: Path) -> None:

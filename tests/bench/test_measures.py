@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemin.bench import measures
-from facemin.bench.records import Record, ScoresOf
+from facemin.bench.records import Record, ScoresOf, append, read_records
 from facemin.metrics import pair_scores, strict_accuracy, utility_privacy, wilson
 
 SAME = (True, True, True, False)
@@ -192,3 +193,14 @@ def test_equals_the_metrics_on_embeddings(seed: int, kappa: float) -> None:
     assert trade.utility.value == pytest.approx(float(up.utility))
     assert trade.privacy.value == pytest.approx(float(up.privacy))
     assert trade.total == pytest.approx(float(up.total))
+
+
+def test_a_score_that_is_no_number_can_be_read_back(tmp_path: Path) -> None:
+    residuals = ((math.inf,), (math.nan,), (1.0,), (0.5,))
+    kept = record(spent={"steps": (1, 1, 1, 1), "residuals": residuals, "seconds": 1.0, "unmet": ()})
+    append(tmp_path / "r.jsonl", kept)
+    (again,) = read_records(tmp_path / "r.jsonl")
+    found = [row[0] for row in again.spent.residuals]
+    assert math.isinf(found[0])
+    assert math.isnan(found[1])
+    assert found[2:] == [1.0, 0.5]

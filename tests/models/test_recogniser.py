@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import Tensor
 
 from facemin.data import landmarks, lfw_pairs
@@ -77,6 +78,38 @@ def test_fingerprint_is_that_of_the_weights(recogniser: Recogniser) -> None:
     if recogniser.name == "dlib-resnet29":
         again = Recogniser(recogniser.graph, name="other")
         assert again.fingerprint == recogniser.fingerprint
+
+
+def softmax_twice(output: str, version: int) -> Recogniser:
+    """Two candidates for an embedding, the second made of the first."""
+    shape = [None, 3, 112, 112]
+    nodes = [
+        helper.make_node("Softmax", ["face"], ["first"], axis=1),
+        helper.make_node("Relu", ["first"], ["second"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "two",
+        [helper.make_tensor_value_info("face", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)])
+    return Recogniser(model, name="two")
+
+
+def test_fingerprint_says_which_value_is_the_embedding_and_what_operators_mean() -> None:
+    kinds = [("second", 13), ("first", 13), ("second", 12)]
+    assert len({softmax_twice(*kind).fingerprint for kind in kinds}) == 3
+    assert softmax_twice("second", 13).fingerprint == softmax_twice("second", 14).fingerprint
+
+
+def test_whoever_is_sent_the_embedding_has_nothing_left_to_compute(recogniser: Recogniser) -> None:
+    output = recogniser.graph.graph.output[0].name
+    if output not in {cut.name for cut in recogniser.cuts}:
+        pytest.skip("its embedding is no cut")
+    with torch.inference_mode():
+        rows = recogniser.after(output)(recogniser.until(output)(FACES))
+        torch.testing.assert_close(rows, recogniser(FACES))
 
 
 def test_unknown_model_is_refused() -> None:

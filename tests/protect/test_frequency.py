@@ -26,6 +26,11 @@ def same(one: Done, other: Done) -> bool:
     return torch.equal(one.pixels, other.pixels) and (one.residuals, one.unmet) == (other.residuals, other.unmet)
 
 
+def test_a_batch_of_none_would_skip_every_photo() -> None:
+    with pytest.raises(ValueError, match="batch: expected at least 1 face, got 0"):
+        FrequencyMask(batch=0)
+
+
 def test_is_a_method_by_name() -> None:
     assert METHODS["frequency-mask"] == FrequencyMask()
 
