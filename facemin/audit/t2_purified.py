@@ -42,14 +42,14 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
     untested: list[str] = []
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    unreached: set[str] = set()
+    unreached: dict[str, tuple[str, ...]] = {}
     if evidence.judges:
         identity = match_all(evidence, PURIFIED, budget.part(0.6))
         found = judged(identity, evidence)
         outcomes.append(found.outcome)
         words.append(found.words)
         figures, tables = found.figures, (purified_table(identity, evidence.judges),)
-        unreached |= set(identity.unreached)
+        unreached["recognisers"] = identity.unreached
     else:
         words.append(NOBODY)
     if evidence.estimators:
@@ -57,7 +57,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
         outcomes.append(traits.outcome)
         words += traits.words
         figures, tables = figures + traits.figures, tables + traits.tables
-        unreached |= set(traits.unreached)
+        unreached["estimators"] = traits.unreached
         outcome, text, probed, absent = probe(evidence, budget)
         outcomes.append(outcome)
         words += text
@@ -65,10 +65,11 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
         untested += absent
     else:
         untested.append("Attributes: no estimator is here.")
-    if unreached:
-        untested.append(f"Purifiers that no time was left for: {', '.join(sorted(unreached))}.")
-        words.append(f"Time was left for {len(PURIFIED) - len(unreached)} of {len(PURIFIED)} purifiers.")
-        outcomes.append("cannot tell")
+    for who, names in unreached.items():
+        if names:
+            untested.append(f"Purifiers that no time was left for, before the {who}: {', '.join(sorted(names))}.")
+            words.append(f"Time was left for {len(PURIFIED) - len(names)} of {len(PURIFIED)} before the {who}.")
+            outcomes.append("cannot tell")
     untested.append("A trained denoiser as a purifier: it is tried as an inverter, in T4.")
     return RowResult(
         row="T2",

@@ -36,6 +36,9 @@ KNOWS = "the key alone; or pairs of protected images and identities"
 FEWEST_STUDENTS = 200
 """Protected pairs below which no student is trained."""
 
+MOST_TO_CHOOSE_BY = 200
+"""Faces that teachers are compared on."""
+
 CAUTION = (
     "Whoever holds the provider's whole recogniser, or a deep enough key, can recognise people: that is what they are "
     "for. So this row cannot be zero; it says how far the key alone goes."
@@ -88,12 +91,12 @@ def _adaptive(
 ) -> list[Linked]:
     """A linear map and a student, both from the attacker's own protected faces and an ordinary recogniser."""
     assert evidence.train is not None
-    teacher = next((one.recogniser for one in evidence.others), None)
-    if teacher is None:
+    if not evidence.others:
         untested.append(
             "Linkers trained on protected faces: they need another recogniser as a teacher, and none is here."
         )
         return []
+    teacher = _best_teacher([one.recogniser for one in evidence.others], held, far=evidence.far)
     images, rows = evidence.training.protect(
         evidence.train, evidence.keys, learning, budget.part(0.5), seed=evidence.seed
     )
@@ -122,6 +125,21 @@ def _adaptive(
     return found + _adaptive_linked(
         student, teacher, evidence, held, of=f"student of {teacher.name}, {len(rows)} pairs"
     )
+
+
+def _best_teacher(recognisers: list[Recogniser], held: tuple[Tensor, Tensor], *, far: float) -> Recogniser:
+    """The one that recognises most of the attacker's own people; the first where that cannot be told."""
+    faces, people = held[0][:MOST_TO_CHOOSE_BY], held[1][:MOST_TO_CHOOSE_BY]
+    same = (people[:, None] == people).triu(1)
+    if len(recognisers) == 1 or not same.any() or same[0].all():
+        return recognisers[0]
+
+    def found(recogniser: Recogniser) -> float:
+        rows = teach(recogniser, faces)
+        at = cross_identity_threshold(rows, people, far=far)
+        return float(((rows @ rows.T)[same] >= at.threshold).double().mean())
+
+    return max(recognisers, key=found)
 
 
 class Linked(NamedTuple):

@@ -1,6 +1,7 @@
 """Each row on protection that is none, and on noise that tells nothing."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from facemin.audit.t1_off_the_shelf import no_judges, off_the_shelf
 from facemin.audit.t2_purified import behind_purifiers
 from facemin.audit.t3_white_box import white_box
 from facemin.audit.t4_inverter import nothing_to_train_on, trained_inverter
-from facemin.audit.t5_linker import linker, nothing_to_link_by
+from facemin.audit.t5_linker import _best_teacher, linker, nothing_to_link_by
 from facemin.audit.traits import class_outcome
 from facemin.defaults import default_key
 from facemin.keys import Key, export_key
@@ -134,7 +135,9 @@ class TestPurified:
         found = behind_purifiers(evidence(20, protected=faces), Budget(seconds=0))
         assert found.outcome == "leak"
         # no time: the first purifier alone
-        assert any("no time was left for" in text and "tv-0.5" in text for text in found.untested)
+        assert any(
+            "no time was left for, before the recognisers" in text and "tv-0.5" in text for text in found.untested
+        )
         assert not any("blur-1" in text for text in found.untested)
 
     def test_a_probe_reads_what_protected_faces_keep(self, evidence: Make) -> None:
@@ -291,3 +294,20 @@ class TestAll:
 
 def by_outcome(rows: tuple[object, ...]) -> set[str]:
     return {row.outcome for row in rows}  # type: ignore[attr-defined]
+
+
+def test_the_teacher_is_the_one_that_recognises_best() -> None:
+    people = people_of_patterns(40, 3, seed=4)
+    good = tiny("good", 3)
+
+    class Blind(torch.nn.Module):
+        """Sees the same face everywhere, but for noise."""
+
+        def forward(self, faces: Tensor) -> Tensor:
+            draw = torch.Generator().manual_seed(len(faces))
+            return torch.nn.functional.normalize(torch.randn(len(faces), 8, generator=draw))
+
+    blind: Any = Blind()
+    for order in ([blind, good], [good, blind]):
+        assert _best_teacher(order, (people.faces, people.people), far=1e-2) is good
+    assert _best_teacher([blind, good], (people.faces[:1], people.people[:1]), far=1e-2) is blind
