@@ -40,10 +40,14 @@ class Group(NamedTuple):
         return tuple(self.records[0].protected)
 
 
-def grouped(records: Iterable[Record]) -> list[Group]:
-    """Records by experiment, faces and whether they are quick; the latest record says what the experiment has.
+def grouped(records: Iterable[Record], now: Header | None = None) -> list[Group]:
+    """Records by experiment, faces and whether they are quick.
 
     Of a cell that was measured more than once, the last record counts.
+
+    Args:
+        records: in their order.
+        now: what the experiment has; the latest record says it where this is None or has none of what was measured.
     """
     found: dict[tuple[str, str, str, bool], list[Record]] = {}
     for record in records:
@@ -51,8 +55,10 @@ def grouped(records: Iterable[Record]) -> list[Group]:
         found.setdefault(key, []).append(record)
     groups = []
     for (_, data, _, quick), members in found.items():
-        header = members[-1].experiment
         latest = {digest(record.resolved): record for record in members}
+        header = members[-1].experiment
+        if now is not None and now.name == header.name and any(entry.settings in latest for entry in now.cells):
+            header = now
         rows = tuple(Row(entry, latest.get(entry.settings)) for entry in header.cells)
         shown = sum(row.record is not None for row in rows)
         groups.append(Group(header, data, quick, rows, len(members) - shown))

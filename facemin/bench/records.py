@@ -221,6 +221,35 @@ def read_records(path: Path) -> list[Record]:
     return found
 
 
+def write_header(path: Path, header: Header) -> None:
+    """Keep the experiment as its file has it now beside its records, which have it as it was when each was measured.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(_header_path(path), (header.model_dump_json(indent=1) + "\n").encode())
+
+
+def read_header(path: Path) -> Header | None:
+    """The experiment of a file of records as it was last run; None where none was kept.
+
+    Raises:
+        ValueError: it is no such thing.
+    """
+    kept = _header_path(path)
+    if not kept.is_file():
+        return None
+    try:
+        return Header.model_validate_json(kept.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{kept}: expected an experiment's header; {error.errors()[0]['msg']}") from None
+
+
+def _header_path(path: Path) -> Path:
+    return path.with_suffix(".header.json")
+
+
 def is_ours(path: Path) -> bool:
     """Whether a file's first line says that it holds such records."""
     with path.open(encoding="utf-8", errors="replace") as file:

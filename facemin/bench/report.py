@@ -9,7 +9,7 @@ from facemin.bench.groups import Group, grouped
 from facemin.bench.noise_layout import over_noise
 from facemin.bench.page import document, image, paragraph, section
 from facemin.bench.pictures import ROWS, picture_path
-from facemin.bench.records import is_ours, read_records
+from facemin.bench.records import is_ours, read_header, read_records
 from facemin.bench.selectivity_layout import as_selectivity
 from facemin.bench.tables import as_matrix, by_rows, over_operations, paper_table
 from facemin.files import write_atomically
@@ -63,7 +63,7 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     records = {file: read_records(file) for file in ours}
     if not any(records.values()):
         raise ValueError(f"{folder}: expected records of facemin bench run, found none in {len(files)} .jsonl files")
-    groups = [(file.parent, group) for file, found in records.items() for group in grouped(found)]
+    groups = [(file.parent, group) for file, found in records.items() for group in grouped(found, read_header(file))]
     parts = [show(group, folder=place if pictures else None) for place, group in groups]
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
     write_atomically(file, document(TITLE, parts).encode())

@@ -10,7 +10,7 @@ from facemin.bench.cell import Setting, make_key, measure_cell, resolved_setting
 from facemin.bench.faces import load_faces
 from facemin.bench.judge import Judge, Plain
 from facemin.bench.models import Distance, find_recogniser
-from facemin.bench.records import CellEntry, Header, Record, append, digest, read_records
+from facemin.bench.records import CellEntry, Header, Record, append, digest, read_records, write_header
 from facemin.device import choose_device
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def run(
 
     Args:
         experiment: what to measure.
-        name: of it; records go to `NAME.jsonl` in `out`, those of a quick run to `NAME.quick.jsonl`.
+        name: of it; records go to `NAME.jsonl` in `out`, those of a quick run to `NAME.quick.jsonl`, and the experiment
+            as it is now, for the report, to `NAME.header.json`.
         place: where the faces lie.
         models: folder of ONNX files for networks that are not known by name; None for none.
         out: folder of the records.
@@ -106,10 +107,12 @@ def run(
     settings = {cell.name: digest(resolved_settings(experiment, cell, quick=quick, device=where)) for cell in cells}
     identities = {cell.name: digest([settings[cell.name], faces.sha256, weights]) for cell in cells}
     todo = [cell for cell in cells if identities[cell.name] not in known]
+    header = _header(experiment, name, cells, settings)
+    write_header(file, header)
     if todo:
         setting = Setting(
             experiment=experiment,
-            header=_header(experiment, name, cells, settings),
+            header=header,
             quick=quick,
             device=where,
             faces=faces,

@@ -9,6 +9,7 @@ import pytest
 from facemin.bench import measures, read_records
 from facemin.bench.groups import grouped
 from facemin.bench.pictures import Painter, picture_path
+from facemin.bench.records import read_header
 from facemin.bench.report import LAYOUTS, show, write_report
 from facemin.metrics import wilson
 from tests.bench.conftest import TOML, Measure
@@ -165,6 +166,18 @@ def test_groups_by_faces_and_latest_settings(measure: Measure) -> None:
     assert "A quick run" not in show(group)
     twice = grouped([*read_records(done.file), *read_records(done.file)])
     assert twice[0].superseded == 4
+
+
+def test_the_page_has_the_experiment_as_its_file_is_now(measure: Measure) -> None:
+    measure()
+    last = TOML.rindex("[[cell]]")
+    done = measure(TOML[:last].replace('title = "', 'title = "Anew: '))
+    assert not done.measured
+    page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
+    assert "Anew: " in page.text
+    (group,) = grouped(read_records(done.file), read_header(done.file))
+    assert len(group.rows) == TOML.count("[[cell]]") - 1
+    assert group.superseded == 1
 
 
 def test_thresholds_that_mean_nothing_are_said_to(measure: Measure) -> None:
