@@ -127,7 +127,7 @@ def mask_table(masks: dict[str, Any]) -> str:
 
 def tradeoff(training: dict[str, Any], attacks: dict[str, Any], scores: dict[str, Scores]) -> Figure:
     """Privacy against accuracy: the weighted sum; and TAR of who has one mix of a face, and of the best attack."""
-    figure = Figure(figsize=(10, 4.2), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(11, 4.2), dpi=DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, each in scores.items():
         low, high = training[name]["queries"]["masked"]["accuracy_interval"]
@@ -135,14 +135,13 @@ def tradeoff(training: dict[str, Any], attacks: dict[str, Any], scores: dict[str
         spread = [[100 * (accuracy - low)], [100 * (high - accuracy)]]
         one = attacks[name]["U-Net on the mix"]["tar"]
         for axes, value in ((left, each.privacy), (right, one)):
-            axes.errorbar(100 * accuracy, value, xerr=spread, fmt="o", capsize=3)
-            axes.annotate(name, (100 * accuracy, value), textcoords="offset points", xytext=(4, 6), fontsize=8)
+            axes.errorbar(100 * accuracy, value, xerr=spread, fmt="o", capsize=3, label=name)
         right.plot([100 * accuracy] * 2, [one, each.raw.identity], "k:", linewidth=1)
         right.plot(100 * accuracy, each.raw.identity, "kx", label="best attack" if name == next(iter(scores)) else None)
     left.set(xlabel="accuracy on people never seen, %", ylabel="privacy score (0.4 visual + 0.6 attack)", ylim=(0, 1))
     right.set(xlabel="accuracy on people never seen, %", ylabel="TAR of the U-Net on one mix", ylim=(-0.03, 1.08))
     if scores:
-        right.legend(fontsize=8, loc="center left")
+        figure.legend(*right.get_legend_handles_labels(), fontsize=8, loc="outside right center")
     for axes in (left, right):
         axes.grid(visible=True, alpha=0.3)
         axes.set_xlim(48, 86)
