@@ -7,8 +7,7 @@ float32. It runs with the paper's rule and start, and again with ours, so that t
 bfloat16 is seen apart from that of the rule. K is the smallest of a grid with which the authorised recogniser's TAR on
 `--pairs` people is at least the engine's. Done twice: for Algorithm 1, raw TAR; and for the default method, whose
 transform the plain loop applies too, the mean of TAR raw and after what that transform is for (each by itself would
-turn on single people). Runs are interleaved; medians are
-printed. Wants a machine that does nothing else.
+turn on single people). Runs are interleaved; medians are printed. Wants a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -106,8 +106,9 @@ def _adaptive(
         )
         return []
     taught = TaughtPairs(images, teach(teacher, evidence.train.faces[rows]))
+    gallery = _gallery(partial(teach, teacher), evidence, held)
     straight = train_ridge_linker(teacher, taught)
-    found = _adaptive_linked(straight, teacher, evidence, held, of=f"linear map of {teacher.name}, {len(rows)} pairs")
+    found = [_scored(straight, gallery, evidence, of=f"linear map of {teacher.name}, {len(rows)} pairs")]
     if len(rows) < FEWEST_STUDENTS:
         untested.append(f"FaceLinkGen's student: {len(rows)} protected pairs were made, {FEWEST_STUDENTS} are needed.")
         return found
@@ -122,16 +123,14 @@ def _adaptive(
     student = train_student(
         taught, teacher=teacher, settings=StudentTraining(fitting=fitting), stop=lambda: budget.over
     )
-    return found + _adaptive_linked(
-        student, teacher, evidence, held, of=f"student of {teacher.name}, {len(rows)} pairs"
-    )
+    return [*found, _scored(student, gallery, evidence, of=f"student of {teacher.name}, {len(rows)} pairs")]
 
 
 def _best_teacher(recognisers: list[Recogniser], held: tuple[Tensor, Tensor], *, far: float) -> Recogniser:
     """The one that recognises most of the attacker's own people; the first where that cannot be told."""
     faces, people = held[0][:MOST_TO_CHOOSE_BY], held[1][:MOST_TO_CHOOSE_BY]
     same = (people[:, None] == people).triu(1)
-    if len(recognisers) == 1 or not same.any() or same[0].all():
+    if len(recognisers) == 1 or not same.any() or len(torch.unique(people)) == 1:
         return recognisers[0]
 
     def found(recogniser: Recogniser) -> float:
@@ -149,37 +148,39 @@ class Linked(NamedTuple):
     counting: list[Trial]
 
 
+class Gallery(NamedTuple):
+    """Plain second photos as somebody embeds them, and where that somebody accepts plain faces held out."""
+
+    references: Tensor
+    threshold: float | None
+
+
+def _gallery(embed: Linker, evidence: Evidence, held: tuple[Tensor, Tensor]) -> Gallery:
+    faces, people = held
+    at = cross_identity_threshold(embed(faces), people, far=evidence.far) if len(torch.unique(people)) > 1 else None
+    return Gallery(
+        references=embed(evidence.originals[evidence.pairs.references]),
+        threshold=at.threshold if at is not None and at.meaningful else None,
+    )
+
+
 def _linked(linker: Linker, evidence: Evidence, held: tuple[Tensor, Tensor], *, of: str) -> list[Linked]:
     """Protected probes, and plain ones to compare with, against a gallery of plain faces as the linker sees them."""
+    gallery = _gallery(linker, evidence, held)
     probes = ("protected",) if evidence.pairs.own else ("plain", "protected")
-    return [_scored(linker, linker, evidence, held, of=of, probe=probe) for probe in probes]
+    return [_scored(linker, gallery, evidence, of=of, probe=probe) for probe in probes]
 
 
-def _adaptive_linked(
-    linker: Linker, teacher: Recogniser, evidence: Evidence, held: tuple[Tensor, Tensor], *, of: str
-) -> list[Linked]:
-    """Protected probes against the teacher's own gallery of plain faces."""
-    return [_scored(linker, partial(teach, teacher), evidence, held, of=of, probe="protected")]
-
-
-def _scored(
-    linker: Linker, gallery: Linker, evidence: Evidence, held: tuple[Tensor, Tensor], *, of: str, probe: str
-) -> Linked:
+def _scored(linker: Linker, gallery: Gallery, evidence: Evidence, *, of: str, probe: str = "protected") -> Linked:
     """Accept rates at the threshold of plain faces held out and at that of these very impostors, and rank one."""
     pairs = evidence.pairs
-    references = gallery(evidence.originals[pairs.references])
-    at = (
-        cross_identity_threshold(gallery(held[0]), held[1], far=evidence.far)
-        if len(torch.unique(held[1])) > 1
-        else None
-    )
     faces = evidence.protected if probe == "protected" else evidence.originals
     rows = linker(faces[pairs.probes])
-    scores = (rows @ references.T).double()
+    scores = (rows @ gallery.references.T).double()
     where = f"{probe} probe"
     figures, counting = trials(
         *(scores.diagonal(), scores[pairs.people[:, None] != pairs.people]),
-        threshold=at.threshold if at is not None and at.meaningful else None,
+        threshold=gallery.threshold,
         far=evidence.far,
         of=of,
         where=where,

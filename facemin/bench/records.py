@@ -227,7 +227,6 @@ def write_header(path: Path, header: Header) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(_header_path(path), (header.model_dump_json(indent=1) + "\n").encode())
 
 

@@ -158,18 +158,27 @@ class MemorySearch:
         )
         with connection.execution_options(yield_per=AT_ONCE).execute(wanted) as found:
             for part in found.partitions():
-                try:
-                    rows = [
-                        self._cipher.open(sealed, owner=owner(collection, person, self._fingerprint))
-                        for _, person, sealed in part
-                    ]
-                except ValueError as error:
-                    raise ServiceError(503, "store_damaged", f"store: {error}") from None
+                rows = [
+                    opened(self._cipher, sealed, owner(collection, person, self._fingerprint))
+                    for _, person, sealed in part
+                ]
                 held.matrix.add(
                     np.array([number for number, _, _ in part], np.int64),
                     np.array([person for _, person, _ in part], np.int64),
                     np.stack(rows),
                 )
+
+
+def opened(cipher: TemplateCipher, sealed: bytes, bound: str) -> NDArray[np.float32]:
+    """A stored template.
+
+    Raises:
+        ServiceError: it is damaged (503).
+    """
+    try:
+        return cipher.open(sealed, owner=bound)
+    except ValueError as error:
+        raise ServiceError(503, "store_damaged", f"store: {error}") from None
 
 
 def owner(collection: int, person: int, fingerprint: str) -> str:

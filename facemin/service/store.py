@@ -10,8 +10,8 @@ import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from facemin.service.errors import ServiceError, bad_input, conflict, not_found
-from facemin.service.search import owner
+from facemin.service.errors import bad_input, conflict, not_found
+from facemin.service.search import opened, owner
 from facemin.service.tables import collections, meta, persons, removed, templates
 
 if TYPE_CHECKING:
@@ -277,17 +277,11 @@ class TemplateStore:
                 key_id=found.key_id,
                 fingerprint=found.fingerprint,
                 created=found.created,
-                row=self._opened(found.sealed, bound) if found.fingerprint == self.fingerprint else None,
+                row=opened(self._cipher, found.sealed, bound) if found.fingerprint == self.fingerprint else None,
             )
             for found in connection.execute(theirs)
         )
         return Person(id=row.id, name=row.name, created=row.created, templates=held)
-
-    def _opened(self, sealed: bytes, bound: str) -> NDArray[np.float32]:
-        try:
-            return self._cipher.open(sealed, owner=bound)
-        except ValueError as error:
-            raise ServiceError(503, "store_damaged", f"store: {error}") from None
 
     def _grow(self, connection: Connection, collection: Collection) -> int:
         """The collection's next revision; its row stays locked until the transaction ends."""

@@ -167,11 +167,14 @@ class Doorkeeper:
             )
         return _token(row)
 
+    def _mark(self, secret: str, hashed: str | None) -> bytes:
+        """What is remembered of a secret that was right for a hash."""
+        return hmac.digest(self._key, f"{secret} {hashed}".encode(), sha256)
+
     def _was_right(self, token_id: str, secret: str, hashed: str | None) -> bool:
-        digest = hmac.digest(self._key, f"{secret} {hashed}".encode(), sha256)
         with self._lock:
             known = self._known.get(token_id)
-        return known is not None and hmac.compare_digest(known, digest)
+        return known is not None and hmac.compare_digest(known, self._mark(secret, hashed))
 
     def _is_right(self, token_id: str, secret: str, hashed: str | None) -> bool:
         with self._slots:
@@ -179,9 +182,8 @@ class Doorkeeper:
                 _HASHER.verify(hashed or _NOBODY, secret)
             except (VerificationError, InvalidHashError):
                 return False
-        digest = hmac.digest(self._key, f"{secret} {hashed}".encode(), sha256)
         with self._lock:
-            self._known[token_id] = digest
+            self._known[token_id] = self._mark(secret, hashed)
             self._known.move_to_end(token_id)
             while len(self._known) > self._most:
                 self._known.popitem(last=False)

@@ -311,3 +311,5 @@ def test_the_teacher_is_the_one_that_recognises_best() -> None:
     for order in ([blind, good], [good, blind]):
         assert _best_teacher(order, (people.faces, people.people), far=1e-2) is good
     assert _best_teacher([blind, good], (people.faces[:1], people.people[:1]), far=1e-2) is blind
+    # of one person no recogniser can be told from another
+    assert _best_teacher([blind, good], (people.faces[:3], people.people[:3]), far=1e-2) is blind
