@@ -122,6 +122,9 @@ def to_frequencies(
         raise ValueError(
             f"out: expected {shape}, {faces.dtype}, and faces without a gradient, got {tuple(out.shape)}, {out.dtype}"
         )
+    if not out.is_contiguous():
+        # the sparse product writes rows that lie behind one another
+        return out.copy_(channels_of(planes, wanted, every=every))
     _write_channels(planes, wanted, every, out)
     return out
 

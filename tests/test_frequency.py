@@ -110,6 +110,9 @@ class TestToFrequencies:
     def test_writes_where_told(self, faces: Tensor) -> None:
         kept = torch.empty(2, 2, 56, 56)
         assert to_frequencies(faces, (5, 99), every=2, out=kept) is kept
+        strided = kept.clone().contiguous(memory_format=torch.channels_last).zero_()
+        assert to_frequencies(faces, (5, 99), every=2, out=strided) is strided
+        assert torch.equal(strided, kept)
         assert torch.equal(kept, to_frequencies(faces, (5, 99), every=2))
         with pytest.raises(ValueError, match="out"):
             to_frequencies(faces, (5,), out=kept)

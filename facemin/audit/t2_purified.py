@@ -99,6 +99,8 @@ def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[
         inputs[f"key {key.manifest.key_id}"] = _pooled(features_of(key, hidden)[-1])
     tasks = [(one, attribute) for one in evidence.estimators for attribute in one.attributes if attribute.classes]
     cells = len(tasks) * len(inputs)
+    with torch.inference_mode():
+        plain = {one.name: one(evidence.originals[rows]) for one in evidence.estimators}
     outcomes: list[Outcome] = []
     words: list[str] = []
     figures: list[Figure] = []
@@ -108,9 +110,7 @@ def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[
         if budget.over and figures:
             absent.append(f"{what}, {of}: no time was left for it.")
             continue
-        with torch.inference_mode():
-            plain = estimator(evidence.originals[rows])[attribute.name]
-        labels = plain.argmax(1).clone()
+        labels = plain[estimator.name][attribute.name].argmax(1).clone()
         floor = int(torch.bincount(labels).max()) / len(labels)
         if floor == 1:
             continue

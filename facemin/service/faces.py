@@ -11,13 +11,7 @@ from fastapi import APIRouter, Depends, Response
 from facemin.service.asking import Allowed, Caller, IdempotencyKey, answered, checked_far, earlier
 from facemin.service.decisions import Verdict, judge
 from facemin.service.errors import ServiceError, bad_input
-from facemin.service.once import (
-    Answer,
-    check_challenge,
-    make_challenge,
-    remember_uploads,
-    spend_challenge,
-)
+from facemin.service.once import Answer, check_challenge, make_challenge, remember_uploads, spend_challenge
 from facemin.service.schemas import (
     ChallengeOut,
     CollectionName,

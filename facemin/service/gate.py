@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -89,11 +90,8 @@ class Gate:
             self._by_address.take(address)
             return None
         word, _, text = given.partition(" ")
-
-        def unknown() -> None:
-            # a known token costs no hashing, and its holder must not be locked out by a stranger behind one address
-            self._refused.check(address)
-
+        # a known token costs no hashing, and its holder must not be locked out by a stranger behind one address
+        unknown = partial(self._refused.check, address)
         try:
             if word.lower() != "bearer":
                 raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got another scheme")
