@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facemin.train.ahm import AHMConfig
+from facemin.ahm import AHMConfig
 
 Make = Callable[..., AHMConfig]
 
