@@ -1,5 +1,6 @@
 """Pseudonyms: a person's secret, and the rotation of embeddings that it makes for a provider and a purpose."""
 
+from facemin.pseudonym.captures import CaptureLog, CaptureReused, Sent
 from facemin.pseudonym.derivation import Context, derive_seed
 from facemin.pseudonym.encoding import derive_key, encode_fields
 from facemin.pseudonym.enrolled import EnrolledFace, OtherPerson
@@ -14,6 +15,8 @@ __all__ = [
     "DEFAULT_SECRET",
     "LOCAL",
     "LOSS",
+    "CaptureLog",
+    "CaptureReused",
     "Context",
     "EnrolledFace",
     "OtherPerson",
@@ -22,6 +25,7 @@ __all__ = [
     "Secret",
     "SecretEntry",
     "SecretStore",
+    "Sent",
     "UploadStatement",
     "average_views",
     "derive_key",
