@@ -5,7 +5,8 @@
 A copy is encoded again, resized, cropped by a few pixels or mirrored; its face is found again by the detector, as a
 person's device would, and its hash compared with that of the photo. The other rate is of two different photos of one
 person: the official genuine pairs of everybody (one pair a person), found by the detector as well, and, with LFW's own
-landmarks, all 3,000. Appends a record to results/pseudonym/captures.jsonl. 100 people take some five minutes on one core.
+landmarks, all 3,000. Appends a record to results/pseudonym/captures.jsonl. 100 people take some five minutes on one
+core.
 """
 
 from __future__ import annotations

@@ -71,9 +71,7 @@ class Linkage:
     d_sys_p: float
 
 
-def d_sys(
-    mated: ArrayLike, non_mated: ArrayLike, *, omega: float = 1.0, estimate: Estimate = "histogram"
-) -> float:
+def d_sys(mated: ArrayLike, non_mated: ArrayLike, *, omega: float = 1.0, estimate: Estimate = "histogram") -> float:
     """Global measure of linkability: 0 where scores say nothing, 1 where each says it all.
 
     With LR(s) = p(s | mated) / p(s | non-mated): D(s) = 2 omega LR / (1 + omega LR) - 1 where omega LR > 1, else 0;
@@ -118,8 +116,8 @@ def d_sys(
 def auc(mated: ArrayLike, non_mated: ArrayLike, *, confidence: float = 0.95) -> Area:
     """Area under the curve of independent scores, with DeLong's interval; ties count half.
 
-    The interval is on the scale of the logit, so that it stays in [0, 1]; where the variance is 0 (all apart, or too few
-    scores) it is Wilson's for the fewer of the scores. Scores that share people are not independent: use `linkage`.
+    The interval is on the scale of the logit, so that it stays in [0, 1]; where the variance is 0 (all apart, or too
+    few scores) it is Wilson's for the fewer of the scores. Scores that share people are not independent: use `linkage`.
     p is Mann and Whitney's, with the variance under chance, ties included.
 
     Source: DeLong, DeLong and Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
@@ -203,8 +201,7 @@ def linkage(
         n=n,
         area=Area(area, Interval(float(low), float(high)), float(p_area), n, n * (n - 1)),
         ranks=tuple(
-            RankShare(k, hit / n, wilson(hit, n, confidence=confidence), k / n)
-            for k, hit in zip(ks, hits, strict=True)
+            RankShare(k, hit / n, wilson(hit, n, confidence=confidence), k / n) for k, hit in zip(ks, hits, strict=True)
         ),
         d_sys=unlinkability,
         d_sys_null=float(np.quantile(nulls[:, 1], 0.95)),
@@ -266,9 +263,7 @@ def _places(scores: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray
     return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / (2 * len(ordered))
 
 
-def _kernel(
-    first: NDArray[np.float64], second: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _kernel(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Densities of both at the same points, each up to one factor, which cancels."""
     widths = [_bandwidth(scores) for scores in (first, second)]
     reach = 3 * max(widths)

@@ -58,7 +58,9 @@ class CaptureReused(ValueError):  # noqa: N818 - what happened
             if same
             else f"it was sent under another pseudonym ({sent.pseudonym}), and the same photo under two links them"
         )
-        super().__init__(f"face: expected a photo that was not sent before, got one whose copy was: {why}; take a new one")
+        super().__init__(
+            f"face: expected a photo that was not sent before, got one whose copy was: {why}; take a new one"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

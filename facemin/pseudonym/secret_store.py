@@ -97,7 +97,10 @@ class SecretStore:
             OSError: it cannot be written.
         """
         _check_name(name)
+        if self._file(name).exists():
+            return self.load(name), False
         with self._locked():
+            # another process may have made it meanwhile
             if self._file(name).exists():
                 return self.load(name), False
             secret = Secret.new()

@@ -81,9 +81,7 @@ def test_auc_by_hand() -> None:
     assert math.log(found.interval.low / (1 - found.interval.low)) == pytest.approx(math.log(3) - half, rel=1e-6)
 
 
-@given(
-    st.lists(st.integers(0, 6), min_size=2, max_size=30), st.lists(st.integers(0, 6), min_size=2, max_size=30)
-)
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=30), st.lists(st.integers(0, 6), min_size=2, max_size=30))
 @settings(deadline=None, max_examples=60)
 def test_auc_agrees_with_scipy(mated: list[int], non_mated: list[int]) -> None:
     found = auc(mated, non_mated)

@@ -149,7 +149,7 @@ def test_another_secrets_lines_are_refused(log: CaptureLog) -> None:
     log.claim(FACE, HERE)
     [file] = log.root.glob("*.jsonl")
     file.rename(file.with_name(f"{a_secret('bob').fingerprint}.jsonl"))
-    with pytest.raises(ValueError, match="line 1: .*another's or a changed one"):
+    with pytest.raises(ValueError, match=r"line 1: .*another's or a changed one"):
         CaptureLog(secret=a_secret("bob"), root=log.root).find(FACE)
 
 
