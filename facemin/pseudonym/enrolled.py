@@ -46,7 +46,7 @@ class _Entry(BaseModel):
     @property
     def sum(self) -> NDArray[np.float64]:
         """(D,) float64."""
-        return np.frombuffer(base64.b64decode(self.total, validate=True), "<f8").astype(np.float64)
+        return np.array(np.frombuffer(base64.b64decode(self.total, validate=True), "<f8"), np.float64)
 
 
 _ENTRIES = TypeAdapter(list[_Entry])

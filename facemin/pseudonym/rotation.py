@@ -135,8 +135,9 @@ def unit_rows(rows: ArrayLike, name: str) -> NDArray[np.float64]:
     if array.dtype.kind not in "fiu" or array.ndim != 2 or array.shape[1] < 2:
         raise ValueError(f"{name}: expected real numbers (N, D), got {array.dtype} {array.shape}")
     wide = array.astype(np.float64)
-    if not np.isfinite(wide).all():
-        raise ValueError(f"{name}: expected finite numbers, got others in row {_first(~np.isfinite(wide).all(1))}")
+    wrong = np.logical_not(np.isfinite(wide)).any(axis=1)
+    if wrong.any():
+        raise ValueError(f"{name}: expected finite numbers, got others in row {_first(np.asarray(wrong))}")
     # by its largest number first, so that no square overflows
     largest = np.abs(wide).max(1, keepdims=True)
     if (largest < _LEAST_NORM).any():

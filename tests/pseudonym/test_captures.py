@@ -3,9 +3,10 @@
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -153,24 +154,19 @@ def test_another_secrets_lines_are_refused(log: CaptureLog) -> None:
         CaptureLog(secret=a_secret("bob"), root=log.root).find(FACE)
 
 
-def _claim(root: Path, found: "multiprocessing.Queue[bool]") -> None:
-    try:
-        CaptureLog(secret=a_secret(), root=root).claim(FACE, HERE)
-    except CaptureReused:
-        found.put(False)
-    else:
-        found.put(True)
+def test_of_several_at_once_one_may_send(log: CaptureLog) -> None:
+    start = threading.Barrier(4)
 
+    def claim(_: int) -> bool:
+        start.wait(30)
+        try:
+            CaptureLog(secret=a_secret(), root=log.root).claim(FACE, HERE)
+        except CaptureReused:
+            return False
+        return True
 
-def test_of_several_processes_one_may_send(log: CaptureLog) -> None:
-    context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
-    found: multiprocessing.Queue[bool] = context.Queue()
-    processes = [context.Process(target=_claim, args=(log.root, found)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    assert sorted(found.get(timeout=30) for _ in processes) == [False, False, False, True]
-    for process in processes:
-        process.join()
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(claim, range(4))) == [False, False, False, True]
 
 
 def test_hash_by_hand() -> None:

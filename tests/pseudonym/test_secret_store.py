@@ -1,11 +1,12 @@
 """Storage of secrets: private, atomic, never replaced, and the keyring's."""
 
 import json
-import multiprocessing
 import os
 import stat
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keyring
@@ -24,7 +25,7 @@ def store(tmp_path: Path) -> SecretStore:
     return SecretStore(root=tmp_path / "secrets")
 
 
-class Memory(KeyringBackend):
+class Memory(KeyringBackend):  # type: ignore[misc]
     """A keyring in memory: the library's own interface, without a desktop."""
 
     priority = 1
@@ -108,20 +109,16 @@ def test_nothing_half_written_stays(store: SecretStore, monkeypatch: pytest.Monk
     assert store.load_or_make()[1]
 
 
-def _make(root: Path, found: "multiprocessing.Queue[tuple[str, bool]]") -> None:
-    secret, made = SecretStore(root=root).load_or_make()
-    found.put((secret.fingerprint, made))
+def test_of_several_at_once_one_makes_it(store: SecretStore) -> None:
+    start = threading.Barrier(4)
 
+    def make(_: int) -> tuple[str, bool]:
+        start.wait(30)
+        secret, made = SecretStore(root=store.root).load_or_make()
+        return secret.fingerprint, made
 
-def test_of_several_processes_one_makes_it(store: SecretStore) -> None:
-    context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
-    found: multiprocessing.Queue[tuple[str, bool]] = context.Queue()
-    processes = [context.Process(target=_make, args=(store.root, found)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    results = [found.get(timeout=30) for _ in processes]
-    for process in processes:
-        process.join()
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(make, range(4)))
     assert len({fingerprint for fingerprint, _ in results}) == 1
     assert sum(made for _, made in results) == 1
 
