@@ -46,7 +46,10 @@ class _Entry(BaseModel):
     @property
     def sum(self) -> NDArray[np.float64]:
         """(D,) float64."""
-        return np.array(np.frombuffer(base64.b64decode(self.total, validate=True), "<f8"), np.float64)
+        total: NDArray[np.float64] = np.frombuffer(base64.b64decode(self.total, validate=True), "<f8").astype(
+            np.float64
+        )
+        return total
 
 
 _ENTRIES = TypeAdapter(list[_Entry])
