@@ -41,7 +41,7 @@ class _Entry(BaseModel):
     @property
     def mean(self) -> NDArray[np.float64]:
         """Direction of the mean, (D,) of unit length."""
-        return unit_rows(self.sum[None], "enrolled face")[0]
+        return np.asarray(unit_rows(self.sum[None], "enrolled face")[0], np.float64)
 
     @property
     def sum(self) -> NDArray[np.float64]:
