@@ -55,7 +55,7 @@ def photos(part: Part, paths: list[str]) -> dict[str, list[str]]:
 
 
 def genuine_pairs(part: Part, paths: list[str], count: int) -> list[GenuinePair]:
-    """The first `count` genuine pairs of a part: one of each person first, then a second one of each who has it, and so on.
+    """The first `count` genuine pairs of a part: one of each person, then a second one of each who has it, and so on.
 
     No photo is in two pairs.
 
