@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
-    from facemin.models.onnx_run import FaceRunner
+    from numpy.typing import NDArray
 
 Views: TypeAlias = Literal["face", "face+mirror"]
 """What a device averages: the face alone, or the face and its mirror image."""
@@ -78,11 +78,13 @@ class Space:
         """Numbers in an embedding."""
         return self.declaration.dimension
 
-    def embed(self, runner: FaceRunner, *frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def embed(
+        self, run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], *frames: NDArray[np.uint8]
+    ) -> NDArray[np.float64]:
         """Embeddings as a device makes them before it rotates: views, and frames, averaged.
 
         Args:
-            runner: of the key's graph.
+            run: the key's graph, such as a `models.onnx_run.FaceRunner`.
             frames: one array for each frame, aligned faces, uint8 RGB (N, 112, 112, 3), row by row of one person.
 
         Returns:
@@ -91,13 +93,15 @@ class Space:
         Raises:
             ValueError: no frame, or embeddings of another dimension or without a direction.
         """
-        # imported here: a package without onnxruntime's session still reads declarations
-        from facemin.models.onnx_run import mirrored
-
         views = list(frames)
         if self.declaration.views == "face+mirror":
             views += [mirrored(frame) for frame in frames]
-        return average_views([runner(view) for view in views], dimension=self.dimension)
+        return average_views([run(view) for view in views], dimension=self.dimension)
+
+
+def mirrored(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Faces (N, 112, 112, 3) seen in a mirror."""
+    return np.ascontiguousarray(faces[:, :, ::-1])
 
 
 def space_id(graph_sha256: str, *, declaration: SpaceDeclaration, input_convention: str, output: str) -> bytes:

@@ -11,7 +11,8 @@ import numpy as np
 from facemin.data import landmarks
 from facemin.face import align
 from facemin.image import decode
-from facemin.models.onnx_run import FaceRunner, mirrored
+from facemin.models.onnx_run import FaceRunner
+from facemin.space import mirrored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -70,8 +70,3 @@ class FaceRunner:
         if len(features) != len(faces) or not np.isfinite(features).all():
             raise ValueError(f"graph: expected finite features of {len(faces)} faces, got {features.shape}")
         return features
-
-
-def mirrored(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Faces (N, 112, 112, 3) seen in a mirror."""
-    return np.ascontiguousarray(faces[:, :, ::-1])
