@@ -185,9 +185,7 @@ class Key:
         identity = space_id(
             manifest.sha256, declaration=manifest.space, input_convention=manifest.input, output=manifest.cut
         )
-        return Space(
-            id=identity, graph_sha256=manifest.sha256, declaration=manifest.space, name=manifest.recogniser
-        )
+        return Space(id=identity, graph_sha256=manifest.sha256, declaration=manifest.space, name=manifest.recogniser)
 
     def save(self, path: str | Path) -> None:
         """Write the file atomically."""
