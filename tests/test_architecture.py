@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "calibration": {"models"},
     "defaults": {"calibration", "keys", "models"},
     "checkpoint": {"files", "models"},
-    "store": {"calibration", "checkpoint", "files", "home", "models"},
+    "store": {"calibration", "checkpoint", "files", "home", "models", "space", "space_fit"},
 }
 """What each part may import of ours; every other part sits on top, and nothing below imports it."""
 
