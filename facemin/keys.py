@@ -98,7 +98,7 @@ class Manifest(BaseModel):
         values: dict[str, Any] = handler(self)
         if self.version == 1:
             # readers of version 1 refuse what they do not know
-            del values["space"]
+            values.pop("space", None)
         return values
 
 
