@@ -20,7 +20,7 @@ LAYERS: dict[str, set[str]] = {
     "keys": {"autograd", "models", "runtime"},
     "metrics": set(),
     "datasets": {"image", "runtime"},
-    "protection": {"ahm", "autograd", "face", "image", "keys", "runtime"},
+    "protection": {"ahm", "models", "autograd", "face", "image", "keys", "runtime"},
     "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
     "train": {"datasets", "evaluation", "face", "image", "metrics", "models", "runtime"},
     "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
