@@ -245,7 +245,7 @@ def _resampled(
     values, group = np.unique(matrix, return_inverse=True)
     group = group.reshape(n, n)
     non_mated_group, mated_group = group[off], np.diag(group)
-    areas = []
+    areas: list[float] = []
     while len(areas) < samples:
         weights = np.bincount(generator.integers(n, size=n), minlength=n).astype(np.float64)
         pairs = np.outer(weights, weights)[off]
@@ -283,7 +283,7 @@ def _bandwidth(scores: NDArray[np.float64]) -> float:
     scale = min(spread, deviation) or deviation
     if scale == 0:
         raise ValueError("estimate: expected scores that differ for a kernel, got all alike; take 'histogram'")
-    return 0.9 * scale * len(scores) ** -0.2
+    return float(0.9 * scale * len(scores) ** -0.2)
 
 
 def _scores(name: str, scores: ArrayLike, least: int) -> NDArray[np.float64]:

@@ -41,12 +41,15 @@ class _Entry(BaseModel):
     @property
     def mean(self) -> NDArray[np.float64]:
         """Direction of the mean, (D,) of unit length."""
-        return unit_rows(self.sum[None], "enrolled face")[0]
+        return np.asarray(unit_rows(self.sum[None], "enrolled face")[0], np.float64)
 
     @property
     def sum(self) -> NDArray[np.float64]:
         """(D,) float64."""
-        return np.array(np.frombuffer(base64.b64decode(self.total, validate=True), "<f8"), np.float64)
+        total: NDArray[np.float64] = np.frombuffer(base64.b64decode(self.total, validate=True), "<f8").astype(
+            np.float64
+        )
+        return total
 
 
 _ENTRIES = TypeAdapter(list[_Entry])
