@@ -3,7 +3,9 @@
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
+from pathlib import Path
 
 import onnx
 import torch
@@ -27,7 +29,7 @@ class Attention(nn.Module):
             mixed = F.scaled_dot_product_attention(q, k, v)
         else:
             mixed = (q * (c // 4) ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1) @ v
-        return self.proj(mixed.transpose(1, 2).reshape(b, n, c))
+        return self.proj.forward(mixed.transpose(1, 2).reshape(b, n, c))
 
 
 class CrossCovariance(nn.Module):
@@ -43,7 +45,7 @@ class CrossCovariance(nn.Module):
         qkv = self.qkv(x).reshape(b, n, 3, 4, c // 4).permute(2, 0, 3, 1, 4)
         q, k, v = (qkv[i].transpose(-2, -1) for i in range(3))
         attention = (F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)) * self.temperature
-        return self.proj((attention.softmax(dim=-1) @ v).permute(0, 3, 1, 2).reshape(b, n, c))
+        return self.proj.forward((attention.softmax(dim=-1) @ v).permute(0, 3, 1, 2).reshape(b, n, c))
 
 
 class Transformer(nn.Module):
@@ -67,7 +69,7 @@ class Transformer(nn.Module):
         for i in range(2):
             x = x + self.attention[i](self.norms[2 * i](x))
             x = x + self.mlp[i](self.norms[2 * i + 1](x))
-        return self.head(self.norms[4](x)[:, 0])
+        return self.head.forward(self.norms[4](x)[:, 0])
 
 
 class TorchTransformer(nn.Module):
@@ -83,7 +85,7 @@ class TorchTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(self.patches(x).flatten(2).transpose(1, 2))
         x = x + self.attention(x, x, x, need_weights=False)[0]
-        return self.head(x.mean(1))
+        return self.head.forward(x.mean(1))
 
 
 class EdgeNet(nn.Module):
@@ -131,32 +133,43 @@ class ChannelNet(nn.Module):
         x = x * self.eca(y.squeeze(-1).transpose(-1, -2)).transpose(-1, -2).unsqueeze(-1).sigmoid()
         x = F.hardswish(self.instance(x))
         x = x * self.gate(F.adaptive_avg_pool2d(x, 1))
-        return self.head(F.adaptive_avg_pool2d(F.max_pool2d(F.selu(x), 2), 1).flatten(1))
+        return self.head.forward(F.adaptive_avg_pool2d(F.max_pool2d(F.selu(x), 2), 1).flatten(1))
 
 
 def exported(network: nn.Module, *, opset: int | None, dynamic: bool = True) -> onnx.ModelProto:
     """What torch's exporter writes: the older one at an opset, torch.export's with its default where None."""
     network.eval()
-    image, file = torch.rand(1 if opset or not dynamic else 2, 3, SIDE, SIDE), io.BytesIO()
+    image = torch.rand(1 if opset or not dynamic else 2, 3, SIDE, SIDE)
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            tempfile.TemporaryDirectory() as folder,
+        ):
             warnings.simplefilter("ignore")
-            if opset is not None:
-                axes = {"input": {0: "batch"}, "out": {0: "batch"}} if dynamic else None
-                names = {"input_names": ["input"], "output_names": ["out"]}
-                torch.onnx.export(
-                    network, (image,), file, opset_version=opset, dynamo=False, dynamic_axes=axes, **names
-                )
-            else:
+            if opset is None:
                 shapes = ({0: torch.export.Dim("batch")},) if dynamic else None
                 program = torch.onnx.export(network, (image,), dynamo=True, dynamic_shapes=shapes, verbose=False)
                 assert program is not None
-                return program.model_proto
+                model: onnx.ModelProto = program.model_proto
+                return model
+            path = Path(folder) / "exported.onnx"
+            axes = {"input": {0: "batch"}, "out": {0: "batch"}} if dynamic else None
+            torch.onnx.export(
+                network,
+                (image,),
+                path,
+                opset_version=opset,
+                dynamo=False,
+                dynamic_axes=axes,
+                input_names=["input"],
+                output_names=["out"],
+            )
+            return onnx.load(path)
     finally:
         logging.disable(level)
-    return onnx.load_from_string(file.getvalue())
 
 
 NETWORKS: dict[str, type[nn.Module]] = {
