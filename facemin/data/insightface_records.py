@@ -58,7 +58,11 @@ class InsightFaceRecords:
             if not path.is_file():
                 raise ValueError(f"{path}: expected a file of an InsightFace training set, found none")
         stated = self.root / "property"
-        self.classes, self.height, self.width = _read_property(stated) if stated.is_file() else (0, None, None)
+        self.classes = 0
+        self.height: int | None = None
+        self.width: int | None = None
+        if stated.is_file():
+            self.classes, self.height, self.width = _read_property(stated)
         self._keys, self._offsets = _read_index(self.root / "train.idx")
         self._size = self.records.stat().st_size
         with self.records.open("rb") as file:
