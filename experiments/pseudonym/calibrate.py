@@ -21,12 +21,12 @@ from people import genuine_pairs, photos
 
 from facemin.image import to_unit
 from facemin.keys.key import export_key
-from facemin.keys.space import average_views
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
 from facemin.models import SPACE_MODEL, dlib_resnet, load_recogniser
 from facemin.models.calibration import Calibration, StoppingResidual, Threshold
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.registry import shipped_space
+from facemin.models.space import average_views
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.runtime.files import write_atomically
 

@@ -11,8 +11,8 @@ import numpy as np
 from facemin.datasets import landmarks
 from facemin.face import align
 from facemin.image import decode
-from facemin.keys.space import mirrored
 from facemin.models.onnx.run import FaceRunner
+from facemin.models.space import mirrored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

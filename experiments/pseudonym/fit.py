@@ -17,9 +17,9 @@ import numpy as np
 from embeddings import all_photos, embed
 from people import photos
 
-from facemin.keys.space_fit import Whitening, fit
 from facemin.models import SPACE_MODEL, dlib_resnet
 from facemin.models.registry import shipped_space
+from facemin.models.space_fit import Whitening, fit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SETTINGS = Whitening(dimension=66, exponent=1.0, shrinkage=0.06)

@@ -22,11 +22,11 @@ from embeddings import Embedded, all_photos, embed
 from people import PEOPLE, GenuinePair, genuine_pairs, photos
 
 from facemin.evaluation.provenance import conditions
-from facemin.keys.space import average_views, unit_rows
-from facemin.keys.space_fit import Whitening, fit, measure_isotropy, spectrum
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models import SPACE_MODEL, dlib_resnet, load_recogniser
 from facemin.models.registry import shipped_space
+from facemin.models.space import average_views, unit_rows
+from facemin.models.space_fit import Whitening, fit, measure_isotropy, spectrum
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:

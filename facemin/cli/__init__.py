@@ -8,7 +8,7 @@ from cyclopts import App
 from rich.markup import escape
 
 from facemin import __version__
-from facemin.cli import audit, bench, client, evaluate, keys, models, photos, provider, train
+from facemin.cli import audit, bench, client, evaluate, keys, models, photos, provider, secrets, train
 from facemin.cli.options import WRONG_INPUT
 from facemin.cli.output import errors, say
 
@@ -22,6 +22,7 @@ app.command(photos.protect)
 app.command(photos.verify)
 app.command(keys.app)
 app.command(models.app)
+app.command(secrets.app)
 app.command(evaluate.evaluate, name="eval")
 app.command(train.app)
 app.command(audit.audit)

@@ -183,8 +183,8 @@ def model_isotropic(
     fitted on half of the people, their settings are chosen on others, and TAR before and after is reported on yet
     others, whom nothing was fitted on or chosen by.
     """
-    from facemin.isotropic import isotropic_space
     from facemin.models.store import ModelStore
+    from facemin.train.isotropic import isotropic_space
 
     store = ModelStore()
     made = isotropic_space(

@@ -32,11 +32,11 @@ from pydantic import (
 )
 
 from facemin.autograd.module import OnnxModule
-from facemin.keys.space import Space, SpaceDeclaration, space_id
-from facemin.keys.space_fit import ends_in_unit_length
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.recogniser import FACE_SHAPE
+from facemin.models.space import Space, SpaceDeclaration, space_id
+from facemin.models.space_fit import ends_in_unit_length
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from facemin.keys.space import SpaceDeclaration
-from facemin.keys.space_fit import OUTPUT, SpaceMap, append_space
 from facemin.models import dlib_resnet
-from facemin.models.onnx.graph import read_graph
-from facemin.models.preprocess import BYTE_RANGE, Preprocess, prepend_preprocessing
+from facemin.models.imported import import_recogniser
+from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.recogniser import Recogniser
+from facemin.models.space import SpaceDeclaration
+from facemin.models.space_fit import OUTPUT, SpaceMap, append_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def shipped_space(name: str) -> tuple[SpaceMap, SpaceDeclaration]:
     Args:
         name: of its model.
     """
-    folder = resources.files("facemin") / "spaces"
+    folder = resources.files("facemin.models") / "spaces"
     declaration = SpaceDeclaration.model_validate_json((folder / f"{name}.json").read_bytes())
     with (folder / f"{name}.npz").open("rb") as file:
         arrays = np.load(file, allow_pickle=False)
@@ -90,7 +90,7 @@ def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -
         preprocess: how the file's graph wants its faces; RGB in [0, 255] when None. Not for a name.
 
     Raises:
-        ValueError: an unknown name, or a file that is not a recogniser; see `read_graph`.
+        ValueError: an unknown name, or a file that is refused; see `import_recogniser`.
         FileNotFoundError: when the file does not exist.
     """
     if str(name) in MODELS:
@@ -98,5 +98,4 @@ def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -
     path = Path(name)
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"model: expected one of {', '.join(MODELS)}, or an .onnx file; got {str(name)!r}")
-    graph = prepend_preprocessing(read_graph(path), preprocess or BYTE_RANGE)
-    return Recogniser(graph, name=path.stem)
+    return import_recogniser(path, name=path.stem, preprocess=preprocess or BYTE_RANGE, label=path.name)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from facemin.models.store import open_model
 from facemin.runtime.files import write_atomically
 from facemin.train.families import FAMILIES, stages
 from tests.cli.conftest import Call, Run
-from tests.models.test_store import SIZE
+from tests.models.test_store import SIZE, tiny_graph
 
 
 def test_a_models_life(call: Call, file: Path, home: Path) -> None:
@@ -99,6 +100,34 @@ def test_a_stored_model_makes_keys_and_verifies(call: Call, file: Path, photos: 
     same = call("verify", photos / "one.png", photos / "one.png", "--model", "tiny", "--threshold", 0.9, "--json")
     assert same.returncode == 0, same.stderr
     torch.testing.assert_close(json.loads(same.stdout)["cosine"], 1.0, atol=1e-5, rtol=0)
+
+
+def test_the_embedding_and_the_order_of_axes_are_named(call: Call, tmp_path: Path, home: Path) -> None:
+    """A graph that takes channels last and gives a norm before the embedding."""
+    model = onnx.load_from_string(tiny_graph())
+    channels_last = onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["batch", 112, 112, 3])
+    model.graph.input[0].CopyFrom(channels_last)
+    model.graph.node.insert(0, onnx.helper.make_node("Transpose", ["pixels"], ["image"], perm=[0, 3, 1, 2]))
+    model.graph.node.append(onnx.helper.make_node("ReduceL2", ["embedding"], ["norm"], axes=[1]))
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("norm", onnx.TensorProto.FLOAT, None))
+    path = tmp_path / "two.onnx"
+    path.write_bytes(model.SerializeToString())
+    add = ("model", "add", path, "--licence", "MIT")
+    for flags, words in (
+        ((), "its channels come last (--layout NHWC)"),
+        (("--layout", "NHWC"), "got norm, embedding: name it (--output NAME)"),
+        (("--layout", "NHWC", "--output", "norm"), "two numbers or more"),
+        (("--layout", "NHWC", "--output", "other"), "expected an output among ['norm', 'embedding'], got 'other'"),
+    ):
+        done = call(*add, *flags)
+        assert done.returncode == 2
+        assert words in " ".join(done.stderr.split())
+    assert not (home / "models").exists()
+    done = call(*add, "--layout", "NHWC", "--output", "embedding", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["embedding_size"] == SIZE
+    cuts = json.loads(call("model", "cuts", "two", "--json").stdout)
+    assert cuts[-1]["name"] == "embedding"
 
 
 @pytest.fixture

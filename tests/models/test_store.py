@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from facemin.keys.key import export_key
-from facemin.keys.space import Isotropy, SpaceDeclaration
-from facemin.keys.space_fit import SpaceMap
 from facemin.models import load_recogniser
 from facemin.models.calibration import Calibration, Threshold
 from facemin.models.preprocess import Preprocess
+from facemin.models.space import Isotropy, SpaceDeclaration
+from facemin.models.space_fit import SpaceMap
 from facemin.models.store import ModelStore, calibration_of, open_model
 
 SIZE = 16

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemin.keys.default import default_key
-from facemin.trust import TrustLog, shipped_graphs
+from facemin.keys.trust import TrustLog, shipped_graphs
 
 OTHER = "ab" * 32
 

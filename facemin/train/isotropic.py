@@ -14,10 +14,10 @@ from facemin.datasets import Folder, landmarks
 from facemin.evaluation.pairs import PhotoReader
 from facemin.face import Detector
 from facemin.image import to_grid
-from facemin.keys.space import SpaceDeclaration, average_views, mirrored, unit_rows
-from facemin.keys.space_fit import SpaceMap, Whitening, fit, measure_isotropy, spectrum
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models.onnx.run import FaceRunner
+from facemin.models.space import SpaceDeclaration, average_views, mirrored, unit_rows
+from facemin.models.space_fit import SpaceMap, Whitening, fit, measure_isotropy, spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -25,10 +25,10 @@ from facemin.keys.key import (
     relative_distance,
     renew_key,
 )
-from facemin.keys.space import Isotropy, SpaceDeclaration
-from facemin.keys.space_fit import SpaceMap, append_space
 from facemin.models import Recogniser, load_recogniser
 from facemin.models.onnx.run import FaceRunner
+from facemin.models.space import Isotropy, SpaceDeclaration
+from facemin.models.space_fit import SpaceMap, append_space
 from tests.models.test_store import tiny_graph
 
 CUT, LATER = "conv32.1", "conv32.3"

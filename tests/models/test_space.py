@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from scipy.special import betainc
 
-from facemin.keys.space import (
+from facemin.models.onnx.run import FaceRunner
+from facemin.models.space import (
     Isotropy,
     Space,
     SpaceDeclaration,
@@ -22,7 +23,7 @@ from facemin.keys.space import (
     stranger_far,
     unit_rows,
 )
-from facemin.keys.space_fit import (
+from facemin.models.space_fit import (
     SpaceMap,
     Whitening,
     append_space,
@@ -31,7 +32,6 @@ from facemin.keys.space_fit import (
     measure_isotropy,
     spectrum,
 )
-from facemin.models.onnx.run import FaceRunner
 from tests.models.test_store import SIZE, tiny_graph
 
 ISOTROPY = Isotropy(mean=0.1, last_over_first=0.5, effective_dimension=9.0, faces=100)
