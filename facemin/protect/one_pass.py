@@ -5,13 +5,11 @@ Nothing but the target and the image's own randomness reaches what is painted, o
 
 from __future__ import annotations
 
-import io
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
     Floats = NDArray[np.float32]
-    Embed = Callable[[Floats], Floats]
+    Embed = Callable[[Pixels], Floats]
 
 SIDE = 112
 
@@ -83,7 +81,7 @@ class Painter:
 
     Args:
         protector: the checked file.
-        embed: the key's forward run, (N, 3, 112, 112) float32 RGB in [0, 1] to rows of unit length (N, D), each a
+        embed: the key's forward run, aligned faces uint8 (N, 112, 112, 3) to embeddings (N, D) of any length, each a
             function of its own image alone.
         settings: of the protection.
         threads: that the decoder runs on; 0 for as many as there are cores.
@@ -172,6 +170,7 @@ class Painter:
         found = {}
         for name in self.settings.checks:
             places = self.embed(CHECKS[name](pixels))
+            places = places / np.linalg.norm(places, axis=1, keepdims=True)
             found[name] = np.linalg.norm(places - targets, axis=1)
         return found
 
@@ -212,51 +211,47 @@ def _check_targets(targets: Floats, dimensions: int) -> None:
         raise ValueError(f"targets: expected rows of unit length, got lengths {lengths.min()} to {lengths.max()}")
 
 
-def as_faces(pixels: Pixels) -> Floats:
-    """(N, 112, 112, 3) uint8 to (N, 3, 112, 112) float32 in [0, 1], as recognisers take them."""
-    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    return planes.astype(np.float32) / np.float32(255)
+def _separable(matrix: Floats) -> Callable[[Pixels], Pixels]:
+    """A matrix on the rows and on the columns of each image, its result on the 8-bit grid."""
+
+    def change(pixels: Pixels) -> Pixels:
+        planes = pixels.transpose(0, 3, 1, 2).astype(np.float32)
+        changed = np.rint(matrix @ planes @ matrix.T).clip(0, 255)
+        return np.ascontiguousarray(changed.astype(np.uint8).transpose(0, 2, 3, 1))
+
+    return change
 
 
-def _blurred(pixels: Pixels) -> Floats:
-    """A Gaussian blur of one pixel, its weights out to 4 sigma, the border repeated."""
-    return (BLUR @ as_faces(pixels) @ BLUR.T).astype(np.float32, copy=False)
-
-
-def _coded(pixels: Pixels) -> Floats:
-    """JPEG of quality 75."""
-    decoded = []
-    for image in pixels:
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "JPEG", quality=75)
-        decoded.append(np.asarray(Image.open(file)))
-    return as_faces(np.stack(decoded))
-
-
-def _scaled(pixels: Pixels) -> Floats:
-    """Bilinear to 84 pixels and back."""
-    sizes = ((84, 84), (SIDE, SIDE))
-    images = [Image.fromarray(image) for image in pixels]
-    for size in sizes:
-        images = [image.resize(size, Image.Resampling.BILINEAR) for image in images]
-    return as_faces(np.stack([np.asarray(image) for image in images]))
-
-
-def _blur_matrix(sigma: float) -> Floats:
+def _blur(sigma: float) -> Floats:
+    """Gaussian weights out to 4 sigma, the border repeated."""
     offsets = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    return _gathered(offsets, weights / weights.sum())
+
+
+def _gathered(offsets: NDArray[np.int64], weights: NDArray[np.float64]) -> Floats:
     matrix = np.zeros((SIDE, SIDE))
-    for offset, weight in zip(offsets, weights / weights.sum(), strict=True):
+    for offset, weight in zip(offsets, weights, strict=True):
         np.add.at(matrix, (np.arange(SIDE), np.clip(np.arange(SIDE) + offset, 0, SIDE - 1)), weight)
     return matrix.astype(np.float32)
 
 
-BLUR = _blur_matrix(1.0)
+def _bilinear(source: int, target: int) -> Floats:
+    """Bilinear weights (target, source), the triangle widened by the factor on the way down, as Pillow has it."""
+    factor = source / target
+    centres = (np.arange(target) + 0.5) * factor
+    weights = np.clip(1 - np.abs(np.arange(source) + 0.5 - centres[:, None]) / max(factor, 1.0), 0, None)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
-CHECKS: dict[str, Callable[[Pixels], Floats]] = {
-    "none": as_faces,
-    "blur-1": _blurred,
-    "resize-0.75": _scaled,
-    "jpeg-75": _coded,
+
+CHECKS: dict[str, Callable[[Pixels], Pixels]] = {
+    "none": lambda pixels: pixels,
+    "blur-1": _separable(_blur(1.0)),
+    "blur-2": _separable(_blur(2.0)),
+    "resize-0.75": _separable(_bilinear(84, SIDE) @ _bilinear(SIDE, 84)),
+    "shift-2": _separable(_gathered(np.array([-2]), np.ones(1))),
 }
-"""What an image has to withstand, by name: (N, 112, 112, 3) uint8 to (N, 3, 112, 112) float32 in [0, 1]."""
+"""What an image has to withstand, by name; uint8 (N, 112, 112, 3) to the same.
+
+JPEG is not among them: it changes images that are smooth, as these are, less than any of the others.
+"""

@@ -148,7 +148,7 @@ class TrainingOperations:
         both = []
         if "resize" in own:
             side = round(SIDE * (1 - (1 - rng.uniform(self.resize_factor, 0.95)) * strength))
-            both.append(linear_maps.resize_matrix(min(side, SIDE - 1)))
+            both.append(linear_maps.resize_matrix(side))
         middle = self.blur_sigma / 2
         for name, (low, high) in {"blur": (0.3, middle), "strong-blur": (middle, self.blur_sigma)}.items():
             if name in own:
