@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from facemin.defaults import default_key
+from facemin.defaults import plain_key
 from facemin.demo import astronaut
 from facemin.folder import FolderJob, plan, protect_into
 from facemin.image import decode, encode
@@ -56,7 +56,7 @@ def mebibytes() -> tuple[float, float]:
 def measure(inputs: Path, out: Path, counts: Sequence[int], steps: int) -> None:
     """Protect a folder, and print a line whenever one of the counts is reached."""
     method = replace(PROTECTORS[DEFAULT_PROTECTOR], steps=steps)
-    job = FolderJob(out=out, keys=[default_key()], method=method, seed=0)
+    job = FolderJob(out=out, keys=[plain_key()], method=method, seed=0)
     began = time.perf_counter()
     for done, result in enumerate(protect_into(plan([inputs], job), job), start=1):
         if isinstance(result, Failure):

@@ -24,7 +24,7 @@ from facemin.audit import Budget, Request, gather, known_rows, render
 from facemin.audit import audit as attack
 from facemin.audit.sample_size import WORDS
 from facemin.data import genuine_pairs, lfw_pairs
-from facemin.defaults import default_key
+from facemin.defaults import plain_key
 from facemin.files import append_json, write_atomically
 from facemin.protect import METHODS, PROTECTORS, Protector
 
@@ -59,7 +59,7 @@ def paper(shared: Path) -> Setting:
 def ours(shared: Path) -> Setting:
     """What `facemin protect` does."""
     del shared
-    return Setting("facemin's default", default_key(), METHODS["robust"])
+    return Setting("facemin's default", plain_key(), METHODS["robust"])
 
 
 SETTINGS = {"paper": paper, "default": ours}

@@ -35,7 +35,7 @@ from facemin.bench.measures import mean
 from facemin.bench.page import document, image, table
 from facemin.compare import load_face
 from facemin.data import landmarks
-from facemin.defaults import default_key
+from facemin.defaults import plain_key
 from facemin.face import Detector, align
 from facemin.files import append_json, write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
@@ -150,7 +150,7 @@ def _rows(people: Labelled, arguments: argparse.Namespace) -> Iterator[tuple[str
     layers = tuple(arguments.layers)
     paper_key = export_key(recogniser, arguments.cut, layers=layers, provider="measurement", residual=0.1)
     paper = replace(PROTECTORS["pmt-enhanced"], steps=arguments.steps, pool=arguments.pool or None, residual=0.0)
-    for row, method, key in (("PMT", paper, paper_key), ("default", PROTECTORS["robust"], default_key())):
+    for row, method, key in (("PMT", paper, paper_key), ("default", PROTECTORS["robust"], plain_key())):
         done = method(faces, [key], seed=arguments.seed)
         settings = {"method": asdict(method), "recogniser": key.manifest.recogniser, "cut": key.manifest.cut}
         yield row, to_unit(torch.stack([one.pixels for one in done])), key, settings

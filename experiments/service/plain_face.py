@@ -21,7 +21,7 @@ from lfw_protected import sample
 from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
-from facemin.defaults import default_key
+from facemin.defaults import plain_key
 from facemin.files import append_json
 from facemin.image import decode, encode, to_grid, to_unit
 from facemin.keys import export_key
@@ -97,7 +97,7 @@ def main() -> None:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": subprocess.run(commit, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.strip(),
         "data": f"LFW, folds 1 to 5, {len(faces.people)} people, one image each",
-        "key": default_key().fingerprint,
+        "key": plain_key().fingerprint,
         "smooth": check.smooth,
         "score": check.score,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",

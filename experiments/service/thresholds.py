@@ -15,7 +15,7 @@ import torch
 from lfw_protected import sample
 
 from facemin import load_recogniser
-from facemin.defaults import default_key
+from facemin.defaults import plain_key
 from facemin.files import write_atomically
 from facemin.image import to_unit
 from facemin.metrics import pair_scores
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--genuine", type=int, default=300)
     parser.add_argument("--single", type=int, default=900)
     arguments = parser.parse_args()
-    recogniser, manifest = load_recogniser("dlib-resnet29"), default_key().manifest
+    recogniser, manifest = load_recogniser("dlib-resnet29"), plain_key().manifest
     faces = sample(
         arguments.shared,
         half="calibration",

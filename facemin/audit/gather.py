@@ -11,7 +11,7 @@ from facemin.audit.attackers_data import TrainingPairs
 from facemin.audit.evidence import Evidence, Plain
 from facemin.audit.inputs import Protecting, named, read_faces, read_training
 from facemin.audit.panel import find_panel, impostor_pairs
-from facemin.defaults import default_key
+from facemin.defaults import plain_key
 from facemin.protect import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
         OSError: a file that cannot be read or written.
     """
     say = tell or (lambda _: None)
-    keys = tuple(request.keys) or (default_key(),)
+    keys = tuple(request.keys) or (plain_key(),)
     protecting = Protecting(
         keys=keys, out=request.out / "protected", seed=request.seed, device=request.device, method=request.method
     )

@@ -97,7 +97,7 @@ def protect(
     Exit status: 0 when all is done, 1 when some photos failed (they are listed), 2 on wrong input.
     """
     from facemin.cli.progress import follow
-    from facemin.defaults import default_key
+    from facemin.defaults import plain_key
     from facemin.face import Detector
     from facemin.folder import FolderJob, plan, protect_into
     from facemin.keys import Key
@@ -111,7 +111,7 @@ def protect(
     if signer is not None and not key:
         raise ValueError("--signer: expected with --key, got no key file")
     public = public_key(signer)
-    keys = [Key.load(path, signer=public) for path in key] or [default_key()]
+    keys = [Key.load(path, signer=public) for path in key] or [plain_key()]
     job = FolderJob(
         out=out,
         keys=keys,

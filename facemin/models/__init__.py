@@ -1,6 +1,6 @@
 """Recognisers: real networks with named cuts, each an ONNX graph made differentiable."""
 
 from facemin.models.recogniser import Cut, Recogniser, ServerModel
-from facemin.models.zoo import DEFAULT_MODEL, MODELS, load_recogniser
+from facemin.models.zoo import DEFAULT_MODEL, MODELS, SPACE_MODEL, load_recogniser
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "Cut", "Recogniser", "ServerModel", "load_recogniser"]
+__all__ = ["DEFAULT_MODEL", "MODELS", "SPACE_MODEL", "Cut", "Recogniser", "ServerModel", "load_recogniser"]

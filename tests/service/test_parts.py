@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemin.calibration import shipped_calibration
-from facemin.defaults import default_key
+from facemin.defaults import plain_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.service.database import Database
 from facemin.service.decisions import judge
@@ -122,7 +122,7 @@ class TestThresholds:
         assert other is None
 
     def test_the_default_key_has_thresholds_for_protected_probes(self, recogniser: Recogniser) -> None:
-        manifest = default_key().manifest
+        manifest = plain_key().manifest
         found = shipped_thresholds(
             recogniser.name, recogniser.fingerprint, cut=manifest.cut, residual=manifest.residual
         )
