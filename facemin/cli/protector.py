@@ -30,6 +30,9 @@ def fit_protector(
     run: Annotated[
         Path | None, Parameter(help="Folder of the run's state, log and record; OUT.run when not given.")
     ] = None,
+    begin_from: Annotated[
+        Path | None, Parameter(help="state.pt of another run for this key, whose weights a new run begins with.")
+    ] = None,
     size: Annotated[
         Literal["small", "medium", "large"], Parameter(help="About one, four or ten million parameters.")
     ] = "medium",
@@ -75,6 +78,7 @@ def fit_protector(
             loaded,
             settings,
             folder=folder,
+            begin_from=begin_from,
             device=available_device(device),
             precision=precision,
             on_step=step,

@@ -43,7 +43,8 @@ class Manifest(BaseModel):
     version: Literal[1] = 1
     """Of this format."""
     space: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Id of the space it paints for: SHA-256 of the graph that gives it."""
+    """Id of the space it paints for, in hexadecimal, as `Key.space` has it; of a key that declares none, SHA-256 of its
+    graph."""
     target: int = Field(ge=1, le=MOST_DIMENSIONS)
     """Dimensions of the space."""
     noise: int = Field(ge=1, le=MOST_DIMENSIONS)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from facemin.protect import linear_maps
 from facemin.protect.jpeg import jpeg
-from facemin.train.one_pass.loop import sphere
+from facemin.train.one_pass.loop import sphere, visible_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,7 @@ def cosines(
         batch: images at once.
 
     Returns:
-        By the operation's name; `difference` is the root mean square between two images of one target, in units of
-        [0, 1].
+        By the operation's name; `difference` is `visible_difference` of two images of one target.
     """
     device = next(decoder.parameters()).device
     rng = np.random.default_rng(seed)
@@ -75,5 +75,6 @@ def cosines(
             painted.append(decoder(targets, noise).mul(255).round().div(255))
         for name, operation in OPERATIONS.items():
             found.setdefault(name, []).append((network(operation(painted[0])) * targets).sum(1))
-        found.setdefault("difference", []).append((painted[0] - painted[1]).square().mean((1, 2, 3)).sqrt())
+        halves = (F.avg_pool2d(images, 2) for images in painted)
+        found.setdefault("difference", []).append(visible_difference(*halves))
     return {name: round(float(torch.cat(values).mean()), 5) for name, values in found.items()}

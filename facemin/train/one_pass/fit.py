@@ -59,6 +59,7 @@ def fit_protector(
     folder: Path,
     device: str = "auto",
     precision: Precision = "auto",
+    begin_from: Path | None = None,
     save_every: int = 300,
     evaluated: int = 256,
     on_step: Callable[[Fit, float], None] | None = None,
@@ -73,6 +74,7 @@ def fit_protector(
             moment.
         device: "auto", "cpu", "cuda", ...
         precision: of convolutions, in training alone.
+        begin_from: state of another run for this key whose weights this one begins with, where it has none of its own.
         save_every: steps between two states on disk.
         evaluated: targets that the cosines of the record are measured on.
         on_step: called with the run and the batch's mean cosine after each step.
@@ -87,14 +89,17 @@ def fit_protector(
     graph = extract(ModelProto.FromString(key.data), end=key.manifest.layers[-1])
     network = TargetNetwork(graph, precision=kind).to(where)
     run = Fit.start(settings, key=key.manifest.sha256, dimensions=network.dimensions, device=where)
+    space = key.manifest.sha256 if key.space is None else key.space.id.hex()
     state = folder / STATE
     if state.exists():
         run.resume(state)
+    elif begin_from is not None:
+        run.begin_from(begin_from)
 
     def after(run: Fit, cosine: float) -> None:
         if run.step % save_every == 0:
             run.save(state)
-            to_file(run).save(folder / PROTECTOR)
+            to_file(run, space).save(folder / PROTECTOR)
         if on_step is not None:
             on_step(run, cosine)
 
@@ -105,7 +110,7 @@ def fit_protector(
         if run.step < settings.steps
         else cosines(run.averaged, TargetNetwork(graph).to(where), seed=EVALUATION_SEED, count=evaluated)
     )
-    protector = to_file(run, found)
+    protector = to_file(run, space, found)
     protector.save(folder / PROTECTOR)
     record = record_of(run, key, protector, precision=str(kind).removeprefix("torch."), device=describe(where))
     if run.step >= settings.steps:
@@ -125,16 +130,18 @@ def training_precision(name: Precision, device: torch.device) -> torch.dtype:
     return choose_precision(name, device)
 
 
-def to_file(run: Fit, found: dict[str, float] | None = None) -> ProtectorFile:
+def to_file(run: Fit, space: str, found: dict[str, float] | None = None) -> ProtectorFile:
     """The running mean of a run's weights as a protector file.
 
     Args:
         run: at any step.
+        space: id of the key's space.
         found: cosines after operations, for the manifest.
     """
     recipe = {**run.settings.course(), "steps": run.settings.steps, "annealed": run.settings.annealed, "done": run.step}
+    recipe["earlier"] = list(run.earlier)
     return ProtectorFile.make(
-        run.averaged.to_graph(), run.settings.size, space=run.key, cosines=found or {}, recipe=recipe
+        run.averaged.to_graph(), run.settings.size, space=space, cosines=found or {}, recipe=recipe
     )
 
 
@@ -144,6 +151,7 @@ def record_of(run: Fit, key: Key, protector: ProtectorFile, *, precision: str, d
         "format": "facemin one-pass fit 1",
         "key": {"id": key.manifest.key_id, "provider": key.manifest.provider, "graph_sha256": key.manifest.sha256},
         "settings": json.loads(json.dumps(asdict(run.settings))),
+        "earlier": list(run.earlier),
         "steps": run.step,
         "targets": run.step * run.settings.batch,
         "seconds": round(run.seconds, 1),

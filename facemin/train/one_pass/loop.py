@@ -43,6 +43,7 @@ class Fit:
         averaged: their running mean, which is what is exported.
         step: steps done.
         seconds: spent training so far, in all processes.
+        earlier: courses, steps and seconds of runs whose weights it began from, the first one first.
     """
 
     settings: FitSettings
@@ -52,6 +53,7 @@ class Fit:
     optimiser: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
+    earlier: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def start(cls, settings: FitSettings, *, key: str, dimensions: int, device: torch.device) -> Fit:
@@ -93,6 +95,7 @@ class Fit:
             "course": self.settings.course(),
             "step": self.step,
             "seconds": self.seconds,
+            "earlier": list(self.earlier),
             "weights": weights,
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -110,26 +113,46 @@ class Fit:
             ValueError: no such state, one of another key or of other settings; what differs is named.
             OSError: the file cannot be read.
         """
+        found = self._read(path)
+        course = self.settings.course()
+        differing = [name for name in course if found["course"].get(name) != course[name]]
+        if differing:
+            raise ValueError(f"{path}: expected a run with the same settings, got another {', '.join(differing)}")
+        self.step, self.seconds = int(found["step"]), float(found["seconds"])
+        self.earlier = tuple(found["earlier"])
+
+    def begin_from(self, path: Path) -> None:
+        """Begin with the weights of another run, of the same key and the same decoder, whatever its other settings.
+
+        Raises:
+            ValueError: no such state, or one of another key or decoder.
+            OSError: the file cannot be read.
+        """
+        found = self._read(path)
+        own = {"course": found["course"], "step": found["step"], "seconds": round(found["seconds"], 1)}
+        self.earlier = (*found["earlier"], own)
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """A saved state, its weights and its optimiser's state already taken over."""
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            found = {name: state[name] for name in ("version", "key", "course", "step", "seconds")}
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            version, key, course = (state[name] for name in ("version", "key", "course"))
         except OSError:
             raise
         # torch answers a damaged file with almost any exception; for the caller it is all one bad input
         except Exception as error:
             raise ValueError(f"{path}: expected the state of a training run, got: {str(error)[:200]}") from error
-        if found["version"] != VERSION:
-            raise ValueError(f"{path}: expected a state of version {VERSION}, got {found['version']!r}")
-        if found["key"] != self.key:
-            raise ValueError(f"{path}: expected a run for the key with the graph {self.key}, got {found['key']!r:.80}")
-        course = self.settings.course()
-        differing = [name for name in course if found["course"].get(name) != course[name]]
-        if differing:
-            raise ValueError(f"{path}: expected a run with the same settings, got another {', '.join(differing)}")
+        if version != VERSION:
+            raise ValueError(f"{path}: expected a state of version {VERSION}, got {version!r}")
+        if key != self.key:
+            raise ValueError(f"{path}: expected a run for the key with the graph {self.key}, got {key!r:.80}")
+        own = self.settings.course()
+        if any(course.get(name) != own[name] for name in ("size", "noise")):
+            raise ValueError(f"{path}: expected a run with the same settings, got another size or noise")
         self.decoder.load_state_dict(state["weights"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = int(found["step"]), float(found["seconds"])
+        return {"earlier": [], **state}
 
     def run(
         self,
@@ -194,12 +217,13 @@ class Fit:
         loss = (1 - cosines).mean()
         difference = torch.zeros(())
         if pairs:
-            apart = coarse[:pairs].float() - coarse[pairs : 2 * pairs].float()
-            differences = (apart.square().mean((1, 2, 3)) + 1e-6).sqrt()
+            differences = visible_difference(coarse[:pairs], coarse[pairs : 2 * pairs])
             difference = differences.mean()
             if settings.diversity:
                 missing = F.relu(settings.diversity - differences) / settings.diversity
                 loss = loss + settings.diversity_weight * missing.mean()
+        if settings.smoothness:
+            loss = loss + settings.smoothness * chequered(coarse)
         self.optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.decoder.parameters(), settings.clip)
@@ -214,6 +238,27 @@ class Fit:
             )
         self.step += 1
         return float(cosines.detach().mean()), float(difference.detach()), float(norm)
+
+
+def visible_difference(one: Tensor, other: Tensor) -> Tensor:
+    """Root mean square between two images in the middle of the face, over fields of 8 pixels of 112.
+
+    Args:
+        one: (B, 3, 56, 56) in [0, 1].
+        other: likewise, of the same targets.
+
+    Returns:
+        (B,), differentiable where it is 0 too. What lies outside the middle, a recogniser may not see at all.
+    """
+    fields = F.avg_pool2d(one.float() - other.float(), 4)[:, :, 3:13, 2:12]
+    return (fields.square().mean((1, 2, 3)) + 1e-6).sqrt()
+
+
+def chequered(images: Tensor) -> Tensor:
+    """Mean square of the part of images (B, 3, H, W) that alternates with every pixel, along both axes."""
+    even, odd = images.float()[:, :, ::2], images.float()[:, :, 1::2]
+    pattern = even[..., ::2] - even[..., 1::2] - odd[..., ::2] + odd[..., 1::2]
+    return (pattern / 4).square().mean()
 
 
 def sphere(count: int, dimensions: int, rng: np.random.Generator) -> Tensor:

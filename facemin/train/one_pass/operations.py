@@ -41,7 +41,7 @@ class TrainingOperations:
         stretch: largest change of scale along each axis that comes with a shift.
         jpeg_quality: lowest quality; drawn up to 95.
         twice: chance that an image is compressed twice.
-        noise_deviation: largest standard deviation of Gaussian noise, in units of [0, 1].
+        noise_deviation: largest standard deviation of Gaussian noise, in units of [0, 1]; drawn from a third of it.
         rotation: largest rotation of a warp, in degrees.
         scale: largest change of scale of a warp.
         warp_shift: largest shift of a warp along each axis, in pixels.
@@ -53,11 +53,11 @@ class TrainingOperations:
 
     none: float = 1.0
     blur: float = 1.0
-    strong_blur: float = 1.5
+    strong_blur: float = 1.0
     resize: float = 1.0
-    shift: float = 2.0
+    shift: float = 1.5
     jpeg: float = 1.0
-    noise: float = 1.0
+    noise: float = 2.0
     warp: float = 1.0
     gamma: float = 0.5
     second: float = 0.25
@@ -169,7 +169,9 @@ class TrainingOperations:
         return torch.from_numpy(matrix)
 
     def _noise(self, images: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
-        deviations = _column(rng.uniform(0, self.noise_deviation, len(images)) * strength, images)
+        deviations = _column(
+            rng.uniform(self.noise_deviation / 3, self.noise_deviation, len(images)) * strength, images
+        )
         drawn = torch.from_numpy(rng.standard_normal(tuple(images.shape), dtype=np.float32)).to(images.device)
         # clipping as an 8-bit image does; it passes no slope where it clips
         return (images.float() + drawn * deviations).clamp(0, 1)

@@ -30,8 +30,9 @@ class FitSettings:
         ramp: steps in which the operations grow to their full strength.
         operations: what images have to withstand.
         diversity: root mean square difference, in units of [0, 1], below which two images of one target are pushed
-            apart.
+            apart; of fields of 8 pixels in the middle of the face, so that an eye sees it.
         diversity_weight: of that term.
+        smoothness: weight of the mean square of the chequered pattern of single pixels, which no recogniser needs.
         paired: share of the targets that are painted twice in a batch, for it.
         seed: of weights, targets, noise and operations.
 
@@ -41,8 +42,8 @@ class FitSettings:
 
     size: DecoderSize = field(default_factory=lambda: SIZES["medium"])
     noise: int = 32
-    steps: int = 8000
-    batch: int = 48
+    steps: int = 12_000
+    batch: int = 32
     rate: float = 2e-3
     warmup: int = 50
     annealed: float = 0.4
@@ -52,8 +53,9 @@ class FitSettings:
     averaging: float = 0.998
     ramp: int = 800
     operations: TrainingOperations = field(default_factory=TrainingOperations)
-    diversity: float = 0.15
+    diversity: float = 0.1
     diversity_weight: float = 0.2
+    smoothness: float = 0.5
     paired: float = 0.125
     seed: int = 0
 
@@ -72,6 +74,7 @@ class FitSettings:
             "ramp": (0, 10**9),
             "diversity": (0, 1),
             "diversity_weight": (0, 100),
+            "smoothness": (0, 100),
             "paired": (0, 0.5),
             "seed": (0, 2**63 - 1),
         }

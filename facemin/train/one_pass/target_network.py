@@ -33,11 +33,13 @@ class TargetNetwork(nn.Module):
 
     def __init__(self, graph: onnx.ModelProto, *, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
-        places = [place.name for place in bottlenecks(graph) if len(place.shape) == 3 and prod(place.shape[1:]) > 1]
+        output = graph.graph.output[0].name
+        maps = [place.name for place in bottlenecks(graph) if len(place.shape) == 3 and prod(place.shape[1:]) > 1]
+        places = [name for name in maps if name != output]
         self.precision = precision if places else torch.float32
         front = extract(graph, end=places[-1]) if places else graph
         self.front = OnnxModule(without_first_stride(front)).to(self.precision)
-        self.rest = OnnxModule(extract(graph, start=places[-1], end=graph.graph.output[0].name)) if places else None
+        self.rest = OnnxModule(extract(graph, start=places[-1], end=output)) if places else None
         shape = (self.rest or self.front).output_shape
         if len(shape) != 1:
             raise ValueError(f"key: expected a graph that ends in a vector, got an output of shape {shape}")

@@ -16,7 +16,7 @@ from facemin.protect.protector_file import ProtectorFile
 from facemin.train.one_pass.decoder import SIZES, Decoder
 from facemin.train.one_pass.evaluate import cosines
 from facemin.train.one_pass.fit import LOG, PROTECTOR, RECORD, STATE, fit_protector
-from facemin.train.one_pass.loop import Fit, sphere
+from facemin.train.one_pass.loop import Fit, chequered, sphere, visible_difference
 from facemin.train.one_pass.operations import OPERATIONS, TrainingOperations
 from facemin.train.one_pass.target_network import TargetNetwork, without_first_stride
 from tests.train.one_pass.conftest import DIMENSIONS, SETTINGS, TINY, graph
@@ -212,6 +212,48 @@ def test_weights_that_are_not_finite_are_not_saved(key: Key, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="expected finite weights"):
         run.save(tmp_path / STATE)
     assert (tmp_path / STATE).read_bytes() == whole
+
+
+def test_a_run_begins_from_another_ones_weights(key: Key, tmp_path: Path) -> None:
+    first = replace(SETTINGS, steps=2)
+    fit_protector(key, first, folder=tmp_path / "a", device="cpu", precision="float32", evaluated=8)
+    second = replace(first, rate=1e-8, warmup=0, seed=1)
+    done = fit_protector(
+        key,
+        second,
+        folder=tmp_path / "b",
+        begin_from=tmp_path / "a" / STATE,
+        device="cpu",
+        precision="float32",
+        evaluated=8,
+    )
+    states = [torch.load(tmp_path / name / STATE, weights_only=True) for name in "ab"]
+    for name, weight in states[0]["weights"].items():
+        assert torch.allclose(states[1]["weights"][name], weight, atol=1e-5), name
+    (earlier,) = done.record["earlier"]
+    assert earlier["course"] == first.course()
+    assert earlier["step"] == 2
+    assert done.protector.manifest.recipe["earlier"] == [earlier]
+    other = replace(second, size=replace(TINY, style=8))
+    with pytest.raises(ValueError, match="another size or noise"):
+        fit_protector(key, other, folder=tmp_path / "c", begin_from=tmp_path / "a" / STATE, device="cpu")
+
+
+def test_difference_counts_what_an_eye_sees_in_the_middle() -> None:
+    grey = torch.full((2, 3, 56, 56), 0.5)
+    lighter, border, checks = grey + 0.2, grey.clone(), grey.clone()
+    border[:, :, :12] += 0.2
+    checks[:, :, ::2, ::2] += 0.2
+    checks[:, :, 1::2, 1::2] += 0.2
+    checks[:, :, ::2, 1::2] -= 0.2
+    checks[:, :, 1::2, ::2] -= 0.2
+    assert visible_difference(grey, lighter).tolist() == pytest.approx([0.2, 0.2], abs=1e-3)
+    assert visible_difference(grey, border).tolist() == pytest.approx([0, 0], abs=2e-3)
+    assert visible_difference(grey, checks).tolist() == pytest.approx([0, 0], abs=2e-3)
+    assert chequered(checks).item() == pytest.approx(0.04)
+    assert chequered(lighter).item() == pytest.approx(0, abs=1e-9)
+    slope = torch.linspace(0, 1, 56).expand(1, 3, 56, 56)
+    assert chequered(slope).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_two_noises_paint_different_images_where_that_is_wanted(key: Key, tmp_path: Path) -> None:
