@@ -128,7 +128,6 @@ class Painter:
                 spent[rows] += (time.perf_counter() - began) / len(rows)
                 for place, row in enumerate(rows):
                     own = {name: float(values[place]) for name, values in residuals.items()}
-                    # whatever is not a number is not met
                     reached = all(value <= self.settings.residual for value in own.values())
                     if row not in best or max(own.values()) < max(best[row].residuals.values()):
                         best[row] = Painted(
@@ -172,7 +171,9 @@ class Painter:
         for name in self.settings.checks:
             places = self.embed(CHECKS[name](pixels))
             places = places / np.linalg.norm(places, axis=1, keepdims=True)
-            found[name] = np.linalg.norm(places - targets, axis=1)
+            distances = np.linalg.norm(places - targets, axis=1)
+            # whatever is not a number is farther than any
+            found[name] = np.where(np.isfinite(distances), distances, np.inf).astype(np.float32)
         return found
 
     def _rows_are_independent(self) -> bool:

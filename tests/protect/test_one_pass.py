@@ -215,6 +215,14 @@ def test_an_embedding_that_is_no_number_is_not_met(protector: ProtectorFile) -> 
 
     (painted,) = Painter(protector, broken, OnePass(residual=2.0, tries=2))(points(1), [0])
     assert not painted.reached
+    calls: list[int] = []
+
+    def recovering(pixels: Pixels) -> Floats:
+        calls.append(len(pixels))
+        return broken(pixels) if len(calls) == 1 else embed(pixels)
+
+    (painted,) = Painter(protector, recovering, OnePass(residual=2.0, tries=2))(points(1), [0])
+    assert (painted.reached, painted.tries) == (True, 2)
 
 
 def test_two_seeds_paint_two_images_of_one_target(protector: ProtectorFile) -> None:
