@@ -8,7 +8,7 @@ from cyclopts import App
 from rich.markup import escape
 
 from facemin import __version__
-from facemin.cli import audit, bench, client, evaluate, keys, models, photos, provider, train
+from facemin.cli import audit, bench, client, evaluate, keys, models, photos, protector, provider, train
 from facemin.cli.options import WRONG_INPUT
 from facemin.cli.output import errors, say
 
@@ -20,6 +20,7 @@ app = App(
 app.command(photos.demo)
 app.command(photos.protect)
 app.command(photos.verify)
+keys.app.command(protector.fit_protector, name="fit-protector")
 app.command(keys.app)
 app.command(models.app)
 app.command(evaluate.evaluate, name="eval")

@@ -1,4 +1,4 @@
-"""Verbs on provider keys: export, show."""
+"""Verbs on provider keys: export, show; fit-protector lies beside this file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 if TYPE_CHECKING:
     from facemin.keys.key import Key
 
-app = App(name="key", help="Provider keys: export one from a recogniser, show what one says.")
+app = App(
+    name="key",
+    help="Provider keys: export one from a recogniser, show what one says, train a network that protects for one.",
+)
 
 
 @app.command(name="export")
