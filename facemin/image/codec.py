@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 
-from facemin.colour import to_srgb
-from facemin.exif import Turn, read_exif
+from facemin.image.colour import to_srgb
+from facemin.image.exif import Turn, read_exif
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
