@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facemin.face import Detector
 from facemin.files import write_atomically
-from facemin.image import SUFFIXES, encode
+from facemin.image import MAX_PIXELS, Skipped, encode, walk
 from facemin.protect import (
     DEFAULT_PROTECTOR,
     PROTECTORS,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from facemin.keys import Key
 
-OURS = (".protected.png", ".pasted.png")
+OURS = (".protected.png", ".pasted.png", ".protected.json", ".protected.safetensors")
 """Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
 
 
@@ -47,6 +46,7 @@ class FolderJob:
         exif: keep the photo's EXIF in the PNG files; dropped otherwise.
         aligned: inputs are aligned 112 x 112 faces.
         detector: finds the faces.
+        max_pixels: most pixels that a photo may have.
     """
 
     out: Path
@@ -58,6 +58,7 @@ class FolderJob:
     exif: bool = False
     aligned: bool = False
     detector: Detector = field(default_factory=Detector)
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         if self.upload == "features" and len(self.keys) != 1:
@@ -70,7 +71,7 @@ class FolderJob:
     def digest(self) -> str:
         """Names these settings: a result made under other ones is made anew.
 
-        The seed does not count, nor what changes no result: the batch and the device.
+        The seed does not count, nor what changes no result: the batch, the device and the largest photo.
         """
         method = replace(self.method, batch=1, device="cpu")
         settings = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
@@ -90,6 +91,7 @@ class Written:
             keys with such faces are in it.
         at_edge: faces left out at the photo's edge.
         seconds: wall time of its slowest face.
+        notes: of how the photo was read; see `Photo.notes`.
     """
 
     source: Path
@@ -98,25 +100,35 @@ class Written:
     unreached: dict[str, int]
     at_edge: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What there is to do: sources with the path, without suffix, of their results; what is done; what cannot be."""
+    """What there is to do.
+
+    Attributes:
+        todo: sources with the path, without suffix, of their results.
+        done: sources whose results are there.
+        failures: sources that cannot be protected.
+        skipped: what else lies in the folders: nothing in them is passed over in silence.
+    """
 
     todo: dict[Path, Path]
     done: list[Path]
     failures: list[Failure]
+    skipped: list[Skipped] = field(default_factory=list)
 
 
 def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
-    """List the photos among files and folders, folders recursively.
+    """List the photos among files and folders, folders recursively, linked ones too (see `walk`).
 
     A photo found in a folder keeps its place: `a/b.jpg` in it becomes `out/a/b.*`; a file named by itself becomes
     `out/name.*`. Two photos that would become the same file: the second is a failure, and nothing is overwritten.
     """
     failures: list[Failure] = []
-    photos = list(_photos(inputs, job.out, failures))
+    skipped: list[Skipped] = []
+    photos = list(_photos(inputs, job.out, failures, skipped))
     places = {job.out / relative.with_suffix("") for _, relative in photos}
     targets: dict[Path, Path] = {}
     todo: dict[Path, Path] = {}
@@ -145,7 +157,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
             done.append(source)
         else:
             todo[source] = target
-    return Plan(todo=todo, done=done, failures=failures)
+    return Plan(todo=todo, done=done, failures=failures, skipped=skipped)
 
 
 def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
@@ -167,6 +179,7 @@ def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
         detector=job.detector,
         aligned=job.aligned,
         keep_photo=job.paste,
+        max_pixels=job.max_pixels,
     )
     for result in results:
         if isinstance(result, Failure):
@@ -180,25 +193,19 @@ def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
                 yield Failure(name=result.name, reason=f"could not be written: {error}")
 
 
-def _photos(inputs: Iterable[Path], out: Path, failures: list[Failure]) -> Iterator[tuple[Path, Path]]:
+def _photos(
+    inputs: Iterable[Path], out: Path, failures: list[Failure], skipped: list[Skipped]
+) -> Iterator[tuple[Path, Path]]:
     for path in inputs:
         if path.is_dir():
-            # results may go into the very folder that is walked, or into one below it
-            below = out.resolve() if path.resolve() in out.resolve().parents else None
-            unread: list[OSError] = []
-            files = (Path(folder, name) for folder, _, names in os.walk(path, onerror=unread.append) for name in names)
-            photos = sorted(
-                p
-                for p in files
-                if p.suffix.lower() in SUFFIXES
-                and not p.name.endswith(OURS)
-                and p.is_file()
-                and below not in p.resolve().parents
-            )
-            failures += [Failure(name=str(e.filename), reason=f"could not be listed: {e.strerror}") for e in unread]
-            if not photos:
+            found = walk(path, out=out, ours=OURS)
+            failures += [
+                Failure(name=str(e.filename), reason=f"could not be listed: {e.strerror}") for e in found.unread
+            ]
+            skipped += found.skipped
+            if not found.photos:
                 failures.append(Failure(name=str(path), reason="expected photos in this folder, found none"))
-            yield from ((p, p.relative_to(path)) for p in photos)
+            yield from found.photos
         elif path.exists():
             yield path, Path(path.name)
         else:
@@ -250,6 +257,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         "files": names,
         "faces": [_face(face, job.keys) for face in result.faces],
         "at_edge": [{"box": face.box, "score": face.score} for face in result.at_edge],
+        "notes": result.notes,
     }
     write_atomically(_record(target), json.dumps(record, indent=1).encode())
     unmet = {
@@ -263,6 +271,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         unreached={key: count for key, count in unmet.items() if count},
         at_edge=len(result.at_edge),
         seconds=max(face.done.seconds for face in result.faces),
+        notes=result.notes,
     )
 
 

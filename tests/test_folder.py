@@ -138,3 +138,37 @@ def test_a_folder_that_cannot_be_listed_is_a_failure(
     (failure,) = planned.failures
     assert failure.name == str(photos / "a")
     assert "could not be listed: Permission denied" in failure.reason
+
+
+def test_what_is_no_photo_is_said(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    (photos / "clip.mov").touch()
+    (photos / "gone.jpg").symlink_to(photos / "nothing.jpg")
+    (photos / "loop").symlink_to(photos, target_is_directory=True)
+    linked = tmp_path / "elsewhere"
+    write_atomically(linked / "c.png", encode(torch.zeros(3, 112, 112)))
+    (photos / "more").symlink_to(linked, target_is_directory=True)
+    planned = plan([photos], job(keys, tmp_path / "out"))
+    assert planned.todo[photos / "more" / "c.png"] == tmp_path / "out" / "more" / "c"
+    assert sorted((one.path.name, one.kind) for one in planned.skipped) == [
+        ("clip.mov", "unknown"),
+        ("gone.jpg", "dangling"),
+        ("loop", "twice"),
+    ]
+    assert not planned.failures
+
+
+def test_how_a_photo_was_read_stands_in_its_record(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    whole = encode(torch.rand(3, 112, 112, generator=torch.Generator().manual_seed(1)), format="JPEG")
+    (photos / "cut.jpg").write_bytes(whole[:-2])
+    (written,) = run([photos / "cut.jpg"], job(keys, tmp_path / "out"))
+    assert isinstance(written, Written)
+    assert written.notes == ("the JPEG lacked its end marker; every pixel is there",)
+    assert json.loads(written.record.read_bytes())["notes"] == list(written.notes)
+
+
+def test_the_largest_photo_is_a_setting(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    small = job(keys, tmp_path / "out", max_pixels=112 * 112 - 1)
+    (failure,) = run([photos / "b.png"], small)
+    assert isinstance(failure, Failure)
+    assert "112 x 112 = 12544 pixels; max_pixels raises the limit" in failure.reason
+    assert small.digest == job(keys, tmp_path / "out").digest

@@ -81,7 +81,7 @@ def read_faces(
     say = tell or (lambda _: None)
     files = list_files(inputs)
     remarks: list[str] = []
-    untested: list[str] = []
+    untested = list(files.skipped)
     if files.protected:
         pairs, unpaired = match(files)
         untested += unpaired

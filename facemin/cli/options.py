@@ -17,6 +17,9 @@ Model = Annotated[
         help="A recogniser's name, or an ONNX file that takes RGB in [0, 255]; dlib-resnet29 when not given.",
     ),
 ]
+MaxPixels = Annotated[
+    int, Parameter(help="Most pixels that a photo may have; a 108-megapixel phone needs 108000000 or more.")
+]
 
 FAILED, WRONG_INPUT = 1, 2
 """Exit statuses beside 0: some of the work failed, or a check said no; the input was wrong."""

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from facemin.cli.options import FAILED, Device, Json, Model, Seed
+from facemin.cli.options import FAILED, Device, Json, MaxPixels, Model, Seed
 from facemin.cli.output import available_device, note, print_json, say
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
@@ -85,6 +85,7 @@ def protect(
     min_face: Annotated[
         int, Parameter(help="Smallest face to look for, pixels; large photos are searched faster for larger faces.")
     ] = 24,
+    max_pixels: MaxPixels = 64_000_000,
     batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
     device: Device = "auto",
     as_json: Json = False,
@@ -122,6 +123,7 @@ def protect(
         exif=exif,
         aligned=aligned,
         detector=Detector(min_face=min_face),
+        max_pixels=max_pixels,
     )
     for given in keys:
         _warn_of_a_shallow_key(given)
@@ -166,6 +168,7 @@ def verify(
     far: Annotated[float, Parameter(help="False accept rate whose calibrated threshold decides.")] = 1e-3,
     threshold: Annotated[float | None, Parameter(help="Cosine that decides instead.")] = None,
     preprocess: PreprocessFlags = UNCHANGED,
+    max_pixels: MaxPixels = 64_000_000,
     as_json: Json = False,
 ) -> int:
     """Ask a whole recogniser whether two faces are the same person's.
@@ -179,7 +182,9 @@ def verify(
 
     recogniser = open_model(model or DEFAULT_MODEL, preprocess=preprocess.given())
     manifest = Key.load(key).manifest if key else None
-    verdict = compare(probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest)
+    verdict = compare(
+        probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest, max_pixels=max_pixels
+    )
     if as_json:
         values = asdict(verdict) | {"calibration": verdict.calibration and verdict.calibration.model_dump()}
         print_json(values | {"probe": str(probe), "enrolment": str(enrolment)})

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemin.device import choose_device, describe
+from facemin.image import describe as describe_skipped
 from facemin.protect import Failure
 
 if TYPE_CHECKING:
@@ -83,12 +84,18 @@ def _close(
                 soft_wrap=True,
                 highlight=False,
             )
+        for remark in result.notes:
+            console.print(
+                f"[yellow]note:[/] {escape(str(result.source))}: {escape(remark)}", soft_wrap=True, highlight=False
+            )
         if result.at_edge:
             console.print(
                 f"[yellow]left out:[/] {escape(str(result.source))}: {result.at_edge} faces at the edge of the photo",
                 soft_wrap=True,
                 highlight=False,
             )
+    for line in describe_skipped(plan.skipped):
+        console.print(f"[yellow]not protected:[/] {escape(line)}", soft_wrap=True, highlight=False)
     for failure in failures:
         console.print(
             f"[red]failed:[/] {escape(failure.name)}: {escape(failure.reason)}", soft_wrap=True, highlight=False
@@ -109,9 +116,11 @@ def _summary(
                 "faces": result.faces,
                 "unreached": result.unreached,
                 "at_edge": result.at_edge,
+                "notes": result.notes,
             }
             for result in written
         ],
         "done_before": [str(path) for path in plan.done],
         "failed": [{"source": failure.name, "reason": failure.reason} for failure in failures],
+        "skipped": [{"source": str(item.path), "reason": item.reason} for item in plan.skipped],
     }

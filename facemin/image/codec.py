@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError, features
 from torch import Tensor
 
+from facemin.image.coded_size import coded_sizes
 from facemin.image.colour import to_srgb
 from facemin.image.exif import Turn, read_exif
+from facemin.image.jpeg import END, lacks_only_its_end, read_marks
+from facemin.image.walk import APPLE_DOUBLE
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
@@ -28,14 +32,6 @@ MAX_PIXELS = 64_000_000
 
 # Few and named, because every further Pillow decoder (EPS runs Ghostscript) is more surface for an attacker.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF")
-SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"),
-        *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"),
-    )
-)
-"""Lower-case file suffixes that a walk through a folder should take for photos."""
-
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
@@ -45,8 +41,8 @@ _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 
 _LARGEST_TILE = 1 << 20
 """Pixels of a TIFF's tile that are always accepted."""
-_SCAN, _MOST_SCANS = b"\xff\xda", 200
-"""Start of a JPEG's scan; progressive files have about ten, those of previews in their EXIF and behind counted too."""
+_MOST_TOGETHER = 4
+"""Images' worth of pixels in one AVIF: the picture, its transparency, a brightness map, thumbnails."""
 _QUIET = threading.Lock()
 
 
@@ -60,11 +56,13 @@ class Photo:
             or None; without the orientation, since the pixels are upright, and without thumbnail and maker
             note, since they show the face that is to be protected.
         format: one of `FORMATS`.
+        notes: what a person should know of how the file was read, in words; mostly none.
     """
 
     pixels: Tensor
     exif: bytes | None
     format: str
+    notes: tuple[str, ...] = ()
 
 
 def decode(
@@ -80,8 +78,9 @@ def decode(
     Args:
         source: bytes, a path, or a binary stream; a seekable stream is read from its start, none is closed.
         name: what errors call the input; the path or the stream's own name if None.
-        max_pixels: most pixels accepted, checked on the header before a pixel is decoded; Pillow's own
-            `Image.MAX_IMAGE_PIXELS` holds besides.
+        max_pixels: most pixels accepted, checked before a pixel is decoded on what the header declares and on what
+            the coded data would take; above `MAX_PIXELS` it stands in the place of Pillow's own
+            `Image.MAX_IMAGE_PIXELS`, which holds besides otherwise.
         formats: of `FORMATS`, those that are accepted; another one is refused on its header.
 
     Raises:
@@ -206,18 +205,23 @@ def _stream(source: Source) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Pillow's warnings and its log's errors from the user.
+def _quiet(max_pixels: int) -> Iterator[None]:
+    """Keep Pillow's warnings and its log's errors from the user, and its limit from one that was raised.
 
-    One thread at a time, because the filters that `warnings` saves and restores are the whole process's.
+    One thread at a time, because the filters that `warnings` saves and restores are the whole process's, and so is
+    Pillow's limit.
     """
     log, silence = logging.getLogger("PIL"), logging.NullHandler()
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         log.addHandler(silence)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and max_pixels > MAX_PIXELS:
+            Image.MAX_IMAGE_PIXELS = max(limit, max_pixels)
         try:
             yield
         finally:
+            Image.MAX_IMAGE_PIXELS = limit
             log.removeHandler(silence)
 
 
@@ -229,31 +233,70 @@ def _either(formats: Collection[str]) -> str:
 def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[str]) -> Photo:
     if not head:
         raise ValueError("0 bytes")
-    with _quiet():
-        image = _open(stream, head)
+    if head.startswith(APPLE_DOUBLE):
+        raise ValueError("an AppleDouble file: what macOS keeps beside a photo, not the photo")
+    notes = []
+    with _quiet(max_pixels):
+        image = _open(stream, head, max_pixels)
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         if kind not in formats:
             raise ValueError(f"a {kind} image")
         width, height = image.size
         if width < 1 or height < 1 or width * height > max_pixels:
-            raise ValueError(f"{width} x {height} = {width * height} pixels")
+            raise ValueError(f"{width} x {height} = {width * height} pixels; max_pixels raises the limit")
         if kind == "TIFF":
             _check_tiles(image, max_pixels)
-        if kind == "JPEG":
-            _check_scans(stream)
+        # The pictures behind a JPEG's first are previews, depth and brightness.
+        if head[4:12] == b"ftypavis" or (kind != "JPEG" and getattr(image, "is_animated", False)):
+            notes.append("only the first picture of the file was read; it holds more")
+        # Gone once the image is loaded.
+        tiles = getattr(image, "tile", ())
+        rawmode = str(tiles[0][3]) if kind == "PNG" and tiles else ""
         # These read tags while they load, which may warn; the others can decode in parallel.
-        if image.format in {"PNG", "TIFF"}:
+        if kind in {"PNG", "TIFF"}:
             image.load()
+    if kind == "JPEG":
+        image, whole = _end_jpeg(image, stream)
+        if not whole:
+            notes.append("the JPEG lacked its end marker; every pixel is there")
     image.load()
-    with _quiet():
+    with _quiet(max_pixels):
         # Only now: a PNG may carry its EXIF behind the pixels, and a TIFF turns itself upright on loading.
         turn, exif = read_exif(image)
     # Multi-picture files are JPEGs with further pictures behind the first.
     return Photo(
-        pixels=torch.from_numpy(_upright(image, turn)).permute(2, 0, 1),
+        pixels=torch.from_numpy(_upright(image, turn, rawmode)).permute(2, 0, 1),
         exif=exif,
         format=kind,
+        notes=tuple(notes),
     )
+
+
+def _end_jpeg(image: Image.Image, stream: BinaryIO) -> tuple[Image.Image, bool]:
+    """The image to load, and whether its file has its end marker; where only that is missing, it is put there.
+
+    Raises:
+        ValueError: endlessly many scans, each a few bytes that cost a pass over the whole image.
+    """
+    place = stream.tell()
+    marks = read_marks(stream)
+    if not marks.ended and marks.in_scan:
+        stream.seek(0)
+        data = stream.read()
+        # Half of an end marker may be left; a file system may have filled the rest.
+        for part in (data.rstrip(b"\xff"), data.rstrip(b"\xff\0")):
+            if marks.every_scan_began and lacks_only_its_end(part, _load_jpeg):
+                return _load_jpeg(part + END), False
+        raise ValueError("a JPEG that stops within its coded data")
+    stream.seek(place)
+    return image, True
+
+
+def _load_jpeg(data: bytes) -> Image.Image:
+    with _quiet(sys.maxsize):
+        image = Image.open(BytesIO(data), formats=("JPEG",))
+    image.load()
+    return image
 
 
 def _check_tiles(image: Image.Image, max_pixels: int) -> None:
@@ -264,29 +307,35 @@ def _check_tiles(image: Image.Image, max_pixels: int) -> None:
         raise ValueError(f"tiles of {sides[0]} x {sides[1]} pixels")
 
 
-def _check_scans(stream: BinaryIO) -> None:
-    """Refuse a JPEG of endlessly many scans, each a few bytes that cost a pass over the whole image."""
-    place, found, tail = stream.tell(), 0, b""
-    stream.seek(0)
-    while part := stream.read(1 << 20):
-        found += (tail + part).count(_SCAN)
-        tail = part[-1:]
-        if found > _MOST_SCANS:
-            raise ValueError(f"more than {_MOST_SCANS} scans")
-    stream.seek(place)
-
-
-def _open(stream: BinaryIO, head: bytes) -> Image.Image:
+def _open(stream: BinaryIO, head: bytes, max_pixels: int) -> Image.Image:
     brands = {head[i : i + 4] for i in range(8, len(head), 4)} if head[4:8] == b"ftyp" else set()
     if brands & _AVIF_BRANDS:
         if not features.check("avif"):
             raise ValueError("an AVIF image, which this Pillow was built without")
-    elif brands & _HEIF_BRANDS:
-        return _open_heif(stream)
-    return Image.open(stream, formats=FORMATS[:-1] if brands & _AVIF_BRANDS else FORMATS[:-2])
+        stream.seek(0)
+        # Called a still image, a sequence is read by its items too, whose sizes are known.
+        data = head[:8] + b"avif" + stream.read()[12:]
+        _check_coded_sizes(data, max_pixels)
+        return Image.open(BytesIO(data), formats=("AVIF",))
+    if brands & _HEIF_BRANDS:
+        return _open_heif(stream, max_pixels)
+    return Image.open(stream, formats=FORMATS[:-2])
 
 
-def _open_heif(stream: BinaryIO) -> Image.Image:
+def _check_coded_sizes(data: bytes, max_pixels: int) -> None:
+    """Refuse coded pictures that take more than is allowed, each and, of AVIF, whose tiles wait together, in sum."""
+    total = 0
+    for width, height in coded_sizes(data):
+        # Coded pictures end on whole blocks of up to 64 pixels, behind the image's edge.
+        pixels = max(0, width - 63) * max(0, height - 63)
+        total += pixels
+        if pixels > max_pixels:
+            raise ValueError(f"coded pictures of {width} x {height} pixels; max_pixels raises the limit")
+    if data[8:12] == b"avif" and total > _MOST_TOGETHER * max_pixels:
+        raise ValueError(f"coded pictures of {total} pixels together")
+
+
+def _open_heif(stream: BinaryIO, max_pixels: int) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:
@@ -294,16 +343,18 @@ def _open_heif(stream: BinaryIO) -> Image.Image:
     # Pillow's plugin as a plain class: registering it would change Pillow for the whole process.
     opener: Callable[[BinaryIO], Image.Image] = HeifImageFile
     stream.seek(0)
-    return opener(stream)
+    data = stream.read()
+    _check_coded_sizes(data, max_pixels)
+    return opener(BytesIO(data))
 
 
-def _upright(image: Image.Image, turn: Turn) -> NDArray[np.uint8]:
+def _upright(image: Image.Image, turn: Turn, rawmode: str) -> NDArray[np.uint8]:
     """The image as (H, W, 3), turned upright.
 
     Strip by strip, each written where it belongs: beside Pillow's image and the result no third copy exists,
     whatever has to be done to the colours.
     """
-    convert = to_srgb(image)
+    convert = to_srgb(image, rawmode)
     width, height = image.size
     upright = np.empty((width, height, 3) if turn.swapped else (height, width, 3), dtype=np.uint8)
     stored = upright.swapaxes(0, 1) if turn.swapped else upright

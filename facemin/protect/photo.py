@@ -12,7 +12,7 @@ import torch
 
 from facemin.face import TEMPLATE, Detector, Face, align, inside, paste
 from facemin.files import write_atomically
-from facemin.image import Photo, decode, encode, to_unit
+from facemin.image import MAX_PIXELS, Photo, decode, encode, to_unit
 from facemin.protect.presets import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.protect.starts import SEED_BITS
 from facemin.protect.upload import encode_feature, feature_of
@@ -67,6 +67,8 @@ class ProtectedPhoto:
     """Faces left out because most of them lies outside the photo."""
     keys: tuple[Key, ...]
     upload: Upload
+    notes: tuple[str, ...] = ()
+    """Of how the photo was read, in words; see `Photo.notes`."""
 
     def encoded(self, face: ProtectedFace, *, exif: bool = False) -> bytes:
         """The file to upload for one of the faces: a PNG, or the protected feature as safetensors.
@@ -159,6 +161,7 @@ def protect(
     upload: Upload = "image",
     method: Protector | None = None,
     detector: Detector | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> ProtectedPhoto:
     """Protect every face of a photo for the holders of the keys.
 
@@ -174,6 +177,7 @@ def protect(
         upload: what `save` writes: "image", or "features", the protected feature E_c(x~) for a single key.
         method: settings; the default of `PROTECTORS` when None.
         detector: to share one among many calls.
+        max_pixels: most pixels that a photo may have; phones of 108 megapixels need more than the default.
 
     Returns:
         The photo's protected faces, largest first; none is a result (see `verdict`), not an error.
@@ -183,7 +187,14 @@ def protect(
         FileNotFoundError: when the path does not exist.
     """
     stream = protect_photos(
-        [photo], keys=keys, seed=seed, upload=upload, method=method, detector=detector, keep_errors=False
+        [photo],
+        keys=keys,
+        seed=seed,
+        upload=upload,
+        method=method,
+        detector=detector,
+        keep_errors=False,
+        max_pixels=max_pixels,
     )
     result = next(stream)
     assert isinstance(result, ProtectedPhoto)
@@ -201,6 +212,7 @@ def protect_photos(
     aligned: bool = False,
     keep_photo: bool = True,
     keep_errors: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[ProtectedPhoto | Failure]:
     """Protect a stream of photos, their faces sharing batches; in order of finishing, in constant memory.
 
@@ -214,6 +226,7 @@ def protect_photos(
         aligned: photos are aligned 112 x 112 faces already: detect and align nothing.
         keep_photo: let results with faces hold the plain photo, which `pasted` needs.
         keep_errors: yield a photo that cannot be read as a `Failure` and go on; raise it when False.
+        max_pixels: as in `protect`.
 
     Yields:
         One result a photo. A photo without a face is a `ProtectedPhoto` without faces.
@@ -224,7 +237,9 @@ def protect_photos(
     keys = tuple(keys)
     if upload == "features" and len(keys) != 1:
         raise ValueError(f"upload 'features': expected exactly one key, got {len(keys)}")
-    stream = _Stream(detector or Detector(), aligned=aligned, keep_photo=keep_photo, keep_errors=keep_errors)
+    stream = _Stream(
+        detector or Detector(), aligned=aligned, keep_photo=keep_photo, keep_errors=keep_errors, max_pixels=max_pixels
+    )
     method = method or PROTECTORS[DEFAULT_PROTECTOR]
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
     for done in method.stream(stream.faces(photos), keys, seed=seed):
@@ -242,6 +257,7 @@ class _Open:
     name: str
     photo: Photo | None
     exif: bytes | None
+    notes: tuple[str, ...]
     faces: list[Face] = field(default_factory=list)
     inside: list[float] = field(default_factory=list)
     at_edge: tuple[Face, ...] = ()
@@ -263,14 +279,17 @@ def _result(item: _Open | Failure, keys: tuple[Key, ...], upload: Upload) -> Pro
         at_edge=item.at_edge,
         keys=keys,
         upload=upload,
+        notes=item.notes,
     )
 
 
 class _Stream:
     """Turns photos into faces, and finished faces back into photos."""
 
-    def __init__(self, detector: Detector, *, aligned: bool, keep_photo: bool, keep_errors: bool) -> None:
-        self.detector, self.aligned = detector, aligned
+    def __init__(
+        self, detector: Detector, *, aligned: bool, keep_photo: bool, keep_errors: bool, max_pixels: int
+    ) -> None:
+        self.detector, self.aligned, self.max_pixels = detector, aligned, max_pixels
         self.keep_photo, self.keep_errors = keep_photo, keep_errors
         self.ready: deque[_Open | Failure] = deque()
         self.owners: dict[int, tuple[_Open, int]] = {}
@@ -280,7 +299,7 @@ class _Stream:
         for source in photos:
             name = str(source) if isinstance(source, str | Path) else "photo"
             try:
-                photo = source if isinstance(source, Photo) else decode(source)
+                photo = source if isinstance(source, Photo) else decode(source, max_pixels=self.max_pixels)
                 opened, crops = self._crops(name, photo)
             # onnxruntime's own failures are RuntimeErrors
             except (ValueError, OSError, RuntimeError) as error:
@@ -300,7 +319,7 @@ class _Stream:
 
     def _crops(self, name: str, photo: Photo) -> tuple[_Open, Tensor]:
         pixels = photo.pixels
-        opened = _Open(name=name, photo=photo if self.keep_photo else None, exif=photo.exif)
+        opened = _Open(name=name, photo=photo if self.keep_photo else None, exif=photo.exif, notes=photo.notes)
         if self.aligned:
             if tuple(pixels.shape) != (3, 112, 112):
                 raise ValueError(

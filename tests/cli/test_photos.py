@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from facemin.defaults import default_key
@@ -229,3 +230,21 @@ def test_signed_key_by_command_line(facemin: Run, tmp_path: Path) -> None:
     (tmp_path / "provider.pem").write_bytes(pem)
     done = facemin("key", "export", "k.onnx", "--provider", "Acme", "--sign", "provider.pem", "--json")
     assert json.loads(done.stdout)["signer"] == private.public_key().public_bytes_raw().hex()
+
+
+def test_what_was_left_and_how_it_was_read_is_said(facemin: Run, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.open(photos / "one.png").convert("RGB").save(folder / "one.jpg", quality=95)
+    whole = (folder / "one.jpg").read_bytes()
+    (folder / "one.jpg").write_bytes(whole[:-2])
+    (folder / "clip.mov").touch()
+    (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
+    done = facemin("protect", folder, "--out", "out", "--method", "pmt", "--json", "--max-pixels", 1000)
+    assert done.returncode == 1
+    assert "max_pixels raises the limit" in json.loads(done.stdout)["failed"][0]["reason"]
+    done = facemin("protect", folder, "--out", "out", "--method", "pmt")
+    assert done.returncode == 0, done.stderr
+    assert "one.jpg: the JPEG lacked its end marker" in done.stderr
+    assert "1 file of no known kind: 1 .mov" in done.stderr
+    assert "gone.jpg: link to nothing" in done.stderr

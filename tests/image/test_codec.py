@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from facemin.image import FORMATS, SUFFIXES, Photo, decode, encode, to_grid, to_unit
+from facemin.image import FORMATS, Photo, decode, encode, to_grid, to_unit
 from tests.pictures import LINEAR_RGB, Pixels, chunk, hwc, icc, png, saved, smooth
 
 RGB_PIXELS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
@@ -222,10 +222,6 @@ class TestSources:
             decode(b"nothing")
         with path.open("rb") as file, pytest.raises(ValueError, match=r"empty\.jpg: "):
             decode(file)
-
-    def test_suffixes(self) -> None:
-        assert {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif"} <= SUFFIXES
-        assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)
 
     def test_threads_decode_together(self) -> None:
         data = [saved(Image.fromarray(smooth(90, 90, i)), "JPEG") for i in range(4)]
