@@ -23,11 +23,11 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from facemin.defaults import default_key
-from facemin.demo import astronaut
-from facemin.folder import FolderJob, plan, protect_into
+from facemin.cli.demo import astronaut
 from facemin.image import decode, encode
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS, Failure
+from facemin.keys.default import default_key
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, Failure
+from facemin.protection.folder import FolderJob, plan, protect_into
 
 MEGAPIXELS_12 = (3000, 4000)
 

@@ -16,8 +16,8 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
-from facemin.models.graph import read_graph
-from facemin.models.onnx import OnnxModule
+from facemin.autograd.module import OnnxModule
+from facemin.models.onnx.graph import read_graph
 
 WARM_UP = 3
 

@@ -29,19 +29,19 @@ from panel import REPOSITORY, calibrated, lfw_faces
 
 from facemin import PMT, load_recogniser
 from facemin.attack import PURIFIERS
-from facemin.defaults import default_key
-from facemin.device import choose_device, choose_precision, describe
 from facemin.image import to_unit
-from facemin.keys import relative_distance
-from facemin.protect import PROTECTORS, GaussianNoise, Sign, image_seed
-from facemin.protect.matching import FeatureMatching
-from facemin.protect.steps import Moment
+from facemin.keys.default import default_key
+from facemin.keys.key import relative_distance
+from facemin.protection import PROTECTORS, GaussianNoise, Sign, image_seed
+from facemin.protection.pmt.objective import FeatureMatching
+from facemin.protection.pmt.optimise import Moment
+from facemin.runtime.device import choose_device, choose_precision, describe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.bench.judge import Judge
-    from facemin.keys import Key
+    from facemin.evaluation.judge import Judge
+    from facemin.keys.key import Key
 
 GRID = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 PLAIN: dict[str, Callable[[PMT], PMT]] = {

@@ -27,15 +27,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "service"))
 from loopback import make_provider, serve
 
-from facemin.keys import Key
-from facemin.protect import encode_feature
-from facemin.service.crypto import Secrets, TemplateCipher
-from facemin.service.database import Database
-from facemin.service.matrix import Matrix
-from facemin.service.search import owner
+from facemin.client.transport import Transport
+from facemin.keys.key import Key
+from facemin.protection import encode_feature
 from facemin.service.settings import DATABASE, MASTER, read_settings
-from facemin.service.tables import collections, persons, templates
-from facemin.transport import Transport
+from facemin.service.storage.crypto import Secrets, TemplateCipher
+from facemin.service.storage.database import Database
+from facemin.service.storage.search import owner
+from facemin.service.storage.tables import collections, persons, templates
+from facemin.service.storage.vector_index import Matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,10 +25,10 @@ import torch
 from torch.nn import functional as F
 
 import facemin
-from facemin.demo import astronaut
+from facemin.cli.demo import astronaut
+from facemin.client.pins import Pins
+from facemin.client.transport import ProviderError, Transport
 from facemin.image import decode, encode
-from facemin.pins import Pins
-from facemin.transport import ProviderError, Transport
 
 
 def run(*arguments: str) -> str:

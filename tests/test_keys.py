@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, StringStringEntryProto, helper
 
-from facemin.keys import MANIFEST, SIGNATURE, Key, export_key, read_signing_key, relative_distance
+from facemin.keys.key import MANIFEST, SIGNATURE, Key, export_key, read_signing_key, relative_distance
 from facemin.models import Recogniser, load_recogniser
 
 CUT, LATER = "conv32.1", "conv32.3"

@@ -11,23 +11,23 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from facemin.attack.conditional_gan import ConditionalGAN
-from facemin.attack.fitting import Fitting
-from facemin.attack.integrate import Integration
-from facemin.attack.model_inversion import ModelInversion
-from facemin.attack.pairs import ImagePairs
-from facemin.attack.train_inverter import InverterTraining, train_inverter
-from facemin.attack.unmix import SameFace, Unmixing
-from facemin.data import Folder, landmarks
-from facemin.frequency import CHANNELS, FACE, from_frequencies
+from facemin.ahm import load_trained, read_ahm_config
+from facemin.ahm.attacks.conditional_gan import ConditionalGAN
+from facemin.ahm.attacks.integrate import Integration
+from facemin.ahm.attacks.model_inversion import ModelInversion
+from facemin.ahm.attacks.unmix import SameFace, Unmixing
+from facemin.ahm.draws import draw, generator_of
+from facemin.ahm.frequency import CHANNELS, FACE, from_frequencies
+from facemin.ahm.mask import choose_channels, make_mask, measure_statistics
+from facemin.ahm.mixing import COUNTS, mix
+from facemin.attack.datasets import ImagePairs
+from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter
+from facemin.attack.training import Fitting
+from facemin.datasets import Folder, landmarks
 from facemin.image import decode, encode, to_grid, to_unit
-from facemin.masking import choose_channels, make_mask, measure_statistics
 from facemin.metrics import cross_identity_threshold, psnr, ssim, wilson
 from facemin.models import load_recogniser
-from facemin.train.ahm import load_trained, read_ahm_config
-from facemin.train.ahm.draws import draw, generator_of
 from facemin.train.aligned import align_photos
-from facemin.train.mixup import COUNTS, mix
 from facemin.train.sources import open_source
 from facemin.train.split import split_people
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.attack.inverter import Inverter
-    from facemin.masking import Mask
+    from facemin.ahm.config import AHMConfig
+    from facemin.ahm.mask import Mask
+    from facemin.attack.reconstruct.inverter import Inverter
     from facemin.models import Recogniser
-    from facemin.train.ahm.config import AHMConfig
 
 JUDGE = "mobilefacenet-ms1m-arcface"
 FAR = 1e-3

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from facemin.files import write_atomically
-from facemin.metrics.ahm import RawScores, Scores, ahm_scores
-from facemin.train.mixup import COUNTS
+from facemin.ahm.mixing import COUNTS
+from facemin.ahm.scores import RawScores, Scores, ahm_scores
+from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

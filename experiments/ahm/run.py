@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from attacks import attack_configuration, attack_masks
 from report import write_report
 
-from facemin.bench.provenance import code_state, machine, versions
-from facemin.files import append_json
+from facemin.evaluation.provenance import code_state, machine, versions
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,14 +24,14 @@ from setting import FAR, REPOSITORY, lfw_people, load_named, provenance
 
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS
-from facemin.attack.fitting import Fitting
-from facemin.attack.key_linker import FEWEST_TO_TRAIN, KeyLinking, train_key_linker
-from facemin.attack.ridge_linker import train_ridge_linker
-from facemin.attack.student import StudentTraining, TaughtPairs, teach, train_student
-from facemin.files import append_json
+from facemin.attack.link.key_linker import FEWEST_TO_TRAIN, KeyLinking, train_key_linker
+from facemin.attack.link.ridge_linker import train_ridge_linker
+from facemin.attack.link.student import StudentTraining, TaughtPairs, teach, train_student
+from facemin.attack.training import Fitting
 from facemin.image import to_unit
 from facemin.metrics import rank_k, threshold_at_far, wilson
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from setting import People
     from torch import Tensor
 
-    from facemin.keys import Key
+    from facemin.keys.key import Key
     from facemin.models import Recogniser
 
     Link = Callable[[Tensor], Tensor]

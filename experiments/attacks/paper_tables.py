@@ -10,7 +10,7 @@ from typing import Any
 
 from setting import REPOSITORY
 
-from facemin.files import write_atomically
+from facemin.runtime.files import write_atomically
 
 RECORDS = REPOSITORY / "results" / "attacks"
 PAGE = REPOSITORY / "docs" / "attacks.md"

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
-from facemin.files import write_atomically
 from facemin.image import to_unit
+from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
 
-    from facemin.keys import Key
-    from facemin.protect.pmt import PMT
+    from facemin.keys.key import Key
+    from facemin.protection.pmt.method import PMT
 
 
 def protected_faces(method: PMT, key: Key, faces: Tensor, *, seed: int, cache: Path | None) -> Tensor:

@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from setting import HALF, REPOSITORY
 
 from facemin import export_key, load_recogniser
-from facemin.audit import Budget, Request, gather, known_rows, render
+from facemin.audit import Budget, Request, known_rows, render
 from facemin.audit import audit as attack
+from facemin.audit import prepare as gather
 from facemin.audit.sample_size import WORDS
-from facemin.data import genuine_pairs, lfw_pairs
-from facemin.defaults import default_key
-from facemin.files import append_json, write_atomically
-from facemin.protect import METHODS, PROTECTORS, Protector
+from facemin.datasets import genuine_pairs, lfw_pairs
+from facemin.keys.default import default_key
+from facemin.protection import METHODS, PROTECTORS, Protector
+from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from facemin.keys import Key
+    from facemin.keys.key import Key
 
 RECORDS = REPOSITORY / "results" / "attacks" / "rows.jsonl"
 PAGE = REPOSITORY / "docs" / "attacks.md"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from facemin.bench.judge import embed_all
-from facemin.bench.provenance import conditions
-from facemin.data import LFW, genuine_pairs, landmarks, lfw_pairs
+from facemin.datasets import LFW, genuine_pairs, landmarks, lfw_pairs
+from facemin.evaluation.judge import embed_all
+from facemin.evaluation.provenance import conditions
 from facemin.face import align
 from facemin.image import decode, to_grid, to_unit
 from facemin.metrics import (

@@ -27,21 +27,21 @@ from setting import REPOSITORY, Likeness, lfw_people, load_named, provenance, sa
 
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS
+from facemin.attack.datasets import ImagePairs
 from facemin.attack.features import features_of
-from facemin.attack.fitting import Fitting
-from facemin.attack.pairs import ImagePairs
-from facemin.attack.train_inverter import InverterTraining, train_inverter, train_key_inverter
-from facemin.attack.white_box import PAPER, WhiteBox
-from facemin.files import append_json, write_atomically
+from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter, train_key_inverter
+from facemin.attack.reconstruct.white_box import PAPER, WhiteBox
+from facemin.attack.training import Fitting
 from facemin.image import encode, to_grid, to_unit
-from facemin.protect import PROTECTORS
+from facemin.protection import PROTECTORS
+from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from facemin.keys import Key
+    from facemin.keys.key import Key
 
 PAPER_LFW = {
     ("unprotected", "white box"): (0.62, 14.61, 0.96, 1.0),

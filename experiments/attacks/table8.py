@@ -25,30 +25,30 @@ from setting import REPOSITORY, load_named, provenance
 
 from facemin import export_key, load_recogniser
 from facemin.attack import PURIFIERS
-from facemin.attack.attribute_findings import age_findings, class_findings
-from facemin.attack.attribute_probe import AttributeProbe
-from facemin.attack.attributes import find_estimators
-from facemin.attack.data_abuse import purified
+from facemin.attack.attributes.estimators import find_estimators
+from facemin.attack.attributes.findings import age_findings, class_findings
+from facemin.attack.attributes.probe import AttributeProbe
 from facemin.attack.features import features_of
-from facemin.bench.judge import share
-from facemin.bench.measures import mean
-from facemin.bench.page import document, image, table
-from facemin.compare import load_face
-from facemin.data import landmarks
-from facemin.defaults import default_key
+from facemin.attack.link.cross_matching import purified
+from facemin.datasets import landmarks
+from facemin.evaluation.compare import load_face
+from facemin.evaluation.judge import share
+from facemin.experiments.measures import mean
 from facemin.face import Detector, align
-from facemin.files import append_json, write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
+from facemin.keys.default import default_key
 from facemin.metrics import attribute_cosine_rows, other_person_rows
-from facemin.protect import PROTECTORS
+from facemin.protection import PROTECTORS
+from facemin.report.page import document, image, table
+from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from facemin.attack.attributes import Attribute, Estimator
-    from facemin.keys import Key
+    from facemin.attack.attributes.estimators import Attribute, Estimator
+    from facemin.keys.key import Key
 
 PAPER = {
     ("PMT", "lfw"): {"expression": 0.31, "race": 0.63, "gender": 0.83, "age": 8.93},

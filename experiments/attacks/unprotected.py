@@ -18,12 +18,12 @@ import torch
 from setting import REPOSITORY, Likeness, lfw_people, load_named, provenance, said
 
 from facemin import export_key, load_recogniser
+from facemin.attack.datasets import ImagePairs
 from facemin.attack.features import features_of
-from facemin.attack.fitting import Epoch, Fitting
-from facemin.attack.pairs import ImagePairs
-from facemin.attack.train_inverter import InverterTraining, train_key_inverter
-from facemin.attack.white_box import PAPER, UNSPLIT, WhiteBox
-from facemin.files import append_json
+from facemin.attack.reconstruct.train_inverter import InverterTraining, train_key_inverter
+from facemin.attack.reconstruct.white_box import PAPER, UNSPLIT, WhiteBox
+from facemin.attack.training import Epoch, Fitting
+from facemin.runtime.files import append_json
 
 REACHED = {"inverter": 0.85, "white-box": 0.6}
 """SSIM that the attacks have to reach; the paper's own have 0.99 and 0.62."""

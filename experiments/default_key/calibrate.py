@@ -16,15 +16,15 @@ import torch
 from panel import PAIRS_IN_HALF, REPOSITORY, calibrated, central_faces, lfw_faces
 
 from facemin import export_key, load_recogniser
-from facemin.bench.judge import embed_all
-from facemin.calibration import Calibration, StoppingResidual, Threshold, read_calibration
-from facemin.data import lfw_pairs
+from facemin.datasets import lfw_pairs
+from facemin.evaluation.judge import embed_all
 from facemin.face import Detector
-from facemin.files import write_atomically
 from facemin.image import to_unit
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
 from facemin.models import Recogniser
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.models.calibration import Calibration, StoppingResidual, Threshold, read_calibration
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.runtime.files import write_atomically
 
 FARS = (1e-3, 1e-2, 1e-4, 1e-5)
 """The first is the default."""

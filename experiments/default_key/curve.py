@@ -17,9 +17,9 @@ import torch
 from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
 from facemin import export_key
-from facemin.files import append_json
 from facemin.image import to_unit
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.runtime.files import append_json
 
 CUTS = ("conv64.4", "conv128.3", "conv256.1", "conv256.2", "conv256.3", "conv256.4", "pooled")
 RESIDUALS = (0.25, 0.16, 0.12, 0.09, 0.07, 0.05)

@@ -19,18 +19,18 @@ from unittest.mock import patch
 import torch
 from panel import FAR, PAIRS_IN_HALF, REPOSITORY, Faces, calibrated, central_faces, provenance, tar
 
-from facemin.data import genuine_pairs, landmarks, lfw_pairs
+from facemin.datasets import genuine_pairs, landmarks, lfw_pairs
 from facemin.face import Detector, align, detect
-from facemin.files import append_json
 from facemin.image import decode
 from facemin.models import load_recogniser
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from facemin.data import Pair
+    from facemin.datasets import Pair
 
     Aligner = Callable[[Sequence[str]], Tensor]
 

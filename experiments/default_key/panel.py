@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from facemin.attack import PROVIDER_OPERATIONS
-from facemin.bench.judge import Judge, Plain
-from facemin.bench.provenance import conditions
-from facemin.data import genuine_pairs, lfw_pairs
+from facemin.datasets import genuine_pairs, lfw_pairs
+from facemin.evaluation.judge import Judge, Plain
+from facemin.evaluation.provenance import conditions
 from facemin.face import Detector, align
 from facemin.image import decode
 from facemin.models import Recogniser, load_recogniser

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
-from facemin.files import append_json, write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
+from facemin.runtime.files import append_json, write_atomically
 
 
 def main() -> None:

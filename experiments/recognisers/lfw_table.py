@@ -26,10 +26,10 @@ from typing import Any
 
 import torch
 
-from facemin.evaluate import Embedded, embed, face_batches, measure
-from facemin.files import append_json, write_atomically
+from facemin.evaluation.pairs import FOLDS, PhotoReader, VerificationSet, open_verification_set
+from facemin.evaluation.verify import Embedded, embed, face_batches, measure
 from facemin.models import DEFAULT_MODEL, Recogniser, load_recogniser
-from facemin.verification_set import FOLDS, PhotoReader, VerificationSet, open_verification_set
+from facemin.runtime.files import append_json, write_atomically
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = REPOSITORY / "results" / "recognisers" / "lfw.jsonl"

@@ -26,9 +26,9 @@ from typing import Any
 import torch
 from loopback import make_provider, serve
 
-from facemin.files import append_json
+from facemin.client.transport import ProviderError, Transport
 from facemin.image import encode
-from facemin.transport import ProviderError, Transport
+from facemin.runtime.files import append_json
 
 FACES = 3
 WRITERS = 4

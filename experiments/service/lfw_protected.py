@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from facemin.data import landmarks, lfw_pairs
-from facemin.defaults import default_key
+from facemin.datasets import landmarks, lfw_pairs
 from facemin.face import align
 from facemin.image import decode, to_grid, to_unit
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.keys.default import default_key
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from facemin.client.transport import ProviderError, Transport
 from facemin.service.settings import read_settings, write_settings
-from facemin.transport import ProviderError, Transport
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Error rates of the refusal of plain faces (`facemin.service.plain`).
+"""Error rates of the refusal of plain faces (`facemin.service.recognition.unprotected_face`).
 
     python experiments/service/plain_face.py --shared ../shared --cache /tmp/test.npz
 
@@ -21,14 +21,14 @@ from lfw_protected import sample
 from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
-from facemin.defaults import default_key
-from facemin.files import append_json
 from facemin.image import decode, encode, to_grid, to_unit
-from facemin.keys import export_key
+from facemin.keys.default import default_key
+from facemin.keys.key import export_key
 from facemin.metrics import wilson
 from facemin.models import load_recogniser
-from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
-from facemin.service.plain import PlainFaceCheck, smoothness
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.runtime.files import append_json
+from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
 
 if TYPE_CHECKING:
     from collections.abc import Callable

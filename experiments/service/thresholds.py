@@ -15,11 +15,11 @@ import torch
 from lfw_protected import sample
 
 from facemin import load_recogniser
-from facemin.defaults import default_key
-from facemin.files import write_atomically
 from facemin.image import to_unit
+from facemin.keys.default import default_key
 from facemin.metrics import pair_scores
-from facemin.service.thresholds import ThresholdSet, impostor_scores, measure_pair
+from facemin.runtime.files import write_atomically
+from facemin.service.recognition.thresholds import ThresholdSet, impostor_scores, measure_pair
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -28,13 +28,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from facemin.files import append_json, write_atomically
 from facemin.image import to_unit
+from facemin.runtime.files import append_json, write_atomically
 from facemin.train import TrainingConfig, log, read_config
 from facemin.train.sampler import derived_seed
 from facemin.train.sources import open_source
 from facemin.train.split import split_people
-from facemin.train.trainee import build
+from facemin.train.training_module import build
 from facemin.train.validation import held_out_pairs, validate
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -1,13 +1,13 @@
 """What adversaries do with protected images; nothing here knows how they were protected."""
 
-from facemin.attack.adversary import Adversary
-from facemin.attack.bilateral import Bilateral
-from facemin.attack.median import Median
-from facemin.attack.nonlocal_means import NonLocalMeans
-from facemin.attack.provider_steps import Jpeg, Resize, Shift
-from facemin.attack.purifiers import PROVIDER_OPERATIONS, PURIFIERS, GaussianBlur, Purifier
+from facemin.attack.contract import Adversary
+from facemin.attack.purify.bilateral import Bilateral
+from facemin.attack.purify.median import Median
+from facemin.attack.purify.nonlocal_means import NonLocalMeans
+from facemin.attack.purify.registry import PROVIDER_OPERATIONS, PURIFIERS, GaussianBlur, Purifier
+from facemin.attack.purify.total_variation import TotalVariation
 from facemin.attack.registry import ATTACKS, Attack
-from facemin.attack.total_variation import TotalVariation
+from facemin.evaluation.provider_operations import Jpeg, Resize, Shift
 
 __all__ = [
     "ATTACKS",

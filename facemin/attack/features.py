@@ -11,8 +11,8 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys import Key
-    from facemin.models.onnx import OnnxModule
+    from facemin.autograd.module import OnnxModule
+    from facemin.keys.key import Key
 
 BATCH = 32
 ROWS_AT_LEAST = 2

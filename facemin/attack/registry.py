@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facemin.attack.adversary import Adversary
-from facemin.attack.image_prior import ImagePrior
-from facemin.attack.key_linker import KeyLinking
-from facemin.attack.student import StudentTraining
-from facemin.attack.train_inverter import InverterTraining
-from facemin.attack.white_box import PAPER, UNSPLIT, WhiteBox
+from facemin.attack.contract import Adversary
+from facemin.attack.link.key_linker import KeyLinking
+from facemin.attack.link.student import StudentTraining
+from facemin.attack.reconstruct.image_prior import ImagePrior
+from facemin.attack.reconstruct.train_inverter import InverterTraining
+from facemin.attack.reconstruct.white_box import PAPER, UNSPLIT, WhiteBox
 
 Settings = WhiteBox | InverterTraining | KeyLinking | StudentTraining
 

@@ -1,11 +1,11 @@
 """The audit: what adversaries of every row of the threat model get out of given protected faces."""
 
+from facemin.audit.audit_inputs import Evidence, Operating, Pairs, Panelist, Plain
 from facemin.audit.budget import Budget
-from facemin.audit.evidence import Evidence, Operating, Pairs, Panelist, Plain
-from facemin.audit.gather import Request, gather
-from facemin.audit.inputs import Protecting, read_faces, read_training
+from facemin.audit.faces import Protecting, read_faces, read_training
+from facemin.audit.judges import find_panel
 from facemin.audit.page import render
-from facemin.audit.panel import find_panel
+from facemin.audit.prepare import Request, gather
 from facemin.audit.result import Figure, Grid, RowResult, Table
 from facemin.audit.rows import ROWS
 from facemin.audit.run import Audit, audit, known_rows

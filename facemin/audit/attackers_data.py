@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from facemin.image import to_unit
-from facemin.protect import DEFAULT_PROTECTOR, METHODS
+from facemin.protection import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
+    from facemin.audit.audit_inputs import Plain
     from facemin.audit.budget import Budget
-    from facemin.audit.evidence import Plain
-    from facemin.keys import Key
-    from facemin.protect import Protector
+    from facemin.keys.key import Key
+    from facemin.protection import Protector
 
 HELD_OUT = 5
 """One person of so many is kept from training, to choose and to calibrate by."""

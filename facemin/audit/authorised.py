@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from facemin.attack.data_abuse import embed
-from facemin.audit.counting import counted, entry, interval
+from facemin.attack.link.cross_matching import embed
+from facemin.audit.figures import counted, entry, interval
 from facemin.audit.result import Figure, Line, RowResult, Table
-from facemin.bench.page import Entry
 from facemin.metrics import pair_scores
+from facemin.report.page import Entry
 
 if TYPE_CHECKING:
-    from facemin.audit.evidence import Evidence
+    from facemin.audit.audit_inputs import Evidence
 
 TITLE = "The provider, with the whole recogniser"
 KNOWS = "everything it should: recognising is its job"

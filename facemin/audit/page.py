@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from facemin.audit.counting import percent
+from facemin.audit.figures import percent
 from facemin.audit.sample_size import BOUND, WORDS, further
-from facemin.bench.page import Entry, document, image, paragraph, section, table
 from facemin.image import encode, to_grid
+from facemin.report.page import Entry, document, image, paragraph, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

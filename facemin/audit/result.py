@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.attack.adversary import Row
+    from facemin.attack.contract import Row
     from facemin.audit.sample_size import Outcome
-    from facemin.bench.page import Entry
+    from facemin.report.page import Entry
 
 
 Line: TypeAlias = "tuple[Entry | str, ...]"

@@ -10,14 +10,14 @@ import torch
 from facemin.audit.authorised import still_recognises
 from facemin.audit.result import RowResult
 from facemin.audit.rows import ROWS
-from facemin.bench.provenance import conditions
+from facemin.evaluation.provenance import conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from facemin.attack.adversary import Row
+    from facemin.attack.contract import Row
+    from facemin.audit.audit_inputs import Evidence
     from facemin.audit.budget import Budget
-    from facemin.audit.evidence import Evidence
 
 ORDER: tuple[Row, ...] = ("T0", "T1", "T2", "T5", "T3", "T4")
 """Rows in the order they run: a linker of the key alone takes seconds, and an inverter as much time as there is."""

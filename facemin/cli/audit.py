@@ -57,11 +57,12 @@ def audit(
 
     Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, 2 on wrong input.
     """
-    from facemin.audit import Budget, Request, gather, known_rows, render
+    from facemin.audit import Budget, Request, known_rows, render
     from facemin.audit import audit as run
-    from facemin.files import write_atomically
-    from facemin.keys import Key
-    from facemin.protect import METHODS
+    from facemin.audit import prepare as gather
+    from facemin.keys.key import Key
+    from facemin.protection import METHODS
+    from facemin.runtime.files import write_atomically
 
     if method not in METHODS:
         raise ValueError(f"--method: expected one of {', '.join(METHODS)}, got {method!r}")

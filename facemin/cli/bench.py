@@ -14,7 +14,7 @@ from facemin.cli.options import Device, Json
 from facemin.cli.output import available_device, errors, note, print_json, say
 
 if TYPE_CHECKING:
-    from facemin.bench import Place
+    from facemin.experiments import Place
 
 app = App(name="bench", help="Experiments: measure, and report what was measured.")
 
@@ -55,9 +55,9 @@ def run(
 
     Exit status: 0 when done, 130 when Ctrl-C ended it, 2 on wrong input.
     """
-    from facemin.bench import Watch, find_data, read_experiment
-    from facemin.bench import run as measure
-    from facemin.bench.pictures import Painter
+    from facemin.experiments import Watch, find_data, read_experiment
+    from facemin.experiments import run as measure
+    from facemin.experiments.pictures import Painter
 
     experiment = read_experiment(file)
     place = find_data(experiment.data, shared=shared, given=_given(data, pairs, landmarks))
@@ -98,7 +98,7 @@ def report(
     as_json: Json = False,
 ) -> int:
     """Write one HTML file of all records: tables beside the paper's figures, with counts and intervals, and plots."""
-    from facemin.bench.report import write_report
+    from facemin.experiments.report import write_report
 
     done = write_report(folder, out=out, pictures=pictures)
     if as_json:
@@ -111,7 +111,7 @@ def report(
 
 
 def _given(data: Path | None, pairs: Path | None, landmarks: Path | None) -> Place | None:
-    from facemin.bench import Place
+    from facemin.experiments import Place
 
     if data is None:
         if pairs is not None or landmarks is not None:

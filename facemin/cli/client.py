@@ -13,7 +13,7 @@ from facemin.cli.options import FAILED, Device, Json
 from facemin.cli.output import available_device, print_json
 
 if TYPE_CHECKING:
-    from facemin.client import Client, Decision
+    from facemin.client.client import Client, Decision
 
 app = App(name="client", help="Talk to a provider: photos are protected on this machine before anything is sent.")
 
@@ -116,7 +116,7 @@ def client_delete(
 @app.command(name="forget")
 def client_forget(*, url: Url) -> int:
     """Trust the provider's next key, whoever made it: only after the provider has confirmed that it changed."""
-    from facemin.client import Client
+    from facemin.client.client import Client
 
     Client(url).forget()
     return 0
@@ -124,8 +124,8 @@ def client_forget(*, url: Url) -> int:
 
 def _client(url: str, token: str | None, collection: str, signer: str | None, device: str) -> Client:
     from facemin.cli.photos import public_key
-    from facemin.client import Client
-    from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
+    from facemin.client.client import Client
+    from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
     return Client(
         url,

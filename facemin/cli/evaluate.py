@@ -15,9 +15,9 @@ from facemin.cli.output import available_device, errors, note, print_json
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
-    from facemin.evaluation import Evaluation, OperatingPoint
+    from facemin.evaluation.pairs import VerificationSet
+    from facemin.evaluation.result import Evaluation, OperatingPoint
     from facemin.models import Recogniser
-    from facemin.verification_set import VerificationSet
 
 
 def evaluate(
@@ -50,10 +50,10 @@ def evaluate(
     Thresholds come from the listed impostor pairs and, where it is known who is in the photos, from all pairs of
     different people; the latter are saved. A photo without a face that is found counts as its central square.
     """
-    from facemin.files import write_atomically
+    from facemin.evaluation.pairs import open_verification_set
     from facemin.models import DEFAULT_MODEL
-    from facemin.store import ModelStore, open_model
-    from facemin.verification_set import open_verification_set
+    from facemin.models.store import ModelStore, open_model
+    from facemin.runtime.files import write_atomically
 
     store, name = ModelStore(), model or DEFAULT_MODEL
     recogniser = open_model(name, preprocess=preprocess.given())
@@ -67,7 +67,7 @@ def evaluate(
     pair_set = open_verification_set(data, pairs=pairs, points=landmarks, seed=seed)
     done = _run(pair_set, recogniser, flip=flip, batch=batch, workers=workers, device=available_device(device))
     if plot is not None:
-        from facemin.plots import plot_verification
+        from facemin.report.plots import plot_verification
 
         title = f"{done.model} on {done.data}"
         write_atomically(plot, plot_verification(done.scores[done.same], done.scores[~done.same], title=title))
@@ -97,7 +97,7 @@ def _check_plot(plot: Path) -> None:
 def _run(
     pair_set: VerificationSet, recogniser: Recogniser, *, flip: bool, batch: int, workers: int, device: str
 ) -> Evaluation:
-    from facemin.evaluate import evaluate as run
+    from facemin.evaluation.verify import evaluate as run
 
     console = errors()
     began = time.perf_counter()

@@ -13,7 +13,7 @@ from facemin.cli.output import print_json
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
-    from facemin.keys import Key
+    from facemin.keys.key import Key
 
 app = App(name="key", help="Provider keys: export one from a recogniser, show what one says.")
 
@@ -36,10 +36,10 @@ def key_export(
     as_json: Json = False,
 ) -> int:
     """Write a provider key: the recogniser's part before a cut, with its manifest."""
-    from facemin.defaults import stopping_residual
-    from facemin.keys import export_key, read_signing_key
+    from facemin.keys.default import stopping_residual
+    from facemin.keys.key import export_key, read_signing_key
     from facemin.models import DEFAULT_MODEL, MODELS
-    from facemin.store import open_model
+    from facemin.models.store import open_model
 
     name = model or DEFAULT_MODEL
     recogniser = open_model(name, preprocess=preprocess.given())
@@ -69,7 +69,7 @@ def key_show(file: Path, /, *, as_json: Json = False) -> int:
     file: Path
         The key file.
     """
-    from facemin.keys import Key
+    from facemin.keys.key import Key
 
     _print_key(Key.load(file, allow_expired=True), file, as_json=as_json)
     return 0

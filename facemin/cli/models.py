@@ -12,7 +12,7 @@ from facemin.cli.output import print_json
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
-    from facemin.store import StoredModel
+    from facemin.models.store import StoredModel
 
 app = App(name="model", help="Recognisers: those that come with facemin, and your own.")
 
@@ -34,7 +34,7 @@ def model_add(
 
     The store lies in $FACEMIN_HOME, or in the user's data folder.
     """
-    from facemin.store import ModelStore
+    from facemin.models.store import ModelStore
 
     entry = ModelStore().add(
         file,
@@ -53,7 +53,7 @@ def model_add(
 def model_list(*, as_json: Json = False) -> int:
     """List the recognisers that can be named."""
     from facemin.models import DEFAULT_MODEL, MODELS
-    from facemin.store import ModelStore
+    from facemin.models.store import ModelStore
 
     entries: list[dict[str, Any]] = [
         {
@@ -91,7 +91,7 @@ def model_show(name: str, /, *, as_json: Json = False) -> int:
         Its name.
     """
     from facemin.models import MODELS
-    from facemin.store import ModelStore, calibration_of, open_model
+    from facemin.models.store import ModelStore, calibration_of, open_model
 
     store = ModelStore()
     if name in MODELS:
@@ -121,7 +121,7 @@ def model_remove(name: str, /, *, as_json: Json = False) -> int:
     name: str
         Its name.
     """
-    from facemin.store import ModelStore
+    from facemin.models.store import ModelStore
 
     ModelStore().remove(name)
     if as_json:
@@ -141,7 +141,7 @@ def model_cuts(
 
     Parameters and computation are those of the part before the cut, which a provider would publish.
     """
-    from facemin.store import open_model
+    from facemin.models.store import open_model
 
     cuts = open_model(model, preprocess=preprocess.given()).cuts
     if as_json:

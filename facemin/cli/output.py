@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from facemin.device import choose_device
+from facemin.runtime.device import choose_device
 
 
 def errors() -> Console:

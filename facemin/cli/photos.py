@@ -16,8 +16,8 @@ from facemin.cli.output import available_device, note, print_json, say
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
-    from facemin.compare import Verdict
-    from facemin.keys import Key
+    from facemin.evaluation.compare import Verdict
+    from facemin.keys.key import Key
 
 ED25519_BYTES = 32
 FACE_SHAPE = (3, 112, 112)
@@ -33,7 +33,7 @@ def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, device: Device 
     out: Path
         Folder for demo.png, demo.json and the protected face.
     """
-    from facemin.demo import NOT_SHOWN, SHOWN, run_demo, summary
+    from facemin.cli.demo import NOT_SHOWN, SHOWN, run_demo, summary
 
     console = Console(stderr=as_json)
     done = run_demo(out, seed=seed, device=available_device(device))
@@ -98,11 +98,11 @@ def protect(
     Exit status: 0 when all is done, 1 when some photos failed (they are listed), 2 on wrong input.
     """
     from facemin.cli.progress import follow
-    from facemin.defaults import default_key
     from facemin.face import Detector
-    from facemin.folder import FolderJob, plan, protect_into
-    from facemin.keys import Key
-    from facemin.protect import METHODS
+    from facemin.keys.default import default_key
+    from facemin.keys.key import Key
+    from facemin.protection import METHODS
+    from facemin.protection.folder import FolderJob, plan, protect_into
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
@@ -175,10 +175,10 @@ def verify(
 
     Exit status: 0 when accepted, 1 when not (or when no threshold is known), 2 on wrong input.
     """
-    from facemin.compare import verify as compare
-    from facemin.keys import Key
+    from facemin.evaluation.compare import verify as compare
+    from facemin.keys.key import Key
     from facemin.models import DEFAULT_MODEL
-    from facemin.store import open_model
+    from facemin.models.store import open_model
 
     recogniser = open_model(model or DEFAULT_MODEL, preprocess=preprocess.given())
     manifest = Key.load(key).manifest if key else None

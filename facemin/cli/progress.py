@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from facemin.device import choose_device, describe
 from facemin.image import describe as describe_skipped
-from facemin.protect import Failure
+from facemin.protection import Failure
+from facemin.runtime.device import choose_device, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from facemin.folder import Plan, Written
+    from facemin.protection.folder import Plan, Written
 
 
 def follow(plan: Plan, results: Iterator[Written | Failure], *, device: str, keys: int, as_json: bool) -> int:

@@ -15,8 +15,8 @@ from facemin.cli.output import available_device, note, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from facemin.service.database import Database
     from facemin.service.settings import Settings
+    from facemin.service.storage.database import Database
 
 DAY = 86_400.0
 app = App(name="provider", help="Run your own provider: make it, rotate its keys, give out tokens, back it up.")
@@ -53,11 +53,11 @@ def provider_init(
 
     The token is printed once and can be read nowhere again.
     """
-    from facemin.defaults import stopping_residual
+    from facemin.keys.default import stopping_residual
     from facemin.models import DEFAULT_MODEL, MODELS
+    from facemin.models.store import open_model
     from facemin.service.provider import make_provider
     from facemin.service.settings import provider_home
-    from facemin.store import open_model
 
     name = model or DEFAULT_MODEL
     if not cut and name not in MODELS:
@@ -105,8 +105,8 @@ def serve(
 @app.command(name="keys")
 def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
     """List the provider's keys, the newest first."""
+    from facemin.service.api.responses import key_out
     from facemin.service.provider_keys import Keyring
-    from facemin.service.views import key_out
 
     with _opened(home) as (database, _, settings):
         found = [
@@ -124,8 +124,8 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
 @app.command(name="rotate")
 def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
     """Make a new key the current one; uploads for the old one are taken for the overlap that the settings name."""
+    from facemin.models.store import open_model
     from facemin.service.provider import rotate
-    from facemin.store import open_model
 
     with _opened(home) as (database, folder, settings):
         made = rotate(database, folder, settings, open_model(settings.model))
@@ -136,9 +136,9 @@ def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
 @app.command(name="revoke")
 def provider_revoke(key_id: Annotated[str, Parameter(help="Of the key.")], /, *, home: Home = None) -> int:
     """Refuse uploads for a key from now on, and give it to nobody. Rotate first where it is the current one."""
-    from facemin.service.audit import record
     from facemin.service.provider import COMMAND_LINE
     from facemin.service.provider_keys import revoke_key
+    from facemin.service.storage.audit_log import record
 
     with _opened(home) as (database, _, _), database.writing() as connection:
         revoke_key(connection, key_id)
@@ -155,8 +155,8 @@ def token_add(
     as_json: Json = False,
 ) -> int:
     """Make a token, which is printed once."""
-    from facemin.service.audit import record
     from facemin.service.provider import COMMAND_LINE
+    from facemin.service.storage.audit_log import record
     from facemin.service.tokens import make_token, parse_grant
 
     parsed = frozenset(parse_grant(grant) for grant in grants)
@@ -174,8 +174,8 @@ def token_add(
 @token_app.command(name="list")
 def token_list(*, home: Home = None, as_json: Json = False) -> int:
     """List all tokens, without their secrets."""
+    from facemin.service.api.responses import token_out
     from facemin.service.tokens import list_tokens
-    from facemin.service.views import token_out
 
     with _opened(home) as (database, _, _), database.reading() as connection:
         found = [token_out(token).model_dump(mode="json") for token in list_tokens(connection)]
@@ -194,8 +194,8 @@ def token_revoke(
     token_id: Annotated[str, Parameter(help="The token's id (16 digits).")], /, *, home: Home = None
 ) -> int:
     """Refuse a token from its next request on."""
-    from facemin.service.audit import record
     from facemin.service.provider import COMMAND_LINE
+    from facemin.service.storage.audit_log import record
     from facemin.service.tokens import revoke_token
 
     with _opened(home) as (database, _, _), database.writing() as connection:
@@ -210,10 +210,10 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
 
     Exit status: 0 when all is whole, 1 when something is damaged.
     """
-    from facemin.service.crypto import Secrets
+    from facemin.models.store import open_model
     from facemin.service.provider import open_store
     from facemin.service.settings import MASTER
-    from facemin.store import open_model
+    from facemin.service.storage.crypto import Secrets
 
     with _opened(home) as (database, folder, settings):
         wrong = database.check()
@@ -242,8 +242,8 @@ def provider_backup(
 
     Without --with-secrets keep master.key and signing.pem elsewhere: the templates cannot be read without them.
     """
-    from facemin.service.backup import back_up
     from facemin.service.settings import provider_home
+    from facemin.service.storage.backup import back_up
 
     back_up(provider_home(home), out, with_secrets=with_secrets)
     return 0
@@ -252,8 +252,8 @@ def provider_backup(
 @app.command(name="restore")
 def provider_restore(file: Annotated[Path, Parameter(help="A back-up.")], /, *, home: Home = None) -> int:
     """Make a provider's folder from a back-up."""
-    from facemin.service.backup import restore
     from facemin.service.settings import provider_home
+    from facemin.service.storage.backup import restore
 
     folder = provider_home(home)
     missing = restore(file, folder)
@@ -265,9 +265,9 @@ def provider_restore(file: Annotated[Path, Parameter(help="A back-up.")], /, *, 
 @contextmanager
 def _opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
     """The provider's database, closed again at the end."""
-    from facemin.service.database import Database
     from facemin.service.provider import database_url
     from facemin.service.settings import provider_home, read_settings
+    from facemin.service.storage.database import Database
 
     folder = provider_home(home)
     settings = read_settings(folder)
@@ -282,7 +282,7 @@ def _opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """A service's refusal as the command line's wrong input."""
-    from facemin.service.errors import ServiceError
+    from facemin.service.api.errors import ServiceError
 
     try:
         yield

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from facemin.ahm.config import AHMConfig
     from facemin.train import Outcome, Progress, Watch
-    from facemin.train.ahm.config import AHMConfig
     from facemin.train.config import TrainingConfig
 
     Settings = TypeVar("Settings", TrainingConfig, AHMConfig)
@@ -91,7 +91,7 @@ def ahm(
 
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
-    from facemin.train.ahm import read_ahm_config, train_ahm
+    from facemin.ahm import read_ahm_config, train_ahm
 
     settings = _on(read_ahm_config(config), data)
     folder = out or Path("runs") / config.stem

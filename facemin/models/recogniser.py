@@ -10,8 +10,8 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
-from facemin.models.graph import bottlenecks, extract
-from facemin.models.onnx import OnnxModule
+from facemin.autograd.module import OnnxModule
+from facemin.models.onnx.graph import bottlenecks, extract
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -12,16 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import ValidationError
 
-from facemin.files import write_atomically
-from facemin.keys import export_key, read_signing_key
-from facemin.service import audit
-from facemin.service.crypto import VARIABLE, Secrets, TemplateCipher
-from facemin.service.database import Database
-from facemin.service.embed import Embedder
-from facemin.service.plain import PlainFaceCheck
+from facemin.keys.key import export_key, read_signing_key
+from facemin.models.store import calibration_of, open_model
+from facemin.runtime.files import write_atomically
 from facemin.service.provider_keys import HeldKey, Keyring, add_key, key_prefix
-from facemin.service.search import MemorySearch
-from facemin.service.search_pgvector import VectorSearch
+from facemin.service.recognition.embed import Embedder
+from facemin.service.recognition.thresholds import ThresholdSet, plain_thresholds, shipped_thresholds
+from facemin.service.recognition.unprotected_face import PlainFaceCheck
 from facemin.service.settings import (
     DATABASE,
     MASTER,
@@ -32,11 +29,14 @@ from facemin.service.settings import (
     read_settings,
     write_settings,
 )
-from facemin.service.store import TemplateStore
+from facemin.service.storage import audit_log as audit
+from facemin.service.storage.crypto import VARIABLE, Secrets, TemplateCipher
+from facemin.service.storage.database import Database
+from facemin.service.storage.search import MemorySearch
+from facemin.service.storage.search_pgvector import VectorSearch
+from facemin.service.storage.store import TemplateStore
 from facemin.service.telemetry import Telemetry
-from facemin.service.thresholds import ThresholdSet, plain_thresholds, shipped_thresholds
 from facemin.service.tokens import SCOPES, Doorkeeper, make_token
-from facemin.store import calibration_of, open_model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, select, update
 
-from facemin.keys import Key
-from facemin.service.errors import ServiceError, bad_input, not_found
-from facemin.service.tables import provider_keys
+from facemin.keys.key import Key
+from facemin.service.api.errors import ServiceError, bad_input, not_found
+from facemin.service.storage.tables import provider_keys
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from facemin.keys import Manifest
-    from facemin.service.database import Database
+    from facemin.keys.key import Manifest
+    from facemin.service.storage.database import Database
 
 _SLIM = select(*(column for column in provider_keys.c if column.name != "data"))
 """A key's file may have many megabytes."""

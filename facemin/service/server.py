@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from facemin.service.app import create_app
+from facemin.service.api.app import create_app
 from facemin.service.provider import Provider
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facemin.files import write_atomically
-from facemin.home import home
+from facemin.runtime.files import write_atomically
+from facemin.runtime.home import home
 
 SETTINGS, MASTER, SIGNING, THRESHOLDS, DATABASE = (
     "provider.json",

@@ -20,15 +20,15 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select, update
 
-from facemin.service.errors import ServiceError, not_found
-from facemin.service.tables import tokens
+from facemin.service.api.errors import ServiceError, not_found
+from facemin.service.storage.tables import tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, Row
 
-    from facemin.service.database import Database
+    from facemin.service.storage.database import Database
 
 Scope = Literal["enrol", "verify", "identify", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -8,10 +8,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from facemin.evaluation.pairs import PhotoReader
 from facemin.face import Detector
-from facemin.files import write_atomically
 from facemin.image import encode
-from facemin.verification_set import PhotoReader
+from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from facemin.files import write_atomically
+from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from facemin.models.families import FAMILIES
-from facemin.models.heads import (
+from facemin.train.families import FAMILIES
+from facemin.train.heads import (
     HEADS,
     ArcFaceSettings,
     CosFaceSettings,
@@ -29,7 +29,7 @@ HEAD_SETTINGS: dict[str, type[ArcFaceSettings | CosFaceSettings | SoftmaxSetting
     "cosface": CosFaceSettings,
     "arcface": ArcFaceSettings,
 }
-"""The settings of each of `facemin.models.heads.HEADS`."""
+"""The settings of each of `facemin.train.heads.HEADS`."""
 
 
 class Section(BaseModel):
@@ -46,7 +46,7 @@ class Data(Section):
     root: Path
     """The folder; in the file relative to the file's own folder."""
     landmarks: Path | None = None
-    """Of a folder: five points per photo, see `facemin.data.landmarks`; None to detect."""
+    """Of a folder: five points per photo, see `facemin.datasets.landmarks`; None to detect."""
     aligned: bool = False
     """Of a folder: its images are aligned faces of 112 x 112 already."""
     cache: Path | None = None

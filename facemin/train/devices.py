@@ -7,7 +7,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from facemin.device import choose_device
+from facemin.runtime.device import choose_device
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

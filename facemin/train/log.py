@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from facemin.files import append_json, write_atomically
+from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from facemin.train.sampler import Batches, derived_seed
 from facemin.train.schedule import rate_factor
 from facemin.train.sources import open_source
 from facemin.train.split import split_people
-from facemin.train.trainee import Trainee, faces_of, layout, make_optimiser
+from facemin.train.training_module import Trainee, faces_of, layout, make_optimiser
 from facemin.train.validation import held_out_pairs, validate
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import Tensor
 
+    from facemin.evaluation.pairs import VerificationSet
     from facemin.train.config import TrainingConfig
-    from facemin.verification_set import VerificationSet
 
 CHECKPOINT, LOG, FACES = "checkpoint.pt", "log.jsonl", "faces"
 """In a run's folder."""

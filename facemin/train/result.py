@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from facemin.device import describe
-from facemin.evaluate import Embedded, measure
-from facemin.files import write_atomically
+from facemin.evaluation.verify import Embedded, measure
 from facemin.models import Recogniser
-from facemin.models.export import to_graph
-from facemin.models.graph import read_graph
+from facemin.models.onnx.graph import read_graph
+from facemin.runtime.device import describe
+from facemin.runtime.files import write_atomically
+from facemin.train.export import to_graph
 from facemin.train.validation import embed
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from facemin.evaluation.pairs import VerificationSet
     from facemin.train.config import TrainingConfig
     from facemin.train.sources import FaceSource
     from facemin.train.split import Split
-    from facemin.verification_set import VerificationSet
 
 GRAPH, RECORD = "recogniser.onnx", "record.json"
 PACKAGES = ("facemin", "torch", "lightning-fabric", "numpy", "pillow", "onnx")

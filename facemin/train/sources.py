@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from facemin.data import Folder, InsightFaceRecords, landmarks
+from facemin.datasets import Folder, InsightFaceRecords, landmarks
 from facemin.face import SIDE
 from facemin.image import decode
 from facemin.train.aligned import align_photos

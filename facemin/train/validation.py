@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn import functional as F
 
-from facemin.evaluate import face_batches
+from facemin.evaluation.pairs import LoadedFace, VerificationSet, fold_order
+from facemin.evaluation.verify import face_batches
 from facemin.image import to_unit
 from facemin.metrics import eer, pair_scores, ten_fold_accuracy
-from facemin.verification_set import LoadedFace, VerificationSet, fold_order
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemin.keys import Key, export_key
+from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser, load_recogniser
 
 SIDE = 112

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facemin.attack.conditional_gan import ConditionalGAN
-from facemin.attack.integrate import Integration
-from facemin.attack.model_inversion import ModelInversion
-from facemin.attack.unmix import SameFace, Unmixing
-from facemin.masking import choose_channels, make_mask, measure_statistics
+from facemin.ahm.attacks.conditional_gan import ConditionalGAN
+from facemin.ahm.attacks.integrate import Integration
+from facemin.ahm.attacks.model_inversion import ModelInversion
+from facemin.ahm.attacks.unmix import SameFace, Unmixing
+from facemin.ahm.mask import choose_channels, make_mask, measure_statistics
 from facemin.metrics import psnr
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from facemin.attack import ATTACKS
-from facemin.attack.key_linker import KeyLinking
-from facemin.attack.student import StudentTraining
-from facemin.attack.white_box import WhiteBox
+from facemin.attack.link.key_linker import KeyLinking
+from facemin.attack.link.student import StudentTraining
+from facemin.attack.reconstruct.white_box import WhiteBox
 
 
 @pytest.mark.parametrize("name", ATTACKS)

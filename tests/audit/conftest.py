@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from facemin.audit import Evidence, Operating, Panelist, Plain
-from facemin.audit.panel import seat
-from facemin.defaults import default_key
+from facemin.audit.judges import seat
+from facemin.keys.default import default_key
 from facemin.models import Recogniser
-from facemin.models.graph import read_graph
+from facemin.models.onnx.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
-from tests.test_store import tiny_graph
+from tests.models.test_store import tiny_graph
 
 Make = Callable[..., Evidence]
 

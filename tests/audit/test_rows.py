@@ -7,21 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemin.attack.attributes import Attribute
+from facemin.attack.attributes.estimators import Attribute
 from facemin.audit import ROWS, Budget, Evidence, audit
 from facemin.audit.authorised import still_recognises
-from facemin.audit.counting import counted
-from facemin.audit.panel import find_panel, joined, seat
+from facemin.audit.figures import counted
+from facemin.audit.judges import find_panel, joined, seat
+from facemin.audit.rows.attributes import class_outcome
+from facemin.audit.rows.t0_eye import look
+from facemin.audit.rows.t1_off_the_shelf import no_judges, off_the_shelf
+from facemin.audit.rows.t2_purified import behind_purifiers
+from facemin.audit.rows.t3_white_box import white_box
+from facemin.audit.rows.t4_inverter import nothing_to_train_on, trained_inverter
+from facemin.audit.rows.t5_linker import _best_teacher, linker, nothing_to_link_by
 from facemin.audit.run import ORDER
-from facemin.audit.t0_eye import look
-from facemin.audit.t1_off_the_shelf import no_judges, off_the_shelf
-from facemin.audit.t2_purified import behind_purifiers
-from facemin.audit.t3_white_box import white_box
-from facemin.audit.t4_inverter import nothing_to_train_on, trained_inverter
-from facemin.audit.t5_linker import _best_teacher, linker, nothing_to_link_by
-from facemin.audit.traits import class_outcome
-from facemin.defaults import default_key
-from facemin.keys import Key, export_key
+from facemin.keys.default import default_key
+from facemin.keys.key import Key, export_key
 from facemin.metrics import permutation_test
 from tests.audit.conftest import Make, noise, people_of_patterns, tiny
 

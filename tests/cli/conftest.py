@@ -13,9 +13,9 @@ from skimage import data
 
 from facemin.cli import app
 from facemin.cli.options import WRONG_INPUT
-from facemin.files import write_atomically
 from facemin.image import encode
-from tests.test_store import tiny_graph
+from facemin.runtime.files import write_atomically
+from tests.models.test_store import tiny_graph
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

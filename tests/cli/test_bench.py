@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from facemin.bench import read_records
-from tests.bench.conftest import TOML, distance_graph, world
+from facemin.experiments import read_records
 from tests.cli.conftest import GUARD, Run
+from tests.experiments.conftest import TOML, distance_graph, world
 
 __all__ = ["distance_graph", "world"]
 

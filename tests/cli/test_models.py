@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from facemin.image import decode, encode, to_unit
-from facemin.keys import Key
+from facemin.keys.key import Key
 from facemin.models import load_recogniser
-from facemin.models.families import FAMILIES, stages
 from facemin.models.preprocess import Preprocess
-from facemin.store import open_model
+from facemin.models.store import open_model
+from facemin.train.families import FAMILIES, stages
 from tests.cli.conftest import Call, Run
-from tests.test_store import SIZE
+from tests.models.test_store import SIZE
 
 
 def test_a_models_life(call: Call, file: Path, home: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from facemin.defaults import default_key
 from facemin.image import decode, encode
-from facemin.keys import export_key
+from facemin.keys.default import default_key
+from facemin.keys.key import export_key
 from facemin.models import load_recogniser
 from tests.cli.conftest import Run
 

@@ -7,7 +7,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor
 
-from facemin.data import landmarks, lfw_pairs
+from facemin.datasets import landmarks, lfw_pairs
 from facemin.face import align
 from facemin.image import decode
 from facemin.metrics import pair_scores, tar_at_far

@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemin.demo import astronaut
+from facemin.cli.demo import astronaut
 from facemin.face import Detector, align
 from facemin.image import decode, to_grid
-from facemin.service.crypto import Secrets, TemplateCipher
-from facemin.service.database import Database
-from facemin.service.search import MemorySearch
-from facemin.service.store import Kind, TemplateStore
+from facemin.service.storage.crypto import Secrets, TemplateCipher
+from facemin.service.storage.database import Database
+from facemin.service.storage.search import MemorySearch
+from facemin.service.storage.store import Kind, TemplateStore
 from tests.service.cluster import Cluster, cluster
 from tests.service.running import Running, running
 

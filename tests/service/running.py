@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemin.defaults import stopping_residual
 from facemin.image import encode
+from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
+from facemin.models.store import open_model
 from facemin.service.provider import Provider, make_provider
 from facemin.service.server import make_server
-from facemin.store import open_model
 
 CUT = MODELS[DEFAULT_MODEL].default_cut
 

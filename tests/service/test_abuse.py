@@ -15,8 +15,8 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from torch import Tensor
 
 from facemin.image import encode
-from facemin.keys import Key
-from facemin.protect import encode_feature, feature_of
+from facemin.keys.key import Key
+from facemin.protection import encode_feature, feature_of
 from tests.service.running import Running, noise
 
 CHECKS = [

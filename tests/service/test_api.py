@@ -11,12 +11,12 @@ from sqlalchemy import update
 from torch import Tensor
 
 from facemin.image import encode, to_unit
-from facemin.keys import Key
-from facemin.protect import encode_feature, feature_of
-from facemin.service.audit import entries
+from facemin.keys.key import Key
+from facemin.protection import encode_feature, feature_of
 from facemin.service.provider import rotate
 from facemin.service.provider_keys import revoke_key
-from facemin.service.tables import challenges
+from facemin.service.storage.audit_log import entries
+from facemin.service.storage.tables import challenges
 from tests.service.running import CUT, Reply, Running, noise
 
 

@@ -13,14 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import facemin
-from facemin.client import KeyChanged, ProviderError, prepare
-from facemin.demo import astronaut
-from facemin.keys import Key, export_key
+from facemin.cli.demo import astronaut
+from facemin.client.client import KeyChanged, ProviderError, prepare
+from facemin.client.pins import Pins
+from facemin.client.transport import Transport
+from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser, load_recogniser
-from facemin.pins import Pins
-from facemin.protect import PMT
+from facemin.protection import PMT
 from facemin.service.provider import rotate
-from facemin.transport import Transport
 from tests.service.running import Running, running
 
 URL = "https://faces.example"

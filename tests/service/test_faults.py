@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from facemin.service.backup import back_up, restore
-from facemin.service.crypto import VARIABLE, Secrets
-from facemin.service.database import Database
-from facemin.service.errors import ServiceError
+from facemin.service.api.errors import ServiceError
 from facemin.service.provider import Provider
 from facemin.service.provider_keys import Keyring
 from facemin.service.settings import read_settings, write_settings
-from facemin.service.store import Kind
-from facemin.service.tables import persons, templates
+from facemin.service.storage.backup import back_up, restore
+from facemin.service.storage.crypto import VARIABLE, Secrets
+from facemin.service.storage.database import Database
+from facemin.service.storage.store import Kind
+from facemin.service.storage.tables import persons, templates
 from tests.service.conftest import memory_store, unit_rows
 from tests.service.running import Running, noise, running
 

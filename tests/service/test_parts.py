@@ -9,17 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facemin.calibration import shipped_calibration
-from facemin.defaults import default_key
+from facemin.keys.default import default_key
 from facemin.models import Recogniser, load_recogniser
-from facemin.service.database import Database
-from facemin.service.decisions import judge
-from facemin.service.embed import WHOLE, Embedder
-from facemin.service.errors import ServiceError
-from facemin.service.plain import PlainFaceCheck, smoothness
-from facemin.service.store import Kind, Person, Template
-from facemin.service.telemetry import Telemetry
-from facemin.service.thresholds import (
+from facemin.models.calibration import shipped_calibration
+from facemin.service.api.errors import ServiceError
+from facemin.service.recognition.decisions import judge
+from facemin.service.recognition.embed import WHOLE, Embedder
+from facemin.service.recognition.thresholds import (
     PairThreshold,
     ThresholdSet,
     impostor_scores,
@@ -27,6 +23,10 @@ from facemin.service.thresholds import (
     plain_thresholds,
     shipped_thresholds,
 )
+from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
+from facemin.service.storage.database import Database
+from facemin.service.storage.store import Kind, Person, Template
+from facemin.service.telemetry import Telemetry
 from facemin.service.tokens import Doorkeeper, list_tokens, make_token, parse_grant, revoke_token
 from tests.conftest import REPOSITORY
 from tests.service.conftest import FINGERPRINT, unit_rows

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from facemin.service.crypto import TemplateCipher
-from facemin.service.database import Database
-from facemin.service.search_pgvector import VectorSearch
-from facemin.service.store import TemplateStore
+from facemin.service.storage.crypto import TemplateCipher
+from facemin.service.storage.database import Database
+from facemin.service.storage.search_pgvector import VectorSearch
+from facemin.service.storage.store import TemplateStore
 from tests.service.cluster import Cluster
 from tests.service.conftest import FINGERPRINT, SECRETS, SIZE, Enrol, memory_store, unit_rows
 from tests.service.running import noise, running

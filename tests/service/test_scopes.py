@@ -3,7 +3,7 @@
 import pytest
 from fastapi.routing import APIRoute
 
-from facemin.service.app import create_app
+from facemin.service.api.app import create_app
 from facemin.service.tokens import SCOPES
 from tests.service.running import Running
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from facemin.files import write_atomically
 from facemin.image import encode
+from facemin.runtime.files import write_atomically
 from facemin.train import TrainingConfig
 
 Make = Callable[..., TrainingConfig]

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from facemin.models.heads import HEADS, ArcFaceSettings
 from facemin.train import read_config
 from facemin.train.config import HEAD_SETTINGS
+from facemin.train.heads import HEADS, ArcFaceSettings
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments" / "train"
 GOOD = """

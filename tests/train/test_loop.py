@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from facemin.files import write_atomically
 from facemin.models import load_recogniser
-from facemin.models.graph import Preprocess
+from facemin.models.onnx.graph import Preprocess
+from facemin.runtime.files import write_atomically
 from facemin.train import Outcome, Progress, TrainingConfig, Watch, log, train
-from facemin.train.trainee import build
+from facemin.train.training_module import build
 from tests.train.conftest import Make, configuration, write_people
 
 STEPS = 12  # 36 faces of 6 people in batches of 8, three times

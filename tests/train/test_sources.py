@@ -10,8 +10,8 @@ from skimage import data as pictures
 from torch import Tensor
 
 from facemin.face import TEMPLATE, align
-from facemin.files import write_atomically
 from facemin.image import decode, encode, to_grid
+from facemin.runtime.files import write_atomically
 from facemin.train.aligned import MANIFEST, align_photos
 from facemin.train.config import Data
 from facemin.train.sources import open_source

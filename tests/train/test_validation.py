@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from facemin.evaluation.pairs import VerificationSet
 from facemin.train.config import Data
 from facemin.train.sources import FolderFaces, open_source
 from facemin.train.split import split_people
 from facemin.train.validation import held_out_pairs, validate
-from facemin.verification_set import VerificationSet
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,131 @@
+"""What an AHM run is: its mask, how faces are mixed, the recogniser, and the strategy network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from facemin.ahm.frequency import FACE
+from facemin.ahm.mask import KEPT, SECRET_BITS, Blocks, Choice
+from facemin.ahm.mixing import COUNTS, MOST, Partners
+from facemin.ahm.recogniser import WIDTHS
+from facemin.runtime.device import Precision
+from facemin.train.config import CosineSchedule, Data, Evaluate, Head, Optimiser, Section, StepSchedule, read_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Masking(Section):
+    """Which mask is made, of the training faces' statistics."""
+
+    blocks: Blocks = "upsampled"
+    every: int = Field(default=1, ge=1, le=FACE)
+    """Every block, or every second, fourth, ... of each row and column: where the network would stride anyway."""
+    choice: Choice | Literal["learned"] = "zigzag"
+    """Learned: see `facemin.ahm.selection`."""
+    kept: int = Field(default=KEPT, ge=1, le=64)
+    """Channels a colour."""
+    dc: bool = False
+    """Keep DC too."""
+    shuffle: bool = True
+    """False keeps the order as it is; with `dc`, this is the baseline without a mask."""
+    secret: int | None = Field(default=None, ge=0, lt=2**SECRET_BITS)
+    """Decides the order; drawn from the system when None. For experiments: a configuration is no place for one."""
+    measured: int = Field(default=512, ge=1)
+    """Training faces that the statistics are taken of."""
+
+
+class Mixing(Section):
+    """How many faces are mixed into one, and whose."""
+
+    kind: Literal["none", "fixed", "random", "policy"] = "policy"
+    count: int | None = Field(default=None, ge=COUNTS[0], le=MOST)
+    """For fixed."""
+    partners: Partners = "any"
+
+    @model_validator(mode="after")
+    def _count_for_fixed(self) -> Mixing:
+        if (self.count is not None) != (self.kind == "fixed"):
+            raise ValueError(f"expected a count for fixed and for no other, got {self.kind}, {self.count}")
+        return self
+
+
+class Strategy(Section):
+    """How the strategy network learns."""
+
+    rate: float = Field(default=3e-3, gt=0)
+    """Adam's."""
+    every: int = Field(default=4, ge=1)
+    """Steps of the recogniser, the strategy standing still, to one of the strategy, the recogniser standing still."""
+    entropy_bonus: float = Field(default=0.01, ge=0)
+    """What a nat of entropy is worth, in units of the reward."""
+    accuracy_cost: float = Field(default=1.0, ge=0)
+    """What an image that is recognised masked, but not mixed, takes off its reward, in nats of loss."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of the rewards' moving average."""
+
+
+class Network(Section):
+    """See `facemin.ahm.recogniser.masked_resnet`."""
+
+    embedding_size: int = Field(default=128, ge=1)
+    widths: tuple[int, ...] = WIDTHS
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+class Query(Section):
+    """What a query looks like at test time; masked only is always measured."""
+
+    public: int = Field(default=0, ge=0)
+    """Training people set apart as public: queries are mixed with faces of theirs, and nothing is trained on them."""
+    count: int = Field(default=2, ge=COUNTS[0], le=MOST)
+    """Faces in a mixed query, its own the heaviest."""
+
+
+class AHMConfig(Section):
+    """A run of AHM or of one of its baselines."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=2)
+    precision: Precision = "auto"
+    log_every: int = Field(default=10, ge=1)
+    """Steps."""
+    checkpoint_every: int = Field(default=500, ge=1)
+    """Steps; besides after the last."""
+    data: Data
+    mask: Masking = Masking()
+    mixing: Mixing = Mixing()
+    strategy: Strategy = Strategy()
+    network: Network = Network()
+    head: Head
+    optimiser: Optimiser
+    schedule: StepSchedule | CosineSchedule = Field(discriminator="kind")
+    evaluate: Evaluate = Evaluate()
+    query: Query = Query()
+
+    @model_validator(mode="after")
+    def _fits(self) -> AHMConfig:
+        if self.schedule.warmup >= self.epochs:
+            raise ValueError(f"schedule: expected a warm-up shorter than {self.epochs} epochs, got more")
+        if self.data.kind != "folder":
+            raise ValueError("data.kind: expected a folder, whose faces are held in memory, got another")
+        return self
+
+    def course(self) -> dict[str, Any]:
+        """What the weights depend on, beside the data: a run is resumed under the same only."""
+        unimportant = {"root", "landmarks", "cache", "workers"}
+        return self.model_dump(
+            mode="json", exclude={"data": unimportant, "log_every": True, "checkpoint_every": True, "evaluate": True}
+        )
+
+
+def read_ahm_config(path: Path) -> AHMConfig:
+    """Read an AHM run's TOML file; its relative paths become relative to its folder.
+
+    Raises:
+        ValueError: see `read_toml`.
+    """
+    return read_toml(path, AHMConfig, {"data": ("root", "landmarks", "cache")})

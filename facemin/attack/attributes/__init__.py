@@ -1,0 +1,1 @@
+"""Attribute inference: age, gender, race and expression read from protected faces."""

@@ -1,0 +1,1 @@
+"""Linkage attacks: whose face a protected image is."""

@@ -1,0 +1,101 @@
+"""The data-poor linker (row T5): a linear map from what an off-the-shelf recogniser makes of a protected image.
+
+No unauthorised recogniser recognises a protected image; but what it sees there may still hold the identity, turned
+into something else. A linear map needs few pairs, and is found in one step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from facemin.attack.features import BATCH
+from facemin.attack.training import batch_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from facemin.attack.training import Pairs
+    from facemin.models import Recogniser
+
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+"""Tried on validation people, in units of the inputs' mean variance; the third without any."""
+
+_WITHOUT = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RidgeLinker:
+    """Images (B, 3, 112, 112) in [0, 1] to unit embeddings (B, D) in the teacher's space.
+
+    Attributes:
+        recogniser: off the shelf; its raw embedding of the image is mapped.
+        centre: (P,).
+        matrix: (P, D).
+        offset: the mean of the teacher's embeddings, (D,).
+        ridge: the one chosen.
+    """
+
+    recogniser: Recogniser
+    centre: Tensor
+    matrix: Tensor
+    offset: Tensor
+    ridge: float
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Embed images; on the CPU, float32."""
+        return F.normalize((_seen(self.recogniser, images) - self.centre) @ self.matrix + self.offset)
+
+
+def train_ridge_linker(recogniser: Recogniser, pairs: Pairs, *, validation: Pairs | None = None) -> RidgeLinker:
+    """Fit the map by ridge regression.
+
+    Args:
+        recogniser: off the shelf, any but the authorised.
+        pairs: index to (protected image (3, 112, 112), the teacher's embedding of the plain face (D,)).
+        validation: pairs of people that are in neither training nor test, to choose the ridge by, in the attacker's
+            favour.
+
+    Raises:
+        ValueError: fewer than two pairs.
+    """
+    if len(pairs) < 2:
+        raise ValueError(f"pairs: expected at least 2 to train on, got {len(pairs)}")
+    inputs, targets = _all(recogniser, pairs)
+    centre, offset = inputs.mean(0), targets.mean(0)
+    held_out = None if validation is None else _all(recogniser, validation)
+    best: tuple[float, RidgeLinker] | None = None
+    for ridge in RIDGES if held_out is not None else (_WITHOUT,):
+        x = (inputs - centre).double()
+        gram = x.T @ x
+        gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        matrix = torch.linalg.solve(gram, x.T @ (targets - offset).double()).float()
+        linker = RidgeLinker(recogniser=recogniser, centre=centre, matrix=matrix, offset=offset, ridge=ridge)
+        score = 0.0
+        if held_out is not None:
+            found = (held_out[0] - centre) @ matrix + offset
+            score = float(F.cosine_similarity(found, held_out[1]).mean())
+        if best is None or score > best[0]:
+            best = score, linker
+    assert best is not None
+    return best[1]
+
+
+def _all(recogniser: Recogniser, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    seen, told = [], []
+    for first in range(0, len(pairs), BATCH):
+        places = list(range(first, min(first + BATCH, len(pairs))))
+        images, targets = batch_of(pairs, places, torch.device("cpu"))
+        seen.append(_seen(recogniser, images))
+        told.append(targets)
+    return torch.cat(seen), torch.cat(told)
+
+
+def _seen(recogniser: Recogniser, images: Tensor) -> Tensor:
+    device = next(iter(recogniser.buffers()), images).device
+    with torch.no_grad():
+        rows = [recogniser(part.to(device)).float().cpu() for part in images.split(BATCH)]  # type: ignore[no-untyped-call]
+    return torch.cat(rows)

@@ -1,0 +1,1 @@
+"""Purifiers: what an adversary does to a protected image before using it."""

@@ -1,0 +1,1 @@
+"""Reconstruction attacks: from a protected image or feature back to a face."""

@@ -1,0 +1,117 @@
+"""How rows T3 and T4 judge what was made of protected faces: does it look like the photo, is the person recognised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from facemin.audit.figures import FEWEST_FOR_A_MEAN, averaged, entry
+from facemin.audit.result import Figure, Grid, Line, Table
+from facemin.audit.rows.identity import recognised, worst_trial
+from facemin.audit.sample_size import Outcome, strongest
+from facemin.audit.similarity import FLOOR, closeness, floors, similarities, similarity_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from facemin.audit.audit_inputs import Evidence
+
+SHOWN = 6
+
+
+class Reconstructed(NamedTuple):
+    """What reconstructions show."""
+
+    outcome: Outcome
+    words: str
+    figures: tuple[Figure, ...]
+    tables: tuple[Table, ...]
+    pictures: tuple[Grid, ...]
+    untested: tuple[str, ...]
+
+
+def judge_reconstructions(
+    attacked: Mapping[str, Tensor], controls: Mapping[str, Tensor], evidence: Evidence, places: Tensor
+) -> Reconstructed:
+    """Judge reconstructions by their likeness and by every recogniser here.
+
+    Args:
+        attacked: images (K, 3, 112, 112) made of protected faces, by what made them.
+        controls: the same attacks on unprotected faces: what they can do at all.
+        evidence: holds the plain faces.
+        places: which of the evidence's pairs they were made from, (K,).
+    """
+    rows = evidence.pairs.probes[places]
+    empty, absent = floors(evidence, rows)
+    figures: list[Figure] = []
+    for name, images in {**attacked, **controls}.items():
+        figures += similarities(images, evidence, rows, of=name)
+    for floor in empty:
+        figures += similarities(floor.images, evidence, rows, of=FLOOR + floor.name)
+    table = similarity_table(figures)
+    others, own = evidence.judges, tuple(one for one in evidence.authorised if one.at is not None)
+    everything = {**attacked, **controls}
+    judged = {
+        name: recognised(images, evidence, others, places=places, where=name) for name, images in everything.items()
+    }
+    asked = {
+        name: recognised(images, evidence, own, places=places, where=name)[0] for name, images in everything.items()
+    }
+    found = {name: judged[name][0] + asked[name] for name in everything}
+    counting = [trial for name in attacked for trial in judged[name][1]]
+    outcome, text = worst_trial(counting, "combinations of other recogniser, reconstruction and threshold")
+    outcomes: list[Outcome] = [outcome]
+    words = [text] if text else []
+    highest = max(empty, key=lambda floor: float(closeness(floor.images, evidence, rows).mean()))
+    floor_values = closeness(highest.images, evidence, rows)
+    best = max(attacked, key=lambda name: float(closeness(attacked[name], evidence, rows).mean()))
+    values = closeness(attacked[best], evidence, rows)
+    gap = averaged(values - floor_values, name="gap", of="", where="")
+    words.append(
+        f"Its SSIM with the photo is {float(values.mean()):.2f}; the floor {highest.name} has "
+        f"{float(floor_values.mean()):.2f}."
+    )
+    if _above(gap):
+        outcomes.append("leak")
+        words.append("It shows more of the face than a picture that knows nobody.")
+    settled = strongest(outcomes)
+    works = any(
+        _above(averaged(closeness(images, evidence, rows) - floor_values, name="gap", of="", where=""))
+        or worst_trial(judged[name][1], "")[0] == "leak"
+        for name, images in controls.items()
+    )
+    if settled != "leak" and not works:
+        settled = "cannot tell"
+        words.append(
+            "The same attack on plain faces brought back nothing measurable either, in this time and on so many faces: "
+            "that it failed here says little."
+        )
+    untested = list(absent)
+    if not others:
+        untested.append("Whether other recognisers recognise the reconstruction: none is here.")
+    pictures = [("photo", evidence.originals), ("protected", evidence.protected)]
+    grid = [(title, images[rows[:SHOWN]]) for title, images in pictures]
+    grid += [(title, images[:SHOWN]) for title, images in everything.items()]
+    return Reconstructed(
+        outcome="look" if settled == "not tested" else settled,
+        words=" ".join(words),
+        figures=(*figures, *(figure for each in found.values() for figure in each)),
+        tables=(table, _recognised_table(found)),
+        pictures=(Grid(caption="Reconstructions", rows=tuple(grid)),),
+        untested=tuple(untested),
+    )
+
+
+def _above(gap: Figure) -> bool:
+    """Whether images are measurably more like the photos than the floor is."""
+    return gap.n >= FEWEST_FOR_A_MEAN and gap.low > 0
+
+
+def _recognised_table(found: Mapping[str, list[Figure]]) -> Table:
+    names = list(dict.fromkeys(figure.of for each in found.values() for figure in each))
+    rows: list[Line] = []
+    for what, each in found.items():
+        by = {figure.of: figure for figure in each if figure.name == "TAR" and figure.where == what}
+        rows.append((what, *(entry(by.get(name), digits=2) for name in names)))
+    return Table(caption="Reconstructions taken for the person", head=("image", *names), rows=tuple(rows))

@@ -1,0 +1,63 @@
+"""T1: recognisers and attribute estimators off the shelf, on protected faces as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facemin.attack.purify.registry import PURIFIERS
+from facemin.audit.figures import percent
+from facemin.audit.judges import ADD
+from facemin.audit.result import RowResult
+from facemin.audit.rows.attributes import MARGIN, read_traits
+from facemin.audit.rows.identity import judged, match_all, raw_table
+from facemin.audit.sample_size import strongest
+
+if TYPE_CHECKING:
+    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.budget import Budget
+
+TITLE = "An off-the-shelf recogniser or attribute estimator"
+KNOWS = "the protected image"
+RAW = {"none": PURIFIERS["none"]}
+NOBODY = f"No other recogniser with a threshold is here: {ADD}."
+
+
+def no_judges(evidence: Evidence) -> str:
+    """Why nothing off the shelf can judge; empty when something can."""
+    return "" if evidence.judges or evidence.estimators else f"{NOBODY} No attribute estimator is here either."
+
+
+def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
+    """Verify protected faces at every other recogniser, at its own threshold, and read attributes from them."""
+    identity = match_all(evidence, RAW, budget) if evidence.judges else None
+    traits = read_traits(evidence, RAW, budget)
+    outcomes, words, untested = [traits.outcome], list(traits.words), []
+    figures, tables = traits.figures, traits.tables
+    if identity is None:
+        words.insert(0, NOBODY)
+    else:
+        found = judged(identity, evidence)
+        outcomes.append(found.outcome)
+        words.insert(0, f"{evidence.pairs.words} {found.words}")
+        figures, tables = found.figures + figures, (raw_table(identity, evidence.judges), *tables)
+        if evidence.pairs.own:
+            untested.append("Protected faces against one another: that takes a second photo of a person.")
+        if evidence.pairs.own and evidence.people is None and evidence.train is None:
+            untested.append(
+                "Whether a recogniser that accepts a protected face accepts strangers too: that takes other people's "
+                "plain faces (--train)."
+            )
+    if traits.outcome == "bounded":
+        words.append(f"Attributes agree at most {percent(MARGIN)} more often than somebody who saw no face.")
+    if not evidence.estimators:
+        untested.append("Attributes: no estimator is here.")
+    return RowResult(
+        row="T1",
+        title=TITLE,
+        knows=KNOWS,
+        outcome=strongest(outcomes),
+        verdict=" ".join(words),
+        figures=figures,
+        tables=tables,
+        untested=tuple(untested),
+    )

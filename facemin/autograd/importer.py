@@ -1,0 +1,231 @@
+"""Walking an ONNX graph once: every step made ready, every shape known, every constant computed.
+
+Steps are tried on tensors without memory before anything is computed, so limits hold before memory is spent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import AttributeProto, NodeProto, TensorProto, numpy_helper
+from torch import Tensor
+
+from facemin.autograd.operator_api import LONGEST_STATIC, Lowered, Node, Run, Value
+from facemin.autograd.operators import OPERATORS
+from facemin.autograd.operators.shape import TYPES
+from facemin.models.onnx.limits import GraphLimits
+
+PROBE_ROWS = 2
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators whose elementary operations are multiply-accumulates."""
+
+MIXING = frozenset({"Cast", "Where"})
+"""Operators that take other than floats beside what depends on the image."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of the prepared graph: `run` on the values named `inputs` gives those named `outputs`."""
+
+    op: str
+    run: Run
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph ready to run.
+
+    Args:
+        inputs: names of the images it takes.
+        outputs: names of what it gives.
+        steps: what depends on the images, in order.
+        constants: everything else that steps need, by name.
+        shapes: shape of every value that depends on the images, at a batch of one.
+        macs: multiply-accumulates by the step's first output, for one image.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    steps: list[Step]
+    constants: dict[str, Tensor]
+    shapes: dict[str, tuple[int, ...]]
+    macs: dict[str, int]
+
+
+def read_tensor(tensor: TensorProto, *, elements: bool = True) -> Tensor:
+    """An ONNX tensor as torch's; without its elements (on the meta device) where only its shape matters."""
+    dtype = TYPES.get(tensor.data_type)
+    if dtype is None:
+        raise ValueError(f"tensor {tensor.name!r} has the unsupported element type {tensor.data_type}")
+    if not elements:
+        return torch.empty(tuple(tensor.dims), dtype=dtype, device="meta")
+    return torch.from_numpy(np.array(numpy_helper.to_array(tensor))).to(dtype)
+
+
+def attribute_value(attribute: AttributeProto, *, elements: bool = True) -> Any:
+    """An attribute as a Python value. Raises ValueError for subgraphs, types and sparse tensors."""
+    kind = attribute.type
+    if kind == AttributeProto.TENSOR:
+        size = prod(attribute.t.dims)
+        return read_tensor(attribute.t, elements=elements or size <= LONGEST_STATIC)
+    plain = {AttributeProto.INT: "i", AttributeProto.FLOAT: "f", AttributeProto.INTS: "ints"}
+    plain[AttributeProto.FLOATS] = "floats"
+    if kind in plain:
+        found = getattr(attribute, plain[kind])
+        return found if isinstance(found, int | float) else list(found)
+    if kind == AttributeProto.STRING:
+        return attribute.s.decode("utf-8", errors="replace")
+    raise ValueError(f"attribute {attribute.name!r:.80} has a type that is not allowed here")
+
+
+def image_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """The declared shape of a graph input at a batch of one. Raises ValueError where a dimension is not fixed."""
+    dims = value.type.tensor_type.shape.dim
+    shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
+    if not shape or shape[0] not in (None, 1):
+        raise ValueError(f"input {value.name!r:.80}: expected a first dimension that is free or 1, got {list(shape)}")
+    rest = tuple(n for n in shape[1:] if n is not None and n > 0)
+    if len(rest) != len(shape) - 1:
+        raise ValueError(f"input {value.name!r:.80}: expected fixed sides, all above 0, got {list(shape)}")
+    return (1, *rest)
+
+
+def trace(model: onnx.ModelProto, *, limits: GraphLimits, weights: bool = True) -> Plan:
+    """Prepare every node of a graph.
+
+    Args:
+        model: a graph whose names are sound: see `checks.check_model`.
+        limits: what its values may take.
+        weights: read the weights; without them the plan knows shapes and cost only, and cannot run.
+
+    Raises:
+        ValueError: a node that is not supported or exceeds a limit; the text names the node.
+    """
+    return _Tracer(model, limits, weights).plan()
+
+
+class _Tracer:
+    def __init__(self, model: onnx.ModelProto, limits: GraphLimits, weights: bool) -> None:
+        self.graph, self.limits, self.weights = model.graph, limits, weights
+        self.opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        self.values: dict[str, Value] = {}
+        self.renamed: dict[str, str] = {}
+        self.steps: list[Step] = []
+        self.constants: dict[str, Tensor] = {}
+        self.macs: dict[str, int] = {}
+        self.elements = self.work = 0
+
+    def plan(self) -> Plan:
+        for tensor in self.graph.initializer:
+            full = self.weights or prod(tensor.dims) <= LONGEST_STATIC
+            self._keep(tensor.name, read_tensor(tensor, elements=full))
+        images = [value for value in self.graph.input if value.name not in self.values]
+        for image in images:
+            self.values[image.name] = Value(shape=image_shape(image), dtype=torch.float32)
+        for index, node in enumerate(self.graph.node):
+            try:
+                self._step(index, node)
+            except (RuntimeError, IndexError, TypeError, OverflowError, AttributeError, ValueError) as error:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise ValueError(f"node {index} ({node.op_type!r:.40}, {node.name!r:.80}): {reason}") from error
+        return Plan(
+            inputs=tuple(image.name for image in images),
+            outputs=tuple(value.name for value in self.graph.output),
+            steps=self.steps,
+            constants=self.constants,
+            shapes={name: value.shape for name, value in self.values.items() if value.batched},
+            macs=self.macs,
+        )
+
+    def _keep(self, name: str, tensor: Tensor) -> None:
+        self.constants[name] = tensor
+        self.values[name] = Value(shape=tuple(tensor.shape), dtype=tensor.dtype, constant=tensor)
+
+    def _step(self, index: int, proto: NodeProto) -> None:
+        build = OPERATORS.get(proto.op_type)
+        if build is None:
+            raise ValueError("the operator is not among those facemin runs")
+        attributes = {a.name: attribute_value(a, elements=self.weights) for a in proto.attribute}
+        node = Node(
+            op=proto.op_type,
+            opset=self.opset,
+            attributes=attributes,
+            inputs=tuple(self.values[name] if name else None for name in proto.input),
+            outputs=len(proto.output),
+        )
+        lowered = build(node)
+        names = []
+        for place, source in enumerate(lowered.inputs):
+            if isinstance(source, Tensor):
+                names.append(f"{index}:{place}:{proto.output[0]}")
+                self._check_finite(source)
+                self._keep(names[-1], source)
+            else:
+                self._check_type(node, node.value(source))
+                names.append(proto.input[source])
+        self._emit(proto, lowered, names)
+
+    def _check_type(self, node: Node, value: Value) -> None:
+        among_images = any(given is not None and given.batched for given in node.inputs)
+        if among_images and not value.dtype.is_floating_point and node.op not in MIXING:
+            raise ValueError(f"expected floats beside the image, got {value.dtype}")
+
+    def _emit(self, proto: NodeProto, lowered: Lowered, names: list[str]) -> None:
+        inputs = [self.values[name] for name in names]
+        batched = any(value.batched for value in inputs)
+        tried = _as_tuple(lowered.run(*[_probe(value) for value in inputs]))
+        size = sum(t.numel() for t in tried) // (PROBE_ROWS if batched else 1)
+        self.elements += size
+        self.work += size * lowered.taps
+        if max(t.numel() for t in tried) > self.limits.elements * (PROBE_ROWS if batched else 1):
+            raise ValueError(f"expected values of at most {self.limits.elements} elements, got {size}")
+        if self.elements > self.limits.total_elements or self.work > self.limits.work:
+            raise ValueError(
+                f"the graph takes more than {self.limits.total_elements} elements or {self.limits.work} operations"
+            )
+        if not batched:
+            ready = all(not self.constants[name].is_meta for name in names)
+            made = _as_tuple(lowered.run(*[self.constants[name] for name in names])) if ready else tried
+            for name, tensor in zip(proto.output, made, strict=True):
+                self._check_finite(tensor)
+                self._keep(name, tensor)
+            return
+        for name, tensor in zip(proto.output, tried, strict=True):
+            if tensor.dim() < 1 or tensor.shape[0] != PROBE_ROWS or tensor.numel() == 0:
+                raise ValueError(f"the result, {tuple(tensor.shape)} at a batch of {PROBE_ROWS}, has lost its rows")
+            self.values[name] = Value(shape=(1, *tensor.shape[1:]), dtype=tensor.dtype)
+        self.steps.append(Step(proto.op_type, lowered.run, tuple(names), tuple(proto.output)))
+        self.macs[proto.output[0]] = size * lowered.taps if proto.op_type in WEIGHTED else 0
+
+    def _check_finite(self, tensor: Tensor) -> None:
+        if tensor.is_meta or not tensor.is_floating_point() or tensor.numel() == 0:
+            return
+        low, high = torch.aminmax(tensor)
+        if not (torch.isfinite(low) and torch.isfinite(high)):
+            raise ValueError("a constant computed from the weights is not finite")
+
+
+def _probe(value: Value) -> Tensor:
+    """A tensor of the value's shape without memory; two rows of it where it depends on the image."""
+    shape = (PROBE_ROWS, *value.shape[1:]) if value.batched else value.shape
+    return torch.empty(shape, dtype=value.dtype, device="meta")
+
+
+def _as_tuple(result: Any) -> tuple[Tensor, ...]:
+    return (result,) if isinstance(result, Tensor) else tuple(result)
+
+
+def live_steps(plan: Plan, outputs: Mapping[str, Any] | tuple[str, ...]) -> list[Step]:
+    """The steps that the named outputs need, in order."""
+    needed, kept = set(outputs), []
+    for step in reversed(plan.steps):
+        if needed.intersection(step.outputs):
+            needed.update(step.inputs)
+            kept.append(step)
+    return kept[::-1]

@@ -1,8 +1,0 @@
-"""Experiments: a file says what to measure, a run appends records, a report is made of the records alone."""
-
-from facemin.bench.experiment import Experiment, read_experiment
-from facemin.bench.faces import Place, find_data
-from facemin.bench.records import Record, read_records
-from facemin.bench.run import Outcome, Watch, run
-
-__all__ = ["Experiment", "Outcome", "Place", "Record", "Watch", "find_data", "read_experiment", "read_records", "run"]

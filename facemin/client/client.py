@@ -1,0 +1,276 @@
+"""An app's side: fetch a provider's key, protect on this machine, and send only what is protected."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from facemin.client.pins import KeyChanged, Pins
+from facemin.client.transport import ProviderError, Reply, Transport
+from facemin.image import Photo
+from facemin.keys.key import Key
+from facemin.protection import ProtectedPhoto, Protector, protect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from facemin.face import Detector
+    from facemin.protection.photo import Upload
+
+__all__ = ["Client", "Decision", "KeyChanged", "Prepared", "ProviderError", "prepare"]
+
+_Answer = TypeVar("_Answer")
+STALE = frozenset({"key_ended", "key_revoked", "unknown_key"})
+"""Refusals that a newer key cures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a provider decided on one person."""
+
+    person: str
+    accepted: bool
+    score: float
+    """Cosine."""
+    threshold: float
+    far: float
+    """False accept rate that the threshold was measured for."""
+    threshold_id: str
+    enrolled_as: str
+    """ "protected" or "plain": what the deciding enrolment was made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A photo's faces protected for some providers; each use with one of them counts once."""
+
+    photo: ProtectedPhoto
+    keys: tuple[Key, ...]
+
+    def uploads(self, key: Key) -> list[dict[str, str]]:
+        """What is sent to the provider of a key, the largest face first.
+
+        Raises:
+            ValueError: the photo was not protected for that key, or no face was found.
+        """
+        if key.fingerprint not in [mine.fingerprint for mine in self.keys]:
+            raise ValueError(
+                f"photo: expected one protected for key {key.manifest.key_id}, got one for "
+                f"{', '.join(mine.manifest.key_id for mine in self.keys)}"
+            )
+        if not self.photo.faces:
+            raise ValueError(f"{self.photo.name}: {self.photo.verdict}")
+        kind = "feature" if self.photo.upload == "features" else "image"
+        data = (base64.b64encode(self.photo.encoded(face)).decode() for face in self.photo.faces)
+        return [{"kind": kind, "key_id": key.manifest.key_id, "data": text} for text in data]
+
+
+def prepare(
+    photo: str | Path | bytes | Photo,
+    clients: Sequence[Client],
+    *,
+    seed: int | None = None,
+    method: Protector | None = None,
+    detector: Detector | None = None,
+) -> Prepared:
+    """Protect one photo for several providers at once (MR-PMT): each recognises it, and nobody else.
+
+    Args:
+        photo: as for `facemin.protect`.
+        clients: of the providers.
+        seed: as for `facemin.protect`.
+        method: as for `facemin.protect`.
+        detector: as for `facemin.protect`.
+
+    Raises:
+        ValueError: an unreadable photo, or a key that is not to be trusted (`KeyChanged`) or has expired.
+        ProviderError: a provider refused, or was not reached.
+    """
+    keys = tuple(client.key() for client in clients)
+    done = protect(photo, keys=keys, seed=seed, method=method, detector=detector)
+    return Prepared(photo=done, keys=keys)
+
+
+@dataclass(kw_only=True)
+class _Known:
+    """The key in use; a client stays usable when the provider rotates it."""
+
+    key: Key | None = None
+
+
+@dataclass(frozen=True)
+class Client:
+    """Talks to one provider.
+
+    Example:
+        >>> client = facemin.Client("https://faces.example", "fmt_...")  # doctest: +SKIP
+        >>> client.enrol("u-4711", ["me.jpg"])  # doctest: +SKIP
+        >>> client.verify("u-4711", "me-today.jpg").accepted  # doctest: +SKIP
+        True
+
+    Args:
+        url: of the provider, https, or http on this machine.
+        token: with the scopes for what is to be done; None to fetch an open key only.
+        collection: where people are enrolled.
+        signer: Ed25519 public key (32 bytes) of the provider, where it is known from elsewhere; otherwise the first
+            key is trusted, and its signer from then on.
+        pins: where that is remembered.
+        upload: "image", or "features" to send the protected feature.
+        method: settings of protection; the default of `facemin.protection.PROTECTORS` when None.
+        timeout: seconds without an answer.
+        tries: how often a request is sent at most; sending it again does nothing twice.
+
+    Raises:
+        ValueError: another kind of URL.
+    """
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    collection: str = field(default="main", kw_only=True)
+    signer: bytes | None = field(default=None, kw_only=True)
+    pins: Pins = field(default_factory=Pins, kw_only=True)
+    upload: Upload = field(default="image", kw_only=True)
+    method: Protector | None = field(default=None, kw_only=True)
+    timeout: float = field(default=60.0, kw_only=True)
+    tries: int = field(default=4, kw_only=True)
+    _known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
+    _send: Transport = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        sender = Transport(url=self.url, token=self.token, timeout=self.timeout, tries=self.tries)
+        object.__setattr__(self, "_send", sender)
+
+    def key(self, *, refresh: bool = False) -> Key:
+        """The provider's current key, checked against what was pinned at its first use.
+
+        Args:
+            refresh: ask the provider even where a key was fetched before.
+
+        Raises:
+            KeyChanged: it is not the pinned one, nor its signer's successor of it.
+            ValueError: it is no valid key, or has expired.
+            ProviderError: the provider refused, or was not reached.
+        """
+        if self._known.key is not None and not refresh:
+            return self._known.key
+        held = self.pins.file(self.url)
+        pin = self.pins.pin(self.url)
+        headers = {"If-None-Match": f'"{pin.fingerprint}"'} if held is not None and pin is not None else {}
+        reply = self._send("GET", "/v1/key", headers=headers)
+        data = held if reply.status == 304 and held is not None else reply.data
+        self._known.key = self.pins.accept(self.url, data, signer=self.signer)
+        return self._known.key
+
+    def enrol(
+        self, person: str | None, photos: Sequence[str | Path | bytes | Photo | Prepared], *, replace: bool = False
+    ) -> str:
+        """Enrol a person by the largest face of each photo; their name, which is drawn where none is given.
+
+        Args:
+            person: how the provider shall call them: letters, digits, ".", "_", "~", "-"; a pseudonym.
+            photos: at least one; or what `prepare` made of it.
+            replace: take out the person's earlier templates.
+
+        Raises:
+            ValueError: an unreadable photo, no face, or a key that is not to be trusted.
+            ProviderError: the provider refused, or was not reached.
+        """
+        if not photos:
+            raise ValueError("photos: expected at least one, got none")
+
+        def send() -> Reply:
+            uploads = [self._uploads(photo)[0] for photo in photos]
+            return self._post("persons", {"person": person, "uploads": uploads, "replace": replace})
+
+        name: str = self._fresh(send).json()["person"]
+        return name
+
+    def verify(
+        self, person: str, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None
+    ) -> Decision:
+        """Ask whether the largest face of a photo is a person's.
+
+        Args:
+            person: as enrolled.
+            photo: or what `prepare` made of it.
+            far: false accept rate whose threshold decides; the collection's own when None.
+
+        Raises:
+            ValueError: an unreadable photo, no face, or a key that is not to be trusted.
+            ProviderError: the provider refused, or was not reached.
+        """
+
+        def send() -> Reply:
+            upload = self._uploads(photo)[0]
+            return self._post(
+                "verify", {"person": person, "upload": upload, "challenge": self._challenge(), "far": far}
+            )
+
+        return Decision(**self._fresh(send).json())
+
+    def identify(
+        self, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None, top: int = 5
+    ) -> list[list[Decision]]:
+        """Ask who the people on a photo are: for each face, the largest first, the nearest people.
+
+        Args:
+            photo: or what `prepare` made of it.
+            far: as for `verify`, of one comparison.
+            top: people named for each face.
+
+        Raises:
+            ValueError: an unreadable photo, no face, or a key that is not to be trusted.
+            ProviderError: the provider refused, or was not reached.
+        """
+
+        def send() -> Reply:
+            uploads = self._uploads(photo)
+            return self._post("identify", {"uploads": uploads, "challenge": self._challenge(), "far": far, "top": top})
+
+        found = self._fresh(send).json()["results"]
+        return [[Decision(**decision) for decision in decisions] for decisions in found]
+
+    def delete(self, person: str) -> None:
+        """Delete a person with every template of theirs; needs a token with the scope admin.
+
+        Raises:
+            ProviderError: there is none of that name, or the provider refused, or was not reached.
+        """
+        self._send("DELETE", f"{self._place()}/persons/{quote(person, safe='')}")
+
+    def forget(self) -> None:
+        """Trust the provider's next key, whoever made it."""
+        self.pins.forget(self.url)
+        self._known.key = None
+
+    def _uploads(self, photo: str | Path | bytes | Photo | Prepared) -> list[dict[str, str]]:
+        key = self.key()
+        if isinstance(photo, Prepared):
+            return photo.uploads(key)
+        done = protect(photo, keys=[key], upload=self.upload, method=self.method)
+        return Prepared(photo=done, keys=(key,)).uploads(key)
+
+    def _challenge(self) -> str:
+        challenge: str = self._send("POST", "/v1/challenges").json()["challenge"]
+        return challenge
+
+    def _post(self, what: str, body: dict[str, Any]) -> Reply:
+        headers = {"Idempotency-Key": secrets.token_urlsafe(24)}
+        return self._send("POST", f"{self._place()}/{what}", body, headers=headers)
+
+    def _place(self) -> str:
+        return f"/v1/collections/{quote(self.collection, safe='')}"
+
+    def _fresh(self, send: Callable[[], _Answer]) -> _Answer:
+        """Send; once more with a new key where the provider has taken the old one out of force."""
+        try:
+            return send()
+        except ProviderError as error:
+            if error.code not in STALE:
+                raise
+        self.key(refresh=True)
+        return send()

@@ -1,0 +1,1 @@
+"""Evaluation of recognisers: pairs, judges at measured thresholds, verification."""

@@ -1,0 +1,184 @@
+"""Figures of one record, each with its count and 95 % interval; nothing here but the record decides them.
+
+All work on the cosines that a record holds. A judge accepts at `score >= threshold` where the threshold was measured,
+and at `score > kappa` where the paper has it so.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from facemin.evaluation.judge import Share, share
+from facemin.metrics import identity_bootstrap_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from facemin.experiments.records import Record
+
+NONE = Share(math.nan, math.nan, math.nan, 0)
+"""What was not measured."""
+
+
+class Named(NamedTuple):
+    """A share, and which judge and operation it is of."""
+
+    share: Share
+    judge: str
+    operation: str
+
+
+class Trade(NamedTuple):
+    """Both terms of UP (PMT, equation 9) at one bound of noise; `total` is their sum."""
+
+    bound: float
+    utility: Share
+    privacy: Share
+    """Mean distance of the two noisy images, in the distance's own unit."""
+
+    @property
+    def total(self) -> float:
+        """UP."""
+        return self.utility.value + self.privacy.value
+
+
+def authorised(record: Record) -> tuple[str, ...]:
+    """The judges whose keys were used, in their order."""
+    return tuple(dict.fromkeys(key.recogniser for key in record.keys))
+
+
+def unauthorised(record: Record) -> tuple[str, ...]:
+    """All other judges."""
+    return tuple(judge for judge in record.protected if judge not in authorised(record))
+
+
+def operations(record: Record) -> tuple[str, ...]:
+    """What was done to the uploads, "none" among it."""
+    return tuple(next(iter(record.protected.values())))
+
+
+def tar(record: Record, judge: str, operation: str = "none") -> Share:
+    """Share of genuine pairs whose protected probe the judge accepts for the plain second face."""
+    return share(_genuine(record, record.protected[judge][operation].other) >= record.thresholds[judge].threshold)
+
+
+def clean_tar(record: Record, judge: str) -> Share:
+    """The same of plain probes."""
+    return share(_genuine(record, record.clean[judge]) >= record.thresholds[judge].threshold)
+
+
+def strict(record: Record, judge: str, operation: str = "none", *, kappa: float | None = None) -> Share:
+    """Strict accuracy of protected probes (PMT, equation 10), at kappa, or at the judge's own threshold.
+
+    Not measured without impostor pairs: equation 10 asks for both.
+    """
+    if all(record.same):
+        return NONE
+    return share(_strict_rows(record, judge, operation, kappa))
+
+
+def clean_strict(record: Record, judge: str, *, kappa: float | None = None) -> Share:
+    """The same of plain probes, which always match themselves."""
+    if all(record.same):
+        return NONE
+    return share(_exceeds(record, judge, record.clean[judge], kappa) == torch.tensor(record.same))
+
+
+def mean_strict(record: Record, judges: Iterable[str], *, kappa: float | None = None) -> Share:
+    """Mean strict accuracy of several judges; the interval when pairs are drawn again.
+
+    Where all judges agree on every pair, as one alone does, it is a plain share, with Wilson's interval: drawing
+    again from pairs that are all alike would say that nothing is uncertain.
+    """
+    names = tuple(judges)
+    if not names or all(record.same):
+        return NONE
+    flags = torch.stack([_strict_rows(record, judge, "none", kappa) for judge in names])
+    return share(flags[0]) if bool((flags == flags[0]).all()) else mean(flags.double().mean(0))
+
+
+def worst(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> Named | None:
+    """The highest TAR of any of the judges after any operation; None without judges."""
+    return _extreme(record, judges, among, highest=True)
+
+
+def weakest(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> Named | None:
+    """The lowest TAR likewise."""
+    return _extreme(record, judges, among, highest=False)
+
+
+def selectivity(record: Record) -> float:
+    """Lowest raw TAR of an authorised judge minus the highest of any other after any operation."""
+    own, other = weakest(record, authorised(record), ("none",)), worst(record, unauthorised(record))
+    return math.nan if own is None or other is None else own.share.value - other.share.value
+
+
+def trades(record: Record, judge: str, *, kappa: float | None = None) -> list[Trade]:
+    """Utility and privacy at each bound of noise: at kappa, or at the judge's own threshold."""
+    found = []
+    for noisy in record.noise:
+        if judge not in noisy.cosines:
+            continue
+        utility = share(_exceeds(record, judge, noisy.cosines[judge], kappa))
+        privacy = NONE if noisy.distance is None else mean(torch.tensor(noisy.distance, dtype=torch.float64))
+        found.append(Trade(noisy.bound, utility, privacy))
+    return found
+
+
+def mean(values: Tensor) -> Share:
+    """Mean of values (N,) float64, with the interval when rows are drawn again; NaN for none."""
+    if not len(values):
+        return NONE
+    low, high = identity_bootstrap_mean(values, torch.arange(len(values)), generator=torch.Generator().manual_seed(0))
+    return Share(float(values.mean()), low, high, len(values))
+
+
+def mean_steps(record: Record) -> float:
+    """Steps an image took, on average; NaN without protection."""
+    return _average(record.spent.steps)
+
+
+def mean_residual(record: Record, key: int = 0) -> float:
+    """What remained to a key, on average; NaN without protection."""
+    return _average([residuals[key] for residuals in record.spent.residuals])
+
+
+def unreached(record: Record) -> int:
+    """Images that ended with a key's residual unmet; those of a fixed number of steps have nothing to meet."""
+    fixed = record.resolved["method"].get("residual") == 0
+    return 0 if fixed else sum(bool(unmet) for unmet in record.spent.unmet)
+
+
+def _strict_rows(record: Record, judge: str, operation: str, kappa: float | None) -> Tensor:
+    scores = record.protected[judge][operation]
+    kept = _exceeds(record, judge, scores.original, kappa)
+    matched = _exceeds(record, judge, scores.other, kappa)
+    return kept & (matched == torch.tensor(record.same))
+
+
+def _exceeds(record: Record, judge: str, scores: tuple[float, ...], kappa: float | None) -> Tensor:
+    cosines = torch.tensor(scores, dtype=torch.float64)
+    return cosines > kappa if kappa is not None else cosines >= record.thresholds[judge].threshold
+
+
+def _genuine(record: Record, scores: tuple[float, ...]) -> Tensor:
+    return torch.tensor(scores, dtype=torch.float64)[torch.tensor(record.same)]
+
+
+def _extreme(record: Record, judges: Iterable[str], among: Iterable[str] | None, *, highest: bool) -> Named | None:
+    names = tuple(operations(record) if among is None else among)
+    found = [Named(tar(record, judge, name), judge, name) for judge in judges for name in names]
+    if not found:
+        return None
+    pick = max if highest else min
+    return pick(found, key=lambda named: named.share.value)
+
+
+def _average(values: Iterable[float]) -> float:
+    numbers = tuple(values)
+    return sum(numbers) / len(numbers) if numbers else math.nan

@@ -1,0 +1,156 @@
+"""Plots of a report as SVG files: curves over noise, a map of UP, and selectivity."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from facemin.evaluation.judge import Share
+
+
+class Curve(NamedTuple):
+    """Shares over a number; missing ones leave a gap."""
+
+    label: str
+    at: tuple[float, ...]
+    shares: tuple[Share, ...]
+
+
+class Panel(NamedTuple):
+    """Curves in one pair of axes."""
+
+    title: str
+    ylabel: str
+    curves: tuple[Curve, ...]
+
+
+class Point(NamedTuple):
+    """An operating point: what others get, what the authorised recogniser keeps, and what to write beside it."""
+
+    others: Share
+    own: Share
+    text: str
+
+
+class Path(NamedTuple):
+    """Operating points joined in the order of a sweep."""
+
+    label: str
+    points: tuple[Point, ...]
+
+
+def curves(panels: Sequence[Panel], *, xlabel: str, title: str) -> bytes:
+    """Panels side by side, with a band for each interval; an SVG file's bytes.
+
+    Raises:
+        ValueError: matplotlib is missing.
+    """
+
+    def draw(figure: Any) -> None:
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            for curve in panel.curves:
+                line = axes.plot(curve.at, [share.value for share in curve.shares], marker="o", label=curve.label)[0]
+                low, high = ([share[end] for share in curve.shares] for end in (1, 2))
+                axes.fill_between(curve.at, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+            axes.set(xlabel=xlabel, ylabel=panel.ylabel)
+            axes.set_title(panel.title, parse_math=False)
+            axes.grid(visible=True, alpha=0.3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+
+    return _svg(draw, size=(4.6 * max(len(panels), 2), 4.4), title=title)
+
+
+def selectivity(panels: Sequence[tuple[str, Sequence[Path]]], *, title: str) -> bytes:
+    """What the authorised recogniser keeps over what the worst other gets; an SVG file's bytes.
+
+    Args:
+        panels: a title each, and its paths.
+        title: over all.
+
+    Raises:
+        ValueError: matplotlib is missing.
+    """
+
+    def draw(figure: Any) -> None:
+        for axes, (name, paths) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            for path in paths:
+                others, own = [point.others for point in path.points], [point.own for point in path.points]
+                x, y = [share.value for share in others], [share.value for share in own]
+                axes.errorbar(
+                    *(x, y),
+                    xerr=_reach(others),
+                    yerr=_reach(own),
+                    marker="o",
+                    label=path.label,
+                    linewidth=1,
+                    elinewidth=0.4,
+                )
+                for point, at in zip(path.points, zip(x, y, strict=True), strict=True):
+                    axes.annotate(point.text, at, fontsize=6, xytext=(3, 3), textcoords="offset points")
+            axes.set(xlabel="worst other TAR", ylabel="authorised TAR", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axes.set_title(name, parse_math=False)
+            axes.grid(visible=True, alpha=0.3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+
+    return _svg(draw, size=(5.6 * len(panels), 5.6), title=title)
+
+
+def maps(
+    panels: Sequence[tuple[str, Sequence[Sequence[float]]]],
+    *,
+    at: Sequence[float],
+    kappas: Sequence[float],
+    title: str,
+) -> bytes:
+    """UP over bounds of noise and thresholds as colours; an SVG file's bytes.
+
+    Args:
+        panels: a title each, and values by threshold, then bound.
+        at: the bounds.
+        kappas: the thresholds.
+        title: over all.
+
+    Raises:
+        ValueError: matplotlib is missing.
+    """
+    values = [value for _, rows in panels for row in rows for value in row]
+
+    def draw(figure: Any) -> None:
+        every = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (name, rows) in zip(every, panels, strict=True):
+            drawn = axes.imshow(rows, origin="lower", aspect="auto", vmin=min(values), vmax=max(values))
+            axes.set_xticks(range(len(at)), [f"{bound:g}" for bound in at])
+            axes.set_yticks(range(len(kappas)), [f"{kappa:g}" for kappa in kappas])
+            axes.set(xlabel="bound of noise", ylabel="threshold")
+            axes.set_title(name, parse_math=False)
+        figure.colorbar(drawn, ax=list(every), label="UP")
+
+    return _svg(draw, size=(4.6 * len(panels) + 1, 3.8), title=title)
+
+
+def _reach(shares: Sequence[Share]) -> list[list[float]]:
+    """How far intervals reach below and above their shares; never negative, as rounding may have it at 0 and 1."""
+    below = [max(share.value - share.low, 0.0) for share in shares]
+    return [below, [max(share.high - share.value, 0.0) for share in shares]]
+
+
+def _svg(draw: Callable[[Any], None], *, size: tuple[float, float], title: str) -> bytes:
+    try:
+        import matplotlib as mpl
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError("report: expected matplotlib, which comes with: pip install 'facemin[bench]'") from error
+    # no pyplot: its figures are global and its backend may want a display
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasSVG(figure)
+    figure.suptitle(title, parse_math=False)
+    draw(figure)
+    file = BytesIO()
+    # without a date, and with ids that do not change, the same records give the same file
+    with mpl.rc_context({"svg.hashsalt": "facemin"}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""Provider keys: the file, its manifest and signature, and the default key."""

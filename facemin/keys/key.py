@@ -1,0 +1,317 @@
+"""The provider key: one ONNX file with a shallow model and its manifest, "like a public key" (PMT, section 4).
+
+The file is the graph's bytes followed by its metadata, so the SHA-256 covers the graph's bytes exactly as they
+lie in the file, and any ONNX runtime can open it. Loading one runs no foreign code: see `models.graph`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from onnx import ModelProto, StringStringEntryProto
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from facemin.autograd.module import OnnxModule
+from facemin.models.onnx.graph import read_graph
+from facemin.models.onnx.limits import GraphLimits
+from facemin.models.recogniser import FACE_SHAPE
+from facemin.runtime.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from facemin.models.recogniser import Recogniser
+
+KEY_LIMITS = GraphLimits(bytes=256 << 20, elements=1 << 23, total_elements=1 << 26, work=20_000_000_000)
+"""A stranger's key runs on the user's machine, many faces at once, so it may be less than a provider's own model."""
+
+MANIFEST, SIGNATURE, SIGNER = "facemin.key", "facemin.signature", "facemin.signer"
+
+
+PRINTABLE = r"^[^\p{C}]+$"
+"""No control characters: what a stranger wrote is shown on a terminal."""
+
+
+class Manifest(BaseModel):
+    """What a key says of itself; stored as JSON in the ONNX file's metadata."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    """Of this format."""
+    key_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Names the key to its provider; by default the beginning of the graph's SHA-256."""
+    provider: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
+    recogniser: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
+    cut: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
+    """Where the provider's recogniser was split."""
+    input: Literal["face 3x112x112 RGB [0,1] insightface-5-point"] = "face 3x112x112 RGB [0,1] insightface-5-point"
+    """The only input convention there is."""
+    features: tuple[int, ...] = Field(min_length=1, max_length=4)
+    """Shape of one face's feature at the cut."""
+    layers: tuple[str, ...] = Field(min_length=1, max_length=64)
+    """Values whose features are matched, in order; the last is the cut."""
+    residual: float = Field(gt=0, le=2)
+    """Relative feature distance at which to stop, as the provider calibrated it for this cut."""
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the graph's bytes in the file, metadata excluded."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A provider key that has passed every check.
+
+    Attributes:
+        manifest: what it says of itself.
+        data: the file's bytes.
+        signer: the Ed25519 public key (32 bytes) whose signature was verified; None for an unsigned key.
+    """
+
+    manifest: Manifest
+    data: bytes = field(repr=False)
+    signer: bytes | None
+
+    @classmethod
+    def load(
+        cls,
+        source: bytes | str | Path,
+        *,
+        signer: bytes | None = None,
+        now: datetime | None = None,
+        allow_expired: bool = False,
+        limits: GraphLimits = KEY_LIMITS,
+    ) -> Key:
+        """Read and check a key.
+
+        Args:
+            source: a path, or the file's bytes.
+            signer: the Ed25519 public key (32 bytes) that must have signed it; None accepts an unsigned key, but
+                never one whose signature is wrong.
+            now: the time that expiry is judged at; the present when None.
+            allow_expired: read an expired key all the same, to show it.
+            limits: how large its graph may be.
+
+        Raises:
+            ValueError: naming the key and what was wrong with it: not a key, changed since it was made, a wrong
+                or missing signature, expired, shapes that do not fit, or a graph that `read_graph` refuses.
+            FileNotFoundError: when the path does not exist.
+        """
+        name = "key" if isinstance(source, bytes) else str(source)
+        data = source if isinstance(source, bytes) else _read(Path(source), limits.bytes)
+        # the graph's checks come before anything of the file is believed
+        model = read_graph(data, name=name, limits=limits)
+        entries = {entry.key: entry.value for entry in model.metadata_props}
+        if len(entries) != len(model.metadata_props):
+            raise ValueError(f"{name}: expected each metadata entry once, got one of them twice")
+        manifest = _manifest(entries, name)
+        _check_bytes(data, model, manifest, name)
+        verified = _check_signature(entries, signer, name)
+        _check_expiry(manifest, now, name, allow_expired=allow_expired)
+        key = cls(manifest, data, verified)
+        key._check_shapes(model, name)
+        return key
+
+    @cached_property
+    def shallow(self) -> OnnxModule:
+        """E_c as a differentiable module: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape).
+
+        Its `layers` gives the features of every layer that the manifest names.
+        """
+        # tensors made in inference mode could never be differentiated through
+        with torch.inference_mode(mode=False):
+            return OnnxModule(ModelProto.FromString(self.data), outputs=self.manifest.layers).eval()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the whole file, in hexadecimal: what a client pins."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the file atomically."""
+        write_atomically(Path(path), self.data)
+
+    def _check_shapes(self, model: ModelProto, name: str) -> None:
+        outputs = tuple(output.name for output in model.graph.output)
+        if outputs != self.manifest.layers:
+            raise ValueError(f"{name}: expected the graph outputs {self.manifest.layers}, got {outputs}")
+        shallow = self.shallow
+        if shallow.input_shapes != (FACE_SHAPE,):
+            raise ValueError(f"{name}: expected a shallow model of faces {FACE_SHAPE}, got {shallow.input_shapes}")
+        if shallow.output_shape != self.manifest.features:
+            raise ValueError(
+                f"{name}: expected features {self.manifest.features} as its manifest says, "
+                f"got {tuple(shallow.output_shape)} from its graph"
+            )
+
+
+def relative_distance(features: Tensor, targets: Tensor) -> Tensor:
+    """Relative distance of features to their targets, per row: ||a - b|| / ||b||; what a key's residual bounds.
+
+    Args:
+        features: (B, *shape).
+        targets: the plain faces' features, (B, *shape).
+
+    Returns:
+        (B,), 0 where equal; differentiable there too, and finite for a zero target.
+    """
+    difference, reference = (features - targets).flatten(1), targets.flatten(1)
+    tiny = torch.finfo(features.dtype).tiny
+    # the root's slope is infinite at 0, and an image can be there
+    squared = difference.square().sum(1).clamp_min(tiny)
+    distance: Tensor = squared.sqrt() / reference.norm(dim=1).clamp_min(tiny)
+    return distance
+
+
+def export_key(
+    recogniser: Recogniser,
+    cut: str,
+    *,
+    provider: str,
+    residual: float,
+    layers: tuple[str, ...] = (),
+    key_id: str | None = None,
+    created: datetime | None = None,
+    expires: datetime | None = None,
+    signing_key: Ed25519PrivateKey | None = None,
+) -> Key:
+    """Make a provider key from a recogniser and one of its cuts.
+
+    Args:
+        recogniser: the provider's; only its part before the cut goes into the key.
+        cut: one of `recogniser.cuts`.
+        provider: whose key it is, for people.
+        residual: calibrated relative feature distance at which protecting stops, in (0, 2].
+        layers: earlier cuts whose features shall be matched as well (Algorithm 2's layer aggregation), in order.
+        key_id: letters, digits, ".", "_", "-"; the first 16 digits of the graph's SHA-256 when None.
+        created: time of making, with a time zone; the present when None.
+        expires: end of its validity, with a time zone; None for never.
+        signing_key: signs the manifest, and with it the graph's hash.
+
+    Raises:
+        ValueError: an unknown cut, or a value out of its range.
+    """
+    if not math.isfinite(residual):
+        raise ValueError(f"residual: expected a finite number in (0, 2], got {residual}")
+    created = created or datetime.now(UTC).replace(microsecond=0)
+    if expires is not None and expires <= created:
+        raise ValueError(f"expires: expected a time after the key's making on {created}, got {expires}")
+    place = recogniser.cut(cut)
+    graph = ModelProto()
+    graph.CopyFrom(recogniser.shallow_graph(cut, layers))
+    del graph.metadata_props[:]
+    body = graph.SerializeToString(deterministic=True)
+    digest = hashlib.sha256(body).hexdigest()
+    try:
+        manifest = Manifest(
+            key_id=key_id or digest[:16],
+            provider=provider,
+            recogniser=recogniser.name,
+            cut=cut,
+            features=place.shape,
+            layers=(*layers, cut),
+            residual=residual,
+            created=created,
+            expires=expires,
+            sha256=digest,
+        )
+    except ValidationError as error:
+        raise ValueError(f"key of {recogniser.name} at {cut}: {_first(error)}") from None
+    text = manifest.model_dump_json()
+    entries = {MANIFEST: text}
+    if signing_key is not None:
+        entries[SIGNATURE] = base64.b64encode(signing_key.sign(text.encode())).decode()
+        entries[SIGNER] = base64.b64encode(signing_key.public_key().public_bytes_raw()).decode()
+    return Key.load(body + _metadata(entries), now=manifest.created)
+
+
+def read_signing_key(path: Path) -> Ed25519PrivateKey:
+    """Read a provider's Ed25519 private key (PEM, PKCS 8, unencrypted).
+
+    Raises:
+        ValueError: when the file holds something else.
+        FileNotFoundError: when it does not exist.
+    """
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"{path}: expected an unencrypted Ed25519 private key in PEM, got: {error}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        kind = type(key).__name__
+        raise ValueError(f"{path}: expected an Ed25519 private key, got {kind}")  # noqa: TRY004 - a file's content
+    return key
+
+
+def _read(path: Path, most: int) -> bytes:
+    size = path.stat().st_size
+    if size > most:
+        raise ValueError(f"{path}: expected a key of at most {most} bytes, got {size}")
+    return path.read_bytes()
+
+
+def _metadata(entries: dict[str, str]) -> bytes:
+    """The wire bytes of metadata entries; appended to a graph's bytes they extend its message."""
+    properties = [StringStringEntryProto(key=key, value=value) for key, value in entries.items()]
+    encoded: bytes = ModelProto(metadata_props=properties).SerializeToString(deterministic=True)
+    return encoded
+
+
+def _manifest(entries: dict[str, str], name: str) -> Manifest:
+    text = entries.get(MANIFEST)
+    if text is None:
+        raise ValueError(f"{name}: expected a provider key, got an ONNX file without the metadata {MANIFEST!r}")
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{name}: expected a manifest of version 1; {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(map(str, problem["loc"])) or "it"
+    return f"{where}: {problem['msg']}, got {problem['input']!r:.80}"
+
+
+def _check_bytes(data: bytes, model: ModelProto, manifest: Manifest, name: str) -> None:
+    tail = ModelProto(metadata_props=model.metadata_props).SerializeToString(deterministic=True)
+    if not data.endswith(tail):
+        raise ValueError(f"{name}: expected the metadata at the end of the file, found other bytes there")
+    digest = hashlib.sha256(data[: len(data) - len(tail)]).hexdigest()
+    if digest != manifest.sha256:
+        raise ValueError(f"{name}: expected a graph with SHA-256 {manifest.sha256}, got {digest}: it was changed")
+
+
+def _check_signature(entries: dict[str, str], required: bytes | None, name: str) -> bytes | None:
+    if (SIGNATURE in entries) != (SIGNER in entries):
+        raise ValueError(f"{name}: expected a signature together with its signer, got one of the two")
+    if SIGNATURE not in entries:
+        if required is not None:
+            raise ValueError(f"{name}: expected a key signed by {required.hex()}, got an unsigned one")
+        return None
+    try:
+        signer = base64.b64decode(entries[SIGNER], validate=True)
+        signature = base64.b64decode(entries[SIGNATURE], validate=True)
+        Ed25519PublicKey.from_public_bytes(signer).verify(signature, entries[MANIFEST].encode())
+    except (InvalidSignature, ValueError):
+        raise ValueError(f"{name}: expected a valid Ed25519 signature of the manifest, got a wrong one") from None
+    if required is not None and signer != required:
+        raise ValueError(f"{name}: expected a key signed by {required.hex()}, got one signed by {signer.hex()}")
+    return signer
+
+
+def _check_expiry(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
+    now = now or datetime.now(UTC)
+    if manifest.expires is not None and now >= manifest.expires and not allow_expired:
+        raise ValueError(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")

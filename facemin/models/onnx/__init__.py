@@ -1,0 +1,1 @@
+"""ONNX graphs of strangers: read, checked, limited and cut."""

@@ -1,0 +1,48 @@
+"""Protection: one file per method, one shared optimisation loop."""
+
+from facemin.ahm.protector import FrequencyMask
+from facemin.protection.photo import Failure, ProtectedFace, ProtectedPhoto, protect, protect_photos
+from facemin.protection.pmt.degradations import ProviderOperations
+from facemin.protection.pmt.gradient_kernel import Kernel
+from facemin.protection.pmt.initialisation import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
+from facemin.protection.pmt.method import PMT
+from facemin.protection.pmt.optimise import Done
+from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
+from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
+from facemin.protection.registry import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
+from facemin.protection.upload import decode_feature, encode_feature, feature_of
+
+__all__ = [
+    "DEFAULT_PROTECTOR",
+    "L1",
+    "METHODS",
+    "PMT",
+    "PROTECTORS",
+    "RULES",
+    "STARTS",
+    "Adam",
+    "Done",
+    "Failure",
+    "FrequencyMask",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Kernel",
+    "Mix",
+    "ProtectedFace",
+    "ProtectedPhoto",
+    "Protector",
+    "ProviderOperations",
+    "RandomAffine",
+    "RandomNoise",
+    "RandomSort",
+    "Rule",
+    "Sign",
+    "Start",
+    "Transform",
+    "decode_feature",
+    "encode_feature",
+    "feature_of",
+    "image_seed",
+    "protect",
+    "protect_photos",
+]

@@ -1,0 +1,303 @@
+"""Protecting files into a folder: what goes where, what is done already, and what failed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facemin.face import Detector
+from facemin.image import MAX_PIXELS, Skipped, encode, walk
+from facemin.protection import (
+    DEFAULT_PROTECTOR,
+    PROTECTORS,
+    Failure,
+    ProtectedFace,
+    ProtectedPhoto,
+    Protector,
+    protect_photos,
+)
+from facemin.protection.photo import SUFFIXES as UPLOAD_SUFFIXES
+from facemin.protection.photo import Upload
+from facemin.runtime.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from facemin.keys.key import Key
+
+OURS = (".protected.png", ".pasted.png", ".protected.json", ".protected.safetensors")
+"""Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderJob:
+    """How files are protected into a folder.
+
+    Args:
+        out: the folder; made when needed.
+        keys: provider keys; at least one.
+        method: settings of the protection.
+        seed: see `protect`.
+        upload: "image" writes `b.protected.png`; "features" writes `b.protected.safetensors` for a single key.
+        paste: also write `b.pasted.png`, the photo with its protected faces.
+        exif: keep the photo's EXIF in the PNG files; dropped otherwise.
+        aligned: inputs are aligned 112 x 112 faces.
+        detector: finds the faces.
+        max_pixels: most pixels that a photo may have.
+    """
+
+    out: Path
+    keys: Sequence[Key]
+    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
+    seed: int | None = None
+    upload: Upload = "image"
+    paste: bool = False
+    exif: bool = False
+    aligned: bool = False
+    detector: Detector = field(default_factory=Detector)
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.upload == "features" and len(self.keys) != 1:
+            raise ValueError(f"upload 'features': expected exactly one key, got {len(self.keys)}")
+        names = [key.manifest.key_id for key in self.keys]
+        if len(set(names)) != len(names):
+            raise ValueError(f"keys: expected keys of different ids, got {', '.join(names)}")
+
+    @property
+    def digest(self) -> str:
+        """Names these settings: a result made under other ones is made anew.
+
+        The seed does not count, nor what changes no result: the batch, the device and the largest photo.
+        """
+        method = replace(self.method, batch=1, device="cpu")
+        settings = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        text = "\n".join([*map(repr, settings), *(key.fingerprint for key in self.keys)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A photo whose results lie in the folder.
+
+    Attributes:
+        source: the photo.
+        record: the path of its record, `b.protected.json`.
+        faces: number of faces.
+        unreached: by key id, the faces whose residual to it was not met: its provider may not recognise them. Only
+            keys with such faces are in it.
+        at_edge: faces left out at the photo's edge.
+        seconds: wall time of its slowest face.
+        notes: of how the photo was read; see `Photo.notes`.
+    """
+
+    source: Path
+    record: Path
+    faces: int
+    unreached: dict[str, int]
+    at_edge: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What there is to do.
+
+    Attributes:
+        todo: sources with the path, without suffix, of their results.
+        done: sources whose results are there.
+        failures: sources that cannot be protected.
+        skipped: what else lies in the folders: nothing in them is passed over in silence.
+    """
+
+    todo: dict[Path, Path]
+    done: list[Path]
+    failures: list[Failure]
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
+    """List the photos among files and folders, folders recursively, linked ones too (see `walk`).
+
+    A photo found in a folder keeps its place: `a/b.jpg` in it becomes `out/a/b.*`; a file named by itself becomes
+    `out/name.*`. Two photos that would become the same file: the second is a failure, and nothing is overwritten.
+    """
+    failures: list[Failure] = []
+    skipped: list[Skipped] = []
+    photos = list(_photos(inputs, job.out, failures, skipped))
+    places = {job.out / relative.with_suffix("") for _, relative in photos}
+    targets: dict[Path, Path] = {}
+    todo: dict[Path, Path] = {}
+    done: list[Path] = []
+    for source, relative in photos:
+        target = job.out / relative.with_suffix("")
+        stem, _, number = target.name.rpartition(".")
+        if stem and number.isdecimal() and target.with_name(stem) in places:
+            reason = f"expected a name of its own, got one like that of the other faces of {stem}.*; rename one of them"
+            failures.append(Failure(name=str(source), reason=reason))
+            continue
+        if target in targets:
+            if targets[target] != source:
+                reason = f"expected a name of its own, got the same result {target}.* as {targets[target]}"
+                failures.append(Failure(name=str(source), reason=reason))
+            continue
+        other = _owner(target)
+        if other is None and stem and number.isdecimal():
+            other = _owner(target.with_name(stem), number=int(number))
+        if other is not None and other != source.resolve() and other.exists():
+            reason = f"expected a name of its own, got the same result {target}.* as {other}, protected before"
+            failures.append(Failure(name=str(source), reason=reason))
+            continue
+        targets[target] = source
+        if _is_done(source, target, job):
+            done.append(source)
+        else:
+            todo[source] = target
+    return Plan(todo=todo, done=done, failures=failures, skipped=skipped)
+
+
+def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
+    """Protect a plan's photos; each is written as soon as it is ready, its record last.
+
+    Yields:
+        One result a photo of `plan.todo`, in order of finishing.
+
+    Raises:
+        ValueError: settings out of range. Unreadable photos, photos without a face and files that cannot be
+            written are yielded as failures.
+    """
+    results = protect_photos(
+        plan.todo,
+        keys=job.keys,
+        seed=job.seed,
+        upload=job.upload,
+        method=job.method,
+        detector=job.detector,
+        aligned=job.aligned,
+        keep_photo=job.paste,
+        max_pixels=job.max_pixels,
+    )
+    for result in results:
+        if isinstance(result, Failure):
+            yield result
+        elif not result.faces:
+            yield Failure(name=result.name, reason=result.verdict)
+        else:
+            try:
+                yield _write(result, Path(result.name), plan.todo[Path(result.name)], job)
+            except (OSError, ValueError) as error:
+                yield Failure(name=result.name, reason=f"could not be written: {error}")
+
+
+def _photos(
+    inputs: Iterable[Path], out: Path, failures: list[Failure], skipped: list[Skipped]
+) -> Iterator[tuple[Path, Path]]:
+    for path in inputs:
+        if path.is_dir():
+            found = walk(path, out=out, ours=OURS)
+            failures += [
+                Failure(name=str(e.filename), reason=f"could not be listed: {e.strerror}") for e in found.unread
+            ]
+            skipped += found.skipped
+            if not found.photos:
+                failures.append(Failure(name=str(path), reason="expected photos in this folder, found none"))
+            yield from found.photos
+        elif path.exists():
+            yield path, Path(path.name)
+        else:
+            failures.append(Failure(name=str(path), reason="expected a photo or a folder, found nothing there"))
+
+
+def _record(target: Path) -> Path:
+    return target.with_name(target.name + ".protected.json")
+
+
+def _state(source: Path) -> dict[str, object]:
+    status = source.stat()
+    return {"path": str(source.resolve()), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _owner(target: Path, *, number: int = 1) -> Path | None:
+    """The photo whose result a record there names, if it has so many faces."""
+    try:
+        record = json.loads(_record(target).read_bytes())
+        return Path(record["source"]["path"]) if len(record["files"]) >= number else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_done(source: Path, target: Path, job: FolderJob) -> bool:
+    try:
+        record = json.loads(_record(target).read_bytes())
+        return (
+            record["job"] == job.digest
+            and record["source"] == _state(source)
+            and all((target.parent / name).is_file() for name in record["files"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> Written:
+    # from here to the new record there is none: an interruption must not leave an old one beside new files
+    _forget(target)
+    first = target.with_name(f"{target.name}.protected{UPLOAD_SUFFIXES[job.upload]}")
+    names = [path.name for path in result.save(first, exif=job.exif)]
+    if job.paste:
+        path = target.with_name(target.name + ".pasted.png")
+        write_atomically(path, encode(result.pasted(), exif=result.exif if job.exif else None))
+        names.append(path.name)
+    record = {
+        "source": _state(source),
+        "job": job.digest,
+        "files": names,
+        "faces": [_face(face, job.keys) for face in result.faces],
+        "at_edge": [{"box": face.box, "score": face.score} for face in result.at_edge],
+        "notes": result.notes,
+    }
+    write_atomically(_record(target), json.dumps(record, indent=1).encode())
+    unmet = {
+        key.manifest.key_id: sum(number in face.done.unmet for face in result.faces)
+        for number, key in enumerate(job.keys)
+    }
+    return Written(
+        source=source,
+        record=_record(target),
+        faces=len(result.faces),
+        unreached={key: count for key, count in unmet.items() if count},
+        at_edge=len(result.at_edge),
+        seconds=max(face.done.seconds for face in result.faces),
+        notes=result.notes,
+    )
+
+
+def _forget(target: Path) -> None:
+    """Remove an older result: the record first, then the files that it lists."""
+    record = _record(target)
+    try:
+        names = json.loads(record.read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    record.unlink()
+    for name in names:
+        if Path(name).name == name and name.startswith(target.name + "."):
+            (target.parent / name).unlink(missing_ok=True)
+
+
+def _face(face: ProtectedFace, keys: Sequence[Key]) -> dict[str, Any]:
+    residuals = {key.manifest.key_id: value for key, value in zip(keys, face.done.residuals, strict=True)}
+    return {
+        "box": face.face.box,
+        "points": face.face.points.tolist(),
+        "score": face.face.score,
+        "inside": face.inside,
+        "steps": face.done.steps,
+        "residuals": residuals,
+        "reached": face.done.reached,
+        "unmet": [keys[number].manifest.key_id for number in face.done.unmet],
+        "seconds": face.done.seconds,
+    }

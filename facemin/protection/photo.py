@@ -1,0 +1,344 @@
+"""From photos to protected faces: decode, detect, align, protect; one photo or a stream of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from facemin.face import TEMPLATE, Detector, Face, align, inside, paste
+from facemin.image import MAX_PIXELS, Photo, decode, encode, to_unit
+from facemin.protection.pmt.initialisation import SEED_BITS
+from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protection.upload import encode_feature, feature_of
+from facemin.runtime.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from torch import Tensor
+
+    from facemin.keys.key import Key
+    from facemin.protection.pmt.optimise import Done
+    from facemin.protection.registry import Protector
+
+EDGE = 0.75
+"""Least share of a face's crop that must lie in the photo; below it, recognisers see mostly border."""
+
+
+Upload = Literal["image", "features"]
+SUFFIXES: dict[Upload, str] = {"image": ".png", "features": ".safetensors"}
+"""How the file of an upload ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtectedFace:
+    """One face of a photo, protected."""
+
+    face: Face
+    """Where it was found."""
+    inside: float
+    """Share of its crop that lies in the photo, in [0, 1]."""
+    done: Done
+    """The protected image and what was spent on it."""
+
+    @property
+    def pixels(self) -> Tensor:
+        """The protected image, uint8 RGB (3, 112, 112)."""
+        return self.done.pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtectedPhoto:
+    """All that came of one photo."""
+
+    name: str
+    photo: Photo | None
+    """The plain photo, where it was kept."""
+    exif: bytes | None
+    """The photo's EXIF, as `image.encode` takes it."""
+    faces: tuple[ProtectedFace, ...]
+    """Largest first."""
+    at_edge: tuple[Face, ...]
+    """Faces left out because most of them lies outside the photo."""
+    keys: tuple[Key, ...]
+    upload: Upload
+    notes: tuple[str, ...] = ()
+    """Of how the photo was read, in words; see `Photo.notes`."""
+
+    def encoded(self, face: ProtectedFace, *, exif: bool = False) -> bytes:
+        """The file to upload for one of the faces: a PNG, or the protected feature as safetensors.
+
+        Args:
+            face: one of `faces`.
+            exif: put the photo's EXIF into the PNG.
+        """
+        if self.upload == "features":
+            return encode_feature(feature_of(face.pixels, self.keys[0]), self.keys[0])
+        return encode(face.pixels, exif=self.exif if exif else None)
+
+    def save(self, path: str | Path, *, exif: bool = False) -> list[Path]:
+        """Write what is to be uploaded, one file a face.
+
+        The largest is written to `path`; for `me.protected.png` the second to `me.2.protected.png`, and so on.
+
+        Returns:
+            The paths, largest face first; the largest is written last, so its file marks a whole result.
+
+        Raises:
+            ValueError: when there is no face, or the path does not end in `.png` (in `.safetensors` for features):
+                the protected image has to stay exact.
+        """
+        path = Path(path)
+        suffix = SUFFIXES[self.upload]
+        if path.suffix.lower() != suffix:
+            raise ValueError(f"{path}: expected a path that ends in {suffix}, since the upload has to stay exact")
+        if not self.faces:
+            raise ValueError(f"{self.name}: {self.verdict}")
+        paths = [numbered(path, number) for number in range(1, len(self.faces) + 1)]
+        for place, face in reversed(list(zip(paths, self.faces, strict=True))):
+            write_atomically(place, self.encoded(face, exif=exif))
+        return paths
+
+    def pasted(self) -> Tensor:
+        """The photo, uint8 RGB (3, H, W), with every protected face put back in its place.
+
+        Faces that were left out at the edge are painted grey. What the detector did not find stays as it was: look
+        before you share. Pasting resamples the face: upload the protected image, not this.
+
+        Raises:
+            ValueError: when the photo was not kept.
+        """
+        if self.photo is None:
+            raise ValueError(f"{self.name}: expected a result with its photo, got one made with keep_photo=False")
+        pixels = self.photo.pixels.clone()
+        for face in self.at_edge:
+            x1, y1, x2, y2 = (max(0, round(value)) for value in face.box)
+            pixels[:, y1 : y2 + 1, x1 : x2 + 1] = 128
+        if not self.faces:
+            return pixels
+        crops = to_unit(torch.stack([face.pixels for face in self.faces]))
+        return paste(pixels, crops, torch.stack([face.face.points for face in self.faces]))
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in words."""
+        if self.faces:
+            edge = f", {len(self.at_edge)} left out at the edge" if self.at_edge else ""
+            return f"{len(self.faces)} face{'s' * (len(self.faces) > 1)} protected{edge}"
+        if self.at_edge:
+            return "found a face only at the edge of the photo; expected one that lies within it"
+        return "no face found"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A photo that could not be protected, and why."""
+
+    name: str
+    reason: str
+
+
+def numbered(path: Path, number: int) -> Path:
+    """The path of a photo's face: the first has the path itself, the second `name.2.rest`, and so on."""
+    if number == 1:
+        return path
+    stem, dot, rest = path.name.rpartition(".protected.")
+    if not dot:
+        stem, dot, rest = path.stem, ".", path.suffix.removeprefix(".")
+    return path.with_name(f"{stem}.{number}{dot}{rest}")
+
+
+def protect(
+    photo: str | Path | bytes | Photo,
+    *,
+    keys: Sequence[Key],
+    seed: int | None = None,
+    upload: Upload = "image",
+    method: Protector | None = None,
+    detector: Detector | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> ProtectedPhoto:
+    """Protect every face of a photo for the holders of the keys.
+
+    Example:
+        >>> out = facemin.protect("me.jpg", keys=[facemin.Key.load("acme.key.onnx")])  # doctest: +SKIP
+        >>> out.save("me.protected.png")  # doctest: +SKIP
+
+    Args:
+        photo: a path, a file's bytes, or what `decode` gave.
+        keys: whose holders shall still recognise the people; at least one.
+        seed: of the noise that protection starts from, in [0, 2^128); drawn from the system when None. Keep it
+            secret: with it and a guess of the photo, anybody can make the same protected image.
+        upload: what `save` writes: "image", or "features", the protected feature E_c(x~) for a single key.
+        method: settings; the default of `PROTECTORS` when None.
+        detector: to share one among many calls.
+        max_pixels: most pixels that a photo may have; phones of 108 megapixels need more than the default.
+
+    Returns:
+        The photo's protected faces, largest first; none is a result (see `verdict`), not an error.
+
+    Raises:
+        ValueError: when the photo cannot be read, or there is no key.
+        FileNotFoundError: when the path does not exist.
+    """
+    stream = protect_photos(
+        [photo],
+        keys=keys,
+        seed=seed,
+        upload=upload,
+        method=method,
+        detector=detector,
+        keep_errors=False,
+        max_pixels=max_pixels,
+    )
+    result = next(stream)
+    assert isinstance(result, ProtectedPhoto)
+    return result
+
+
+def protect_photos(
+    photos: Iterable[str | Path | bytes | Photo],
+    *,
+    keys: Sequence[Key],
+    seed: int | None = None,
+    upload: Upload = "image",
+    method: Protector | None = None,
+    detector: Detector | None = None,
+    aligned: bool = False,
+    keep_photo: bool = True,
+    keep_errors: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[ProtectedPhoto | Failure]:
+    """Protect a stream of photos, their faces sharing batches; in order of finishing, in constant memory.
+
+    Args:
+        photos: drawn only as fast as faces are protected.
+        keys: as in `protect`.
+        seed: as in `protect`.
+        upload: as in `protect`.
+        method: as in `protect`.
+        detector: as in `protect`.
+        aligned: photos are aligned 112 x 112 faces already: detect and align nothing.
+        keep_photo: let results with faces hold the plain photo, which `pasted` needs.
+        keep_errors: yield a photo that cannot be read as a `Failure` and go on; raise it when False.
+        max_pixels: as in `protect`.
+
+    Yields:
+        One result a photo. A photo without a face is a `ProtectedPhoto` without faces.
+
+    Raises:
+        ValueError: no key, or settings out of range; and unreadable photos where `keep_errors` is False.
+    """
+    keys = tuple(keys)
+    if upload == "features" and len(keys) != 1:
+        raise ValueError(f"upload 'features': expected exactly one key, got {len(keys)}")
+    stream = _Stream(
+        detector or Detector(), aligned=aligned, keep_photo=keep_photo, keep_errors=keep_errors, max_pixels=max_pixels
+    )
+    method = method or PROTECTORS[DEFAULT_PROTECTOR]
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
+    for done in method.stream(stream.faces(photos), keys, seed=seed):
+        stream.finish(done)
+        while stream.ready:
+            yield _result(stream.ready.popleft(), keys, upload)
+    while stream.ready:
+        yield _result(stream.ready.popleft(), keys, upload)
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """A photo some of whose faces may still be in the batch."""
+
+    name: str
+    photo: Photo | None
+    exif: bytes | None
+    notes: tuple[str, ...]
+    faces: list[Face] = field(default_factory=list)
+    inside: list[float] = field(default_factory=list)
+    at_edge: tuple[Face, ...] = ()
+    done: dict[int, Done] = field(default_factory=dict)
+
+
+def _result(item: _Open | Failure, keys: tuple[Key, ...], upload: Upload) -> ProtectedPhoto | Failure:
+    if isinstance(item, Failure):
+        return item
+    faces = tuple(
+        ProtectedFace(face=face, inside=share, done=item.done[i])
+        for i, (face, share) in enumerate(zip(item.faces, item.inside, strict=True))
+    )
+    return ProtectedPhoto(
+        name=item.name,
+        photo=item.photo,
+        exif=item.exif,
+        faces=faces,
+        at_edge=item.at_edge,
+        keys=keys,
+        upload=upload,
+        notes=item.notes,
+    )
+
+
+class _Stream:
+    """Turns photos into faces, and finished faces back into photos."""
+
+    def __init__(
+        self, detector: Detector, *, aligned: bool, keep_photo: bool, keep_errors: bool, max_pixels: int
+    ) -> None:
+        self.detector, self.aligned, self.max_pixels = detector, aligned, max_pixels
+        self.keep_photo, self.keep_errors = keep_photo, keep_errors
+        self.ready: deque[_Open | Failure] = deque()
+        self.owners: dict[int, tuple[_Open, int]] = {}
+
+    def faces(self, photos: Iterable[str | Path | bytes | Photo]) -> Iterator[Tensor]:
+        count = 0
+        for source in photos:
+            name = str(source) if isinstance(source, str | Path) else "photo"
+            try:
+                photo = source if isinstance(source, Photo) else decode(source, max_pixels=self.max_pixels)
+                opened, crops = self._crops(name, photo)
+            # onnxruntime's own failures are RuntimeErrors
+            except (ValueError, OSError, RuntimeError) as error:
+                if not self.keep_errors:
+                    raise
+                self.ready.append(Failure(name=name, reason=str(error)))
+                continue
+            if not opened.faces:
+                if self.keep_errors:
+                    # many such photos may wait here until the next face is done: without their pixels
+                    opened.photo = None
+                self.ready.append(opened)
+            for position, crop in enumerate(crops):
+                self.owners[count] = (opened, position)
+                count += 1
+                yield crop
+
+    def _crops(self, name: str, photo: Photo) -> tuple[_Open, Tensor]:
+        pixels = photo.pixels
+        opened = _Open(name=name, photo=photo if self.keep_photo else None, exif=photo.exif, notes=photo.notes)
+        if self.aligned:
+            if tuple(pixels.shape) != (3, 112, 112):
+                raise ValueError(
+                    f"{name}: expected an aligned face of 112 x 112, got {pixels.shape[2]} x {pixels.shape[1]}"
+                )
+            opened.faces = [Face(box=(0.0, 0.0, 112.0, 112.0), score=1.0, points=TEMPLATE.float())]
+            opened.inside = [1.0]
+            return opened, to_unit(pixels)[None].contiguous()
+        found = self.detector(pixels)
+        if found:
+            shares = inside(torch.stack([face.points for face in found]), *pixels.shape[1:]).tolist()
+            opened.at_edge = tuple(face for face, share in zip(found, shares, strict=True) if share < EDGE)
+            opened.faces = [face for face, share in zip(found, shares, strict=True) if share >= EDGE]
+            opened.inside = [share for share in shares if share >= EDGE]
+        points = torch.stack([face.points for face in opened.faces]) if opened.faces else torch.empty(0, 5, 2)
+        return opened, align(pixels, points)
+
+    def finish(self, done: Done) -> None:
+        opened, position = self.owners.pop(done.index)
+        opened.done[position] = done
+        if len(opened.done) == len(opened.faces):
+            self.ready.append(opened)

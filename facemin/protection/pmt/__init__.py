@@ -1,0 +1,1 @@
+"""PMT and MR-PMT: protection by optimisation towards a key's features."""

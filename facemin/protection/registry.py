@@ -1,0 +1,39 @@
+"""Protection by name: ours, the paper's two algorithms, and frequency masking."""
+
+from __future__ import annotations
+
+from facemin.ahm.protector import FrequencyMask
+from facemin.protection.pmt.degradations import ProviderOperations
+from facemin.protection.pmt.gradient_kernel import Kernel
+from facemin.protection.pmt.initialisation import GaussianNoise
+from facemin.protection.pmt.method import PMT
+from facemin.protection.pmt.step_rules import L1, Sign
+from facemin.protection.pmt.transforms import RandomNoise
+
+Protector = PMT | FrequencyMask
+"""A method's settings; called with faces, keys and a seed, or given a stream of faces."""
+
+PROTECTORS: dict[str, PMT] = {
+    "robust": PMT(transform=ProviderOperations()),
+    "pmt": PMT(rule=Sign(), start=GaussianNoise(mean=0, deviation=1)),
+    "pmt-enhanced": PMT(
+        rule=L1(),
+        start=GaussianNoise(mean=0, deviation=1),
+        transform=RandomNoise(),
+        target="same",
+        kernel=Kernel(),
+    ),
+}
+"""Methods that match a key's features, by name; vary one with `dataclasses.replace`.
+
+`robust` withstands what providers do to an image (docs/decisions/007). `pmt` is Algorithm 1 with the step that its
+text describes. `pmt-enhanced` is Algorithm 2 as section 6.2 configures it; its layer aggregation is a matter of the
+key's layers, its pooling is left out since the paper gives no size. Both stop at the key's residual, where the paper
+has an unknown number of steps.
+"""
+
+METHODS: dict[str, Protector] = {**PROTECTORS, "frequency-mask": FrequencyMask()}
+"""The same, and `frequency-mask`, which needs no gradient; only a recogniser that was trained on its images can read
+them."""
+
+DEFAULT_PROTECTOR = "robust"

@@ -1,0 +1,1 @@
+"""Runtime support: the data folder, durable files and the choice of device."""

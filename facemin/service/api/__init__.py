@@ -1,0 +1,1 @@
+"""The HTTP interface: endpoints, schemas, middleware."""

@@ -1,0 +1,184 @@
+"""What every request passes before its endpoint: a request id, the caller's token, rate and size limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import secrets
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+
+from facemin.service.api.errors import ServiceError
+from facemin.service.api.rate_limits import RateLimit
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from facemin.service.provider import Provider
+    from facemin.service.tokens import Token
+
+OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/version", "/v1/openapi.json"})
+"""Paths that need no token."""
+KEYS = ("/v1/key", "/v1/keys")
+"""Paths that need one only where the provider says so."""
+
+BODY_SECONDS = 30.0
+"""How long a request's body may take to arrive."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LOG = logging.getLogger("facemin.service")
+
+
+class Gate:
+    """ASGI middleware around the whole application.
+
+    The body is read here, up to the limit and before the application sees the request, so memory is bounded by that
+    limit times the server's connections. What comes without a valid token is refused before its body is read.
+
+    Args:
+        app: the application.
+        provider: whose service it is.
+    """
+
+    def __init__(self, app: ASGIApp, provider: Provider) -> None:
+        self._app, self._provider = app, provider
+        settings = provider.settings
+        self._by_token = RateLimit(settings.requests_per_minute)
+        self._by_address = RateLimit(settings.open_requests_per_minute)
+        self._refused = RateLimit(settings.refusals_per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand on what is not HTTP."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = _request_id(headers.get("x-request-id", ""))
+        status = 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *_headers(request_id)]
+            await send(message)
+
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        try:
+            state["token"] = await self._caller(scope, headers)
+            body = await self._body(headers, receive)
+            await self._app(scope, _once(body, receive), answer)
+        except ServiceError as error:
+            await problem(error, request_id)(scope, receive, answer)
+        finally:
+            self._tell(scope, state, status, time.perf_counter() - began)
+
+    async def _caller(self, scope: Scope, headers: dict[str, str]) -> Token | None:
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        given = headers.get("authorization")
+        if given is None:
+            if not self._is_open(scope["path"]):
+                self._refused.take(address)
+                raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
+            self._by_address.take(address)
+            return None
+        word, _, text = given.partition(" ")
+        # a known token costs no hashing, and its holder must not be locked out by a stranger behind one address
+        unknown = partial(self._refused.check, address)
+        try:
+            if word.lower() != "bearer":
+                raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got another scheme")
+            token = await run_in_threadpool(self._provider.doorkeeper.admit, text.strip(), unknown)
+        except ServiceError as error:
+            if error.status == 401:
+                self._refused.take(address)
+            raise
+        self._by_token.take(token.id)
+        return token
+
+    def _is_open(self, path: str) -> bool:
+        keys = path in KEYS or path.startswith(KEYS[1] + "/")
+        return path in OPEN or (keys and self._provider.settings.key_access == "open")
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        most = self._provider.settings.body_bytes
+        too_long = ServiceError(413, "too_large", f"request: expected a body of at most {most} bytes, got a longer one")
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()):
+            raise ServiceError(400, "bad_request", "Content-Length: expected a number, got something else")
+        if int(length) > most:
+            raise too_long
+        parts: list[bytes] = []
+        size, more = 0, True
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ServiceError(400, "bad_request", "request: expected a whole body, got a part of one")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > most:
+                        raise too_long
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise ServiceError(408, "too_slow", f"request: expected its body within {BODY_SECONDS:g} s") from None
+        return b"".join(parts)
+
+    def _tell(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        # a client may send any word as its method; each would be a series of its own
+        method = scope["method"] if scope["method"] in ("GET", "POST", "PATCH", "DELETE") else "other"
+        self._provider.telemetry.request(method, route, status, seconds)
+        token: Token | None = state.get("token")
+        line = {
+            "request_id": state["request_id"],
+            "method": method,
+            "route": route,
+            "status": status,
+            "milliseconds": round(1000 * seconds, 1),
+            "token_id": token.id if token is not None else None,
+        }
+        _LOG.info(json.dumps(line))
+
+
+def problem(error: ServiceError, request_id: str) -> JSONResponse:
+    """A refusal as an answer."""
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after + 0.5)))
+    content = {"code": error.code, "message": error.message, "request_id": request_id}
+    return JSONResponse(content, error.status, headers)
+
+
+def _request_id(given: str) -> str:
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _headers(request_id: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-request-id", request_id.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives a body that was read already, and then what the server says."""
+    given = False
+
+    async def give() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return give

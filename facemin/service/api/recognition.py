@@ -1,0 +1,226 @@
+"""Endpoints on faces: challenges, enrol, verify, identify."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from facemin.service.api.dependencies import Allowed, Caller, IdempotencyKey, answered, checked_far, earlier
+from facemin.service.api.errors import ServiceError, bad_input
+from facemin.service.api.responses import person_out
+from facemin.service.api.schemas import (
+    ChallengeOut,
+    CollectionName,
+    Decision,
+    Enrolment,
+    Identification,
+    Identified,
+    PersonOut,
+    Upload,
+    Verification,
+    moment,
+)
+from facemin.service.recognition.decisions import Verdict, judge
+from facemin.service.recognition.uploads import Face, read_upload
+from facemin.service.storage.replay import Answer, check_challenge, make_challenge, remember_uploads, spend_challenge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from facemin.service.storage.store import Collection, Person
+
+MOST_CHALLENGES = 1000
+
+router = APIRouter(prefix="/v1", tags=["faces"])
+
+
+@router.post("/challenges", response_model=ChallengeOut, status_code=201)
+def challenge(caller: Annotated[Caller, Depends(Allowed(("verify", "identify"), "anywhere"))]) -> ChallengeOut:
+    """Get a challenge, which one verify or identify of the same token has to bring along."""
+    seconds = caller.provider.settings.challenge_seconds
+    with caller.provider.database.writing() as connection:
+        text, expires = make_challenge(connection, caller.token.id, seconds=seconds, most=MOST_CHALLENGES)
+    return ChallengeOut(challenge=text, expires=moment(expires))
+
+
+@router.post("/collections/{collection}/persons", response_model=PersonOut, status_code=201)
+def enrol(
+    collection: CollectionName,
+    body: Enrolment,
+    caller: Annotated[Caller, Depends(Allowed(("enrol",)))],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Enrol a person, or add faces to one. Once answered, it is on the disk."""
+    request = _content("enrol", collection, body)
+    if (found := earlier(caller, key, request)) is not None:
+        return _response(found)
+    provider = caller.provider
+    place = _collection(caller, collection)
+    name = body.person or f"p-{secrets.token_hex(12)}"
+    faces = _faces(caller, place, body.uploads, "enrol", body.person)
+    rows = provider.embedder([(face.cut, face.value) for face in faces])
+
+    def work(connection: Connection) -> Answer:
+        person = provider.store.enrol(
+            connection,
+            place,
+            name,
+            rows,
+            kinds=[face.kind for face in faces],
+            key_ids=[face.key_id for face in faces],
+            replace=body.replace,
+            most=provider.settings.templates_per_person,
+        )
+        _remember(caller, connection, faces, refuse=False)
+        caller.note(connection, "enrol", f"{len(faces)} faces", collection=collection, person=name)
+        return Answer(status=201, body=person_out(provider, person).model_dump_json())
+
+    answer = answered(caller, key, request, work)
+    provider.telemetry.decision("enrol", "done")
+    return _response(answer)
+
+
+@router.post("/collections/{collection}/verify", response_model=Decision)
+def verify(
+    collection: CollectionName,
+    body: Verification,
+    caller: Annotated[Caller, Depends(Allowed(("verify",)))],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Ask whether a face is a certain person's (1:1)."""
+    request = _content("verify", collection, body)
+    if (found := earlier(caller, key, request)) is not None:
+        return _response(found)
+    provider = caller.provider
+    place = _collection(caller, collection)
+    far = checked_far(provider, body.far if body.far is not None else place.far)
+    with provider.database.reading() as connection:
+        check_challenge(connection, body.challenge, caller.token.id)
+        person = provider.store.person(connection, place, body.person)
+    faces = _faces(caller, place, [body.upload], "verify", body.person)
+    row = provider.embedder([(face.cut, face.value) for face in faces])[0]
+    verdict = judge(row, faces[0].kind, person, provider.thresholds, far=far)
+    outcome = "accepted" if verdict.accepted else "rejected"
+
+    def work(connection: Connection) -> Answer:
+        spend_challenge(connection, body.challenge, caller.token.id)
+        _remember(caller, connection, faces, refuse=True)
+        caller.note(connection, "verify", outcome, collection=collection, person=body.person)
+        return Answer(status=200, body=_decision(caller, person, verdict).model_dump_json())
+
+    with _noting(caller, "verify", collection, body.person):
+        answer = answered(caller, key, request, work)
+    provider.telemetry.decision("verify", outcome)
+    return _response(answer)
+
+
+@router.post("/collections/{collection}/identify", response_model=Identified)
+def identify(
+    collection: CollectionName,
+    body: Identification,
+    caller: Annotated[Caller, Depends(Allowed(("identify",)))],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Ask whose faces these are (1:N).
+
+    The FAR is that of one comparison: among N people about N times as many strangers are accepted. Choose it
+    accordingly.
+    """
+    request = _content("identify", collection, body)
+    if (found := earlier(caller, key, request)) is not None:
+        return _response(found)
+    provider = caller.provider
+    place = _collection(caller, collection)
+    far = checked_far(provider, body.far if body.far is not None else place.far)
+    with provider.database.reading() as connection:
+        check_challenge(connection, body.challenge, caller.token.id)
+    faces = _faces(caller, place, body.uploads, "identify", None)
+    rows = provider.embedder([(face.cut, face.value) for face in faces])
+    found_people = provider.store.nearest(place, rows, body.top)
+    results = [
+        _ranked(caller, row, face, people, far) for row, face, people in zip(rows, faces, found_people, strict=True)
+    ]
+    accepted = sum(any(decision.accepted for decision in decisions) for decisions in results)
+
+    def work(connection: Connection) -> Answer:
+        spend_challenge(connection, body.challenge, caller.token.id)
+        _remember(caller, connection, faces, refuse=True)
+        caller.note(connection, "identify", f"{accepted} of {len(faces)} accepted", collection=collection)
+        return Answer(status=200, body=Identified(results=results).model_dump_json())
+
+    with _noting(caller, "identify", collection, None):
+        answer = answered(caller, key, request, work)
+    provider.telemetry.decision("identify", "accepted" if accepted else "rejected")
+    return _response(answer)
+
+
+@contextmanager
+def _noting(caller: Caller, action: str, collection: str, person: str | None) -> Iterator[None]:
+    """Log a replayed upload or a spent challenge, whose own transaction leaves no trace."""
+    try:
+        yield
+    except ServiceError as error:
+        if error.code in ("replayed_upload", "wrong_challenge"):
+            caller.refuse(error, action, collection=collection, person=person)
+        raise
+
+
+def _ranked(caller: Caller, row: NDArray[np.float32], face: Face, people: list[Person], far: float) -> list[Decision]:
+    decisions = []
+    for person in people:
+        # somebody may have been enrolled anew, or by another model, since the search
+        if any(template.row is not None for template in person.templates):
+            verdict = judge(row, face.kind, person, caller.provider.thresholds, far=far)
+            decisions.append(_decision(caller, person, verdict))
+    return decisions
+
+
+def _decision(caller: Caller, person: Person, verdict: Verdict) -> Decision:
+    threshold = verdict.threshold
+    return Decision(
+        person=person.name,
+        accepted=verdict.accepted,
+        score=verdict.score,
+        threshold=threshold.threshold,
+        far=threshold.far,
+        threshold_id=caller.provider.thresholds.id_of(threshold),
+        enrolled_as=verdict.kind,
+    )
+
+
+def _faces(caller: Caller, place: Collection, uploads: list[Upload], action: str, person: str | None) -> list[Face]:
+    most = caller.provider.settings.batch
+    if len(uploads) > most:
+        raise bad_input(f"uploads: expected at most {most}, got {len(uploads)}", code="too_many_uploads")
+    try:
+        return [read_upload(caller.provider, place, upload) for upload in uploads]
+    except ServiceError as error:
+        caller.refuse(error, action, collection=place.name, person=person)
+        raise
+
+
+def _remember(caller: Caller, connection: Connection, faces: list[Face], *, refuse: bool) -> None:
+    seconds = caller.provider.settings.replay_seconds
+    remember_uploads(connection, [face.digest for face in faces], seconds=seconds, refuse=refuse)
+
+
+def _collection(caller: Caller, name: str) -> Collection:
+    with caller.provider.database.reading() as connection:
+        return caller.provider.store.collection(connection, name)
+
+
+def _content(action: str, collection: str, body: Enrolment | Verification | Identification) -> bytes:
+    """What makes two requests the same; uploads count as their bytes."""
+    uploads = body.uploads if not isinstance(body, Verification) else [body.upload]
+    return f"{action} {collection} {body.model_dump_json()} ".encode() + b" ".join(upload.data for upload in uploads)
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, media_type="application/json")

@@ -1,0 +1,267 @@
+"""What requests and answers look like on the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, PlainSerializer
+
+from facemin.service.recognition.thresholds import Pair
+from facemin.service.storage.store import Kind
+from facemin.service.tokens import Scope
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+PERSON = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
+CHALLENGE = r"^[A-Za-z0-9_-]{43}$"
+
+CollectionName = Annotated[str, Field(pattern=NAME, examples=["staff"])]
+PersonName = Annotated[
+    str,
+    Field(
+        pattern=PERSON,
+        examples=["u-4711"],
+        description="How the app calls the person. It stays in the audit log: use a pseudonym, not a name or address.",
+    ),
+]
+Far = Annotated[float, Field(gt=0, lt=1, examples=[1e-3], description="False accept rate whose threshold decides.")]
+Base64 = Annotated[Base64Bytes, PlainSerializer(lambda _: "", return_type=str)]
+"""Never written out again: an upload is in no answer, log or error."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Upload(_Strict):
+    """One face."""
+
+    kind: Literal["image", "feature"] = Field(
+        default="image", description="A PNG or JPEG of 112 x 112, or a protected feature (safetensors)."
+    )
+    key_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
+        default=None,
+        examples=["5f5a82f1-1"],
+        description="The provider key it was protected for; null for a plain face in a collection that accepts those.",
+    )
+    data: Base64 = Field(
+        min_length=1, repr=False, examples=["iVBORw0KGgo..."], json_schema_extra={"contentEncoding": "base64"}
+    )
+
+
+class Enrolment(_Strict):
+    """A person to enrol, or further faces of one who is."""
+
+    person: PersonName | None = Field(default=None, description="A random name is drawn where none is given.")
+    uploads: list[Upload] = Field(min_length=1, max_length=64)
+    replace: bool = Field(default=False, description="Take out the person's earlier templates.")
+
+
+class Verification(_Strict):
+    """A claim that a face is a certain person's."""
+
+    person: PersonName
+    upload: Upload
+    challenge: str = Field(pattern=CHALLENGE, description="From POST /v1/challenges; counts once.")
+    far: Far | None = Field(default=None, description="The collection's own where none is given.")
+
+
+class Identification(_Strict):
+    """Faces whose people are asked for."""
+
+    uploads: list[Upload] = Field(min_length=1, max_length=64)
+    challenge: str = Field(pattern=CHALLENGE)
+    far: Far | None = None
+    top: int = Field(default=5, ge=1, le=100, description="People named for each face.")
+
+
+class NewCollection(_Strict):
+    """A gallery to make."""
+
+    name: CollectionName
+    accept_plain: bool = Field(default=False, description="Take unprotected faces too, for migration.")
+    far: Far | None = Field(default=None, description="Decides where a request names none.")
+
+
+class CollectionChange(_Strict):
+    """Settings to change; null leaves one as it is."""
+
+    accept_plain: bool | None = None
+    far: Far | None = None
+
+
+class NewToken(_Strict):
+    """A token to make."""
+
+    name: str = Field(min_length=1, max_length=100, examples=["door app"])
+    grants: list[Annotated[str, Field(max_length=80)]] = Field(
+        min_length=1, max_length=100, examples=[["verify:staff"]], description="SCOPE or SCOPE:COLLECTION."
+    )
+    days: float | None = Field(default=None, gt=0, le=36_500, description="Validity; null for ever.")
+
+
+class TokenOut(BaseModel):
+    """A token without its secret."""
+
+    id: str
+    name: str
+    grants: list[tuple[Scope, str]]
+    expires: AwareDatetime | None
+    revoked: AwareDatetime | None
+
+
+class TokenMade(TokenOut):
+    """A new token; its text is shown here and never again."""
+
+    token: str
+
+
+class KeyOut(BaseModel):
+    """One of the provider's keys."""
+
+    key_id: str
+    number: int
+    state: Literal["current", "replaced", "ended", "revoked"]
+    fingerprint: str = Field(description="SHA-256 of the file.")
+    created: AwareDatetime
+    expires: AwareDatetime | None
+    until: AwareDatetime | None = Field(description="End of the overlap, for a replaced key.")
+
+
+class ChallengeOut(BaseModel):
+    """A challenge for one verify or identify."""
+
+    challenge: str
+    expires: AwareDatetime
+
+
+class CollectionOut(BaseModel):
+    """A gallery."""
+
+    name: str
+    accept_plain: bool
+    far: float
+    created: AwareDatetime
+    persons: int | None = Field(default=None, description="Counted only when the collection itself is asked for.")
+    templates: int | None = None
+    stale: int | None = Field(default=None, description="Templates of another model, which are compared with nothing.")
+
+
+class TemplateOut(BaseModel):
+    """One enrolled face."""
+
+    id: int
+    kind: Kind
+    key_id: str
+    current: bool = Field(description="Whether today's model made it; others have to be enrolled anew.")
+    created: AwareDatetime
+
+
+class PersonOut(BaseModel):
+    """An enrolled person."""
+
+    person: str
+    created: AwareDatetime
+    templates: list[TemplateOut]
+
+
+class PersonExport(PersonOut):
+    """Everything held of a person."""
+
+    embeddings: list[list[float] | None] = Field(description="One a template; null for one of another model.")
+    fingerprint: str = Field(description="Of the model that made them.")
+
+
+class Names(BaseModel):
+    """A page of names."""
+
+    persons: list[str]
+    next: str | None = Field(description="Value of `after` for the next page.")
+
+
+class Decision(BaseModel):
+    """What was decided on one person, and by which measured threshold."""
+
+    person: str
+    accepted: bool
+    score: float = Field(description="Cosine with the person's template that decided.")
+    threshold: float
+    far: float
+    threshold_id: str = Field(description="Names the measurement: GET /v1/thresholds.")
+    enrolled_as: Kind
+
+
+class Identified(BaseModel):
+    """The nearest people for each face, best first."""
+
+    results: list[list[Decision]]
+
+
+class ThresholdOut(BaseModel):
+    """A measured threshold."""
+
+    id: str
+    pair: Pair
+    far: float
+    threshold: float
+    far_measured: float
+    impostor_pairs: int
+    genuine_pairs: int
+    tar: float
+    measured: bool = Field(description="False where the threshold of plain pairs stands in.")
+
+
+class Thresholds(BaseModel):
+    """All thresholds, and what they were measured on."""
+
+    model: str
+    fingerprint: str
+    cut: str
+    data: str
+    thresholds: list[ThresholdOut]
+
+
+class AuditEntry(BaseModel):
+    """One line of the audit log."""
+
+    id: int
+    at: AwareDatetime
+    request_id: str
+    token_id: str | None
+    action: str
+    collection: str | None
+    person: str | None
+    outcome: str
+
+
+class Health(BaseModel):
+    """That the process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Version(BaseModel):
+    """What runs here."""
+
+    facemin: str
+    model: str
+    fingerprint: str
+    cut: str
+
+
+class Problem(BaseModel):
+    """A refusal."""
+
+    code: str = Field(examples=["plain_face"])
+    message: str = Field(examples=["upload: this looks like an unprotected face; protect it before sending it"])
+    request_id: str
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since 1970 as a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def moment_or_none(seconds: float | None) -> datetime | None:
+    """The same, where there may be none."""
+    return None if seconds is None else moment(seconds)

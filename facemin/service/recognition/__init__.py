@@ -1,0 +1,1 @@
+"""The server half of recognition: uploads to embeddings, scores to decisions."""

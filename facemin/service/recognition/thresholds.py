@@ -1,0 +1,176 @@
+"""Thresholds for protected probes: measured artefacts, each with an id that answers carry.
+
+What a score means depends on what was compared: a protected probe scores lower against its person than a plain one,
+and impostors spread differently. So each pair of kinds has its own thresholds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from importlib import resources
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from facemin.metrics import rates_at, threshold_at_far
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from facemin.models.calibration import Calibration
+    from facemin.service.storage.store import Kind
+
+Pair = Literal["protected-protected", "protected-plain", "plain-plain"]
+PAIRS: dict[frozenset[str], Pair] = {
+    frozenset({"protected"}): "protected-protected",
+    frozenset({"protected", "plain"}): "protected-plain",
+    frozenset({"plain"}): "plain-plain",
+}
+"""By the kinds of the two that are compared; which of them is the probe makes no difference to a cosine."""
+
+FARS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+
+
+class PairThreshold(BaseModel):
+    """The lowest cosine that is accepted at a false accept rate, for one pair of kinds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pair: Pair
+    far: float = Field(gt=0, lt=1)
+    """Asked for, as a fraction."""
+    threshold: float
+    far_measured: float
+    impostor_pairs: int
+    genuine_pairs: int
+    tar: float
+    """Share of the genuine pairs accepted."""
+    measured: bool = True
+    """False where plain pairs' threshold stands in, since this pair was not measured."""
+
+
+class ThresholdSet(BaseModel):
+    """Everything measured of one recogniser and cut."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """`Recogniser.fingerprint`: the set counts for no other model."""
+    cut: str
+    residual: float
+    """At which the protected images were finished."""
+    data: str
+    command: str
+    thresholds: tuple[PairThreshold, ...] = Field(min_length=1)
+
+    def find(self, one: Kind, other: Kind, far: float) -> PairThreshold:
+        """The threshold for two kinds at a FAR.
+
+        Raises:
+            ValueError: it was not measured; the message lists the FARs that were.
+        """
+        pair = PAIRS[frozenset({one, other})]
+        here = [entry for entry in self.thresholds if entry.pair == pair]
+        for entry in here:
+            if entry.far == far:
+                return entry
+        raise ValueError(f"far: expected one measured for {pair} ({_listed(here)}), got {far:g}")
+
+    def check(self, far: float) -> None:
+        """Raises ValueError unless every pair of kinds has a threshold at this FAR."""
+        for kinds in PAIRS:
+            self.find(min(kinds), max(kinds), far)  # type: ignore[arg-type]
+
+    def id_of(self, entry: PairThreshold) -> str:
+        """Names a threshold for good: it changes with the model, the cut, the data or the value."""
+        text = f"{self.fingerprint} {self.cut} {self.residual!r} {self.data} {entry.model_dump_json()}"
+        return f"{entry.pair}.far{entry.far:.0e}.{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def measure_pair(pair: Pair, genuine: Tensor, impostor: Tensor, fars: Iterable[float] = FARS) -> list[PairThreshold]:
+    """Thresholds from scores; a FAR for which there are too few impostor pairs is left out.
+
+    Args:
+        pair: what was compared.
+        genuine: cosines of the same people's pairs, (P,).
+        impostor: cosines of different people's pairs, (N,); a FAR needs N >= 1 / FAR.
+        fars: asked for.
+    """
+    found = []
+    for far in fars:
+        at = threshold_at_far(impostor, far=far)
+        if at.meaningful:
+            rates = rates_at(genuine, impostor, at.threshold)
+            entry = PairThreshold(
+                pair=pair,
+                far=far,
+                threshold=at.threshold,
+                far_measured=at.far_measured,
+                impostor_pairs=at.n_impostor,
+                genuine_pairs=rates.n_genuine,
+                tar=rates.tar,
+            )
+            found.append(entry)
+    return found
+
+
+def impostor_scores(a: Tensor, b: Tensor, people_a: Tensor, people_b: Tensor) -> Tensor:
+    """Cosines of all pairs of different people.
+
+    Args:
+        a: unit rows (N, D).
+        b: unit rows (M, D); when it is `a` itself each pair is taken once.
+        people_a: numbers of the people, (N,).
+        people_b: numbers of the people, (M,).
+    """
+    parts = []
+    for at, (row, person) in enumerate(zip(a, people_a, strict=True)):
+        first = at + 1 if b is a else 0
+        parts.append((b[first:] @ row)[people_b[first:] != person])
+    return torch.cat(parts)
+
+
+def shipped_thresholds(model: str, fingerprint: str, *, cut: str, residual: float) -> ThresholdSet | None:
+    """What comes with facemin for this very model, cut and stopping residual, or None."""
+    file = resources.files("facemin") / "calibrations" / "protected" / f"{model}.{cut}.json"
+    if not file.is_file():
+        return None
+    found = ThresholdSet.model_validate_json(file.read_bytes())
+    fits = found.fingerprint == fingerprint and math.isclose(found.residual, residual)
+    return found if fits else None
+
+
+def plain_thresholds(calibration: Calibration, *, cut: str, residual: float) -> ThresholdSet:
+    """A set for a model of which only plain pairs were measured; they stand in for the others and say so."""
+    entries = [
+        PairThreshold(
+            pair=pair,
+            far=entry.far,
+            threshold=entry.threshold,
+            far_measured=entry.far_measured,
+            impostor_pairs=entry.impostor_pairs,
+            genuine_pairs=entry.genuine_pairs,
+            tar=entry.tar,
+            measured=pair == "plain-plain",
+        )
+        for pair in PAIRS.values()
+        for entry in calibration.thresholds
+    ]
+    return ThresholdSet(
+        model=calibration.model,
+        fingerprint=calibration.fingerprint,
+        cut=cut,
+        residual=residual,
+        data=calibration.data,
+        command=calibration.command,
+        thresholds=tuple(entries),
+    )
+
+
+def _listed(entries: list[PairThreshold]) -> str:
+    return ", ".join(f"{entry.far:g}" for entry in entries) or "none"

@@ -1,0 +1,93 @@
+"""From an upload to what the recogniser takes; the upload itself goes no further and is kept nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from facemin.face import SIDE, Detector, align
+from facemin.image import decode, to_unit
+from facemin.protection import decode_feature
+from facemin.service.api.errors import ServiceError, bad_input
+from facemin.service.recognition.embed import WHOLE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from facemin.service.api.schemas import Upload
+    from facemin.service.provider import Provider
+    from facemin.service.storage.store import Collection, Kind
+
+FORMATS = ("PNG", "JPEG")
+FACE_PIXELS = SIDE * SIDE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """An upload that was accepted.
+
+    Attributes:
+        cut: where `value` enters the recogniser; `WHOLE` for an image.
+        value: a face (3, 112, 112) in [0, 1], or a feature.
+        kind: whether it was protected.
+        key_id: for which key; "" for a plain face.
+        digest: keyed hash of what was uploaded, as decoded.
+    """
+
+    cut: str
+    value: Tensor = field(repr=False)
+    kind: Kind
+    key_id: str
+    digest: bytes = field(repr=False)
+
+
+def read_upload(provider: Provider, collection: Collection, upload: Upload) -> Face:
+    """Decode and check one upload.
+
+    Raises:
+        ServiceError: it is damaged, of another size, for no key in force, or a plain face (422).
+    """
+    if upload.kind == "feature":
+        return _feature(provider, upload)
+    most = provider.settings.photo_pixels if collection.accept_plain else FACE_PIXELS
+    try:
+        photo = decode(upload.data, name="upload", max_pixels=most, formats=FORMATS)
+    except ValueError as error:
+        hint = "" if collection.accept_plain else "; a photo has to be protected first"
+        raise bad_input(f"{error}{hint}") from None
+    digest = provider.secrets.digest("uploads", photo.pixels.contiguous().numpy().tobytes())
+    if tuple(photo.pixels.shape) != (3, SIDE, SIDE):
+        height, width = photo.pixels.shape[1:]
+        if not collection.accept_plain:
+            raise bad_input(f"upload: expected a protected image of {SIDE} x {SIDE}, got {width} x {height}")
+        return Face(cut=WHOLE, value=_aligned(photo.pixels), kind="plain", key_id="", digest=digest)
+    face = to_unit(photo.pixels).contiguous()
+    if provider.plain(photo.pixels):
+        if not collection.accept_plain:
+            raise bad_input(
+                "upload: this looks like an unprotected face; protect it before sending it", code="plain_face"
+            )
+        return Face(cut=WHOLE, value=face, kind="plain", key_id="", digest=digest)
+    if upload.key_id is None:
+        raise bad_input("upload: expected the key_id that the image was protected for, got none", code="unknown_key")
+    provider.keyring.manifest(upload.key_id)
+    return Face(cut=WHOLE, value=face, kind="protected", key_id=upload.key_id, digest=digest)
+
+
+def _feature(provider: Provider, upload: Upload) -> Face:
+    if upload.key_id is None:
+        raise bad_input("upload: expected the key_id that the feature was made for, got none", code="unknown_key")
+    manifest = provider.keyring.manifest(upload.key_id)
+    try:
+        feature = decode_feature(upload.data, manifest, name="upload")
+    except ValueError as error:
+        raise bad_input(str(error)) from None
+    digest = provider.secrets.digest("uploads", feature.numpy().tobytes())
+    return Face(cut=manifest.cut, value=feature, kind="protected", key_id=upload.key_id, digest=digest)
+
+
+def _aligned(pixels: Tensor) -> Tensor:
+    faces = Detector(threads=1)(pixels)
+    if not faces:
+        raise ServiceError(422, "no_face", "upload: expected a photo with a face, found none")
+    return align(pixels, faces[0].points[None])[0]

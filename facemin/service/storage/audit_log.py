@@ -1,0 +1,59 @@
+"""The audit log: who did what to whom, and with what outcome; never an upload, a template or a score."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from facemin.service.storage.tables import audit
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the log."""
+
+    id: int
+    at: float
+    """Seconds since 1970 UTC."""
+    request_id: str
+    token_id: str | None
+    """None for the command line on the provider's machine."""
+    action: str
+    collection: str | None
+    person: str | None
+    outcome: str
+
+
+def record(
+    connection: Connection,
+    action: str,
+    outcome: str,
+    *,
+    request_id: str,
+    token_id: str | None = None,
+    collection: str | None = None,
+    person: str | None = None,
+) -> None:
+    """Append a line, in the transaction of what it tells of: neither is there without the other."""
+    values = {
+        "at": time.time(),
+        "request_id": request_id,
+        "token_id": token_id,
+        "action": action,
+        "collection": collection,
+        "person": person,
+        "outcome": outcome,
+    }
+    connection.execute(audit.insert().values(values))
+
+
+def entries(connection: Connection, *, after: int = 0, count: int = 100) -> list[Entry]:
+    """Up to `count` lines whose number is greater than `after`, oldest first."""
+    rows = connection.execute(select(audit).where(audit.c.id > after).order_by(audit.c.id).limit(count))
+    return [Entry(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it

@@ -1,0 +1,71 @@
+"""Bringing a database to the schema that this version of facemin uses, one numbered step after another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect, select, text
+
+from facemin.service.storage.tables import meta, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+_SQLITE_TRIGGERS = tuple(
+    f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit BEGIN "
+    "SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+    for verb in ("update", "delete")
+)
+_POSTGRESQL_TRIGGERS = (
+    "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
+    "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+    "FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only()",
+)
+
+
+def _first(connection: Connection) -> None:
+    metadata.create_all(connection)
+    triggers = _SQLITE_TRIGGERS if connection.dialect.name == "sqlite" else _POSTGRESQL_TRIGGERS
+    for statement in triggers:
+        connection.execute(text(statement))
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first,)
+"""Step n brings a database of version n - 1 to version n. Steps are only ever appended."""
+
+
+def migrate(connection: Connection, steps: Sequence[Callable[[Connection], None]] = STEPS) -> int:
+    """Run the steps that a database has not had, all in the caller's transaction.
+
+    Returns:
+        How many were run.
+
+    Raises:
+        ValueError: a database of a later version of facemin.
+    """
+    if connection.dialect.name == "postgresql":
+        # several servers may start at once
+        connection.execute(text("SELECT pg_advisory_xact_lock(7106351)"))
+    version = schema_version(connection)
+    if version > len(steps):
+        raise ValueError(
+            f"database: expected schema version {len(steps)} or lower, got {version}: it was written by a later "
+            "version of facemin"
+        )
+    for step in steps[version:]:
+        step(connection)
+    if version < len(steps):
+        connection.execute(meta.delete().where(meta.c.name == "schema"))
+        connection.execute(meta.insert().values(name="schema", value=str(len(steps))))
+    return len(steps) - version
+
+
+def schema_version(connection: Connection) -> int:
+    """Number of steps that a database has had; 0 for an empty one."""
+    if not inspect(connection).has_table(meta.name):
+        return 0
+    value = connection.scalar(select(meta.c.value).where(meta.c.name == "schema"))
+    return int(value) if value is not None else 0

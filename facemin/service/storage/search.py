@@ -1,0 +1,186 @@
+"""Who is nearest: in this process's memory, in step with the database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from sqlalchemy import select
+
+from facemin.service.api.errors import ServiceError
+from facemin.service.storage.tables import collections, removed, templates
+from facemin.service.storage.vector_index import Matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from facemin.service.storage.crypto import TemplateCipher
+    from facemin.service.storage.database import Database
+    from facemin.service.storage.vector_index import Hit
+
+SWEEP_SECONDS = 30.0
+"""How often a search looks at the other collections in memory too."""
+
+AT_ONCE = 8192
+"""Templates that are decrypted at a time when a collection is read into memory."""
+
+
+class Search(Protocol):
+    """How a collection is searched."""
+
+    def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
+        """The `count` nearest persons of a collection for each unit row (B, D), best first."""
+
+    def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
+        """Called in the transaction that adds templates."""
+
+    def made(self, connection: Connection, collection: int) -> None:
+        """Called in the transaction that makes a collection."""
+
+    def dropped(self, collection: int) -> None:
+        """Called after a collection was deleted."""
+
+    def removed(self, collection: int) -> None:
+        """Called after templates of a collection were deleted."""
+
+
+@dataclass(kw_only=True)
+class _Held:
+    """One collection in memory and the revision it stands at."""
+
+    matrix: Matrix
+    revision: int = -1
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class MemorySearch:
+    """Exact search over decrypted templates in memory.
+
+    Before each search one query asks for the collection's revision, and only what changed since is read. So several
+    servers on one database, and the command line beside them, see each other's changes at once.
+
+    Args:
+        database: where the templates are.
+        cipher: opens them.
+        fingerprint: of the recogniser; templates of another model are never read.
+        size: length D of an embedding.
+    """
+
+    def __init__(self, database: Database, cipher: TemplateCipher, *, fingerprint: str, size: int) -> None:
+        self._database, self._cipher = database, cipher
+        self._fingerprint, self._size = fingerprint, size
+        self._held: dict[int, _Held] = {}
+        self._lock = threading.Lock()
+        self._swept = time.monotonic()
+
+    def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
+        """See `Search`; for a collection that is gone, nobody."""
+        with self._lock:
+            held = self._held.setdefault(collection, _Held(matrix=Matrix(self._size)))
+        self._sweep(but=collection)
+        with held.lock:
+            self._follow(collection, held)
+            return [held.matrix.search(row, count) for row in rows]
+
+    def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
+        """Nothing to do: the next search follows the collection's revision."""
+
+    def made(self, connection: Connection, collection: int) -> None:
+        """Nothing to do."""
+
+    def dropped(self, collection: int) -> None:
+        """Forget a collection's rows."""
+        with self._lock:
+            self._held.pop(collection, None)
+
+    def removed(self, collection: int) -> None:
+        """Forget them here; other servers do within `SWEEP_SECONDS` of any search, or at once when they search it."""
+        held = self._held.get(collection)
+        if held is not None:
+            with held.lock:
+                self._follow(collection, held)
+
+    def _sweep(self, *, but: int) -> None:
+        """Let go of what was deleted through another server."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._swept < SWEEP_SECONDS:
+                return
+            self._swept = now
+            others = [(number, held) for number, held in self._held.items() if number != but]
+        for number, held in others:
+            with held.lock:
+                self._follow(number, held)
+                gone = held.revision == -1
+            if gone:
+                self.dropped(number)
+
+    def size(self, collection: int) -> int:
+        """Templates held in memory."""
+        held = self._held.get(collection)
+        return len(held.matrix) if held is not None else 0
+
+    def _follow(self, collection: int, held: _Held) -> None:
+        with self._database.reading() as connection:
+            revision = connection.scalar(select(collections.c.revision).where(collections.c.id == collection))
+            if revision is None:
+                held.matrix, held.revision = Matrix(self._size), -1
+                return
+            if revision == held.revision:
+                return
+            gone = connection.scalars(
+                select(removed.c.template_id).where(
+                    removed.c.collection_id == collection, removed.c.revision > held.revision
+                )
+            ).all()
+            if gone and len(held.matrix):
+                held.matrix.remove(np.array(gone, np.int64))
+            try:
+                self._read(connection, collection, held)
+            except BaseException:
+                # a part is there that no revision tells of; the next search starts anew
+                held.matrix, held.revision = Matrix(self._size), -1
+                raise
+            held.revision = revision
+
+    def _read(self, connection: Connection, collection: int, held: _Held) -> None:
+        columns = (templates.c.id, templates.c.person_id, templates.c.sealed)
+        wanted = (
+            select(*columns)
+            .where(templates.c.collection_id == collection, templates.c.revision > held.revision)
+            .where(templates.c.fingerprint == self._fingerprint)
+        )
+        with connection.execution_options(yield_per=AT_ONCE).execute(wanted) as found:
+            for part in found.partitions():
+                rows = [
+                    opened(self._cipher, sealed, owner(collection, person, self._fingerprint))
+                    for _, person, sealed in part
+                ]
+                held.matrix.add(
+                    np.array([number for number, _, _ in part], np.int64),
+                    np.array([person for _, person, _ in part], np.int64),
+                    np.stack(rows),
+                )
+
+
+def opened(cipher: TemplateCipher, sealed: bytes, bound: str) -> NDArray[np.float32]:
+    """A stored template.
+
+    Raises:
+        ServiceError: it is damaged (503).
+    """
+    try:
+        return cipher.open(sealed, owner=bound)
+    except ValueError as error:
+        raise ServiceError(503, "store_damaged", f"store: {error}") from None
+
+
+def owner(collection: int, person: int, fingerprint: str) -> str:
+    """What a sealed template is bound to."""
+    return f"{collection} {person} {fingerprint}"

@@ -1,0 +1,323 @@
+"""Collections, persons and their templates."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from facemin.service.api.errors import bad_input, conflict, not_found
+from facemin.service.storage.search import opened, owner
+from facemin.service.storage.tables import collections, meta, persons, removed, templates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection, Row
+
+    from facemin.service.storage.crypto import TemplateCipher
+    from facemin.service.storage.database import Database
+    from facemin.service.storage.search import Search
+
+Kind = Literal["protected", "plain"]
+"""What a template was made from: a protected image or feature, or a plain face."""
+
+CANARY = np.arange(4, dtype=np.float32)
+"""Sealed once when a store is made, to tell a wrong master key at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """A gallery: people who are compared with each other's probes and with nobody else's."""
+
+    id: int
+    name: str
+    accept_plain: bool
+    """Take plain faces as well, for migration."""
+    far: float
+    """False accept rate whose threshold decides where a request names none."""
+    created: float
+    """Seconds since 1970 UTC."""
+
+
+class Counts(NamedTuple):
+    """How much a collection holds."""
+
+    persons: int
+    templates: int
+    stale: int
+    """Templates that another model made, which are compared with nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """One enrolled face."""
+
+    id: int
+    kind: Kind
+    key_id: str
+    """Of the provider key it was protected for; "" for a plain face."""
+    fingerprint: str
+    """Of the recogniser that made it."""
+    created: float
+    row: NDArray[np.float32] | None
+    """float32 (D,), unit length; None where another model made it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """One person of a collection."""
+
+    id: int
+    name: str
+    """As the app calls them, or as drawn at enrolment."""
+    created: float
+    templates: tuple[Template, ...]
+
+
+class TemplateStore:
+    """Templates at rest, encrypted and bound to person, collection and model.
+
+    Args:
+        database: where they are.
+        cipher: of the provider's master key.
+        search: how a collection is searched.
+        fingerprint: of the recogniser that makes and compares templates now (`Recogniser.fingerprint`).
+        size: length D of its embeddings.
+
+    Raises:
+        ValueError: the master key is not the one that the store was made with.
+    """
+
+    def __init__(
+        self, database: Database, cipher: TemplateCipher, search: Search, *, fingerprint: str, size: int
+    ) -> None:
+        self.database, self.search, self.fingerprint, self.size = database, search, fingerprint, size
+        self._cipher = cipher
+        self._check_master_key()
+
+    def make_collection(self, connection: Connection, name: str, *, accept_plain: bool, far: float) -> None:
+        """Make an empty collection.
+
+        Raises:
+            ServiceError: there is one of that name (409).
+        """
+        values = {"name": name, "accept_plain": accept_plain, "far": far, "revision": 0, "created": time.time()}
+        try:
+            with connection.begin_nested():
+                made = connection.scalars(collections.insert().values(values).returning(collections.c.id)).one()
+        except IntegrityError:
+            raise conflict("collection_exists", f"collection: expected a free name, got {name!r}") from None
+        self.search.made(connection, made)
+
+    def collections(self, connection: Connection) -> list[Collection]:
+        """All of them, by name."""
+        return [_collection(row) for row in connection.execute(select(collections).order_by(collections.c.name))]
+
+    def collection(self, connection: Connection, name: str) -> Collection:
+        """The collection of that name.
+
+        Raises:
+            ServiceError: there is none (404).
+        """
+        row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
+        if row is None:
+            raise not_found("collection", name)
+        return _collection(row)
+
+    def counts(self, connection: Connection, collection: Collection) -> Counts:
+        """How many people and templates a collection holds; takes time where there are many."""
+        here = templates.c.collection_id == collection.id
+        people = connection.scalar(select(func.count()).where(persons.c.collection_id == collection.id))
+        faces = connection.scalar(select(func.count()).where(here))
+        fresh = connection.scalar(select(func.count()).where(here, templates.c.fingerprint == self.fingerprint))
+        return Counts(people or 0, faces or 0, (faces or 0) - (fresh or 0))
+
+    def change_collection(self, connection: Connection, name: str, **values: Any) -> None:
+        """Set `accept_plain` or `far`.
+
+        Raises:
+            ServiceError: there is none of that name (404).
+        """
+        if connection.execute(update(collections).where(collections.c.name == name).values(values)).rowcount == 0:
+            raise not_found("collection", name)
+
+    def delete_collection(self, connection: Connection, name: str) -> int:
+        """Delete a collection with all its people; its number, for `Search.dropped` once that is committed.
+
+        Raises:
+            ServiceError: there is none of that name (404).
+        """
+        number = connection.scalar(select(collections.c.id).where(collections.c.name == name))
+        if number is None:
+            raise not_found("collection", name)
+        connection.execute(collections.delete().where(collections.c.id == number))
+        return int(number)
+
+    def enrol(
+        self,
+        connection: Connection,
+        collection: Collection,
+        name: str,
+        rows: NDArray[np.float32],
+        *,
+        kinds: Sequence[Kind],
+        key_ids: Sequence[str],
+        replace: bool = False,
+        most: int = 16,
+    ) -> Person:
+        """Add templates to a person, who is made where there is none of that name.
+
+        Args:
+            connection: a writing transaction; nothing is seen of it before it is committed.
+            collection: where.
+            name: of the person.
+            rows: unit float32 (N, D).
+            kinds: what each was made from, N of them.
+            key_ids: which key each was made for, N of them.
+            replace: take out the person's earlier templates (re-enrolment).
+            most: templates a person may have.
+
+        Raises:
+            ServiceError: the collection is gone (404), or the person would have too many templates (422).
+        """
+        revision = self._grow(connection, collection)
+        now = time.time()
+        mine = (persons.c.collection_id == collection.id) & (persons.c.name == name)
+        person = connection.scalar(select(persons.c.id).where(mine))
+        if person is None:
+            values = {"collection_id": collection.id, "name": name, "created": now}
+            person = connection.scalars(persons.insert().values(values).returning(persons.c.id)).one()
+        elif replace:
+            self._remove_templates(connection, collection.id, person, revision)
+        had = connection.scalar(select(func.count()).where(templates.c.person_id == person)) or 0
+        if had + len(rows) > most:
+            raise bad_input(
+                f"uploads: expected at most {most} templates a person, got {had} there and {len(rows)} more",
+                code="too_many_templates",
+            )
+        bound = owner(collection.id, person, self.fingerprint)
+        ids = []
+        for row, kind, key_id in zip(rows, kinds, key_ids, strict=True):
+            values = {
+                "collection_id": collection.id,
+                "person_id": person,
+                "fingerprint": self.fingerprint,
+                "kind": kind,
+                "key_id": key_id,
+                "revision": revision,
+                "sealed": self._cipher.seal(row, owner=bound),
+                "created": now,
+            }
+            ids.append(connection.scalars(templates.insert().values(values).returning(templates.c.id)).one())
+        self.search.added(connection, collection.id, ids, rows)
+        return self.person(connection, collection, name)
+
+    def person(self, connection: Connection, collection: Collection, name: str) -> Person:
+        """The person of that name with their templates.
+
+        Raises:
+            ServiceError: there is none (404).
+        """
+        mine = (persons.c.collection_id == collection.id) & (persons.c.name == name)
+        row = connection.execute(select(persons).where(mine)).one_or_none()
+        if row is None:
+            raise not_found("person", name)
+        return self._person(connection, row)
+
+    def persons(self, connection: Connection, collection: Collection, *, after: str, count: int) -> list[str]:
+        """Names of up to `count` persons that come after a name, in order."""
+        wanted = select(persons.c.name).where(persons.c.collection_id == collection.id, persons.c.name > after)
+        return list(connection.scalars(wanted.order_by(persons.c.name).limit(count)))
+
+    def delete_person(self, connection: Connection, collection: Collection, name: str) -> None:
+        """Delete a person and every template of theirs.
+
+        Raises:
+            ServiceError: there is none of that name (404).
+        """
+        revision = self._grow(connection, collection)
+        mine = (persons.c.collection_id == collection.id) & (persons.c.name == name)
+        person = connection.scalar(select(persons.c.id).where(mine))
+        if person is None:
+            raise not_found("person", name)
+        self._remove_templates(connection, collection.id, person, revision)
+        connection.execute(persons.delete().where(persons.c.id == person))
+
+    def nearest(self, collection: Collection, rows: NDArray[np.float32], count: int) -> list[list[Person]]:
+        """For each unit row (B, D) the `count` persons with the nearest templates, best first."""
+        hits = self.search.nearest(collection.id, rows, count)
+        with self.database.reading() as connection:
+            wanted = {hit.person for found in hits for hit in found}
+            here = persons.c.collection_id == collection.id
+            rows_of = connection.execute(select(persons).where(here, persons.c.id.in_(wanted)))
+            known = {row.id: self._person(connection, row) for row in rows_of}
+        # somebody may have been deleted since the search
+        return [[known[hit.person] for hit in found if hit.person in known] for found in hits]
+
+    def warm(self) -> None:
+        """Read every collection into memory, so that no request has to wait for that."""
+        with self.database.reading() as connection:
+            found = self.collections(connection)
+        for collection in found:
+            self.search.nearest(collection.id, np.zeros((1, self.size), np.float32), 1)
+
+    def _person(self, connection: Connection, row: Row[Any]) -> Person:
+        bound = owner(row.collection_id, row.id, self.fingerprint)
+        theirs = select(templates).where(templates.c.person_id == row.id).order_by(templates.c.id)
+        held = tuple(
+            Template(
+                id=found.id,
+                kind=found.kind,
+                key_id=found.key_id,
+                fingerprint=found.fingerprint,
+                created=found.created,
+                row=opened(self._cipher, found.sealed, bound) if found.fingerprint == self.fingerprint else None,
+            )
+            for found in connection.execute(theirs)
+        )
+        return Person(id=row.id, name=row.name, created=row.created, templates=held)
+
+    def _grow(self, connection: Connection, collection: Collection) -> int:
+        """The collection's next revision; its row stays locked until the transaction ends."""
+        grown = update(collections).where(collections.c.id == collection.id).values(revision=collections.c.revision + 1)
+        revision = connection.scalar(grown.returning(collections.c.revision))
+        if revision is None:
+            raise not_found("collection", collection.name)
+        return int(revision)
+
+    def _remove_templates(self, connection: Connection, collection: int, person: int, revision: int) -> None:
+        gone = connection.scalars(select(templates.c.id).where(templates.c.person_id == person)).all()
+        connection.execute(templates.delete().where(templates.c.person_id == person))
+        if gone:
+            values = [{"template_id": number, "collection_id": collection, "revision": revision} for number in gone]
+            connection.execute(removed.insert(), values)
+
+    def _check_master_key(self) -> None:
+        with self.database.writing() as connection:
+            sealed = connection.scalar(select(meta.c.value).where(meta.c.name == "canary"))
+            if sealed is None:
+                value = self._cipher.seal(CANARY, owner="canary").hex()
+                connection.execute(meta.insert().values(name="canary", value=value))
+                return
+        try:
+            self._cipher.open(bytes.fromhex(sealed), owner="canary")
+        except ValueError:
+            raise ValueError(
+                "master key: expected the one that this store's templates were encrypted with, got another"
+            ) from None
+
+
+def _collection(row: Row[Any]) -> Collection:
+    return Collection(
+        id=row.id,
+        name=row.name,
+        accept_plain=row.accept_plain,
+        far=row.far,
+        created=row.created,
+    )

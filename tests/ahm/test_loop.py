@@ -1,0 +1,206 @@
+"""AHM's training: the same weights whether or not it was interrupted, baselines, and what a run leaves behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from facemin.ahm import AHMConfig, MixedQueries, load_trained, read_ahm_config, train_ahm
+from facemin.ahm.frequency import DC
+from facemin.ahm.mask import decode_mask
+from facemin.ahm.mixing import COUNTS
+from facemin.image import decode, to_unit
+from facemin.train import Watch, log
+from tests.ahm.conftest import Make
+
+STEPS = 9
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    found = torch.load(out / "checkpoint.pt", weights_only=True)
+    states = [*found["optimiser"]["recogniser"]["state"].values(), *found["optimiser"]["strategy"]["state"].values()]
+    momenta = {f"{at}.{name}": value for at, state in enumerate(states) for name, value in state.items()}
+    return found["weights"] | momenta  # type: ignore[no-any-return]
+
+
+def without_times(out: Path) -> list[dict[str, object]]:
+    return [
+        {name: value for name, value in line.items() if name not in ("seconds", "images_per_second")}
+        for line in log.read(out / "log.jsonl")
+    ]
+
+
+@pytest.fixture
+def whole(make_ahm: Make, tmp_path: Path) -> Path:
+    train_ahm(make_ahm(), out=tmp_path / "whole", device="cpu")
+    return tmp_path / "whole"
+
+
+@pytest.mark.parametrize("after", [1, 4, 5])
+def test_interrupted_and_resumed_ends_on_the_same_weights(
+    after: int, make_ahm: Make, whole: Path, tmp_path: Path
+) -> None:
+    out, seen = tmp_path / "parts", []
+
+    def stop() -> bool:
+        seen.append(1)
+        return len(seen) == after
+
+    stopped = train_ahm(make_ahm(), out=out, device="cpu", watch=Watch(stop=stop))
+    assert (stopped.step, stopped.finished) == (after, False)
+    resumed = train_ahm(make_ahm(), out=out, device="cpu", resume=True)
+    assert (resumed.step, resumed.finished) == (STEPS, True)
+    one, two = weights(whole), weights(out)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    assert without_times(whole) == without_times(out)
+    assert (whole / "recogniser.safetensors").stat().st_size == (out / "recogniser.safetensors").stat().st_size
+
+
+def test_strategy_and_recogniser_both_move(whole: Path, make_ahm: Make, tmp_path: Path) -> None:
+    train_ahm(make_ahm(), out=tmp_path / "short", device="cpu", watch=Watch(stop=lambda: True))
+    early, late = weights(tmp_path / "short"), weights(whole)
+    moved = {name.partition(".")[0] for name in early if not torch.equal(early[name], late[name])}
+    assert {"network", "head", "policy"} <= moved
+
+
+def test_log_has_reward_entropy_and_counts(whole: Path) -> None:
+    lines = [line for line in log.read(whole / "log.jsonl") if "loss" in line]
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 9]
+    assert all(sum(line["k"].values()) == 8 * (1 if line["step"] == 9 else 2) for line in lines)
+    assert all(set(line["k"]) == {str(count) for count in COUNTS} for line in lines)
+    with_strategy = [line for line in lines if "reward" in line]
+    assert [line["step"] for line in with_strategy] == [2, 4, 6, 8]
+    assert all({"entropy", "baseline"} <= line.keys() for line in with_strategy)
+    assert all(0 <= line["entropy"] <= 1.61 for line in with_strategy)
+
+
+@pytest.mark.parametrize(
+    ("mixing", "counts"),
+    [
+        ({"kind": "none"}, set()),
+        *(({"kind": "fixed", "count": count}, {count}) for count in COUNTS),
+        ({"kind": "random", "partners": "between"}, set(COUNTS)),
+        ({"kind": "policy", "partners": "any"}, set(COUNTS)),
+    ],
+)
+def test_baselines(mixing: dict[str, object], counts: set[int], make_ahm: Make, tmp_path: Path) -> None:
+    train_ahm(make_ahm(mixing=mixing, evaluate={"every": 100, "pairs": 10}), out=tmp_path, device="cpu")
+    lines = [line for line in log.read(tmp_path / "log.jsonl") if "loss" in line]
+    used = {int(count) for line in lines for count, number in line.get("k", {}).items() if number}
+    assert used == counts or (len(counts) > 1 and used <= counts and len(used) > 2)
+
+
+def test_no_mask_keeps_dc_in_order(make_ahm: Make, tmp_path: Path) -> None:
+    plain = {"every": 4, "kept": 3, "dc": True, "shuffle": False}
+    train_ahm(make_ahm(mask=plain, mixing={"kind": "none"}, epochs=1), out=tmp_path, device="cpu")
+    mask = decode_mask((tmp_path / "mask.safetensors").read_bytes())
+    assert mask.channels == (0, 1, 8, 64, 65, 72, 128, 129, 136)
+    assert set(DC) < set(mask.channels)
+
+
+def test_learned_channels(make_ahm: Make, tmp_path: Path) -> None:
+    learned = {"every": 4, "kept": 5, "choice": "learned", "secret": 1}
+    train_ahm(make_ahm(mask=learned), out=tmp_path, device="cpu", watch=Watch(stop=lambda: True))
+    channels = decode_mask((tmp_path / "mask.safetensors").read_bytes()).channels
+    assert len(channels) == 15
+    assert not set(channels) & set(DC)
+
+
+def test_a_secret_of_its_own(make_ahm: Make, tmp_path: Path) -> None:
+    masks = []
+    for name in ("one", "two"):
+        secretless = make_ahm(mask={"every": 4, "kept": 12}, epochs=1)
+        train_ahm(secretless, out=tmp_path / name, device="cpu", watch=Watch(stop=lambda: True))
+        masks.append(decode_mask((tmp_path / name / "mask.safetensors").read_bytes()))
+    assert set(masks[0].channels) == set(masks[1].channels)
+    assert masks[0].channels != masks[1].channels
+
+
+def test_it_learns_and_is_read_back(make_ahm: Make, people: Path, tmp_path: Path) -> None:
+    config = make_ahm(epochs=25, mixing={"kind": "fixed", "count": 2}, optimiser={"rate": 0.05})
+    done = train_ahm(config, out=tmp_path, device="cpu")
+    lines = [line for line in log.read(tmp_path / "log.jsonl") if "loss" in line]
+    assert lines[-1]["loss"] < 0.6 * lines[0]["loss"]
+    assert done.record is not None
+    assert json.loads((tmp_path / "record.json").read_text()) == done.record
+    assert set(done.record["queries"]) == {"masked", "mixed"}
+    assert done.record["queries"]["masked"]["accuracy"] > 0.7
+    trained = load_trained(tmp_path)
+    assert trained.classes.shape == (4, 8)
+    assert len(trained.people) == 4
+    faces = torch.stack([to_unit(decode(people / name / "0.png").pixels) for name in trained.people])
+    rows = trained.recogniser(faces)
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(4))
+    assert (rows @ trained.classes.T).argmax(1).tolist() == [0, 1, 2, 3]
+
+
+def test_refuses_anothers_checkpoint_and_a_used_folder(make_ahm: Make, whole: Path) -> None:
+    with pytest.raises(ValueError, match=r"checkpoint\.pt"):
+        train_ahm(make_ahm(), out=whole, device="cpu")
+    with pytest.raises(ValueError, match=r"strategy\.every"):
+        train_ahm(make_ahm(strategy={"every": 3}), out=whole, device="cpu", resume=True)
+
+
+def test_refuses_damaged_weights(make_ahm: Make, whole: Path) -> None:
+    path = whole / "recogniser.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="facemin-masked-recogniser-1"):
+        load_trained(whole)
+
+
+def test_mixed_queries_are_the_same_each_time_and_mostly_themselves(make_ahm: Make, whole: Path) -> None:
+    recogniser = load_trained(whole).recogniser
+    public = torch.randint(256, (5, 3, 112, 112), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    queries = MixedQueries(recogniser, public, count=3)
+    faces = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(1))
+    mixed = queries.mixed(faces)
+    assert torch.equal(queries.mixed(faces.flip(0)).flip(0), mixed)
+    torch.testing.assert_close(queries(faces), recogniser(mixed))
+    flat = [each.flatten() - each.mean() for each in (mixed[0], faces[0], faces[1])]
+    own, other = (torch.nn.functional.cosine_similarity(flat[0], each, dim=0) for each in flat[1:])
+    assert own > 0.5 > abs(other) + 0.3
+    with pytest.raises(ValueError, match="at least 5"):
+        MixedQueries(recogniser, public[:4], count=6)
+
+
+class TestConfiguration:
+    def test_reads_toml(self, people: Path, make_ahm: Make, tmp_path: Path) -> None:
+        (tmp_path / "run.toml").write_text(
+            f"""epochs = 3
+batch = 8
+[data]
+kind = "folder"
+root = "{people}"
+[mixing]
+kind = "fixed"
+count = 4
+[head]
+kind = "arcface"
+[optimiser]
+rate = 0.1
+[schedule]
+kind = "cosine"
+"""
+        )
+        found = read_ahm_config(tmp_path / "run.toml")
+        assert isinstance(found, AHMConfig)
+        assert (found.mixing.count, found.mask.kept, found.data.root) == (4, 36, people)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"mixing": {"kind": "fixed"}}, "count"),
+            ({"mixing": {"kind": "random", "count": 3}}, "count"),
+            ({"mixing": {"kind": "fixed", "count": 7}}, "6"),
+            ({"schedule": {"kind": "cosine", "warmup": 3.0}}, "warm-up"),
+        ],
+    )
+    def test_refuses(self, changes: dict[str, object], words: str, make_ahm: Make) -> None:
+        with pytest.raises(ValueError, match=words):
+            make_ahm(**changes)
+
+    def test_refuses_too_many_public_people(self, make_ahm: Make, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="at most 4"):
+            train_ahm(make_ahm(query={"public": 5}), out=tmp_path, device="cpu")

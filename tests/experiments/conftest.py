@@ -1,0 +1,137 @@
+"""A small world to measure in: people of patterns, two tiny recognisers, and a distance of two images."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from facemin.experiments import Outcome, Place, Watch, read_experiment, run
+from facemin.image import encode
+from facemin.runtime.files import write_atomically
+from tests.models.test_store import tiny_graph
+
+PEOPLE, PHOTOS = 16, 4
+
+TOML = """
+title = "A small matrix"
+source = "PMT, Table VII"
+remark = "On patterns."
+layout = "matrix"
+operations = ["none", "blur-1", "jpeg-75"]
+
+[data]
+set = "faces"
+genuine = 6
+impostor = 5
+calibration = 12
+
+[quick]
+genuine = 2
+impostor = 2
+calibration = 10
+steps = 3
+
+[judges]
+names = ["one", "two"]
+far = 0.02
+
+[method]
+preset = "pmt"
+steps = 25
+residual = 0.05
+
+[[cell]]
+name = "one"
+keys = [{ recogniser = "one", cut = "flat" }]
+paper = { authorised = 0.99, unauthorised = 0.077 }
+
+[[cell]]
+name = "both"
+keys = [{ recogniser = "one", cut = "embedding" }, { recogniser = "two", cut = "embedding", residual = 0.2 }]
+method = { steps = 8 }
+
+[paper]
+set = "LFW"
+n = 104
+columns = ["authorised", "MobileFace"]
+rows = [["Clean", 0.994], ["MobileFace", 0.99]]
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with faces/, models/ and the experiment small.toml."""
+    root = tmp_path_factory.mktemp("bench")
+    generator = torch.Generator().manual_seed(0)
+    for person in range(PEOPLE):
+        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
+        for photo in range(PHOTOS):
+            face = (pattern + 0.4 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
+            write_atomically(root / "faces" / f"person {person:02}" / f"{photo}.png", encode(face))
+    write_atomically(root / "models" / "one.onnx", tiny_graph(seed=0))
+    write_atomically(root / "models" / "two.onnx", tiny_graph(seed=1))
+    write_atomically(root / "models" / "apart.onnx", distance_graph())
+    write_atomically(root / "small.toml", TOML.encode())
+    return root
+
+
+def distance_graph() -> bytes:
+    """Mean absolute difference of two images, in [0, 1] for images in [0, 255]."""
+    nodes = [
+        helper.make_node("Sub", ["image", "reference"], ["difference"]),
+        helper.make_node("Abs", ["difference"], ["size"]),
+        helper.make_node("ReduceMean", ["size"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Div", ["mean", "white"], ["distance"]),
+    ]
+    faces = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, 112, 112])
+        for name in ("image", "reference")
+    ]
+    out = [helper.make_tensor_value_info("distance", TensorProto.FLOAT, ["batch"])]
+    white = numpy_helper.from_array(np.array(255, np.float32), "white")
+    graph = helper.make_graph(nodes, "apart", faces, out, [white])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+Measure = Callable[..., Outcome]
+
+
+@pytest.fixture
+def measure(world: Path, tmp_path: Path) -> Measure:
+    """Run an experiment's text on the world's faces; records go to a folder of the test's own."""
+
+    def go(
+        text: str = TOML,
+        *,
+        name: str = "small",
+        quick: bool = False,
+        place: Place | None = None,
+        watch: Watch | None = None,
+    ) -> Outcome:
+        file = tmp_path / f"{name}.toml"
+        file.write_text(text, encoding="utf-8")
+        return run(
+            read_experiment(file),
+            name=name,
+            place=place or Place("faces", world / "faces", None, None),
+            models=world / "models",
+            out=tmp_path / "out",
+            quick=quick,
+            device="cpu",
+            watch=watch,
+        )
+
+    return go

@@ -1,0 +1,187 @@
+"""The contract of every protector (design, contract 2), as one table."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from facemin.image import decode, encode
+from facemin.keys.key import Key
+from facemin.protection import (
+    L1,
+    PMT,
+    PROTECTORS,
+    Adam,
+    Done,
+    GaussianBlur,
+    GaussianNoise,
+    Kernel,
+    Mix,
+    ProviderOperations,
+    RandomAffine,
+    RandomNoise,
+    RandomSort,
+    Sign,
+)
+from facemin.protection.pmt.objective import PROBES
+
+LAYERS = "layers"
+"""Stands for `layered_key` among the names of cuts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    name: str
+    method: PMT
+    cuts: tuple[str, ...] = ("conv32.1",)
+
+    def __repr__(self) -> str:
+        return f"{self.name}-{'-'.join(self.cuts)}"
+
+
+def few(**settings: Any) -> PMT:
+    """Steps enough to come closer, and no more."""
+    return replace(PMT(steps=4, device="cpu", precision="float32"), **settings)
+
+
+CASES = [
+    Case(name="adam", method=few(steps=8)),
+    Case(name="l1", method=few(steps=8, rule=L1(), start=GaussianNoise(mean=0, deviation=1))),
+    Case(name="adam", method=few(steps=3, rule=Adam(step=6)), cuts=("conv256.3",)),
+    Case(name="two keys", method=few(steps=3), cuts=("conv256.3", "conv32.1")),
+    Case(name="weights", method=few(weights=(2, 0.5)), cuts=(LAYERS, "conv32.1")),
+    Case(name="affine", method=few(transform=RandomAffine(), target="same")),
+    Case(name="mix", method=few(transform=Mix(), target="same", start=RandomSort())),
+    Case(name="kernel", method=few(kernel=Kernel(shape="linear", length=2), rule=L1())),
+    Case(name="pool", method=few(pool=5), cuts=(LAYERS,)),
+    Case(name="sort", method=few(start=RandomSort(), kernel=Kernel())),
+    Case(name="blur", method=few(start=GaussianBlur(), transform=RandomNoise(), rule=Sign(step=2))),
+    Case(name="bfloat16", method=few(steps=8, precision="bfloat16")),
+    Case(
+        name="bfloat16 with everything",
+        method=few(
+            precision="bfloat16",
+            transform=ProviderOperations(),
+            target="same",
+            kernel=Kernel(),
+            pool=8,
+            weights=(1, 3),
+        ),
+        cuts=(LAYERS, "conv32.1"),
+    ),
+    *(
+        Case(name=name, method=replace(method, steps=4, device="cpu", precision="float32"))
+        for name, method in PROTECTORS.items()
+    ),
+]
+
+
+def same(one: Done, other: Done) -> bool:
+    return torch.equal(one.pixels, other.pixels) and (one.steps, one.residuals, one.unmet) == (
+        other.steps,
+        other.residuals,
+        other.unmet,
+    )
+
+
+@pytest.fixture
+def keys(case: Case, dlib_keys: dict[str, Key], layered_key: Key) -> list[Key]:
+    return [(dlib_keys | {LAYERS: layered_key})[cut] for cut in case.cuts]
+
+
+def distances(method: PMT, key: Key, sent: Tensor, faces: Tensor) -> Tensor:
+    """Relative feature distance of each image; with a transform, after the probe that is worst for it."""
+
+    def features(images: Tensor) -> Tensor:
+        layers = key.shallow.layers(images)
+        if method.pool is not None:
+            layers = tuple(F.adaptive_avg_pool2d(layer, method.pool) for layer in layers)
+        return torch.cat([layer.double().flatten(1) for layer in layers], 1)
+
+    targets = features(faces)
+    probes = PROBES.values() if method.transform is not None else [PROBES["none"]]
+    found = [(features(probe(sent)) - targets).norm(dim=1) / targets.norm(dim=1) for probe in probes]
+    return torch.stack(found).amax(0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+class TestEveryProtector:
+    def test_batch_equals_one_by_one(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        three = faces[:3]
+        alone = [case.method(face[None], keys, seed=3)[0] for face in three]
+        # with one row and with two, images take each other's places
+        for batch in (1, 2, 16):
+            together = replace(case.method, batch=batch)(three, keys, seed=3)
+            assert all(same(one, other) for one, other in zip(alone, together, strict=True)), f"batch of {batch}"
+
+    def test_same_seed_same_bytes_and_another_seed_others(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        first, again, other = (case.method(faces[:2], keys, seed=seed) for seed in (5, 5, 6))
+        assert all(same(a, b) for a, b in zip(first, again, strict=True))
+        assert not any(torch.equal(a.pixels, b.pixels) for a, b in zip(first, other, strict=True))
+
+    def test_gives_the_same_where_torch_keeps_no_gradients(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        expected = case.method(faces[:2], keys, seed=5)
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode():
+                found = case.method(faces[:2].clone(), keys, seed=5)
+            assert all(same(a, b) for a, b in zip(expected, found, strict=True)), mode.__name__
+
+    def test_result_is_an_image_on_the_8_bit_grid(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        for done in case.method(faces[:2], keys, seed=0):
+            assert done.pixels.dtype == torch.uint8
+            assert done.pixels.shape == (3, 112, 112)
+            assert done.pixels.is_contiguous()
+
+    def test_residuals_are_those_of_the_bytes_that_are_sent(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        done = case.method(faces, keys, seed=1)
+        sent = torch.stack([decode(encode(image.pixels)).pixels for image in done]).float() / 255
+        expected = torch.stack([distances(case.method, key, sent, faces) for key in keys], 1)
+        found = torch.tensor([image.residuals for image in done], dtype=torch.float64)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+    def test_leaves_input_and_model_untouched(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        before, held = faces.clone(), [buffer for key in keys for buffer in key.shallow.buffers()]
+        weights = [buffer.clone() for buffer in held]
+        case.method(faces[:2], keys, seed=0)
+        assert torch.equal(faces, before)
+        assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(held, weights, strict=True))
+        assert not any(key.shallow.training for key in keys)
+        assert not any(value.requires_grad or value.grad is not None for value in held)
+
+    def test_does_not_touch_global_randomness(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        state = torch.get_rng_state()
+        case.method(faces[:1], keys, seed=0)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    def test_survives_a_png_round_trip(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        (done,) = case.method(faces[:1], keys, seed=0)
+        assert torch.equal(decode(encode(done.pixels)).pixels, done.pixels)
+
+    def test_more_steps_come_closer(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+        none = replace(case.method, steps=0, residual=0)(faces, keys, seed=0)
+        some = replace(case.method, residual=0)(faces, keys, seed=0)
+        assert all(image.steps == 0 for image in none)
+        assert all(image.steps == case.method.steps for image in some)
+        assert all(sum(b.residuals) < sum(a.residuals) for a, b in zip(none, some, strict=True))
+
+    @pytest.mark.parametrize(
+        ("wrong", "words"),
+        [
+            (torch.zeros(1, 3, 112, 96), "112, 96"),
+            (torch.zeros(3, 112, 112), r"\(3, 112, 112\)"),
+            (torch.zeros(1, 3, 112, 112, dtype=torch.uint8), "uint8"),
+            (torch.full((1, 3, 112, 112), 255.0), "255"),
+            (torch.full((1, 3, 112, 112), torch.nan), "nan"),
+        ],
+    )
+    def test_refuses_what_is_not_a_face(self, case: Case, wrong: Tensor, words: str, keys: list[Key]) -> None:
+        with pytest.raises(ValueError, match=words):
+            case.method(wrong, keys, seed=0)
+
+
+def test_no_faces_give_no_results(dlib_keys: dict[str, Key]) -> None:
+    for method in PROTECTORS.values():
+        assert method(torch.empty(0, 3, 112, 112), list(dlib_keys.values()), seed=0) == []

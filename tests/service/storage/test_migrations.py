@@ -1,0 +1,56 @@
+"""Migrations, and what a database of another version says."""
+
+import pytest
+from sqlalchemy import Connection, text
+
+from facemin.service.storage.database import Database
+from facemin.service.storage.migrations import STEPS, migrate, schema_version
+
+
+def add_note(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE tokens ADD COLUMN note TEXT"))
+
+
+def test_a_new_database_has_every_step_and_is_migrated_once(database: Database, url: str) -> None:
+    with database.writing() as connection:
+        assert schema_version(connection) == len(STEPS)
+        assert migrate(connection) == 0
+    again = Database(url)
+    again.close()
+
+
+def test_a_later_step_is_run_once_and_keeps_what_is_there(database: Database) -> None:
+    with database.writing() as connection:
+        values = "('t', 'n', 'h', '[]', 0)"
+        connection.execute(text(f"INSERT INTO tokens (id, name, hash, grants, created) VALUES {values}"))
+    for expected in (1, 0):
+        with database.writing() as connection:
+            assert migrate(connection, (*STEPS, add_note)) == expected
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT id, note FROM tokens")).all() == [("t", None)]
+
+
+def test_a_failing_step_leaves_the_database_as_it_was(database: Database) -> None:
+    def fails(connection: Connection) -> None:
+        add_note(connection)
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError), database.writing() as connection:
+        migrate(connection, (*STEPS, fails))
+    with database.writing() as connection:
+        assert schema_version(connection) == len(STEPS)
+        assert migrate(connection, (*STEPS, add_note)) == 1
+
+
+def test_a_database_of_a_later_version_is_refused(database: Database, url: str) -> None:
+    with database.writing() as connection:
+        migrate(connection, (*STEPS, add_note))
+    with pytest.raises(ValueError, match=f"schema version {len(STEPS)} or lower, got {len(STEPS) + 1}"):
+        Database(url)
+
+
+@pytest.mark.parametrize("url", ["mysql://root:secret@localhost/x", "no url", ""])
+def test_another_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="sqlite:///PATH") as caught:
+        Database(url)
+    assert "secret" not in str(caught.value)
