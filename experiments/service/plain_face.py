@@ -21,7 +21,8 @@ from lfw_protected import sample
 from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
-from facemin.image import decode, encode, to_grid, to_unit
+from facemin.autograd.pixels import to_array, to_grid, to_tensor, to_unit
+from facemin.image import decode, encode
 from facemin.keys.default import default_key
 from facemin.keys.key import export_key
 from facemin.metrics import wilson
@@ -46,7 +47,8 @@ def noisy(images: Tensor, levels: float) -> Tensor:
 
 def jpeg(images: Tensor, quality: int) -> Tensor:
     """Through a JPEG file."""
-    return torch.stack([decode(encode(image, format="JPEG", quality=quality)).pixels for image in images])
+    files = [encode(to_array(image), format="JPEG", quality=quality) for image in images]
+    return torch.stack([to_tensor(decode(file).pixels) for file in files])
 
 
 def halved(images: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ import torch
 
 from facemin.ahm.frequency import CHANNELS, DC, FREQUENCIES, block_dct, inverse_block_dct, to_rgb, to_ycbcr
 from facemin.ahm.mask import KEPT, zigzag
-from facemin.image import to_grid, to_unit
+from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Done

@@ -9,7 +9,8 @@ import torch
 
 from facemin.audit.figures import percent
 from facemin.audit.sample_size import BOUND, WORDS, further
-from facemin.image import encode, to_grid
+from facemin.autograd.pixels import to_array
+from facemin.image import encode
 from facemin.report.page import Entry, document, image, paragraph, section, table
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def picture(grid: Grid) -> bytes:
     for _, faces in grid.rows:
         padded = torch.nn.functional.pad(faces.clamp(0, 1).float(), (0, GAP, 0, GAP), value=1.0)
         lines.append(torch.cat(list(padded), 2))
-    return encode(to_grid(torch.cat(lines, 1)))
+    return encode(to_array(torch.cat(lines, 1)))
 
 
 def _panel(audit: Audit) -> str:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from facemin.face import Detector, align
-from facemin.image import MAX_PIXELS, decode, to_unit
+from facemin.autograd.pixels import to_tensor, to_unit
+from facemin.face import Detector, align_unrounded
+from facemin.face.crop import largest
+from facemin.image import MAX_PIXELS, decode
 from facemin.keys.default import default_key
 from facemin.models.calibration import Threshold
 from facemin.models.store import calibration_of
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from facemin.keys.key import Manifest
     from facemin.models import Recogniser
 
-ALIGNED = (3, 112, 112)
 FEATURES = ".safetensors"
 
 
@@ -112,9 +113,5 @@ def load_face(path: Path, detector: Detector, *, max_pixels: int = MAX_PIXELS) -
         ValueError: an unreadable file, or a photo without a face.
     """
     pixels = decode(path, max_pixels=max_pixels).pixels
-    if tuple(pixels.shape) == ALIGNED:
-        return to_unit(pixels).contiguous()
-    faces = detector(pixels)
-    if not faces:
-        raise ValueError(f"{path}: expected a photo with a face, found none")
-    return align(pixels, faces[0].points[None])[0]
+    points = largest(pixels, detector, name=str(path))
+    return to_unit(to_tensor(pixels)) if points is None else to_tensor(align_unrounded(pixels, points)[0])

@@ -1,6 +1,6 @@
 """Images: bytes decoded and encoded, EXIF, colour, and the photos in a folder."""
 
-from facemin.image.codec import FORMATS, MAX_PIXELS, Encoding, Photo, Source, decode, encode, to_grid, to_unit
+from facemin.image.codec import FORMATS, MAX_PIXELS, Encoding, Photo, Source, decode, encode
 from facemin.image.walk import SUFFIXES, Skipped, Walk, describe, walk
 
 __all__ = [
@@ -15,7 +15,5 @@ __all__ = [
     "decode",
     "describe",
     "encode",
-    "to_grid",
-    "to_unit",
     "walk",
 ]

@@ -1,4 +1,4 @@
-"""Bytes to tensors and back: the only place where an image is decoded or encoded."""
+"""Bytes to arrays and back: the only place where an image is decoded or encoded."""
 
 import logging
 import os
@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError, features
-from torch import Tensor
 
 from facemin.image.coded_size import coded_sizes
 from facemin.image.colour import to_srgb
@@ -51,7 +49,7 @@ class Photo:
     """A decoded photo.
 
     Attributes:
-        pixels: uint8 RGB (3, H, W), upright, in sRGB.
+        pixels: uint8 RGB (H, W, 3), upright, in sRGB.
         exif: what the file's EXIF says of time, place, camera and author, as `encode` takes it,
             or None; without the orientation, since the pixels are upright, and without thumbnail and maker
             note, since they show the face that is to be protected.
@@ -59,7 +57,7 @@ class Photo:
         notes: what a person should know of how the file was read, in words; mostly none.
     """
 
-    pixels: Tensor
+    pixels: NDArray[np.uint8]
     exif: bytes | None
     format: str
     notes: tuple[str, ...] = ()
@@ -70,8 +68,7 @@ def decode(
 ) -> Photo:
     """Decode one photo: upright, 8 bits a channel, sRGB, transparency on white, first frame.
 
-    The tensor is a permuted view on (H, W, 3) memory, so `pixels.is_contiguous()` is False. At its peak
-    decoding a JPEG or PNG takes Pillow's four bytes a pixel beside the result's three; WebP's and AVIF's
+    At its peak decoding a JPEG or PNG takes Pillow's four bytes a pixel beside the result's three; WebP's and AVIF's
     decoders hold further copies. Transparent pixels get white, as in a viewer and on paper: their own colour
     is whatever an editor left there. 16-bit samples are scaled so that 65535 becomes 255.
 
@@ -108,7 +105,7 @@ def decode(
 
 
 def encode(
-    image: Tensor,
+    image: NDArray[np.uint8],
     *,
     format: Encoding = "PNG",  # noqa: A002 - the word the field, Pillow and `Photo` use
     quality: int = 95,
@@ -121,20 +118,23 @@ def encode(
     4:2:0.
 
     Args:
-        image: RGB (3, H, W), uint8, or float in [0, 1], rounded to the 8-bit grid by `to_grid`.
+        image: uint8 RGB (H, W, 3).
         format: "PNG", "JPEG" or "WEBP".
         quality: JPEG's, 1 to 100; no effect on the others.
         exif: EXIF to carry along, as in `Photo.exif`; None for none.
 
     Raises:
-        ValueError: wrong shape, type, range, format or quality; NaN; image or EXIF too large for the format.
+        ValueError: wrong shape, type, format or quality; image or EXIF too large for the format.
     """
     if format not in get_args(Encoding):
         raise ValueError(f"format: expected one of {', '.join(get_args(Encoding))}, got {format!r}")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality: expected 1 to 100, got {quality}")
-    if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
-        raise ValueError(f"image: expected RGB (3, H, W) with at least one pixel, got {tuple(image.shape)}")
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{getattr(image, 'dtype', type(image).__name__)} {tuple(getattr(image, 'shape', ()))}"
+        raise ValueError(f"image: expected uint8 RGB (H, W, 3), got {got}")
+    if not image.size:
+        raise ValueError(f"image: expected at least one pixel, got {image.shape}")
     if max(image.shape) > _LONGEST_SIDE[format]:
         raise ValueError(
             f"image: expected sides of at most {_LONGEST_SIDE[format]} pixels for {format}, got {tuple(image.shape)}"
@@ -144,42 +144,13 @@ def encode(
             f"exif: expected at most {_EXIF_LIMIT} bytes that begin {_EXIF_HEADER!r}, "
             f"got {len(exif)} that begin {exif[:6]!r}"
         )
-    grid = image if image.dtype == torch.uint8 else to_grid(image)
-    picture = Image.fromarray(grid.detach().permute(1, 2, 0).contiguous().cpu().numpy())
+    picture = Image.fromarray(np.ascontiguousarray(image))
     file = BytesIO()
     if format == "JPEG":
         picture.save(file, format, exif=exif or b"", quality=quality, subsampling=0)
     else:
         picture.save(file, format, exif=exif or b"", lossless=True)
     return file.getvalue()
-
-
-def to_unit(pixels: Tensor) -> Tensor:
-    """uint8 of any shape -> float32 in [0, 1]; `to_grid` is its exact inverse.
-
-    Raises:
-        ValueError: another type than uint8.
-    """
-    if pixels.dtype != torch.uint8:
-        raise ValueError(f"pixels: expected uint8, got {pixels.dtype}")
-    return pixels.to(torch.float32) / 255
-
-
-def to_grid(image: Tensor) -> Tensor:
-    """Float in [0, 1] of any shape -> uint8, round(255 * x) with halves to even.
-
-    Raises:
-        ValueError: not a float type, NaN, or a value outside [0, 1].
-    """
-    if not image.is_floating_point():
-        raise ValueError(f"image: expected uint8 or float in [0, 1], got {image.dtype}")
-    if image.numel():
-        low, high = (float(bound) for bound in image.detach().aminmax())
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"image: expected values in [0, 1] and no NaN, got {low:.6g} to {high:.6g}")
-    # Half-precision types cannot hold 255 * x closely enough to round it.
-    wide = image.detach().to(torch.promote_types(image.dtype, torch.float32))
-    return (wide * 255).round_().to(torch.uint8)
 
 
 def _name(source: Source) -> str:
@@ -265,7 +236,7 @@ def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[
         turn, exif = read_exif(image)
     # Multi-picture files are JPEGs with further pictures behind the first.
     return Photo(
-        pixels=torch.from_numpy(_upright(image, turn, rawmode)).permute(2, 0, 1),
+        pixels=_upright(image, turn, rawmode),
         exif=exif,
         format=kind,
         notes=tuple(notes),

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 
-from facemin.face import TEMPLATE, Detector, Face, align, inside, paste
-from facemin.image import MAX_PIXELS, Photo, decode, encode, to_unit
+from facemin.autograd.pixels import to_array, to_tensor, to_unit
+from facemin.face import Detector, Face, Faces, align_unrounded, faces_in, paste
+from facemin.face.crop import the_aligned
+from facemin.image import MAX_PIXELS, Photo, decode, encode
 from facemin.protection.pmt.initialisation import SEED_BITS
 from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.protection.upload import encode_feature, feature_of
@@ -20,15 +23,12 @@ from facemin.runtime.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.keys.key import Key
     from facemin.protection.pmt.optimise import Done
     from facemin.protection.registry import Protector
-
-EDGE = 0.75
-"""Least share of a face's crop that must lie in the photo; below it, recognisers see mostly border."""
-
 
 Upload = Literal["image", "features"]
 SUFFIXES: dict[Upload, str] = {"image": ".png", "features": ".safetensors"}
@@ -79,7 +79,7 @@ class ProtectedPhoto:
         """
         if self.upload == "features":
             return encode_feature(feature_of(face.pixels, self.keys[0]), self.keys[0])
-        return encode(face.pixels, exif=self.exif if exif else None)
+        return encode(to_array(face.pixels), exif=self.exif if exif else None)
 
     def save(self, path: str | Path, *, exif: bool = False) -> list[Path]:
         """Write what is to be uploaded, one file a face.
@@ -104,8 +104,8 @@ class ProtectedPhoto:
             write_atomically(place, self.encoded(face, exif=exif))
         return paths
 
-    def pasted(self) -> Tensor:
-        """The photo, uint8 RGB (3, H, W), with every protected face put back in its place.
+    def pasted(self) -> NDArray[np.uint8]:
+        """The photo, uint8 RGB (H, W, 3), with every protected face put back in its place.
 
         Faces that were left out at the edge are painted grey. What the detector did not find stays as it was: look
         before you share. Pasting resamples the face: upload the protected image, not this.
@@ -115,14 +115,14 @@ class ProtectedPhoto:
         """
         if self.photo is None:
             raise ValueError(f"{self.name}: expected a result with its photo, got one made with keep_photo=False")
-        pixels = self.photo.pixels.clone()
+        pixels = self.photo.pixels.copy()
         for face in self.at_edge:
             x1, y1, x2, y2 = (max(0, round(value)) for value in face.box)
-            pixels[:, y1 : y2 + 1, x1 : x2 + 1] = 128
+            pixels[y1 : y2 + 1, x1 : x2 + 1] = 128
         if not self.faces:
             return pixels
-        crops = to_unit(torch.stack([face.pixels for face in self.faces]))
-        return paste(pixels, crops, torch.stack([face.face.points for face in self.faces]))
+        crops = to_array(torch.stack([face.pixels for face in self.faces]))
+        return paste(pixels, crops, np.stack([face.face.points for face in self.faces]))
 
     @property
     def verdict(self) -> str:
@@ -318,24 +318,15 @@ class _Stream:
                 yield crop
 
     def _crops(self, name: str, photo: Photo) -> tuple[_Open, Tensor]:
-        pixels = photo.pixels
         opened = _Open(name=name, photo=photo if self.keep_photo else None, exif=photo.exif, notes=photo.notes)
         if self.aligned:
-            if tuple(pixels.shape) != (3, 112, 112):
-                raise ValueError(
-                    f"{name}: expected an aligned face of 112 x 112, got {pixels.shape[2]} x {pixels.shape[1]}"
-                )
-            opened.faces = [Face(box=(0.0, 0.0, 112.0, 112.0), score=1.0, points=TEMPLATE.float())]
-            opened.inside = [1.0]
-            return opened, to_unit(pixels)[None].contiguous()
-        found = self.detector(pixels)
-        if found:
-            shares = inside(torch.stack([face.points for face in found]), *pixels.shape[1:]).tolist()
-            opened.at_edge = tuple(face for face, share in zip(found, shares, strict=True) if share < EDGE)
-            opened.faces = [face for face, share in zip(found, shares, strict=True) if share >= EDGE]
-            opened.inside = [share for share in shares if share >= EDGE]
-        points = torch.stack([face.points for face in opened.faces]) if opened.faces else torch.empty(0, 5, 2)
-        return opened, align(pixels, points)
+            found: Faces = the_aligned(photo.pixels, name=name)
+            crops = to_unit(to_tensor(photo.pixels))[None]
+        else:
+            found = faces_in(photo.pixels, self.detector)
+            crops = to_tensor(align_unrounded(photo.pixels, found.points))
+        opened.faces, opened.inside, opened.at_edge = [*found.faces], [*found.inside], found.at_edge
+        return opened, crops
 
     def finish(self, done: Done) -> None:
         opened, position = self.owners.pop(done.index)

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from facemin.ahm import AHMConfig
 from tests.keys_and_faces import dlib_keys, faces  # noqa: F401 - fixtures
-from tests.train.conftest import people  # noqa: F401, F811 - a fixture
+from tests.train.conftest import people  # noqa: F401 - a fixture
 
 Make = Callable[..., AHMConfig]
 

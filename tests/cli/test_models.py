@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from facemin.image import decode, encode, to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.keys.key import Key
 from facemin.models import load_recogniser
 from facemin.models.preprocess import Preprocess
@@ -16,6 +16,7 @@ from facemin.models.store import open_model
 from facemin.train.families import FAMILIES, stages
 from tests.cli.conftest import Call, Run
 from tests.models.test_store import SIZE
+from tests.pictures import decode_tensor, encode_tensor
 
 
 def test_a_models_life(call: Call, file: Path, home: Path) -> None:
@@ -99,12 +100,12 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     paths = tmp_path / "probe.png", tmp_path / "enrolment.png"
     for path in paths:
         pattern = torch.rand(3, 4, 4, generator=generator)
-        path.write_bytes(encode(pattern.repeat_interleave(28, 1).repeat_interleave(28, 2)))
+        path.write_bytes(encode_tensor(pattern.repeat_interleave(28, 1).repeat_interleave(28, 2)))
     return paths
 
 
 def tensors(paths: tuple[Path, Path]) -> Tensor:
-    return torch.stack([to_unit(decode(path).pixels) for path in paths])
+    return torch.stack([to_unit(decode_tensor(path)) for path in paths])
 
 
 def test_a_bare_file_verifies_and_makes_keys_as_flags_say(

@@ -208,7 +208,7 @@ class TestLyingSizes:
         heif = pytest.importorskip("pillow_heif", reason="needs the extra heic")
         buffer = io.BytesIO()
         heif.from_pillow(Image.fromarray(smooth(self.SIDE, self.SIDE))).save(buffer)
-        assert decode(buffer.getvalue(), max_pixels=self.SIDE**2).pixels.shape[1:] == (self.SIDE, self.SIDE)
+        assert decode(buffer.getvalue(), max_pixels=self.SIDE**2).pixels.shape[:2] == (self.SIDE, self.SIDE)
         with pytest.raises(ValueError, match=f"got coded pictures of {self.SIDE} x {self.SIDE} pixels"):
             decode(self.lie(buffer.getvalue()), max_pixels=100_000)
 
@@ -290,19 +290,19 @@ class TestOrientation:
         pixels = smooth(16, 24)
         for encoding in ("JPEG", "PNG"):
             data = saved(Image.fromarray(pixels), encoding, exif=b"Exif\0\0" + tiff + bytes(4))
-            assert decode(data).pixels.shape == (3, 24, 16), encoding
+            assert decode(data).pixels.shape == (24, 16, 3), encoding
 
     @pytest.mark.parametrize(("kind", "count", "value"), [(2, 2, b"6\0\0\0"), (1, 4, b"\0\0\0\6"), (1, 2, b"\6\6\0\0")])
     def test_as_text_and_padded(self, kind: int, count: int, value: bytes) -> None:
         tiff = b"II" + struct.pack("<HIHHHI", 42, 8, 1, 274, kind, count) + value + bytes(4)
         data = saved(Image.fromarray(smooth(16, 24)), "JPEG", exif=b"Exif\0\0" + tiff)
-        assert decode(data).pixels.shape == (3, 24, 16)
+        assert decode(data).pixels.shape == (24, 16, 3)
 
     def test_a_tiff_of_type_byte(self) -> None:
         data = bytearray(saved(Image.fromarray(smooth(16, 24)), "TIFF", tiffinfo={274: 6}))
         place = data.index(struct.pack("<HH", 274, 3))
         data[place : place + 12] = struct.pack("<HHII", 274, 1, 1, 6)
-        assert decode(data).pixels.shape == (3, 24, 16)
+        assert decode(data).pixels.shape == (24, 16, 3)
 
 
 class TestLimits:
@@ -310,14 +310,14 @@ class TestLimits:
         data = saved(Image.new("L", (12_000, 9_000), 77), "PNG", compress_level=1)
         with pytest.raises(ValueError, match="12000 x 9000 = 108000000 pixels; max_pixels raises the limit"):
             decode(data)
-        assert decode(data, max_pixels=108_000_000).pixels.shape == (3, 9_000, 12_000)
+        assert decode(data, max_pixels=108_000_000).pixels.shape == (9_000, 12_000, 3)
 
     def test_pillows_own_limit_gives_way_and_comes_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
         data = saved(Image.new("RGB", (20, 20)), "PNG")
         with pytest.raises(ValueError, match="decompression bomb"):
             decode(data)
-        assert decode(data, max_pixels=200_000_000).pixels.shape == (3, 20, 20)
+        assert decode(data, max_pixels=200_000_000).pixels.shape == (20, 20, 3)
         assert Image.MAX_IMAGE_PIXELS == 100
 
     def test_an_apple_double_is_said_to_be_one(self, tmp_path: Path) -> None:

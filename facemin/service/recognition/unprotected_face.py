@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional as F
 
+from facemin.autograd.pixels import to_array
 from facemin.face import Detector
 
 SMOOTH = 0.45
@@ -46,7 +47,7 @@ class PlainFaceCheck:
         if float(smoothness(pixels[None])[0]) < self.smooth:
             return False
         # a phone's photo may come without its orientation
-        return any(self._detector(framed(pixels.rot90(turns, (1, 2)))) for turns in range(4))
+        return any(self._detector(to_array(framed(pixels.rot90(turns, (1, 2))))) for turns in range(4))
 
 
 def smoothness(pixels: torch.Tensor) -> torch.Tensor:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from facemin.face import SIDE, Detector, align
-from facemin.image import decode, to_unit
+from facemin.autograd.pixels import to_tensor, to_unit
+from facemin.face import SIDE, Detector, align_unrounded, is_aligned
+from facemin.image import decode
 from facemin.protection import decode_feature
 from facemin.service.api.errors import ServiceError, bad_input
 from facemin.service.recognition.embed import WHOLE
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.service.api.schemas import Upload
@@ -55,14 +58,15 @@ def read_upload(provider: Provider, collection: Collection, upload: Upload) -> F
     except ValueError as error:
         hint = "" if collection.accept_plain else "; a photo has to be protected first"
         raise bad_input(f"{error}{hint}") from None
-    digest = provider.secrets.digest("uploads", photo.pixels.contiguous().numpy().tobytes())
-    if tuple(photo.pixels.shape) != (3, SIDE, SIDE):
-        height, width = photo.pixels.shape[1:]
+    pixels = to_tensor(photo.pixels)
+    digest = provider.secrets.digest("uploads", pixels.numpy().tobytes())
+    if not is_aligned(photo.pixels):
+        height, width = photo.pixels.shape[:2]
         if not collection.accept_plain:
             raise bad_input(f"upload: expected a protected image of {SIDE} x {SIDE}, got {width} x {height}")
         return Face(cut=WHOLE, value=_aligned(photo.pixels), kind="plain", key_id="", digest=digest)
-    face = to_unit(photo.pixels).contiguous()
-    if provider.plain(photo.pixels):
+    face = to_unit(pixels)
+    if provider.plain(pixels):
         if not collection.accept_plain:
             raise bad_input(
                 "upload: this looks like an unprotected face; protect it before sending it", code="plain_face"
@@ -86,8 +90,8 @@ def _feature(provider: Provider, upload: Upload) -> Face:
     return Face(cut=manifest.cut, value=feature, kind="protected", key_id=upload.key_id, digest=digest)
 
 
-def _aligned(pixels: Tensor) -> Tensor:
+def _aligned(pixels: NDArray[np.uint8]) -> Tensor:
     faces = Detector(threads=1)(pixels)
     if not faces:
         raise ServiceError(422, "no_face", "upload: expected a photo with a face, found none")
-    return align(pixels, faces[0].points[None])[0]
+    return to_tensor(align_unrounded(pixels, faces[0].points[None])[0])
