@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from facemin.service.asking import Allowed, Caller, checked_far
+from facemin.service.bodies import ParsedRoute
 from facemin.service.schemas import (
     PERSON,
     CollectionChange,
@@ -21,7 +22,7 @@ from facemin.service.schemas import (
 from facemin.service.tokens import SCOPES
 from facemin.service.views import collection_out, person_out
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=ParsedRoute)
 Admin = Annotated[Caller, Depends(Allowed(("admin",)))]
 AdminEverywhere = Annotated[Caller, Depends(Allowed(("admin",), "everywhere"))]
 
