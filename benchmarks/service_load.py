@@ -32,7 +32,7 @@ from facemin.protect import encode_feature
 from facemin.service.crypto import Secrets, TemplateCipher
 from facemin.service.database import Database
 from facemin.service.matrix import Matrix
-from facemin.service.search import owner
+from facemin.service.sealing import owner
 from facemin.service.settings import DATABASE, MASTER, read_settings
 from facemin.service.tables import collections, persons, templates
 from facemin.transport import Transport
@@ -71,7 +71,7 @@ def fill(home: Path, count: int) -> None:
                 "key_id": "k",
                 "revision": 1,
                 "created": 0.0,
-                "sealed": cipher.seal(row, owner=owner(1, n, settings.fingerprint)),
+                "sealed": cipher.seal(row, owner=owner(1, "main", n, f"p{n}", "protected", "k", settings.fingerprint)),
             }
             for n, row in zip(numbers, rows, strict=True)
         ]

@@ -188,12 +188,12 @@ def checked_far(provider: Provider, far: float, *, laxest: float = 1.0) -> float
     Raises:
         ServiceError: it was not measured, or is laxer (422).
     """
-    if far > laxest:
-        raise ServiceError(
-            422, "far_too_lax", f"far: expected at most the collection's own, {laxest:g}, got {far:g}; an admin sets it"
-        )
     try:
         provider.thresholds.check(far)
     except ValueError as error:
         raise ServiceError(422, "far_not_calibrated", str(error)) from None
+    if far > laxest:
+        raise ServiceError(
+            422, "far_too_lax", f"far: expected at most the collection's own, {laxest:g}, got {far:g}; an admin sets it"
+        )
     return far
