@@ -97,25 +97,23 @@ class TestWhoIsEnrolled:
     def test_asking_costs_a_challenge_an_upload_and_a_line_in_the_log(self, server: Running, place: str) -> None:
         challenge, upload = server.challenge(), server.upload(noise(8201))
         body = {"person": "nobody", "upload": upload, "challenge": challenge}
-        first = server("POST", f"{place}/verify", body)
-        assert (first.status, first.json()["code"]) == (404, "person_not_found")
-        assert "nobody" not in first.json()["message"]
+        reply = server("POST", f"{place}/verify", body)
+        assert (reply.status, reply.json()["code"]) == (404, "person_not_found")
+        assert "nobody" not in reply.json()["message"]
         assert server("POST", f"{place}/verify", body).json()["code"] == "wrong_challenge"
         again = server("POST", f"{place}/verify", body | {"challenge": server.challenge()})
         assert again.json()["code"] == "replayed_upload"
         log = [e for e in server("GET", "/v1/audit?count=1000").json() if e["collection"] == place.rpartition("/")[2]]
-        assert [(e["person"], e["outcome"]) for e in log if e["action"] == "verify"][0] == (
-            "nobody",
-            "person_not_found",
-        )
+        first = next(e for e in log if e["action"] == "verify")
+        assert (first["person"], first["outcome"]) == ("nobody", "person_not_found")
 
 
 @pytest.mark.parametrize("action", ["verify", "identify"])
 def test_a_far_laxer_than_the_collections_own_is_refused(server: Running, place: str, action: str) -> None:
     enrol(server, place, "a", 8300)
     assert server("PATCH", place, {"far": 1e-4}).status == 200
-    upload = server.upload(noise(8301))
-    body = {"person": "a", "upload": upload} if action == "verify" else {"uploads": [upload]}
+    upload = server.upload(noise(8301 + len(action)))
+    body: dict[str, Any] = {"person": "a", "upload": upload} if action == "verify" else {"uploads": [upload]}
     body |= {"challenge": server.challenge()}
     answer = server("POST", f"{place}/{action}", body | {"far": 1e-3})
     assert (answer.status, answer.json()["code"]) == (422, "far_too_lax")

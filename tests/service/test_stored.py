@@ -23,8 +23,8 @@ from facemin.service.tokens import Doorkeeper
 from tests.service.running import Running, noise, serving
 
 STORED = Path(__file__).parent / "stored"
-"""Made by the code of version 0.1 (commit 4935f24): cut conv32.1, templates of coloured noise, argon2 tokens, remembered
-answers to three requests (enrol ann, enrol gone and delete them, verify ann)."""
+"""Made by the code of version 0.1 (commit 4935f24): cut conv32.1, templates of coloured noise, argon2 tokens, and
+remembered answers to three requests (enrol ann, enrol gone and delete them, verify ann)."""
 
 
 @pytest.fixture(scope="module")
