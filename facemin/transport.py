@@ -244,7 +244,8 @@ def _exchange(http: httpx.Client, request: httpx.Request, most: int, late: threa
 
 def _content(reply: httpx.Response, most: int, late: threading.Event) -> bytes:
     parts, size = [], 0
-    for part in reply.iter_raw():
+    # a transport that was given may have read the answer already
+    for part in reply.iter_bytes() if reply.is_stream_consumed else reply.iter_raw():
         parts.append(part)
         size += len(part)
         if size > most:

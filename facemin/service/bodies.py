@@ -29,7 +29,7 @@ SMALL_BYTES = 16 << 10
 """Longest body of every other request; the longest that any of them can use is a token's with a hundred grants."""
 MOST_VALUES = 2048
 """Commas and colons in a body: a request for 64 uploads, the most there is, has about 400."""
-BUDGET_BYTES = 48 << 20
+BUDGET_BYTES = 32 << 20
 """Bodies in memory at once, of all requests together; parsing takes about three times as much."""
 
 
