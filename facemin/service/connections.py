@@ -8,6 +8,7 @@ client is closed for a new one, the address with the most of them first.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Phase = Literal["head", "body", "idle", "refused", "reading"]
 SWEEP_SECONDS = 1.0
+SEND_BYTES = 256 << 10
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -69,6 +71,8 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for a new connection, or refuse it where every other one is being answered."""
         super().connection_made(transport)
+        # what the system holds for somebody who does not read: by itself it would grow to megabytes each
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         self._timer = self.loop.call_later(SWEEP_SECONDS, self._watch)
         if len(self.connections) > self.limits.most and not self._make_room():
             transport.write(_FULL)
