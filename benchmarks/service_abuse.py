@@ -130,6 +130,7 @@ def long_uploads(target: Target) -> None:
 
 
 ATTACKS: dict[str, Callable[[Target], None]] = {
+    "nothing": lambda target: time.sleep(target.seconds),
     "7 MB of 750,000 unknown fields": unknown_fields,
     "unknown fields in an upload and in /v1/tokens": unknown_fields_within,
     "7 MB of brackets": deep_json,
