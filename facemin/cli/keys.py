@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from facemin.cli.options import Json, Model
-from facemin.cli.output import print_json
+from facemin.cli.output import print_json, tell
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -102,4 +102,4 @@ def _print_key(key: Key, file: Path, *, as_json: bool) -> None:
         return
     for name, value in values.items():
         missing = "none: unsigned" if name == "signer" else "never"
-        print(f"{name:12} {missing if value is None else value}")
+        tell(f"{name:12} {missing if value is None else value}")

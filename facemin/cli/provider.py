@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from facemin.cli.options import FAILED, Device, Json, Model
-from facemin.cli.output import available_device, note, print_json
+from facemin.cli.output import available_device, note, print_json, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +79,8 @@ def provider_init(
     if as_json:
         print_json({"home": str(folder), "token": token})
         return 0
-    print(f"Provider made in {folder}. Start it with: facemin serve" + (f" --home {folder}" if home else ""))
-    print(f"Admin token, shown this once:\n{token}")
+    tell(f"Provider made in {folder}. Start it with: facemin serve" + (f" --home {folder}" if home else ""))
+    tell("Admin token, shown this once:", token)
     return 0
 
 
@@ -117,7 +117,7 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
         return 0
     for key in found:
         end = key["until"] or key["expires"] or "never"
-        print(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
+        tell(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
     return 0
 
 
@@ -167,7 +167,7 @@ def token_add(
     if as_json:
         print_json({"id": made.id, "token": text})
     else:
-        print(text)
+        tell(text)
     return 0
 
 
@@ -185,7 +185,7 @@ def token_list(*, home: Home = None, as_json: Json = False) -> int:
     for token in found:
         grants = " ".join(scope if place == "*" else f"{scope}:{place}" for scope, place in token["grants"])
         state = "revoked" if token["revoked"] else f"until {token['expires'] or 'revoked'}"
-        print(f"{token['id']}  {state:24}  {grants}  {token['name']}")
+        tell(f"{token['id']}  {state:24}  {grants}  {token['name']}")
     return 0
 
 
@@ -224,7 +224,7 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
     if as_json:
         print_json({"wrong": wrong})
     else:
-        print("\n".join(wrong) or "all is whole")
+        tell(*(wrong or ["all is whole"]))
     return FAILED if wrong else 0
 
 
@@ -265,12 +265,12 @@ def provider_restore(file: Annotated[Path, Parameter(help="A back-up.")], /, *, 
 @contextmanager
 def _opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
     """The provider's database, closed again at the end."""
-    from facemin.service.provider import database_url
-    from facemin.service.settings import provider_home, read_settings
+    from facemin.service.settings import database_url, make_private, provider_home, read_settings
     from facemin.service.storage.database import Database
 
     folder = provider_home(home)
     settings = read_settings(folder)
+    make_private(folder)
     with _plainly():
         database = Database(database_url(folder, settings))
         try:
@@ -295,4 +295,4 @@ def _print(values: dict[str, Any], *, as_json: bool) -> None:
         print_json(values)
         return
     for name, value in values.items():
-        print(f"{name:12} {value}")
+        tell(f"{name:12} {value}")

@@ -6,17 +6,22 @@ import base64
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
 from facemin.client.pins import KeyChanged, Pins
-from facemin.client.transport import ProviderError, Reply, Transport
+from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.image import Photo
 from facemin.keys.key import Key
 from facemin.protection import ProtectedPhoto, Protector, protect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import httpx
 
     from facemin.face import Detector
     from facemin.protection.photo import Upload
@@ -32,6 +37,8 @@ STALE = frozenset({"key_ended", "key_revoked", "unknown_key"})
 class Decision:
     """What a provider decided on one person."""
 
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
     person: str
     accepted: bool
     score: float
@@ -42,6 +49,22 @@ class Decision:
     threshold_id: str
     enrolled_as: str
     """ "protected" or "plain": what the deciding enrolment was made from."""
+
+
+class _Enrolled(TypedDict):
+    person: str
+
+
+class _Challenge(TypedDict):
+    challenge: str
+
+
+class _Identified(TypedDict):
+    results: list[list[Decision]]
+
+
+_DECISION, _ENROLLED = TypeAdapter(Decision), TypeAdapter(_Enrolled)
+_IDENTIFIED, _CHALLENGE = TypeAdapter(_Identified), TypeAdapter(_Challenge)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +144,9 @@ class Client:
         pins: where that is remembered.
         upload: "image", or "features" to send the protected feature.
         method: settings of protection; the default of `facemin.protection.PROTECTORS` when None.
-        timeout: seconds without an answer.
+        timeout: seconds for a whole answer; the key of a large recogniser has some 20 MB.
         tries: how often a request is sent at most; sending it again does nothing twice.
+        transport: what carries the requests, say `httpx.MockTransport` in a test; the network when None.
 
     Raises:
         ValueError: another kind of URL.
@@ -137,11 +161,14 @@ class Client:
     method: Protector | None = field(default=None, kw_only=True)
     timeout: float = field(default=60.0, kw_only=True)
     tries: int = field(default=4, kw_only=True)
+    transport: httpx.BaseTransport | None = field(default=None, kw_only=True, repr=False, compare=False)
     _known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
     _send: Transport = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        sender = Transport(url=self.url, token=self.token, timeout=self.timeout, tries=self.tries)
+        sender = Transport(
+            url=self.url, token=self.token, timeout=self.timeout, tries=self.tries, transport=self.transport
+        )
         object.__setattr__(self, "_send", sender)
 
     def key(self, *, refresh: bool = False) -> Key:
@@ -160,7 +187,7 @@ class Client:
         held = self.pins.file(self.url)
         pin = self.pins.pin(self.url)
         headers = {"If-None-Match": f'"{pin.fingerprint}"'} if held is not None and pin is not None else {}
-        reply = self._send("GET", "/v1/key", headers=headers)
+        reply = self._send("GET", "/v1/key", headers=headers, most=MOST_KEY_BYTES)
         data = held if reply.status == 304 and held is not None else reply.data
         self._known.key = self.pins.accept(self.url, data, signer=self.signer)
         return self._known.key
@@ -186,8 +213,7 @@ class Client:
             uploads = [self._uploads(photo)[0] for photo in photos]
             return self._post("persons", {"person": person, "uploads": uploads, "replace": replace})
 
-        name: str = self._fresh(send).json()["person"]
-        return name
+        return self._fresh(send).read(_ENROLLED)["person"]
 
     def verify(
         self, person: str, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None
@@ -210,7 +236,7 @@ class Client:
                 "verify", {"person": person, "upload": upload, "challenge": self._challenge(), "far": far}
             )
 
-        return Decision(**self._fresh(send).json())
+        return self._fresh(send).read(_DECISION)
 
     def identify(
         self, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None, top: int = 5
@@ -231,8 +257,7 @@ class Client:
             uploads = self._uploads(photo)
             return self._post("identify", {"uploads": uploads, "challenge": self._challenge(), "far": far, "top": top})
 
-        found = self._fresh(send).json()["results"]
-        return [[Decision(**decision) for decision in decisions] for decisions in found]
+        return self._fresh(send).read(_IDENTIFIED)["results"]
 
     def delete(self, person: str) -> None:
         """Delete a person with every template of theirs; needs a token with the scope admin.
@@ -241,6 +266,16 @@ class Client:
             ProviderError: there is none of that name, or the provider refused, or was not reached.
         """
         self._send("DELETE", f"{self._place()}/persons/{quote(person, safe='')}")
+
+    def close(self) -> None:
+        """Close the connections to the provider; the client stays usable."""
+        self._send.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def forget(self) -> None:
         """Trust the provider's next key, whoever made it."""
@@ -255,8 +290,7 @@ class Client:
         return Prepared(photo=done, keys=(key,)).uploads(key)
 
     def _challenge(self) -> str:
-        challenge: str = self._send("POST", "/v1/challenges").json()["challenge"]
-        return challenge
+        return self._send("POST", "/v1/challenges").read(_CHALLENGE)["challenge"]
 
     def _post(self, what: str, body: dict[str, Any]) -> Reply:
         headers = {"Idempotency-Key": secrets.token_urlsafe(24)}

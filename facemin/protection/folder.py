@@ -251,7 +251,8 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         "faces": [_face(face, job.keys) for face in result.faces],
         "at_edge": [{"box": face.box, "score": face.score} for face in result.at_edge],
     }
-    write_atomically(_record(target), json.dumps(record, indent=1).encode())
+    # 0600: it describes the plain photo
+    write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=0o600)
     unmet = {
         key.manifest.key_id: sum(number in face.done.unmet for face in result.faces)
         for number, key in enumerate(job.keys)

@@ -4,18 +4,20 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write `data` to `path` so that a reader sees the old file or the whole new one, never a part.
 
     Missing parent folders are made. A symbolic link at `path` is replaced, not followed.
 
     Args:
-        path: file to make or to replace; gets the permissions the umask gives a new file.
+        path: file to make or to replace.
         data: its whole content.
+        mode: permissions, from the file's first moment on, say 0o600; those the umask gives a new file when None.
 
     Raises:
         OSError: as Python has it (disk full, no permission, `path` is a folder); the old file, if any, is
@@ -27,7 +29,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         # Not tempfile.mkstemp: its 0600 would hide a result from everybody the umask lets read it.
-        with temporary.open("xb") as file:
+        opener = None if mode is None else partial(os.open, mode=mode)
+        with open(temporary, "xb", opener=opener) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
