@@ -24,7 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "attack": {"device", "face", "files", "frequency", "image", "keys", "masking", "metrics", "models"},
     "keys": {"files", "models"},
     "data": {"files", "image"},
-    "protect": {"device", "face", "files", "frequency", "image", "keys", "masking", "models"},
+    "protect": {"calibration", "device", "face", "files", "frequency", "image", "keys", "masking", "models"},
     "calibration": {"models"},
     "defaults": {"calibration", "keys", "models"},
     "checkpoint": {"files", "models"},

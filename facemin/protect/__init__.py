@@ -6,6 +6,8 @@ from facemin.protect.photo import Failure, ProtectedFace, ProtectedPhoto, protec
 from facemin.protect.pmt import PMT
 from facemin.protect.presets import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
 from facemin.protect.provider_operations import ProviderOperations
+from facemin.protect.revealed import Revealing, RevealingKey, RevealingWarning
+from facemin.protect.revealing import check_revealing
 from facemin.protect.rules import L1, RULES, Adam, Rule, Sign
 from facemin.protect.starts import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
 from facemin.protect.steps import Done
@@ -35,10 +37,14 @@ __all__ = [
     "RandomAffine",
     "RandomNoise",
     "RandomSort",
+    "Revealing",
+    "RevealingKey",
+    "RevealingWarning",
     "Rule",
     "Sign",
     "Start",
     "Transform",
+    "check_revealing",
     "decode_feature",
     "encode_feature",
     "feature_of",

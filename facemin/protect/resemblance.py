@@ -23,14 +23,14 @@ LIMITS: dict[str, float] = {
     "correlation at 112 px": 0.12,
     "correlation at 56 px": 0.25,
     "correlation at 56 px, detail": 0.20,
-    "correlation at 28 px": 0.32,
+    "correlation at 28 px": 0.29,
     "correlation at 28 px, detail": 0.32,
-    "correlation at 14 px": 0.48,
+    "correlation at 14 px": 0.44,
     "correlation after a median, 56 px": 0.26,
     "correlation after a median, 28 px": 0.34,
     "correlation after rearranging, 56 px": 0.30,
     "correlation after rearranging, 28 px": 0.44,
-    "correlation in a window": 0.36,
+    "correlation in a window": 0.31,
     "template match": 1.0,
     "mutual information, nats": 0.11,
     "histogram": 0.92,
@@ -49,7 +49,7 @@ REARRANGED = (2, 4, 7, 8, 14, 16, 28, 56)
 LOW_BITS = (4, 16, 64)
 BINS = 12
 PSNR_AT_LEAST = 16.0
-EXCESS = 0.1
+EXCESS = 0.18
 """By which a template must match better than the mean face's."""
 STRANGER = 1.5
 """Times the information that an image has on a stranger is none on the person."""
