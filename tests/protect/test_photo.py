@@ -95,7 +95,7 @@ def test_features_are_saved_as_safetensors(
     astronaut: Tensor, keys: list[Key], detector: Detector, tmp_path: Path
 ) -> None:
     photo = Photo(pixels=astronaut, exif=None, format="PNG")
-    with pytest.warns(RevealingWarning, match="values in the feature"):
+    with pytest.warns(RevealingWarning):
         out = facemin.protect(
             photo, keys=keys, upload="features", method=QUICK, detector=detector, allow_revealing=True
         )
