@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from facemin.cli.options import Json, Model
 from facemin.cli.output import print_json
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
+from facemin.keys.provider_name import displayed
 
 if TYPE_CHECKING:
     from facemin.keys.key import Key
@@ -102,4 +103,5 @@ def _print_key(key: Key, file: Path, *, as_json: bool) -> None:
         return
     for name, value in values.items():
         missing = "none: unsigned" if name == "signer" else "never"
-        print(f"{name:12} {missing if value is None else value}")
+        shown = displayed(value) if isinstance(value, str) else value
+        print(f"{name:12} {missing if value is None else shown}")

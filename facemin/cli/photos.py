@@ -86,6 +86,10 @@ def protect(
         int, Parameter(help="Smallest face to look for, pixels; large photos are searched faster for larger faces.")
     ] = 24,
     batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
+    allow_revealing: Annotated[
+        bool,
+        Parameter(negative="", help="Write results that still show the plain face, for research; refused otherwise."),
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -122,7 +126,10 @@ def protect(
         exif=exif,
         aligned=aligned,
         detector=Detector(min_face=min_face),
+        allow_revealing=allow_revealing,
     )
+    if allow_revealing:
+        note("--allow-revealing: RESULTS MAY SHOW THE PLAIN FACE. Do not send them to anybody")
     for given in keys:
         _warn_of_a_shallow_key(given)
     if not key:
@@ -149,7 +156,7 @@ def public_key(text: str | None) -> bytes | None:
 def _warn_of_a_shallow_key(key: Key) -> None:
     """Measured on dlib (docs/decisions/004-default-cut.md): keys this wide give the face to every recogniser."""
     values = prod(key.manifest.features)
-    if values > SHALLOW * prod(FACE_SHAPE):
+    if values >= SHALLOW * prod(FACE_SHAPE):
         note(
             f"key {key.manifest.key_id} matches {values:,} values of an image of {prod(FACE_SHAPE):,}: so shallow a "
             "key has been seen to give the face back to every recogniser"

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 KEY_LIMITS = GraphLimits(bytes=256 << 20, elements=1 << 23, total_elements=1 << 26, work=20_000_000_000)
 """A stranger's key runs on the user's machine, many faces at once, so it may be less than a provider's own model."""
+
+CLOCKS_DIFFER = timedelta(days=1)
+"""So far ahead may a key's making lie: a later one would outlive every honest successor."""
+LONGEST_VALID = timedelta(days=3653)
+"""Ten years, from now: whoever names an end must not name one that never comes."""
 
 MANIFEST, SIGNATURE, SIGNER = "facemin.key", "facemin.signature", "facemin.signer"
 
@@ -106,7 +111,7 @@ class Key:
 
         Raises:
             ValueError: naming the key and what was wrong with it: not a key, changed since it was made, a wrong
-                or missing signature, expired, shapes that do not fit, or a graph that `read_graph` refuses.
+                or missing signature, dates out of range, shapes that do not fit, or a graph that `read_graph` refuses.
             FileNotFoundError: when the path does not exist.
         """
         name = "key" if isinstance(source, bytes) else str(source)
@@ -119,7 +124,7 @@ class Key:
         manifest = _manifest(entries, name)
         _check_bytes(data, model, manifest, name)
         verified = _check_signature(entries, signer, name)
-        _check_expiry(manifest, now, name, allow_expired=allow_expired)
+        _check_dates(manifest, now, name, allow_expired=allow_expired)
         key = cls(manifest, data, verified)
         key._check_shapes(model, name)
         return key
@@ -311,7 +316,16 @@ def _check_signature(entries: dict[str, str], required: bytes | None, name: str)
     return signer
 
 
-def _check_expiry(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
+def _check_dates(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
     now = now or datetime.now(UTC)
     if manifest.expires is not None and now >= manifest.expires and not allow_expired:
         raise ValueError(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
+    if manifest.created - now > CLOCKS_DIFFER:
+        raise ValueError(
+            f"{name}: expected a key made before {now + CLOCKS_DIFFER:%Y-%m-%d %H:%M} UTC, got one made on "
+            f"{manifest.created}"
+        )
+    if manifest.expires is not None and manifest.expires - max(now, manifest.created) > LONGEST_VALID:
+        raise ValueError(
+            f"{name}: expected a key that ends within ten years, or never, got one that ends on {manifest.expires}"
+        )

@@ -10,6 +10,8 @@ from facemin.protection.pmt.optimise import Done
 from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
 from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
 from facemin.protection.registry import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
+from facemin.protection.revealed import Revealing, RevealingKey, RevealingWarning
+from facemin.protection.revealing import check_revealing
 from facemin.protection.upload import decode_feature, encode_feature, feature_of
 
 __all__ = [
@@ -35,10 +37,14 @@ __all__ = [
     "RandomAffine",
     "RandomNoise",
     "RandomSort",
+    "Revealing",
+    "RevealingKey",
+    "RevealingWarning",
     "Rule",
     "Sign",
     "Start",
     "Transform",
+    "check_revealing",
     "decode_feature",
     "encode_feature",
     "feature_of",

@@ -47,6 +47,7 @@ class FolderJob:
         exif: keep the photo's EXIF in the PNG files; dropped otherwise.
         aligned: inputs are aligned 112 x 112 faces.
         detector: finds the faces.
+        allow_revealing: see `protect`.
     """
 
     out: Path
@@ -58,6 +59,7 @@ class FolderJob:
     exif: bool = False
     aligned: bool = False
     detector: Detector = field(default_factory=Detector)
+    allow_revealing: bool = False
 
     def __post_init__(self) -> None:
         if self.upload == "features" and len(self.keys) != 1:
@@ -73,7 +75,9 @@ class FolderJob:
         The seed does not count, nor what changes no result: the batch and the device.
         """
         method = replace(self.method, batch=1, device="cpu")
-        settings = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        settings: list[object] = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        # only where it was asked for, so that older records stay valid
+        settings += ["allow_revealing"] if self.allow_revealing else []
         text = "\n".join([*map(repr, settings), *(key.fingerprint for key in self.keys)])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -167,6 +171,7 @@ def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
         detector=job.detector,
         aligned=job.aligned,
         keep_photo=job.paste,
+        allow_revealing=job.allow_revealing,
     )
     for result in results:
         if isinstance(result, Failure):
@@ -289,6 +294,7 @@ def _face(face: ProtectedFace, keys: Sequence[Key]) -> dict[str, Any]:
         "steps": face.done.steps,
         "residuals": residuals,
         "reached": face.done.reached,
+        "revealing": str(face.revealing) if face.revealing is not None else None,
         "unmet": [keys[number].manifest.key_id for number in face.done.unmet],
         "seconds": face.done.seconds,
     }

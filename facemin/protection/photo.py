@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from facemin.face import TEMPLATE, Detector, Face, align, inside, paste
-from facemin.image import Photo, decode, encode, to_unit
+from facemin.image import Photo, decode, encode, to_grid, to_unit
+from facemin.protection.feature_inversion import check_revealing_feature
 from facemin.protection.pmt.initialisation import SEED_BITS
 from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protection.revealed import RevealingKey, RevealingWarning
+from facemin.protection.revealing import check_revealing
 from facemin.protection.upload import encode_feature, feature_of
 from facemin.runtime.files import write_atomically
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection.pmt.optimise import Done
     from facemin.protection.registry import Protector
+    from facemin.protection.revealed import Revealing
 
 EDGE = 0.75
 """Least share of a face's crop that must lie in the photo; below it, recognisers see mostly border."""
@@ -45,6 +50,8 @@ class ProtectedFace:
     """Share of its crop that lies in the photo, in [0, 1]."""
     done: Done
     """The protected image and what was spent on it."""
+    revealing: Revealing | None = None
+    """What it still shows of the plain face, where `allow_revealing` kept it."""
 
     @property
     def pixels(self) -> Tensor:
@@ -139,6 +146,8 @@ class Failure:
 
     name: str
     reason: str
+    revealing: Revealing | None = None
+    """What the protected image would have shown of the plain face, where that is the reason."""
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -159,6 +168,7 @@ def protect(
     upload: Upload = "image",
     method: Protector | None = None,
     detector: Detector | None = None,
+    allow_revealing: bool = False,
 ) -> ProtectedPhoto:
     """Protect every face of a photo for the holders of the keys.
 
@@ -174,16 +184,25 @@ def protect(
         upload: what `save` writes: "image", or "features", the protected feature E_c(x~) for a single key.
         method: settings; the default of `PROTECTORS` when None.
         detector: to share one among many calls.
+        allow_revealing: keep results that still show the plain face, with a `RevealingWarning`; for research.
 
     Returns:
         The photo's protected faces, largest first; none is a result (see `verdict`), not an error.
 
     Raises:
+        RevealingKey: a result would show the plain face.
         ValueError: when the photo cannot be read, or there is no key.
         FileNotFoundError: when the path does not exist.
     """
     stream = protect_photos(
-        [photo], keys=keys, seed=seed, upload=upload, method=method, detector=detector, keep_errors=False
+        [photo],
+        keys=keys,
+        seed=seed,
+        upload=upload,
+        method=method,
+        detector=detector,
+        keep_errors=False,
+        allow_revealing=allow_revealing,
     )
     result = next(stream)
     assert isinstance(result, ProtectedPhoto)
@@ -201,6 +220,7 @@ def protect_photos(
     aligned: bool = False,
     keep_photo: bool = True,
     keep_errors: bool = True,
+    allow_revealing: bool = False,
 ) -> Iterator[ProtectedPhoto | Failure]:
     """Protect a stream of photos, their faces sharing batches; in order of finishing, in constant memory.
 
@@ -213,12 +233,15 @@ def protect_photos(
         detector: as in `protect`.
         aligned: photos are aligned 112 x 112 faces already: detect and align nothing.
         keep_photo: let results with faces hold the plain photo, which `pasted` needs.
-        keep_errors: yield a photo that cannot be read as a `Failure` and go on; raise it when False.
+        keep_errors: yield a photo that cannot be read as a `Failure` and go on; raise it when False. So with
+            one whose result would show a plain face.
+        allow_revealing: as in `protect`.
 
     Yields:
         One result a photo. A photo without a face is a `ProtectedPhoto` without faces.
 
     Raises:
+        RevealingKey: a result would show the plain face, and `keep_errors` is False.
         ValueError: no key, or settings out of range; and unreadable photos where `keep_errors` is False.
     """
     keys = tuple(keys)
@@ -228,7 +251,7 @@ def protect_photos(
     method = method or PROTECTORS[DEFAULT_PROTECTOR]
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
     for done in method.stream(stream.faces(photos), keys, seed=seed):
-        stream.finish(done)
+        stream.finish(done, _revealing(done, stream.plain(done.index), keys, upload), allowed=allow_revealing)
         while stream.ready:
             yield _result(stream.ready.popleft(), keys, upload)
     while stream.ready:
@@ -246,13 +269,23 @@ class _Open:
     inside: list[float] = field(default_factory=list)
     at_edge: tuple[Face, ...] = ()
     done: dict[int, Done] = field(default_factory=dict)
+    revealing: dict[int, Revealing] = field(default_factory=dict)
+
+
+def _revealing(done: Done, plain: Tensor, keys: tuple[Key, ...], upload: Upload) -> Revealing | None:
+    """What a result shows of its face: the image, and where the feature is sent, what that gives back."""
+    face = to_grid(plain).permute(1, 2, 0).contiguous().numpy()
+    found = check_revealing(done.pixels.permute(1, 2, 0).contiguous().numpy(), face, keys)
+    if found is not None or upload != "features":
+        return found
+    return check_revealing_feature(feature_of(done.pixels, keys[0]).numpy(), face, keys[0])
 
 
 def _result(item: _Open | Failure, keys: tuple[Key, ...], upload: Upload) -> ProtectedPhoto | Failure:
     if isinstance(item, Failure):
         return item
     faces = tuple(
-        ProtectedFace(face=face, inside=share, done=item.done[i])
+        ProtectedFace(face=face, inside=share, done=item.done[i], revealing=item.revealing.get(i))
         for i, (face, share) in enumerate(zip(item.faces, item.inside, strict=True))
     )
     return ProtectedPhoto(
@@ -273,7 +306,7 @@ class _Stream:
         self.detector, self.aligned = detector, aligned
         self.keep_photo, self.keep_errors = keep_photo, keep_errors
         self.ready: deque[_Open | Failure] = deque()
-        self.owners: dict[int, tuple[_Open, int]] = {}
+        self.owners: dict[int, tuple[_Open, int, Tensor]] = {}
 
     def faces(self, photos: Iterable[str | Path | bytes | Photo]) -> Iterator[Tensor]:
         count = 0
@@ -294,7 +327,7 @@ class _Stream:
                     opened.photo = None
                 self.ready.append(opened)
             for position, crop in enumerate(crops):
-                self.owners[count] = (opened, position)
+                self.owners[count] = (opened, position, crop)
                 count += 1
                 yield crop
 
@@ -318,8 +351,28 @@ class _Stream:
         points = torch.stack([face.points for face in opened.faces]) if opened.faces else torch.empty(0, 5, 2)
         return opened, align(pixels, points)
 
-    def finish(self, done: Done) -> None:
-        opened, position = self.owners.pop(done.index)
+    def plain(self, index: int) -> Tensor:
+        """The face, (3, 112, 112) in [0, 1], that a result was made from."""
+        return self.owners[index][2].cpu()
+
+    def finish(self, done: Done, revealing: Revealing | None, *, allowed: bool) -> None:
+        opened, position, _ = self.owners.pop(done.index)
         opened.done[position] = done
-        if len(opened.done) == len(opened.faces):
+        if revealing is not None:
+            if not (allowed or self.keep_errors):
+                raise RevealingKey(revealing)
+            opened.revealing[position] = revealing
+        if len(opened.done) < len(opened.faces):
+            return
+        if not opened.revealing:
             self.ready.append(opened)
+        elif allowed:
+            for found in opened.revealing.values():
+                warnings.warn(
+                    f"{opened.name}: kept although it shows the face. {found}", RevealingWarning, stacklevel=2
+                )
+            self.ready.append(opened)
+        else:
+            # one face that shows is enough: a result is the whole photo
+            found = min(opened.revealing.items())[1]
+            self.ready.append(Failure(name=opened.name, reason=str(found), revealing=found))
