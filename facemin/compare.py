@@ -18,7 +18,7 @@ from facemin.store import calibration_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys import Manifest
+    from facemin.manifest import Manifest
     from facemin.models import Recogniser
 
 ALIGNED = (3, 112, 112)

@@ -197,10 +197,10 @@ def _deal(people: dict[str, list[int]], seed: int) -> dict[str, list[str]]:
         for turn, name in enumerate(name for name in ordered if (len(people[name]) > 1) == several):
             parts[turns[turn % len(turns)]].append(name)
     for part in ("choose", "report"):
-        several = sum(len(people[name]) > 1 for name in parts[part])
-        if several < 2:
+        paired = sum(len(people[name]) > 1 for name in parts[part])
+        if paired < 2:
             raise ValueError(
-                f"data: expected at least 2 people with several photos to {part}, got {several} of {len(people)} people"
+                f"data: expected at least 2 people with several photos to {part}, got {paired} of {len(people)} people"
             )
     return parts
 

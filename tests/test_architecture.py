@@ -28,7 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "keys": {"files", "manifest", "models", "space", "space_fit"},
     "trust": {"files", "home"},
     "data": {"files", "image"},
-    "protect": {"device", "face", "files", "frequency", "image", "keys", "masking", "models"},
+    "protect": {"device", "face", "files", "frequency", "image", "keys", "manifest", "masking", "models"},
     "calibration": {"models"},
     "defaults": {"calibration", "keys", "models"},
     "checkpoint": {"files", "models"},

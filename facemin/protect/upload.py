@@ -18,7 +18,8 @@ from facemin.protect.steps import ROWS_AT_LEAST
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys import Key, Manifest
+    from facemin.keys import Key
+    from facemin.manifest import Manifest
 
 TENSOR = "feature"
 FORMAT = "facemin-feature-1"

@@ -15,7 +15,7 @@ from facemin.service.tables import provider_keys
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from facemin.keys import Manifest
+    from facemin.manifest import Manifest
     from facemin.service.database import Database
 
 _SLIM = select(*(column for column in provider_keys.c if column.name != "data"))
