@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from facemin.errors import NoFace
 from facemin.image import Photo
 from facemin.keys import Key
 from facemin.pins import KeyChanged, Pins
@@ -63,7 +64,7 @@ class Prepared:
                 f"{', '.join(mine.manifest.key_id for mine in self.keys)}"
             )
         if not self.photo.faces:
-            raise ValueError(f"{self.photo.name}: {self.photo.verdict}")
+            raise NoFace(f"{self.photo.name}: {self.photo.verdict}")
         kind = "feature" if self.photo.upload == "features" else "image"
         data = (base64.b64encode(self.photo.encoded(face)).decode() for face in self.photo.faces)
         return [{"kind": kind, "key_id": key.manifest.key_id, "data": text} for text in data]

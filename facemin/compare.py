@@ -10,6 +10,7 @@ import torch
 
 from facemin.calibration import Threshold
 from facemin.defaults import default_key
+from facemin.errors import NoFace
 from facemin.face import Detector, align
 from facemin.image import decode, to_unit
 from facemin.protect import decode_feature
@@ -110,5 +111,5 @@ def load_face(path: Path, detector: Detector) -> Tensor:
         return to_unit(pixels).contiguous()
     faces = detector(pixels)
     if not faces:
-        raise ValueError(f"{path}: expected a photo with a face, found none")
+        raise NoFace(f"{path}: expected a photo with a face, found none")
     return align(pixels, faces[0].points[None])[0]

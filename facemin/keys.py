@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from onnx import ModelProto, StringStringEntryProto
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from facemin.errors import InvalidKey, KeyExpired, told_as
 from facemin.files import write_atomically
 from facemin.models.graph import read_graph
 from facemin.models.limits import GraphLimits
@@ -84,7 +85,13 @@ class Key:
     data: bytes = field(repr=False)
     signer: bytes | None
 
+    def __repr__(self) -> str:
+        own, signed = self.manifest, "unsigned" if self.signer is None else f"signed by {self.signer.hex()[:16]}"
+        end = "" if own.expires is None else f", until {own.expires.date()}"
+        return f"<Key {own.key_id} of {own.provider}: {own.recogniser} at {own.cut}, {signed}{end}>"
+
     @classmethod
+    @told_as(InvalidKey)
     def load(
         cls,
         source: bytes | str | Path,
@@ -314,4 +321,4 @@ def _check_signature(entries: dict[str, str], required: bytes | None, name: str)
 def _check_expiry(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
     now = now or datetime.now(UTC)
     if manifest.expires is not None and now >= manifest.expires and not allow_expired:
-        raise ValueError(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
+        raise KeyExpired(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")

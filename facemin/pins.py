@@ -9,15 +9,14 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from facemin.errors import KeyChanged
 from facemin.files import write_atomically
 from facemin.home import home
 from facemin.keys import Key
 
+__all__ = ["KeyChanged", "Pin", "Pins"]
+
 HEX = r"^[0-9a-f]{64}$"
-
-
-class KeyChanged(ValueError):  # noqa: N818 - what happened
-    """A provider's key is not the one that was trusted, nor one that its signer made later."""
 
 
 class Pin(BaseModel):

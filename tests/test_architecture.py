@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "facemin"
 
 LAYERS: dict[str, set[str]] = {
+    "errors": set(),
     "files": set(),
     "home": set(),
     "device": set(),
@@ -18,17 +19,18 @@ LAYERS: dict[str, set[str]] = {
     "metrics": set(),
     "colour": set(),
     "exif": set(),
-    "image": {"colour", "exif"},
+    "image": {"colour", "errors", "exif"},
     "face": {"image"},
-    "models": {"image", "masking"},
+    "models": {"errors", "image", "masking"},
     "attack": {"device", "face", "files", "frequency", "image", "keys", "masking", "metrics", "models"},
-    "keys": {"files", "models"},
+    "keys": {"errors", "files", "models"},
     "data": {"files", "image"},
-    "protect": {"device", "face", "files", "frequency", "image", "keys", "masking", "models"},
+    "protect": {"device", "errors", "face", "files", "frequency", "image", "keys", "masking", "models"},
     "calibration": {"models"},
     "defaults": {"calibration", "keys", "models"},
     "checkpoint": {"files", "models"},
-    "store": {"calibration", "checkpoint", "files", "home", "models"},
+    "report": set(),
+    "store": {"calibration", "checkpoint", "errors", "files", "home", "models"},
 }
 """What each part may import of ours; every other part sits on top, and nothing below imports it."""
 

@@ -8,6 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
+from facemin.errors import InvalidModel, told_as
 from facemin.models.checks import DEFAULT_DOMAINS, check_model
 from facemin.models.limits import GraphLimits
 from facemin.models.preprocess import Preprocess, prepend_preprocessing
@@ -37,6 +38,7 @@ class Bottleneck(NamedTuple):
     share: float
 
 
+@told_as(InvalidModel)
 def read_graph(
     source: bytes | Path, *, name: str | None = None, limits: GraphLimits = TRUSTED, inputs: int = 1
 ) -> onnx.ModelProto:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from facemin.errors import InvalidModel, told_as
 from facemin.models import dlib_resnet
 from facemin.models.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, Preprocess, prepend_preprocessing
@@ -43,6 +44,7 @@ MODELS: dict[str, Entry] = {
 DEFAULT_MODEL = "dlib-resnet29"
 
 
+@told_as(InvalidModel)
 def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
     """Open a recogniser by its name, or from an ONNX file.
 

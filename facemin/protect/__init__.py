@@ -2,7 +2,7 @@
 
 from facemin.protect.frequency import FrequencyMask
 from facemin.protect.kernels import Kernel
-from facemin.protect.photo import Failure, ProtectedFace, ProtectedPhoto, protect, protect_photos
+from facemin.protect.photo import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, protect, protect_photos
 from facemin.protect.pmt import PMT
 from facemin.protect.presets import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
 from facemin.protect.provider_operations import ProviderOperations
@@ -28,6 +28,7 @@ __all__ = [
     "GaussianNoise",
     "Kernel",
     "Mix",
+    "NothingProtected",
     "ProtectedFace",
     "ProtectedPhoto",
     "Protector",
