@@ -50,7 +50,7 @@ def told_as(kind: type[FaceminError]) -> Iterator[None]:
 
 
 REFUSALS: dict[int, str] = {
-    errno.ENOENT: "expected a file or folder there, found none",
+    errno.ENOENT: "expected a file, found nothing there",
     errno.EACCES: "expected to be allowed to read or write there, but the system does not allow it",
     errno.EPERM: "expected to be allowed to read or write there, but the system does not allow it",
     errno.EROFS: "expected a place that can be written, got one that is read-only",
@@ -65,6 +65,11 @@ REFUSALS: dict[int, str] = {
     errno.ELOOP: "expected a file or folder, got links that lead in a circle",
     errno.EADDRINUSE: "expected an address that is free, but another program listens there",
     errno.EADDRNOTAVAIL: "expected an address of this machine",
+    errno.ECONNREFUSED: "nothing listens there",
+    errno.ECONNRESET: "the connection was cut",
+    errno.ETIMEDOUT: "there was no answer in time",
+    errno.EHOSTUNREACH: "there is no way to that machine",
+    errno.ENETUNREACH: "there is no network",
     errno.EIO: "expected a disk that can be read, but it reported a fault",
 }
 """What the operating system's error numbers mean here."""

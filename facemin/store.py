@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from facemin.calibration import Calibration, shipped_calibration
 from facemin.checkpoint import convert_checkpoint
+from facemin.errors import in_words
 from facemin.files import write_atomically
 from facemin.home import home
 from facemin.models import MODELS, Recogniser, load_recogniser
@@ -214,7 +215,7 @@ class ModelStore:
                 if leaving.is_dir():
                     leaving.rename(final)
                     raise
-                raise ValueError(f"name: expected one that is free, got {name!r}: {error.strerror}") from error
+                raise ValueError(f"name: expected one that is free, got {name!r}: {in_words(error)}") from error
         finally:
             shutil.rmtree(coming, ignore_errors=True)
             shutil.rmtree(leaving, ignore_errors=True)

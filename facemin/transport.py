@@ -133,6 +133,7 @@ class Transport:
                 raise _refusal(error) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
+            reason = in_words(reason) if isinstance(reason, BaseException) else reason
             raise ProviderError(0, "unreachable", f"expected an answer from {self.url}, got: {reason}") from None
 
 

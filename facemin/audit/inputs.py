@@ -12,6 +12,7 @@ from facemin.audit.evidence import Plain
 from facemin.audit.files import Files, Found, Match, list_files, match, people_of
 from facemin.compare import ALIGNED, load_face
 from facemin.data import Folder
+from facemin.errors import in_words, without_name
 from facemin.face import Detector, align, inside
 from facemin.folder import FolderJob, Plan, protect_into
 from facemin.image import decode, to_unit
@@ -187,7 +188,7 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
     done, failed = [], []
     for one in protect_into(Plan(todo=todo, done=[], failures=[]), job):
         if isinstance(one, Failure):
-            failed.append(f"{one.name}: {one.reason}")
+            failed.append(f"{one.name}: {without_name(one.reason, one.name)}")
             continue
         names = json.loads(one.record.read_bytes())["files"]
         files = [one.record.with_name(name) for name in names]
@@ -211,7 +212,7 @@ def _read(pairs: list[Match], untested: list[str]) -> list[tuple[Match, Tensor, 
                 raise ValueError(f"{pair.protected}: expected 112 x 112, got {image.shape[2]} x {image.shape[1]}")
             found.append((pair, _plain(pair, detector), to_unit(image).contiguous()))
         except (ValueError, OSError) as error:
-            untested.append(str(error))
+            untested.append(in_words(error))
     return found
 
 

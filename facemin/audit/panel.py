@@ -11,6 +11,7 @@ from facemin.attack.data_abuse import embed
 from facemin.attack.deepface import DeepFaceEstimator
 from facemin.audit.evidence import Operating, Panelist, Plain
 from facemin.bench.models import Distance
+from facemin.errors import in_words, without_name
 from facemin.metrics import cross_identity_threshold
 from facemin.models import MODELS, Recogniser, load_recogniser
 from facemin.store import ModelStore, calibration_of, open_model
@@ -126,14 +127,14 @@ def _recognisers(models: Path | None, untested: list[str]) -> Iterable[Recognise
         try:
             yield open_model(name)
         except (ValueError, OSError) as error:
-            untested.append(f"{name}: {error}")
+            untested.append(f"{name}: {without_name(in_words(error), name)}")
     for file in sorted(models.glob("*.onnx")) if models is not None else ():
         if file.stem in ESTIMATORS or file.stem == PERCEPTUAL:
             continue
         try:
             yield load_recogniser(file)
         except ValueError as error:
-            untested.append(f"{file.name}: expected a recogniser: {error}")
+            untested.append(f"{file.name}: expected a recogniser: {without_name(str(error), file.name)}")
 
 
 def _estimators(models: Path | None, untested: list[str]) -> Iterable[Estimator]:

@@ -12,7 +12,7 @@ from facemin.cli import audit, bench, client, evaluate, keys, models, photos, pr
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
 from facemin.cli.output import errors, note, say
-from facemin.errors import in_words, without_name
+from facemin.errors import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(text: str) -> None:
-    say(errors(), f"[bold red]facemin:[/] {escape(without_name(text, 'facemin'))}")
+    say(errors(), f"[bold red]facemin:[/] {escape(text)}")
 
 
 def main() -> None:

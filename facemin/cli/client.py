@@ -106,19 +106,27 @@ def client_delete(
     url: Url,
     token: Token = None,
     collection: Collection = "main",
+    as_json: Json = False,
 ) -> int:
     """Delete a person with every template of theirs; needs a token with the scope admin."""
     _client(url, token, collection, None, "cpu").delete(person)
-    print(f"deleted {person} from {collection}")
+    if as_json:
+        print_json({"deleted": person, "collection": collection})
+    else:
+        print(f"deleted {person} from {collection}")
     return 0
 
 
 @app.command(name="forget")
-def client_forget(*, url: Url) -> int:
+def client_forget(*, url: Url, as_json: Json = False) -> int:
     """Trust the provider's next key, whoever made it: only after the provider has confirmed that it changed."""
     from facemin.client import Client
 
     Client(url).forget()
+    if as_json:
+        print_json({"forgot": url})
+    else:
+        print(f"forgot the key of {url}; the next one is trusted")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from facemin.cli.options import FAILED, Device, Json, Model, Seed
-from facemin.cli.output import available_device, note, print_json, say
+from facemin.cli.output import available_device, errors, note, print_json, say
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -33,10 +34,18 @@ def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, device: Device 
     out: Path
         Folder for demo.png, demo.json and the protected face.
     """
+    from facemin.cli.places import check_folder
+    from facemin.cli.progress import StepDisplay
+
+    check_folder("--out", out)
+    say(errors(), "Loading")
     from facemin.demo import NOT_SHOWN, SHOWN, run_demo, summary
 
     console = Console(stderr=as_json)
-    done = run_demo(out, seed=seed, device=available_device(device))
+    with StepDisplay(errors(), 1) as display:
+        done = run_demo(
+            out, seed=seed, device=available_device(device), tell=partial(say, errors()), on_step=display.step
+        )
     if as_json:
         print_json(summary(done))
         return 0 if done.accepted else FAILED
