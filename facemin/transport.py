@@ -12,6 +12,8 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from facemin.errors import in_words
+
 if TYPE_CHECKING:
     from email.message import Message
     from http.client import HTTPResponse

@@ -267,7 +267,9 @@ def provider_backup(
     from facemin.service.settings import provider_home
 
     check_file("OUT", out)
-    held = back_up(provider_home(home), out, with_secrets=with_secrets, force=force)
+    if out.exists() and not force:
+        raise ValueError(f"{out}: expected nothing there yet, found a file; --force replaces it")
+    held = back_up(provider_home(home), out, with_secrets=with_secrets)
     missing = [] if with_secrets else list(SECRET)
     if as_json:
         print_json({"file": str(out), "bytes": out.stat().st_size, "holds": held, "missing": missing})

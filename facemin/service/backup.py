@@ -24,30 +24,25 @@ MOST_BYTES = 64 << 30
 """Of a file in a back-up."""
 
 
-def back_up(folder: Path, out: Path, *, with_secrets: bool, force: bool = False) -> tuple[str, ...]:
+def back_up(folder: Path, out: Path, *, with_secrets: bool) -> tuple[str, ...]:
     """Write a provider's database and settings to one file, while the service runs.
 
     People who are deleted later stay in the file: delete old back-ups in the same rhythm as people may ask for that.
 
     Args:
         folder: the provider's home.
-        out: a `.tar` file to write.
+        out: a `.tar` file to write; replaced as a whole.
         with_secrets: put the master key and the signing key in as well. Without them the file's templates cannot be
             read, so keep those two elsewhere.
-        force: replace a file that is there, as a whole; refused otherwise.
 
     Returns:
         Names of what was written into it.
 
     Raises:
-        ValueError: something at `out` already, no provider there, one on PostgreSQL (use pg_dump), a database that is missing or damaged, or a
+        ValueError: no provider there, one on PostgreSQL (use pg_dump), a database that is missing or damaged, or a
             secret that is nowhere; `out` is as it was then.
     """
     settings = read_settings(folder)
-    if out.is_dir() or (out.exists() and not force):
-        raise ValueError(
-            f"{out}: expected nothing there yet, found a {'folder' if out.is_dir() else 'file'}; --force replaces a file"
-        )
     if settings.database is not None:
         raise ValueError(
             f"{folder}: expected a provider on SQLite, got one on another database; back it up with pg_dump"
@@ -84,10 +79,10 @@ def back_up(folder: Path, out: Path, *, with_secrets: bool, force: bool = False)
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(out)
-        return (DATABASE, *kept)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return (DATABASE, *kept)
 
 
 def restore(file: Path, folder: Path) -> list[str]:
