@@ -32,7 +32,6 @@ from facemin.attack.data_abuse import purified
 from facemin.attack.features import features_of
 from facemin.bench.judge import share
 from facemin.bench.measures import mean
-from facemin.bench.page import document, image, table
 from facemin.compare import load_face
 from facemin.data import landmarks
 from facemin.defaults import default_key
@@ -41,6 +40,7 @@ from facemin.files import append_json, write_atomically
 from facemin.image import decode, encode, to_grid, to_unit
 from facemin.metrics import attribute_cosine_rows, other_person_rows
 from facemin.protect import PROTECTORS
+from facemin.report.page import document, image, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

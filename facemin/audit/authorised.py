@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from facemin.attack.data_abuse import embed
 from facemin.audit.counting import counted, entry, interval
 from facemin.audit.result import Figure, Line, RowResult, Table
-from facemin.bench.page import Entry
 from facemin.metrics import pair_scores
+from facemin.report.page import Entry
 
 if TYPE_CHECKING:
     from facemin.audit.evidence import Evidence
@@ -26,7 +26,7 @@ def still_recognises(evidence: Evidence) -> RowResult:
             title=TITLE,
             knows=KNOWS,
             outcome="not tested",
-            verdict="No recogniser whose key was used is here with a threshold.",
+            verdict=_absent(evidence),
         )
     pairs = evidence.pairs
     words: list[str] = []
@@ -70,3 +70,13 @@ def still_recognises(evidence: Evidence) -> RowResult:
         figures=tuple(figures),
         tables=(table,),
     )
+
+
+def _absent(evidence: Evidence) -> str:
+    """Why nobody can say whether the provider still recognises."""
+    if not evidence.authorised:
+        names = ", ".join(sorted({key.manifest.recogniser for key in evidence.keys})) or "no key was given, so none"
+        return f"The recogniser whose key was used ({names}) is not on this machine."
+    first = evidence.authorised[0]
+    names = ", ".join(one.name for one in evidence.authorised)
+    return f"{names}, whose key was used, is here, but cannot judge without a threshold: {first.missing}."

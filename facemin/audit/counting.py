@@ -10,7 +10,7 @@ import torch
 from facemin.audit.result import Figure
 from facemin.bench.judge import Share, share
 from facemin.bench.measures import mean
-from facemin.bench.page import MISSING, Entry
+from facemin.report.page import MISSING, Entry
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.adversary import Row
     from facemin.audit.sample_size import Outcome
-    from facemin.bench.page import Entry
+    from facemin.report.page import Entry
 
 
 Line: TypeAlias = "tuple[Entry | str, ...]"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from facemin.bench import measures
-from facemin.bench.page import MISSING, Entry, number, shown
 from facemin.metrics import wilson
+from facemin.report.page import MISSING, Entry, number, shown
 
 if TYPE_CHECKING:
     from facemin.bench.groups import Group

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from facemin.bench import measures, plots
 from facemin.bench.entries import named_entry, residual_entry, steps_entry
-from facemin.bench.page import Entry, image, number
 from facemin.bench.tables import by_columns
+from facemin.report.page import Entry, image, number
 
 if TYPE_CHECKING:
     from facemin.bench.groups import Group, Row
@@ -26,7 +26,7 @@ def as_selectivity(group: Group) -> list[str]:
                 best[row.entry.series] = row
     ranked = tuple(sorted(best.values(), key=_selectivity, reverse=True))
     drawn = [
-        image(_plot(group, owners), media="image/svg+xml", alt=f"selectivity of {', '.join(owners)}")
+        image(_plot(group, owners), media="image/svg+xml", alt=f"selectivity of {', '.join(owners)}", wide=True)
         for owners in dict.fromkeys(measures.authorised(record) for record in group.records)
     ]
     return [

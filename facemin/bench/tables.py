@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from facemin.bench import measures
 from facemin.bench.entries import UNRUN, named_entry, paper_entry, paper_title, residual_entry, steps_entry
-from facemin.bench.page import Entry, number, paragraph, shown, table
+from facemin.report.page import Entry, number, paragraph, shown, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

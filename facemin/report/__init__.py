@@ -1,0 +1,1 @@
+"""Reports: HTML pages, tables and figures made from values. It knows neither experiments nor audits."""
