@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from facemin.cli.options import FAILED, Device, Json
-from facemin.cli.output import available_device, print_json
+from facemin.cli.output import available_device, errors, print_json, say
 
 if TYPE_CHECKING:
     from facemin.client import Client, Decision
@@ -109,7 +109,9 @@ def client_delete(
     as_json: Json = False,
 ) -> int:
     """Delete a person with every template of theirs; needs a token with the scope admin."""
-    _client(url, token, collection, None, "cpu").delete(person)
+    from facemin.client import Client
+
+    Client(url, token or os.environ.get("FACEMIN_TOKEN"), collection=collection).delete(person)
     if as_json:
         print_json({"deleted": person, "collection": collection})
     else:
@@ -132,6 +134,9 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
 
 def _client(url: str, token: str | None, collection: str, signer: str | None, device: str) -> Client:
     from facemin.cli.photos import public_key
+
+    # fetching a key, loading it and protecting take seconds
+    say(errors(), "Protecting on this machine, then asking the provider")
     from facemin.client import Client
     from facemin.protect import DEFAULT_PROTECTOR, PROTECTORS
 
