@@ -75,7 +75,9 @@ def still_recognises(evidence: Evidence) -> RowResult:
 def _absent(evidence: Evidence) -> str:
     """Why nobody can say whether the provider still recognises."""
     if not evidence.authorised:
-        names = ", ".join(sorted({key.manifest.recogniser for key in evidence.keys})) or "no key was given, so none"
+        names = ", ".join(sorted({key.manifest.recogniser for key in evidence.keys}))
+        if not names:
+            return "No key was given, so nobody knows which recogniser should recognise them."
         return f"The recogniser whose key was used ({names}) is not on this machine."
     first = evidence.authorised[0]
     names = ", ".join(one.name for one in evidence.authorised)

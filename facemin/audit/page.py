@@ -84,7 +84,9 @@ def _verdicts(audit: Audit) -> str:
         )
         for name, row in rows
     ]
-    return table("What each adversary got", ("row", "adversary, and what it knows", "outcome", "in words"), entries)
+    return table(
+        "What each adversary got", ("row", "adversary, and what it knows", "outcome", "in words"), entries, stacked=True
+    )
 
 
 def _said(row: RowResult) -> str:

@@ -99,6 +99,7 @@ def selectivity(panels: Sequence[tuple[str, Sequence[Path]]], *, title: str) -> 
                 xlim=_range(others_all),
                 ylim=_range(own_all),
             )
+            axes.locator_params(nbins=6)
             axes.set_title(name, parse_math=False)
             axes.grid(visible=True, alpha=0.3)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
@@ -146,7 +147,7 @@ def _range(shares: Sequence[Share]) -> tuple[float, float]:
     """
     known = [value for share in shares for value in (share.low, share.high, share.value) if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
-    margin = max(0.06 * (high - low), 0.005)
+    margin = max(0.06 * (high - low), 0.001)
     return low - margin, high + margin
 
 

@@ -71,10 +71,17 @@ def shown(share: Share, *, mark: str = "", below: str = "") -> Entry:
     return Entry(f"{share.value:.3f}", f"{interval}, {below}" if below else interval, mark)
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Entry | str]]) -> str:
-    """A table as HTML, which scrolls where it is wider than the page; all text is escaped."""
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Entry | str]], *, stacked: bool = False) -> str:
+    """A table as HTML, which scrolls where it is wider than the page; all text is escaped.
+
+    Args:
+        caption: its heading.
+        head: of its columns.
+        rows: as many entries each.
+        stacked: of words: on a phone each row becomes a block that reads downwards, instead of scrolling.
+    """
     entries = [[Entry(one) if isinstance(one, str) else one for one in row] for row in rows]
-    return _part("table", caption, head, entries)
+    return _part("table", caption, head, entries, stacked)
 
 
 def paragraph(text: str, kind: str = "") -> str:

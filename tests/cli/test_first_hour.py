@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -225,7 +226,7 @@ def test_ctrl_c_says_what_is_left_and_keeps_what_is_done(capsys: pytest.CaptureF
 def test_progress_moves_within_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("facemin.cli.progress.time.perf_counter", lambda: now[0])
-    console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    console = Console(record=True, width=200, file=StringIO())
     with StepDisplay(console, 4) as display:
         for step in range(31):
             now[0] += 1

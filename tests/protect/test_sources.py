@@ -21,7 +21,7 @@ SMALL = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
 
 def same(one: Photo, other: Photo) -> bool:
-    return bool((np.asarray(one.pixels) == np.asarray(other.pixels)).all())
+    return np.array_equal(np.asarray(one.pixels), np.asarray(other.pixels))
 
 
 def file(image: Image.Image, kind: str = "PNG", **settings: object) -> bytes:

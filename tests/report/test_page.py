@@ -35,7 +35,7 @@ class Reader(HTMLParser):
             self.text += data
 
 
-ROWS = [["a", Entry("1 of 4", "0.1 to 0.7", "own"), Entry("It got something", mark="leak")]]
+ROWS: list[list[Entry | str]] = [["a", Entry("1 of 4", "0.1 to 0.7", "own"), Entry("It got something", mark="leak")]]
 
 
 def page() -> str:
@@ -108,3 +108,8 @@ def test_pictures_have_words_and_may_be_wide() -> None:
     html = image(b"<svg/>", media="image/svg+xml", alt='a "curve"', caption="Below.", wide=True)
     assert '<figure class="wide"><img alt="a &#34;curve&#34;" src="data:image/svg+xml;base64,' in html
     assert "<figcaption>Below.</figcaption>" in html
+
+
+def test_tables_of_words_are_stacked_on_a_phone() -> None:
+    assert '<table class="stacked">' in table("Words", ["a", "b"], [["x", "y"]], stacked=True)
+    assert 'class="stacked"' not in number_table()
