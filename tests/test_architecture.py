@@ -10,26 +10,29 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "facemin"
 
 LAYERS: dict[str, set[str]] = {
-    "runtime": set(),
+    "errors": set(),
+    "files": set(),
+    "home": set(),
+    "device": set(),
+    "frequency": set(),
+    "masking": {"frequency"},
+    "metrics": set(),
     "colour": set(),
     "exif": set(),
-    "image": {"colour", "exif"},
+    "image": {"colour", "errors", "exif"},
     "face": {"image"},
-    "autograd": {"models"},
-    "models": {"autograd", "runtime", "train"},
-    "keys": {"autograd", "models", "runtime"},
-    "metrics": set(),
-    "datasets": {"image", "runtime"},
-    "protection": {"ahm", "autograd", "face", "image", "keys", "runtime"},
-    "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
-    "train": {"datasets", "evaluation", "face", "image", "metrics", "models", "runtime"},
-    "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
-    "ahm": {"attack", "evaluation", "image", "keys", "metrics", "protection", "runtime", "train"},
-    "report": {"evaluation", "metrics"},
-    "client": {"face", "image", "keys", "protection", "runtime"},
-    "service": {"face", "image", "keys", "metrics", "models", "protection", "runtime"},
+    "models": {"errors", "image", "masking"},
+    "attack": {"device", "face", "files", "frequency", "image", "keys", "masking", "metrics", "models"},
+    "keys": {"errors", "files", "models"},
+    "data": {"files", "image"},
+    "protect": {"device", "errors", "face", "files", "frequency", "image", "keys", "masking", "models"},
+    "calibration": {"models"},
+    "defaults": {"calibration", "keys", "models"},
+    "checkpoint": {"files", "models"},
+    "report": set(),
+    "store": {"calibration", "checkpoint", "errors", "files", "home", "models"},
 }
-"""What each room may import of ours; the other rooms (experiments, audit, cli) sit on top, and nothing imports them."""
+"""What each part may import of ours; every other part sits on top, and nothing below imports it."""
 
 FORBIDDEN = {"torchvision", "timm", "lpips", "piq", "facenet_pytorch", "onnx2torch", "tensorflow", "cv2", "mxnet"}
 PARTS = sorted(path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())
@@ -72,6 +75,13 @@ def test_nothing_below_imports_what_sits_on_top() -> None:
 def test_only_the_command_line_imports_the_audit() -> None:
     others = [path for part in PARTS if part not in ("audit", "cli") for path in modules(part)]
     assert not [path for path in others if "audit" in ours(imports(path))]
+
+
+def test_layers_themselves_run_one_way() -> None:
+    def reach(part: str) -> set[str]:
+        return LAYERS[part].union(*(reach(other) for other in LAYERS[part])) if LAYERS[part] else set()
+
+    assert not [part for part in LAYERS if part in reach(part)]
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))

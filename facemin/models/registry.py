@@ -10,6 +10,7 @@ from facemin.models import dlib_resnet
 from facemin.models.onnx.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, Preprocess, prepend_preprocessing
 from facemin.models.recogniser import Recogniser
+from facemin.runtime.errors import InvalidModel, told_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ MODELS: dict[str, Entry] = {
 DEFAULT_MODEL = "dlib-resnet29"
 
 
+@told_as(InvalidModel)
 def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
     """Open a recogniser by its name, or from an ONNX file.
 

@@ -1,7 +1,7 @@
 """Protection: one file per method, one shared optimisation loop."""
 
 from facemin.ahm.protector import FrequencyMask
-from facemin.protection.photo import Failure, ProtectedFace, ProtectedPhoto, protect, protect_photos
+from facemin.protection.photo import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, protect, protect_photos
 from facemin.protection.pmt.degradations import ProviderOperations
 from facemin.protection.pmt.gradient_kernel import Kernel
 from facemin.protection.pmt.initialisation import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
@@ -28,6 +28,7 @@ __all__ = [
     "GaussianNoise",
     "Kernel",
     "Mix",
+    "NothingProtected",
     "ProtectedFace",
     "ProtectedPhoto",
     "Protector",

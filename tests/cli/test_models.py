@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -177,3 +178,19 @@ def test_a_checkpoint_of_a_family_embeds_as_the_family_does(
     assert evaluated.returncode == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["n"]["images"] == 24
     assert json.loads(call("model", "show", "mine", "--json").stdout)["calibration"]["model"] == "mine"
+
+
+def test_a_graph_of_another_size_is_told_how_to_get_it(call: Call, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embedding"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 198, 198])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 3])
+    graph = helper.make_graph(nodes, "large", [image], [embedding])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
+    refused = call("model", "add", tmp_path / "large.onnx", "--licence", "MIT")
+    assert refused.returncode == 2
+    assert "got (3, 198, 198); --size 198 198 resizes faces for it" in refused.stderr
+    assert call("model", "add", tmp_path / "large.onnx", "--licence", "MIT", "--size", 198, 198).returncode == 0

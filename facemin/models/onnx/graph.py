@@ -13,6 +13,7 @@ from facemin.models.onnx.checks import DEFAULT_DOMAINS, check_model
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
 from facemin.models.preprocess import Preprocess, prepend_preprocessing
+from facemin.runtime.errors import InvalidModel, told_as
 
 __all__ = ["Bottleneck", "GraphLimits", "Preprocess", "bottlenecks", "extract", "prepend_preprocessing", "read_graph"]
 
@@ -37,6 +38,7 @@ class Bottleneck(NamedTuple):
     share: float
 
 
+@told_as(InvalidModel)
 def read_graph(
     source: bytes | Path, *, name: str | None = None, limits: GraphLimits = TRUSTED, inputs: int = 1
 ) -> onnx.ModelProto:

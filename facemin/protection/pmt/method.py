@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.protection.pmt.gradient_kernel import Kernel
+    from facemin.protection.pmt.optimise import OnStep
     from facemin.protection.pmt.transforms import Transform
 
 
@@ -85,8 +86,16 @@ class PMT:
         check_faces(faces)
         return sorted(self.stream(iter(faces), keys, seed=seed), key=lambda done: done.index)
 
-    def stream(self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int) -> Iterator[Done]:
+    def stream(
+        self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+    ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
+
+        Args:
+            faces: drawn as they are needed.
+            keys: as for a call.
+            seed: as for a call.
+            on_step: see `descend`.
 
         Raises:
             ValueError: as for a call.
@@ -111,6 +120,7 @@ class PMT:
             steps=self.steps,
             batch=self.batch,
             device=device,
+            on_step=on_step,
         )
 
 
