@@ -11,7 +11,7 @@ from facemin.audit.attackers_data import TrainingPairs
 from facemin.audit.audit_inputs import Evidence, Plain
 from facemin.audit.faces import Protecting, named, read_faces, read_training
 from facemin.audit.judges import find_panel, impostor_pairs
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
         OSError: a file that cannot be read or written.
     """
     say = tell or (lambda _: None)
-    keys = tuple(request.keys) or (default_key(),)
+    keys = tuple(request.keys) or (plain_key(),)
     protecting = Protecting(
         keys=keys, out=request.out / "protected", seed=request.seed, device=request.device, method=request.method
     )

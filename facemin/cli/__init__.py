@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from facemin.cli import audit, bench, client, evaluate, keys, models, photos, provider, train
+from facemin.cli import audit, bench, client, evaluate, keys, models, photos, provider, secrets, train
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
 from facemin.cli.output import errors, note, say
@@ -35,6 +35,7 @@ app.command(photos.protect)
 app.command(photos.verify)
 app.command(keys.app)
 app.command(models.app)
+app.command(secrets.app)
 app.command(evaluate.evaluate, name="eval")
 app.command(train.app)
 app.command(audit.audit)

@@ -68,9 +68,8 @@ def audit(
     check_folder("--out", out)
     began = time.monotonic()
     _tell("Loading")
-    from facemin.audit import Budget, Request, known_rows, render
+    from facemin.audit import Budget, Request, gather, known_rows, render
     from facemin.audit import audit as run
-    from facemin.audit import prepare as gather
     from facemin.keys.key import Key
     from facemin.protection import METHODS
     from facemin.runtime.files import write_atomically

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facemin.attack import GaussianBlur
 from facemin.face import align
 from facemin.image import decode, encode, to_grid, to_unit
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.models import DEFAULT_MODEL, load_recogniser
 from facemin.models.calibration import shipped_calibration
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, protect
@@ -102,7 +102,7 @@ def run_demo(
     calibration = shipped_calibration(recogniser)
     assert calibration is not None
     threshold = calibration.threshold(FAR).threshold
-    key = default_key()
+    key = plain_key()
     say("Finding the face, and protecting it")
     began = time.perf_counter()
     photo = decode(astronaut())
@@ -159,8 +159,8 @@ def summary(demo: Demo) -> dict[str, object]:
     """The demo's figures for machines."""
     return {
         "model": DEFAULT_MODEL,
-        "cut": default_key().manifest.cut,
-        "key_id": default_key().manifest.key_id,
+        "cut": plain_key().manifest.cut,
+        "key_id": plain_key().manifest.key_id,
         "far": FAR,
         "threshold": demo.threshold,
         "panels": [{"title": p.title, "cosine": p.cosine, "accepted": p.accepted} for p in demo.panels],

@@ -113,7 +113,7 @@ def protect(
     from facemin.cli.places import check_folder
     from facemin.cli.progress import follow
     from facemin.face import Detector
-    from facemin.keys.default import default_key
+    from facemin.keys.default import plain_key
     from facemin.keys.key import Key
     from facemin.protection import METHODS
     from facemin.protection.folder import FolderJob, plan, protect_into
@@ -127,7 +127,7 @@ def protect(
     if signer is not None and not key:
         raise ValueError("--signer: expected with --key, got no key file")
     public = public_key(signer)
-    keys = [Key.load(path, signer=public) for path in key] or [default_key()]
+    keys = [Key.load(path, signer=public) for path in key] or [plain_key()]
     job = FolderJob(
         out=out,
         keys=keys,

@@ -10,7 +10,7 @@ import torch
 
 from facemin.face import Detector, align
 from facemin.image import decode, to_unit
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.models.calibration import Threshold
 from facemin.models.store import calibration_of
 from facemin.protection import decode_feature
@@ -67,7 +67,7 @@ def verify(
         raise ValueError(f"threshold: expected a cosine in [-1, 1], got {threshold}")
     # before any inference mode: the default key, made here at its first use, has to stay differentiable
     if manifest is None and FEATURES in (probe.suffix.lower(), enrolment.suffix.lower()):
-        manifest = default_key().manifest
+        manifest = plain_key().manifest
     detector = Detector()
     first, second = (embed_file(path, recogniser, detector, manifest) for path in (probe, enrolment))
     cosine = float(first @ second)

@@ -13,19 +13,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from onnx import ModelProto, StringStringEntryProto
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from facemin.autograd.module import OnnxModule
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.recogniser import FACE_SHAPE
+from facemin.models.space import Space, SpaceDeclaration, space_id
+from facemin.models.space_fit import ends_in_unit_length
 from facemin.runtime.errors import InvalidKey, KeyExpired, told_as
 from facemin.runtime.files import write_atomically
 
@@ -49,8 +60,8 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    version: Literal[1] = 1
-    """Of this format."""
+    version: Literal[1, 2] = 1
+    """Of this format: 2 for a key with a space, 1 for one without."""
     key_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """Names the key to its provider; by default the beginning of the graph's SHA-256."""
     provider: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
@@ -69,6 +80,27 @@ class Manifest(BaseModel):
     expires: AwareDatetime | None = None
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Of the graph's bytes in the file, metadata excluded."""
+    space: SpaceDeclaration | None = None
+    """What the last layer gives: a unit-length space that pseudonyms can be made in; None for plain protection only."""
+
+    @model_validator(mode="after")
+    def _check_space(self) -> Manifest:
+        if (self.space is not None) != (self.version == 2):
+            raise ValueError(f"expected a space in version 2 and in no other, got version {self.version}")
+        if self.space is not None and self.features != (self.space.dimension,):
+            raise ValueError(f"expected features of the space's {self.space.dimension} numbers, got {self.features}")
+        if self.space is not None and self.layers != (self.cut,):
+            # an earlier layer matched beside it would carry the face itself past the rotation
+            raise ValueError(f"expected the space as the only layer, got {self.layers}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_its_version(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if self.version == 1:
+            # readers of version 1 refuse what they do not know
+            values.pop("space", None)
+        return values
 
 
 @dataclass(frozen=True)
@@ -146,6 +178,22 @@ class Key:
         """SHA-256 of the whole file, in hexadecimal: what a client pins."""
         return hashlib.sha256(self.data).hexdigest()
 
+    @property
+    def graph(self) -> bytes:
+        """The shallow model's bytes as they lie in the file, metadata excluded; any ONNX runtime opens them."""
+        return self.data[: -len(_tail(ModelProto.FromString(self.data)))]
+
+    @property
+    def space(self) -> Space | None:
+        """The space that pseudonyms are made in; None for a key of plain protection only."""
+        manifest = self.manifest
+        if manifest.space is None:
+            return None
+        identity = space_id(
+            manifest.sha256, declaration=manifest.space, input_convention=manifest.input, output=manifest.cut
+        )
+        return Space(id=identity, graph_sha256=manifest.sha256, declaration=manifest.space, name=manifest.recogniser)
+
     def save(self, path: str | Path) -> None:
         """Write the file atomically."""
         write_atomically(Path(path), self.data)
@@ -162,6 +210,8 @@ class Key:
                 f"{name}: expected features {self.manifest.features} as its manifest says, "
                 f"got {tuple(shallow.output_shape)} from its graph"
             )
+        if self.manifest.space is not None and not ends_in_unit_length(model):
+            raise ValueError(f"{name}: expected a graph that ends in a normalisation to unit length, got another end")
 
 
 def relative_distance(features: Tensor, targets: Tensor) -> Tensor:
@@ -221,8 +271,10 @@ def export_key(
     del graph.metadata_props[:]
     body = graph.SerializeToString(deterministic=True)
     digest = hashlib.sha256(body).hexdigest()
+    space = recogniser.space if cut == recogniser.graph.graph.output[0].name and not layers else None
     try:
         manifest = Manifest(
+            version=1 if space is None else 2,
             key_id=key_id or digest[:16],
             provider=provider,
             recogniser=recogniser.name,
@@ -233,9 +285,48 @@ def export_key(
             created=created,
             expires=expires,
             sha256=digest,
+            space=space,
         )
     except ValidationError as error:
         raise ValueError(f"key of {recogniser.name} at {cut}: {_first(error)}") from None
+    return _write(body, manifest, signing_key)
+
+
+def renew_key(
+    key: Key,
+    *,
+    key_id: str,
+    created: datetime | None = None,
+    expires: datetime | None = None,
+    signing_key: Ed25519PrivateKey | None = None,
+) -> Key:
+    """A key with the graph of another, byte for byte, and so with its space; another name, time and signature.
+
+    Written anew, the same graph may come out in other bytes (another version of the protobuf library): that would be
+    another space, and everybody would have to enrol again.
+
+    Args:
+        key: whose graph, provider, residual and space are kept.
+        key_id: of the new key.
+        created: time of making, with a time zone; the present when None.
+        expires: end of its validity, with a time zone; None for never.
+        signing_key: signs the new manifest; unsigned when None.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+    created = created or datetime.now(UTC).replace(microsecond=0)
+    if expires is not None and expires <= created:
+        raise ValueError(f"expires: expected a time after the key's making on {created}, got {expires}")
+    values = dict(key.manifest) | {"key_id": key_id, "created": created, "expires": expires}
+    try:
+        manifest = Manifest.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"key {key_id!r:.80}: {_first(error)}") from None
+    return _write(key.graph, manifest, signing_key)
+
+
+def _write(body: bytes, manifest: Manifest, signing_key: Ed25519PrivateKey | None) -> Key:
     text = manifest.model_dump_json()
     entries = {MANIFEST: text}
     if signing_key is not None:
@@ -275,6 +366,12 @@ def _metadata(entries: dict[str, str]) -> bytes:
     return encoded
 
 
+def _tail(model: ModelProto) -> bytes:
+    """The bytes that a file's metadata take at its end."""
+    encoded: bytes = ModelProto(metadata_props=model.metadata_props).SerializeToString(deterministic=True)
+    return encoded
+
+
 def _manifest(entries: dict[str, str], name: str) -> Manifest:
     text = entries.get(MANIFEST)
     if text is None:
@@ -282,7 +379,7 @@ def _manifest(entries: dict[str, str], name: str) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise ValueError(f"{name}: expected a manifest of version 1; {_first(error)}") from None
+        raise ValueError(f"{name}: expected a manifest of version 1 or 2; {_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -292,7 +389,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _check_bytes(data: bytes, model: ModelProto, manifest: Manifest, name: str) -> None:
-    tail = ModelProto(metadata_props=model.metadata_props).SerializeToString(deterministic=True)
+    tail = _tail(model)
     if not data.endswith(tail):
         raise ValueError(f"{name}: expected the metadata at the end of the file, found other bytes there")
     digest = hashlib.sha256(data[: len(data) - len(tail)]).hexdigest()

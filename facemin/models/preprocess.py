@@ -25,6 +25,8 @@ class Preprocess:
         std: likewise; no zeros.
         channels: the graph's channel order, "RGB" or "BGR".
         size: (height, width) that the graph takes, resampled bilinearly from 112 x 112; None where it is that.
+        layout: the graph's order of axes: "NCHW", or "NHWC" where channels come last.
+        output: which of the graph's outputs is the embedding; None where it has but one.
 
     Raises:
         ValueError: a setting outside its range.
@@ -35,6 +37,8 @@ class Preprocess:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     channels: str = "RGB"
     size: tuple[int, int] | None = None
+    layout: str = "NCHW"
+    output: str | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.scale, *self.mean, *self.std)
@@ -42,6 +46,10 @@ class Preprocess:
             raise ValueError(f"preprocess: expected finite numbers, scale and std not 0, got {numbers}")
         if self.channels not in ("RGB", "BGR"):
             raise ValueError(f"preprocess: expected channels 'RGB' or 'BGR', got {self.channels!r}")
+        if self.layout not in ("NCHW", "NHWC"):
+            raise ValueError(f"preprocess: expected layout 'NCHW' or 'NHWC', got {self.layout!r:.80}")
+        if self.output == "":
+            raise ValueError("preprocess: expected the name of an output, got none")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ValueError(f"preprocess: expected size (height, width) of 1 or more, got {self.size}")
 

@@ -21,7 +21,7 @@ from facemin.audit.rows.t3_white_box import white_box
 from facemin.audit.rows.t4_inverter import nothing_to_train_on, trained_inverter
 from facemin.audit.rows.t5_linker import _best_teacher, linker, nothing_to_link_by
 from facemin.audit.run import ORDER, STOPPED
-from facemin.keys.default import default_key
+from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
 from facemin.metrics import permutation_test
 from tests.audit.conftest import Make, noise, people_of_patterns, tiny
@@ -246,7 +246,7 @@ class TestPanel:
         assert len(joined([]).faces) == 0
 
     def test_the_keys_own_recogniser_is_authorised_with_the_calibration_that_ships(self) -> None:
-        panel = find_panel([default_key()], models=None, plain=[], far=1e-3)
+        panel = find_panel([plain_key()], models=None, plain=[], far=1e-3)
         assert [one.name for one in panel.authorised] == ["dlib-resnet29"]
         assert panel.authorised[0].at is not None
         assert panel.others == ()

@@ -31,10 +31,11 @@ an image other bytes in another batch (docs/decisions/003)."""
 
 
 class Job(NamedTuple):
-    """One face to protect."""
+    """One image to make."""
 
-    face: Tensor
-    """Aligned face (3, 112, 112), float32 in [0, 1]."""
+    aim: Tensor | tuple[Tensor, ...]
+    """An aligned face (3, 112, 112), float32 in [0, 1], whose features are the targets; or the targets themselves, one
+    a key, each of the shape of that key's features. All jobs of a run have the same of the two."""
     start: Tensor
     """Where the optimisation begins, (3, 112, 112); clipped to [0, 1] before the first step."""
     seed: int
@@ -122,7 +123,7 @@ def descend(
     ends an image is that of the bytes which will be sent. Jobs are drawn only when a row is free.
 
     Args:
-        jobs: faces and starting points; may be a generator that reads photos as it goes.
+        jobs: faces or targets, and starting points; may be a generator that reads photos as it goes.
         objective: loss and residuals.
         rule: how a gradient becomes a step.
         steps: most gradient steps an image may take, at least 0.
@@ -188,10 +189,7 @@ class _Rows:
         """Put jobs into the rows after those in use."""
         if not jobs:
             return
-        faces = torch.stack([job.face for _, job in jobs]).to(self.device)
-        padded = faces if len(jobs) >= ROWS_AT_LEAST else faces.expand(ROWS_AT_LEAST, -1, -1, -1)
-        with torch.no_grad():
-            targets = self.objective.targets(padded)
+        targets = self._targets([job.aim for _, job in jobs])
         if not self.targets:
             self.targets = tuple(target.new_zeros((self.capacity, *target.shape[1:])) for target in targets)
         first, end = len(self), len(self) + len(jobs)
@@ -203,6 +201,15 @@ class _Rows:
         self.indices += [index for index, _ in jobs]
         self.seeds += [job.seed for _, job in jobs]
         self.began += [time.perf_counter()] * len(jobs)
+
+    @torch.no_grad()
+    def _targets(self, aims: list[Tensor | tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        given = [aim for aim in aims if isinstance(aim, tuple)]
+        if given:
+            return tuple(torch.stack(column).to(self.device) for column in zip(*given, strict=True))
+        faces = torch.stack([aim for aim in aims if not isinstance(aim, tuple)]).to(self.device)
+        padded = faces if len(aims) >= ROWS_AT_LEAST else faces.expand(ROWS_AT_LEAST, -1, -1, -1)
+        return self.objective.targets(padded)
 
     @torch.inference_mode(mode=False)
     def step(self, most: int) -> Iterator[Done]:
