@@ -126,6 +126,8 @@ def model_remove(name: str, /, *, as_json: Json = False) -> int:
     ModelStore().remove(name)
     if as_json:
         print_json({"removed": name})
+    else:
+        print(f"removed {name}")
     return 0
 
 

@@ -14,6 +14,7 @@ from facemin.client.transport import ProviderError, Reply, Transport
 from facemin.image import Photo
 from facemin.keys.key import Key
 from facemin.protection import ProtectedPhoto, Protector, protect
+from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ class Prepared:
                 f"{', '.join(mine.manifest.key_id for mine in self.keys)}"
             )
         if not self.photo.faces:
-            raise ValueError(f"{self.photo.name}: {self.photo.verdict}")
+            raise NoFace(f"{self.photo.name}: {self.photo.verdict}")
         kind = "feature" if self.photo.upload == "features" else "image"
         data = (base64.b64encode(self.photo.encoded(face)).decode() for face in self.photo.faces)
         return [{"kind": kind, "key_id": key.manifest.key_id, "data": text} for text in data]

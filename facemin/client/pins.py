@@ -10,14 +10,13 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from facemin.keys.key import Key
+from facemin.runtime.errors import KeyChanged
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 
+__all__ = ["KeyChanged", "Pin", "Pins"]
+
 HEX = r"^[0-9a-f]{64}$"
-
-
-class KeyChanged(ValueError):  # noqa: N818 - what happened
-    """A provider's key is not the one that was trusted, nor one that its signer made later."""
 
 
 class Pin(BaseModel):

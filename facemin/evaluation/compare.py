@@ -14,6 +14,7 @@ from facemin.keys.default import plain_key
 from facemin.models.calibration import Threshold
 from facemin.models.store import calibration_of
 from facemin.protection import decode_feature
+from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,5 +111,5 @@ def load_face(path: Path, detector: Detector) -> Tensor:
         return to_unit(pixels).contiguous()
     faces = detector(pixels)
     if not faces:
-        raise ValueError(f"{path}: expected a photo with a face, found none")
+        raise NoFace(f"{path}: expected a photo with a face, found none")
     return align(pixels, faces[0].points[None])[0]

@@ -29,6 +29,7 @@ from facemin.models.onnx.limits import GraphLimits
 from facemin.models.recogniser import FACE_SHAPE
 from facemin.models.space import Space, space_id
 from facemin.models.space_fit import ends_in_unit_length
+from facemin.runtime.errors import InvalidKey, KeyExpired, told_as
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -56,7 +57,13 @@ class Key:
     data: bytes = field(repr=False)
     signer: bytes | None
 
+    def __repr__(self) -> str:
+        own, signed = self.manifest, "unsigned" if self.signer is None else f"signed by {self.signer.hex()[:16]}"
+        end = "" if own.expires is None else f", until {own.expires.date()}"
+        return f"<Key {own.key_id} of {own.provider}: {own.recogniser} at {own.cut}, {signed}{end}>"
+
     @classmethod
+    @told_as(InvalidKey)
     def load(
         cls,
         source: bytes | str | Path,
@@ -351,4 +358,4 @@ def _check_signature(entries: dict[str, str], required: bytes | None, name: str)
 def _check_expiry(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
     now = now or datetime.now(UTC)
     if manifest.expires is not None and now >= manifest.expires and not allow_expired:
-        raise ValueError(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
+        raise KeyExpired(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")

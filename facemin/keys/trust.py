@@ -123,5 +123,5 @@ class TrustLog:
 
 def shipped_graphs() -> tuple[TrustedGraph, ...]:
     """The published list, as it comes with this version of facemin."""
-    data = (resources.files("facemin") / SHIPPED).read_bytes()
+    data = (resources.files("facemin.keys") / SHIPPED).read_bytes()
     return TypeAdapter(tuple[TrustedGraph, ...]).validate_json(data)

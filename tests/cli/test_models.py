@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -17,7 +19,7 @@ from facemin.models.store import open_model
 from facemin.runtime.files import write_atomically
 from facemin.train.families import FAMILIES, stages
 from tests.cli.conftest import Call, Run
-from tests.models.test_store import SIZE
+from tests.models.test_store import SIZE, tiny_graph
 
 
 def test_a_models_life(call: Call, file: Path, home: Path) -> None:
@@ -99,6 +101,34 @@ def test_a_stored_model_makes_keys_and_verifies(call: Call, file: Path, photos: 
     same = call("verify", photos / "one.png", photos / "one.png", "--model", "tiny", "--threshold", 0.9, "--json")
     assert same.returncode == 0, same.stderr
     torch.testing.assert_close(json.loads(same.stdout)["cosine"], 1.0, atol=1e-5, rtol=0)
+
+
+def test_the_embedding_and_the_order_of_axes_are_named(call: Call, tmp_path: Path, home: Path) -> None:
+    """A graph that takes channels last and gives a norm before the embedding."""
+    model = onnx.load_from_string(tiny_graph())
+    channels_last = onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["batch", 112, 112, 3])
+    model.graph.input[0].CopyFrom(channels_last)
+    model.graph.node.insert(0, onnx.helper.make_node("Transpose", ["pixels"], ["image"], perm=[0, 3, 1, 2]))
+    model.graph.node.append(onnx.helper.make_node("ReduceL2", ["embedding"], ["norm"], axes=[1]))
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("norm", onnx.TensorProto.FLOAT, None))
+    path = tmp_path / "two.onnx"
+    path.write_bytes(model.SerializeToString())
+    add = ("model", "add", path, "--licence", "MIT")
+    for flags, words in (
+        ((), "its channels come last (--layout NHWC)"),
+        (("--layout", "NHWC"), "got norm, embedding: name it (--output NAME)"),
+        (("--layout", "NHWC", "--output", "norm"), "two numbers or more"),
+        (("--layout", "NHWC", "--output", "other"), "expected an output among ['norm', 'embedding'], got 'other'"),
+    ):
+        done = call(*add, *flags)
+        assert done.returncode == 2
+        assert words in " ".join(done.stderr.split())
+    assert not (home / "models").exists()
+    done = call(*add, "--layout", "NHWC", "--output", "embedding", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["embedding_size"] == SIZE
+    cuts = json.loads(call("model", "cuts", "two", "--json").stdout)
+    assert cuts[-1]["name"] == "embedding"
 
 
 @pytest.fixture
@@ -186,6 +216,22 @@ def test_a_checkpoint_of_a_family_embeds_as_the_family_does(
     assert evaluated.returncode == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["n"]["images"] == 24
     assert json.loads(call("model", "show", "mine", "--json").stdout)["calibration"]["model"] == "mine"
+
+
+def test_a_graph_of_another_size_is_told_how_to_get_it(call: Call, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embedding"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 198, 198])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 3])
+    graph = helper.make_graph(nodes, "large", [image], [embedding])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
+    refused = call("model", "add", tmp_path / "large.onnx", "--licence", "MIT")
+    assert refused.returncode == 2
+    assert "got (3, 198, 198); --size 198 198 resizes faces for it" in refused.stderr
+    assert call("model", "add", tmp_path / "large.onnx", "--licence", "MIT", "--size", 198, 198).returncode == 0
 
 
 @pytest.fixture(scope="module")
