@@ -37,11 +37,13 @@ def key_export(
     as_json: Json = False,
 ) -> int:
     """Write a provider key: the recogniser's part before a cut, with its manifest."""
+    from facemin.cli.places import check_file
     from facemin.keys.default import stopping_residual
     from facemin.keys.key import export_key, read_signing_key
     from facemin.models import DEFAULT_MODEL, MODELS
     from facemin.models.store import open_model
 
+    check_file("OUT", out)
     name = model or DEFAULT_MODEL
     recogniser = open_model(name, preprocess=preprocess.given())
     if not cut and name not in MODELS:

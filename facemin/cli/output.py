@@ -8,8 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from facemin.runtime.device import choose_device
-
 
 def errors() -> Console:
     """Standard error."""
@@ -37,6 +35,8 @@ def available_device(name: str) -> str:
     Raises:
         ValueError: a name that is no device at all.
     """
+    from facemin.runtime.device import choose_device
+
     try:
         return str(choose_device(name))
     except ValueError as error:

@@ -19,6 +19,7 @@ from facemin.image import Photo
 from facemin.keys.key import Key, relative_distance
 from facemin.protection import ProtectedFace, ProtectedPhoto, Protector, RevealingKey, protect
 from facemin.protection.resemblance import mean_face
+from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +78,7 @@ class Prepared:
                 f"{', '.join(mine.manifest.key_id for mine in self.keys)}"
             )
         if not self.photo.faces:
-            raise ValueError(f"{self.photo.name}: {self.photo.verdict}")
+            raise NoFace(f"{self.photo.name}: {self.photo.verdict}")
         kind = "feature" if self.photo.upload == "features" else "image"
         number = [mine.fingerprint for mine in self.keys].index(key.fingerprint)
         faces = self.photo.faces[:1] if largest else self.photo.faces

@@ -13,14 +13,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from facemin.keys.key import Key
 from facemin.keys.provider_name import displayed
+from facemin.runtime.errors import KeyChanged
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 
+__all__ = ["KeyChanged", "Pin", "Pins"]
+
 HEX = r"^[0-9a-f]{64}$"
-
-
-class KeyChanged(ValueError):  # noqa: N818 - what happened
-    """A provider's key is not the one that was trusted, nor one that its signer made later."""
 
 
 class Pin(BaseModel):

@@ -12,6 +12,8 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from facemin.runtime.errors import in_words
+
 if TYPE_CHECKING:
     from email.message import Message
     from http.client import HTTPResponse
@@ -133,6 +135,7 @@ class Transport:
                 raise _refusal(error) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
+            reason = in_words(reason) if isinstance(reason, BaseException) else reason
             raise ProviderError(0, "unreachable", f"expected an answer from {self.url}, got: {reason}") from None
 
 

@@ -77,7 +77,7 @@ class Likeness(NamedTuple):
 @cache
 def mean_face() -> Pixels:
     """The mean of some thousand aligned faces, (112, 112, 3), without detail below 4 px."""
-    with resources.files("facemin.protect").joinpath("mean_face.npy").open("rb") as file:
+    with resources.files("facemin.protection").joinpath("mean_face.npy").open("rb") as file:
         small = np.load(file, allow_pickle=False)
     return np.asarray(small.repeat(4, 0).repeat(4, 1), np.uint8)
 
@@ -149,7 +149,7 @@ def _bands(planes: Planes) -> dict[str, Planes]:
 
 @cache
 def _mean_bands() -> dict[str, Planes]:
-    """An orthonormal basis of the mean face's turned forms, in luminance and colour, in each band, and of even light, (29, N)."""
+    """An orthonormal basis of the turned mean face, by band, in luminance, colour and even light, (29, N)."""
     return {name: _basis(_turned(band)) for name, band in _bands(_planes(mean_face())[3:]).items()}
 
 
