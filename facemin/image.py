@@ -19,6 +19,7 @@ from torch import Tensor
 
 from facemin.colour import to_srgb
 from facemin.exif import Turn, read_exif
+from facemin.runtime.errors import InvalidPhoto, told_as
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
@@ -66,7 +67,12 @@ class Photo:
     exif: bytes | None
     format: str
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.pixels.shape))
+        return f"<Photo {self.format}: {shape}{'' if self.exif is None else ', with EXIF'}>"
 
+
+@told_as(InvalidPhoto)
 def decode(
     source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, formats: Collection[str] = FORMATS
 ) -> Photo:

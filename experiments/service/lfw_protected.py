@@ -12,7 +12,7 @@ import torch
 from facemin.datasets import landmarks, lfw_pairs
 from facemin.face import align
 from facemin.image import decode, to_grid, to_unit
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def sample(shared: Path, *, half: str, genuine: int, single: int, cache: Path) -
     faces = torch.cat([align(decode(shared / "data" / "lfw" / path).pixels, points[path][None]) for path in paths])
     done = []
     for part in faces.split(64):
-        done += PROTECTORS[DEFAULT_PROTECTOR](to_unit(to_grid(part)), [default_key()], seed=7)
+        done += PROTECTORS[DEFAULT_PROTECTOR](to_unit(to_grid(part)), [plain_key()], seed=7)
         print(f"protected {len(done)} of {len(faces)}", flush=True)
     made = Sample(
         people=torch.tensor(people),

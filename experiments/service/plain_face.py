@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
 from facemin.image import decode, encode, to_grid, to_unit
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
 from facemin.metrics import wilson
 from facemin.models import load_recogniser
@@ -125,7 +125,7 @@ def main() -> None:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": subprocess.run(commit, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.strip(),
         "data": f"LFW, folds 1 to 5, {len(faces.people)} people, one image each",
-        "key": default_key().fingerprint,
+        "key": plain_key().fingerprint,
         "smooth": check.smooth,
         "score": check.score,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from facemin.runtime.device import choose_device
 from facemin.runtime.printable import printable
 
 LONGEST_LINE = 20_000
@@ -46,6 +45,8 @@ def available_device(name: str) -> str:
     Raises:
         ValueError: a name that is no device at all.
     """
+    from facemin.runtime.device import choose_device
+
     try:
         return str(choose_device(name))
     except ValueError as error:

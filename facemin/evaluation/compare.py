@@ -10,15 +10,16 @@ import torch
 
 from facemin.face import Detector, align
 from facemin.image import decode, to_unit
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.models.calibration import Threshold
 from facemin.models.store import calibration_of
 from facemin.protection import decode_feature
+from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys.key import Manifest
+    from facemin.keys.manifest import Manifest
     from facemin.models import Recogniser
 
 ALIGNED = (3, 112, 112)
@@ -66,7 +67,7 @@ def verify(
         raise ValueError(f"threshold: expected a cosine in [-1, 1], got {threshold}")
     # before any inference mode: the default key, made here at its first use, has to stay differentiable
     if manifest is None and FEATURES in (probe.suffix.lower(), enrolment.suffix.lower()):
-        manifest = default_key().manifest
+        manifest = plain_key().manifest
     detector = Detector()
     first, second = (embed_file(path, recogniser, detector, manifest) for path in (probe, enrolment))
     cosine = float(first @ second)
@@ -110,5 +111,5 @@ def load_face(path: Path, detector: Detector) -> Tensor:
         return to_unit(pixels).contiguous()
     faces = detector(pixels)
     if not faces:
-        raise ValueError(f"{path}: expected a photo with a face, found none")
+        raise NoFace(f"{path}: expected a photo with a face, found none")
     return align(pixels, faces[0].points[None])[0]

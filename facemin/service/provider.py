@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import ValidationError
 
-from facemin.keys.key import export_key, read_signing_key
+from facemin.keys.key import Key, export_key, read_signing_key, renew_key
 from facemin.models.store import calibration_of, open_model
 from facemin.runtime.files import write_atomically
 from facemin.service.provider_keys import HeldKey, Keyring, add_key, key_prefix
@@ -147,7 +147,8 @@ def rotate(database: Database, folder: Path, settings: Settings, recogniser: Rec
         ValueError: the signing key is no such thing.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    held = Keyring(database, settings.fingerprint).all()
+    keyring = Keyring(database, settings.fingerprint)
+    held = keyring.all()
     number = held[0][0].number + 1 if held else 1
     key = export_key(
         recogniser,
@@ -159,10 +160,26 @@ def rotate(database: Database, folder: Path, settings: Settings, recogniser: Rec
         expires=now + timedelta(days=settings.key_days) if settings.key_days is not None else None,
         signing_key=read_signing_key(folder / SIGNING),
     )
+    if held and held[0][0].key_id.startswith(key_prefix(recogniser.fingerprint)):
+        last = Key.load(keyring.file(held[0][0]), allow_expired=True)
+        if last.manifest.model_dump(include=_SAME) == key.manifest.model_dump(include=_SAME):
+            # the graph's bytes as they were: written by another version of a library they may differ, and with them
+            # the space, in which everybody would have to enrol again
+            key = renew_key(
+                last,
+                key_id=key.manifest.key_id,
+                created=now,
+                expires=key.manifest.expires,
+                signing_key=read_signing_key(folder / SIGNING),
+            )
     with database.writing() as connection:
         made = add_key(connection, key, overlap=settings.overlap_days * DAY)
         audit.record(connection, "rotate_key", made.key_id, request_id=COMMAND_LINE)
     return made
+
+
+_SAME = {"provider", "recogniser", "cut", "features", "layers", "residual", "space"}
+"""What two keys' manifests share where the second one only renews the first."""
 
 
 def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> ThresholdSet:

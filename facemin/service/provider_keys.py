@@ -17,7 +17,7 @@ from facemin.service.storage.tables import provider_keys
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from facemin.keys.key import Manifest
+    from facemin.keys.manifest import Manifest
     from facemin.service.storage.database import Database
 
 _SLIM = select(*(column for column in provider_keys.c if column.name != "data"))

@@ -12,7 +12,7 @@ from facemin.ahm.mask import decode_mask
 from facemin.ahm.mixing import COUNTS
 from facemin.image import decode, to_unit
 from facemin.train import Watch, log
-from tests.train.ahm.conftest import Make
+from tests.ahm.conftest import Make
 
 STEPS = 9
 

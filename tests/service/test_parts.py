@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.models.calibration import shipped_calibration
 from facemin.service.api.errors import ServiceError
@@ -122,7 +122,7 @@ class TestThresholds:
         assert other is None
 
     def test_the_default_key_has_thresholds_for_protected_probes(self, recogniser: Recogniser) -> None:
-        manifest = default_key().manifest
+        manifest = plain_key().manifest
         found = shipped_thresholds(
             recogniser.name, recogniser.fingerprint, cut=manifest.cut, residual=manifest.residual
         )

@@ -24,7 +24,7 @@ MOST_BYTES = 64 << 30
 """Of a file in a back-up."""
 
 
-def back_up(folder: Path, out: Path, *, with_secrets: bool) -> None:
+def back_up(folder: Path, out: Path, *, with_secrets: bool) -> tuple[str, ...]:
     """Write a provider's database and settings to one file, while the service runs.
 
     People who are deleted later stay in the file: delete old back-ups in the same rhythm as people may ask for that.
@@ -34,6 +34,9 @@ def back_up(folder: Path, out: Path, *, with_secrets: bool) -> None:
         out: a `.tar` file to write; replaced as a whole.
         with_secrets: put the master key and the signing key in as well. Without them the file's templates cannot be
             read, so keep those two elsewhere.
+
+    Returns:
+        Names of what was written into it.
 
     Raises:
         ValueError: no provider there, one on PostgreSQL (use pg_dump), a database that is missing or damaged, or a
@@ -79,6 +82,7 @@ def back_up(folder: Path, out: Path, *, with_secrets: bool) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return (DATABASE, *kept)
 
 
 def restore(file: Path, folder: Path) -> list[str]:
