@@ -25,7 +25,7 @@ from PIL import Image
 
 from facemin.cli.demo import astronaut
 from facemin.image import decode, encode
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, Failure
 from facemin.protection.folder import FolderJob, plan, protect_into
 
@@ -55,7 +55,7 @@ def mebibytes() -> tuple[float, float]:
 def measure(inputs: Path, out: Path, counts: Sequence[int], steps: int) -> None:
     """Protect a folder, and print a line whenever one of the counts is reached."""
     method = replace(PROTECTORS[DEFAULT_PROTECTOR], steps=steps)
-    job = FolderJob(out=out, keys=[default_key()], method=method, seed=0)
+    job = FolderJob(out=out, keys=[plain_key()], method=method, seed=0)
     began = time.perf_counter()
     for done, result in enumerate(protect_into(plan([inputs], job), job), start=1):
         if isinstance(result, Failure):

@@ -30,7 +30,7 @@ from panel import REPOSITORY, calibrated, lfw_faces
 from facemin import PMT, load_recogniser
 from facemin.attack import PURIFIERS
 from facemin.autograd.pixels import to_unit
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.keys.key import relative_distance
 from facemin.protection import PROTECTORS, GaussianNoise, Sign, image_seed
 from facemin.protection.pmt.objective import FeatureMatching
@@ -149,7 +149,7 @@ def main() -> None:
 
 def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argparse.Namespace) -> None:
     """Measure one method against its plain loops."""
-    key = default_key()
+    key = plain_key()
     goals = dict(zip(OPERATIONS[name], tars(judge, engine(faces, key, method), OPERATIONS[name]), strict=True))
     print(f"\n{name}: engine's TAR {', '.join(f'{after} {tar:.3f}' for after, tar in goals.items())}", flush=True)
     loops = {}

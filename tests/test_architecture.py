@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "facemin"
 LAYERS: dict[str, set[str]] = {
     "runtime": set(),
     "image": set(),
+    "pseudonym": {"runtime"},
     "face": {"image"},
     "autograd": {"models"},
     "models": {"autograd", "runtime", "train"},
@@ -126,3 +127,17 @@ def test_only_image_decodes_pictures() -> None:
 def test_no_file_is_far_too_long() -> None:
     long = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
     assert not {name: lines for name, lines in long.items() if lines > 370}
+
+
+def test_pseudonyms_need_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "import facemin.pseudonym\n"
+        "secret = facemin.pseudonym.Secret.new()\n"
+        "context = dict(origin='https://a.example', space=bytes(32), dimension=8, purpose='main')\n"
+        "made = facemin.pseudonym.Pseudonym(secret=secret, context=facemin.pseudonym.Context(**context))\n"
+        "print(made.targets([[1.0] * 8]).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("(1, 8)", "")

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from setting import HALF, REPOSITORY
 
 from facemin import export_key, load_recogniser
-from facemin.audit import Budget, Request, known_rows, render
+from facemin.audit import Budget, Request, gather, known_rows, render
 from facemin.audit import audit as attack
-from facemin.audit import prepare as gather
 from facemin.audit.sample_size import WORDS
 from facemin.datasets import genuine_pairs, lfw_pairs
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.protection import METHODS, PROTECTORS, Protector
 from facemin.runtime.files import append_json, write_atomically
 
@@ -60,7 +59,7 @@ def paper(shared: Path) -> Setting:
 def ours(shared: Path) -> Setting:
     """What `facemin protect` does."""
     del shared
-    return Setting("facemin's default", default_key(), METHODS["robust"])
+    return Setting("facemin's default", plain_key(), METHODS["robust"])
 
 
 SETTINGS = {"paper": paper, "default": ours}

@@ -38,7 +38,7 @@ from facemin.evaluation.pairs import PhotoReader
 from facemin.experiments.measures import mean
 from facemin.face import Detector
 from facemin.image import encode
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.metrics import attribute_cosine_rows, other_person_rows
 from facemin.protection import PROTECTORS
 from facemin.report.page import document, image, table
@@ -153,7 +153,7 @@ def _rows(people: Labelled, arguments: argparse.Namespace) -> Iterator[tuple[str
     layers = tuple(arguments.layers)
     paper_key = export_key(recogniser, arguments.cut, layers=layers, provider="measurement", residual=0.1)
     paper = replace(PROTECTORS["pmt-enhanced"], steps=arguments.steps, pool=arguments.pool or None, residual=0.0)
-    for row, method, key in (("PMT", paper, paper_key), ("default", PROTECTORS["robust"], default_key())):
+    for row, method, key in (("PMT", paper, paper_key), ("default", PROTECTORS["robust"], plain_key())):
         done = method(faces, [key], seed=arguments.seed)
         settings = {"method": asdict(method), "recogniser": key.manifest.recogniser, "cut": key.manifest.cut}
         yield row, to_unit(torch.stack([one.pixels for one in done])), key, settings

@@ -12,7 +12,7 @@ import torch
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.datasets import landmarks, lfw_pairs
 from facemin.evaluation.pairs import PhotoReader
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def sample(shared: Path, *, half: str, genuine: int, single: int, cache: Path) -
     faces = torch.stack([reader(at).face for at in range(len(paths))])
     done = []
     for part in faces.split(64):
-        done += PROTECTORS[DEFAULT_PROTECTOR](to_unit(to_grid(part)), [default_key()], seed=7)
+        done += PROTECTORS[DEFAULT_PROTECTOR](to_unit(to_grid(part)), [plain_key()], seed=7)
         print(f"protected {len(done)} of {len(faces)}", flush=True)
     made = Sample(
         people=torch.tensor(people),

@@ -16,7 +16,7 @@ from lfw_protected import sample
 
 from facemin import load_recogniser
 from facemin.autograd.pixels import to_unit
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.metrics import pair_scores
 from facemin.runtime.files import write_atomically
 from facemin.service.recognition.thresholds import ThresholdSet, impostor_scores, measure_pair
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--genuine", type=int, default=300)
     parser.add_argument("--single", type=int, default=900)
     arguments = parser.parse_args()
-    recogniser, manifest = load_recogniser("dlib-resnet29"), default_key().manifest
+    recogniser, manifest = load_recogniser("dlib-resnet29"), plain_key().manifest
     faces = sample(
         arguments.shared,
         half="calibration",

@@ -18,6 +18,7 @@ from facemin.face import Detector, align_unrounded, faces_in, is_aligned
 from facemin.image import decode
 from facemin.protection import DEFAULT_PROTECTOR, METHODS, Failure, Protector
 from facemin.protection.folder import FolderJob, Plan, protect_into
+from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -188,7 +189,7 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
     done, failed = [], []
     for one in protect_into(Plan(todo=todo, done=[], failures=[]), job):
         if isinstance(one, Failure):
-            failed.append(f"{one.name}: {one.reason}")
+            failed.append(f"{one.name}: {without_name(one.reason, one.name)}")
             continue
         names = json.loads(one.record.read_bytes())["files"]
         files = [one.record.with_name(name) for name in names]
@@ -212,7 +213,7 @@ def _read(pairs: list[Match], untested: list[str]) -> list[tuple[Match, Tensor, 
                 raise ValueError(f"{pair.protected}: expected 112 x 112, got {image.shape[1]} x {image.shape[0]}")
             found.append((pair, _plain(pair, detector), to_unit(to_tensor(image))))
         except (ValueError, OSError) as error:
-            untested.append(str(error))
+            untested.append(in_words(error))
     return found
 
 

@@ -11,7 +11,7 @@ from facemin.audit.attackers_data import TrainingPairs
 from facemin.audit.audit_inputs import Evidence, Plain
 from facemin.audit.faces import Protecting, named, read_faces, read_training
 from facemin.audit.judges import find_panel, impostor_pairs
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ TRAINING_SHARE = 0.2
 """Of the time, at most, for reading plain faces of other people."""
 
 TRAINING_FACES = 2000
+TRAINING_RATE = 5.0
+"""Other people's faces read for each second of the whole budget: what is trained on them takes time by their number."""
+
+OPENING_SHARE = 0.25
+"""Of the time that is left after reading, for opening recognisers and measuring thresholds."""
 
 PUBLIC_KEY = (
     "No key was given: the default key was taken, which comes from a public model. It keeps nothing from whoever has "
@@ -123,7 +128,7 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
         OSError: a file that cannot be read or written.
     """
     say = tell or (lambda _: None)
-    keys = tuple(request.keys) or (default_key(),)
+    keys = tuple(request.keys) or (plain_key(),)
     protecting = Protecting(
         keys=keys, out=request.out / "protected", seed=request.seed, device=request.device, method=request.method
     )
@@ -132,14 +137,15 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
     train = None
     if request.train is not None:
         say("Reading plain faces of other people")
-        found, read = read_training(request.train, budget.part(TRAINING_SHARE), most=TRAINING_FACES)
+        most = max(1, min(TRAINING_FACES, int(TRAINING_RATE * budget.seconds)))
+        found, read = read_training(request.train, budget.part(TRAINING_SHARE), most=most)
         train, left_out = apart(found, faces.originals)
         remarks += [*read, *left_out]
         remarks.append(f"Attackers who train protect faces of their own by {named(request.method)}.")
     say("Opening recognisers")
     plain, whose = judged_by(faces, train, far=request.far)
     remarks += whose
-    panel = find_panel(keys, models=request.models, plain=plain, far=request.far)
+    panel = find_panel(keys, models=request.models, plain=plain, far=request.far, budget=budget.part(OPENING_SHARE))
     return Evidence(
         names=faces.names,
         originals=faces.originals,

@@ -17,7 +17,7 @@ from facemin.attack import GaussianBlur
 from facemin.autograd.pixels import to_array, to_tensor, to_unit
 from facemin.face import align_unrounded
 from facemin.image import decode, encode
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.models import DEFAULT_MODEL, load_recogniser
 from facemin.models.calibration import shipped_calibration
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, protect
@@ -25,7 +25,11 @@ from facemin.runtime.device import choose_device, describe
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
+
+    from facemin.protection.pmt.optimise import OnStep
 
 FAR = 1e-3
 ZOOM = 3
@@ -73,26 +77,40 @@ class Demo:
         return self.panels[1].accepted
 
 
-def run_demo(out: Path, *, seed: int | None = None, device: str = "auto") -> Demo:
+def run_demo(
+    out: Path,
+    *,
+    seed: int | None = None,
+    device: str = "auto",
+    tell: Callable[[str], None] | None = None,
+    on_step: OnStep | None = None,
+) -> Demo:
     """Protect scikit-image's astronaut (NASA, public domain) for the default recogniser, verify it, draw it.
 
     Args:
         out: folder for `demo.png`, `demo.json` and `astronaut.protected.png`; made when needed.
         seed: see `protect`.
         device: see `choose_device`.
+        tell: told what is being done.
+        on_step: see `protect`.
 
     Raises:
         ValueError: when a package that carries a model or the photo is missing.
     """
+    say = tell or (lambda _: None)
+    say("Opening the recogniser and its key")
     recogniser = load_recogniser(DEFAULT_MODEL)
     calibration = shipped_calibration(recogniser)
     assert calibration is not None
     threshold = calibration.threshold(FAR).threshold
-    key = default_key()
+    key = plain_key()
+    say("Finding the face, and protecting it")
     began = time.perf_counter()
     photo = decode(astronaut())
-    result = protect(photo, keys=[key], seed=seed, method=replace(PROTECTORS[DEFAULT_PROTECTOR], device=device))
+    method = replace(PROTECTORS[DEFAULT_PROTECTOR], device=device)
+    result = protect(photo, keys=[key], seed=seed, method=method, on_step=on_step)
     seconds = time.perf_counter() - began
+    say("Verifying it, and drawing")
     face = result.faces[0]
     plain = to_tensor(align_unrounded(photo.pixels, face.face.points[None]))
     protected = to_unit(face.pixels)[None]
@@ -142,8 +160,8 @@ def summary(demo: Demo) -> dict[str, object]:
     """The demo's figures for machines."""
     return {
         "model": DEFAULT_MODEL,
-        "cut": default_key().manifest.cut,
-        "key_id": default_key().manifest.key_id,
+        "cut": plain_key().manifest.cut,
+        "key_id": plain_key().manifest.key_id,
         "far": FAR,
         "threshold": demo.threshold,
         "panels": [{"title": p.title, "cosine": p.cosine, "accepted": p.accepted} for p in demo.panels],

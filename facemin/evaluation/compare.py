@@ -12,7 +12,7 @@ from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.face import Detector, align_unrounded
 from facemin.face.crop import largest
 from facemin.image import MAX_PIXELS, decode
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.models.calibration import Threshold
 from facemin.models.store import calibration_of
 from facemin.protection import decode_feature
@@ -20,7 +20,7 @@ from facemin.protection import decode_feature
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys.key import Manifest
+    from facemin.keys.manifest import Manifest
     from facemin.models import Recogniser
 
 FEATURES = ".safetensors"
@@ -69,7 +69,7 @@ def verify(
         raise ValueError(f"threshold: expected a cosine in [-1, 1], got {threshold}")
     # before any inference mode: the default key, made here at its first use, has to stay differentiable
     if manifest is None and FEATURES in (probe.suffix.lower(), enrolment.suffix.lower()):
-        manifest = default_key().manifest
+        manifest = plain_key().manifest
     detector = Detector()
     first, second = (
         embed_file(path, recogniser, detector, manifest, max_pixels=max_pixels) for path in (probe, enrolment)

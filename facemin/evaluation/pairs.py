@@ -204,7 +204,7 @@ def _listed(path: Path) -> list[tuple[str, str, bool]]:
     """Pairs of a file in LFW's form, or in lines of two paths and a flag."""
     if not path.is_file():
         raise ValueError(f"{path}: expected a list of pairs, found no file")
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     rows = [line.split("\t" if "\t" in line else None) for line in lines if line.strip()]
     if not rows or len(rows[0]) != 3:
         return [(pair.path_a, pair.path_b, pair.same) for pair in lfw_pairs(path)]

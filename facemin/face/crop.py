@@ -10,6 +10,7 @@ import numpy as np
 from facemin.face.align import SIDE, TEMPLATE, align, inside
 from facemin.face.detect import Face
 from facemin.image import MAX_PIXELS, Photo, decode
+from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,5 +115,5 @@ def largest(pixels: Pixels, detector: Detector, *, name: str) -> Floats | None:
         return None
     faces = detector(pixels)
     if not faces:
-        raise ValueError(f"{name}: expected a photo with a face, found none")
+        raise NoFace(f"{name}: expected a photo with a face, found none")
     return faces[0].points[None]

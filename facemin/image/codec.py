@@ -21,6 +21,7 @@ from facemin.image.colour import to_srgb
 from facemin.image.exif import Turn, read_exif
 from facemin.image.jpeg import END, lacks_only_its_end, read_marks
 from facemin.image.walk import APPLE_DOUBLE
+from facemin.runtime.errors import InvalidPhoto, told_as
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
@@ -62,7 +63,12 @@ class Photo:
     format: str
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.pixels.shape))
+        return f"<Photo {self.format}: {shape}{'' if self.exif is None else ', with EXIF'}>"
 
+
+@told_as(InvalidPhoto)
 def decode(
     source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, formats: Collection[str] = FORMATS
 ) -> Photo:

@@ -1,4 +1,4 @@
-"""The default provider: dlib's ResNet-29, whose key anybody can make."""
+"""The default keys: dlib's ResNet-29, in a space for pseudonyms, and cut earlier for plain protection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from facemin.keys.key import Key, export_key
-from facemin.models import DEFAULT_MODEL, MODELS, Recogniser
+from facemin.models import DEFAULT_MODEL, MODELS, SPACE_MODEL, Recogniser
 from facemin.models.calibration import shipped_calibration
 
 
@@ -36,8 +36,30 @@ def calibrated_key(model: str = DEFAULT_MODEL, cut: str | None = None) -> Key:
 
 @cache
 def default_key() -> Key:
-    """The key that is used when none is given; it keeps nothing from somebody who has dlib's model."""
+    """The key of the space that pseudonyms are made in when none is given: dlib's network, `SPACE_MODEL`.
+
+    Its graph, and so its space, is the same on every machine and in every version: `DEFAULT_SPACE` names it.
+
+    Raises:
+        ValueError: the graph came out otherwise, so that enrolments made under it elsewhere would not be met.
+    """
+    key = calibrated_key(SPACE_MODEL)
+    if key.space is None or key.space.id.hex() != DEFAULT_SPACE:
+        found = "none" if key.space is None else key.space.id.hex()
+        raise ValueError(
+            f"{SPACE_MODEL}: expected the space {DEFAULT_SPACE}, got {found}: its graph was made otherwise"
+        )
+    return key
+
+
+@cache
+def plain_key() -> Key:
+    """The key of plain protection when none is given; it keeps nothing from somebody who has dlib's model."""
     return calibrated_key()
+
+
+DEFAULT_SPACE = "554a7ccca1ab3614208451ced9e2219a32a1f26313c964ce6c11d462ef2fcbde"
+"""Identity of the default key's space; another one would make every enrolment under it useless."""
 
 
 def stopping_residual(recogniser: Recogniser, cut: str) -> float:

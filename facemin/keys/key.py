@@ -10,22 +10,26 @@ import base64
 import hashlib
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from onnx import ModelProto, StringStringEntryProto
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from facemin.autograd.module import OnnxModule
+from facemin.keys.manifest import Manifest
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.recogniser import FACE_SHAPE
+from facemin.models.space import Space, space_id
+from facemin.models.space_fit import ends_in_unit_length
+from facemin.runtime.errors import InvalidKey, KeyExpired, told_as
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -36,38 +40,12 @@ if TYPE_CHECKING:
 KEY_LIMITS = GraphLimits(bytes=256 << 20, elements=1 << 23, total_elements=1 << 26, work=20_000_000_000)
 """A stranger's key runs on the user's machine, many faces at once, so it may be less than a provider's own model."""
 
+CLOCKS_DIFFER = timedelta(days=1)
+"""So far ahead may a key's making lie: a later one would outlive every honest successor."""
+LONGEST_VALID = timedelta(days=3653)
+"""Ten years, from now: whoever names an end must not name one that never comes."""
+
 MANIFEST, SIGNATURE, SIGNER = "facemin.key", "facemin.signature", "facemin.signer"
-
-
-PRINTABLE = r"^[^\p{C}]+$"
-"""No control characters: what a stranger wrote is shown on a terminal."""
-
-
-class Manifest(BaseModel):
-    """What a key says of itself; stored as JSON in the ONNX file's metadata."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    version: Literal[1] = 1
-    """Of this format."""
-    key_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    """Names the key to its provider; by default the beginning of the graph's SHA-256."""
-    provider: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    recogniser: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    cut: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    """Where the provider's recogniser was split."""
-    input: Literal["face 3x112x112 RGB [0,1] insightface-5-point"] = "face 3x112x112 RGB [0,1] insightface-5-point"
-    """The only input convention there is."""
-    features: tuple[int, ...] = Field(min_length=1, max_length=4)
-    """Shape of one face's feature at the cut."""
-    layers: tuple[str, ...] = Field(min_length=1, max_length=64)
-    """Values whose features are matched, in order; the last is the cut."""
-    residual: float = Field(gt=0, le=2)
-    """Relative feature distance at which to stop, as the provider calibrated it for this cut."""
-    created: AwareDatetime
-    expires: AwareDatetime | None = None
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Of the graph's bytes in the file, metadata excluded."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +62,13 @@ class Key:
     data: bytes = field(repr=False)
     signer: bytes | None
 
+    def __repr__(self) -> str:
+        own, signed = self.manifest, "unsigned" if self.signer is None else f"signed by {self.signer.hex()[:16]}"
+        end = "" if own.expires is None else f", until {own.expires.date()}"
+        return f"<Key {own.key_id} of {own.provider}: {own.recogniser} at {own.cut}, {signed}{end}>"
+
     @classmethod
+    @told_as(InvalidKey)
     def load(
         cls,
         source: bytes | str | Path,
@@ -106,7 +90,7 @@ class Key:
 
         Raises:
             ValueError: naming the key and what was wrong with it: not a key, changed since it was made, a wrong
-                or missing signature, expired, shapes that do not fit, or a graph that `read_graph` refuses.
+                or missing signature, dates out of range, shapes that do not fit, or a graph that `read_graph` refuses.
             FileNotFoundError: when the path does not exist.
         """
         name = "key" if isinstance(source, bytes) else str(source)
@@ -119,7 +103,7 @@ class Key:
         manifest = _manifest(entries, name)
         _check_bytes(data, model, manifest, name)
         verified = _check_signature(entries, signer, name)
-        _check_expiry(manifest, now, name, allow_expired=allow_expired)
+        _check_dates(manifest, now, name, allow_expired=allow_expired)
         key = cls(manifest, data, verified)
         key._check_shapes(model, name)
         return key
@@ -139,6 +123,22 @@ class Key:
         """SHA-256 of the whole file, in hexadecimal: what a client pins."""
         return hashlib.sha256(self.data).hexdigest()
 
+    @property
+    def graph(self) -> bytes:
+        """The shallow model's bytes as they lie in the file, metadata excluded; any ONNX runtime opens them."""
+        return self.data[: -len(_tail(ModelProto.FromString(self.data)))]
+
+    @property
+    def space(self) -> Space | None:
+        """The space that pseudonyms are made in; None for a key of plain protection only."""
+        manifest = self.manifest
+        if manifest.space is None:
+            return None
+        identity = space_id(
+            manifest.sha256, declaration=manifest.space, input_convention=manifest.input, output=manifest.cut
+        )
+        return Space(id=identity, graph_sha256=manifest.sha256, declaration=manifest.space, name=manifest.recogniser)
+
     def save(self, path: str | Path) -> None:
         """Write the file atomically."""
         write_atomically(Path(path), self.data)
@@ -155,6 +155,8 @@ class Key:
                 f"{name}: expected features {self.manifest.features} as its manifest says, "
                 f"got {tuple(shallow.output_shape)} from its graph"
             )
+        if self.manifest.space is not None and not ends_in_unit_length(model):
+            raise ValueError(f"{name}: expected a graph that ends in a normalisation to unit length, got another end")
 
 
 def relative_distance(features: Tensor, targets: Tensor) -> Tensor:
@@ -214,8 +216,10 @@ def export_key(
     del graph.metadata_props[:]
     body = graph.SerializeToString(deterministic=True)
     digest = hashlib.sha256(body).hexdigest()
+    space = recogniser.space if cut == recogniser.graph.graph.output[0].name and not layers else None
     try:
         manifest = Manifest(
+            version=1 if space is None else 2,
             key_id=key_id or digest[:16],
             provider=provider,
             recogniser=recogniser.name,
@@ -226,9 +230,48 @@ def export_key(
             created=created,
             expires=expires,
             sha256=digest,
+            space=space,
         )
     except ValidationError as error:
         raise ValueError(f"key of {recogniser.name} at {cut}: {_first(error)}") from None
+    return _write(body, manifest, signing_key)
+
+
+def renew_key(
+    key: Key,
+    *,
+    key_id: str,
+    created: datetime | None = None,
+    expires: datetime | None = None,
+    signing_key: Ed25519PrivateKey | None = None,
+) -> Key:
+    """A key with the graph of another, byte for byte, and so with its space; another name, time and signature.
+
+    Written anew, the same graph may come out in other bytes (another version of the protobuf library): that would be
+    another space, and everybody would have to enrol again.
+
+    Args:
+        key: whose graph, provider, residual and space are kept.
+        key_id: of the new key.
+        created: time of making, with a time zone; the present when None.
+        expires: end of its validity, with a time zone; None for never.
+        signing_key: signs the new manifest; unsigned when None.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+    created = created or datetime.now(UTC).replace(microsecond=0)
+    if expires is not None and expires <= created:
+        raise ValueError(f"expires: expected a time after the key's making on {created}, got {expires}")
+    values = dict(key.manifest) | {"key_id": key_id, "created": created, "expires": expires}
+    try:
+        manifest = Manifest.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"key {key_id!r:.80}: {_first(error)}") from None
+    return _write(key.graph, manifest, signing_key)
+
+
+def _write(body: bytes, manifest: Manifest, signing_key: Ed25519PrivateKey | None) -> Key:
     text = manifest.model_dump_json()
     entries = {MANIFEST: text}
     if signing_key is not None:
@@ -268,6 +311,12 @@ def _metadata(entries: dict[str, str]) -> bytes:
     return encoded
 
 
+def _tail(model: ModelProto) -> bytes:
+    """The bytes that a file's metadata take at its end."""
+    encoded: bytes = ModelProto(metadata_props=model.metadata_props).SerializeToString(deterministic=True)
+    return encoded
+
+
 def _manifest(entries: dict[str, str], name: str) -> Manifest:
     text = entries.get(MANIFEST)
     if text is None:
@@ -275,7 +324,7 @@ def _manifest(entries: dict[str, str], name: str) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise ValueError(f"{name}: expected a manifest of version 1; {_first(error)}") from None
+        raise ValueError(f"{name}: expected a manifest of version 1 or 2; {_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -285,7 +334,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _check_bytes(data: bytes, model: ModelProto, manifest: Manifest, name: str) -> None:
-    tail = ModelProto(metadata_props=model.metadata_props).SerializeToString(deterministic=True)
+    tail = _tail(model)
     if not data.endswith(tail):
         raise ValueError(f"{name}: expected the metadata at the end of the file, found other bytes there")
     digest = hashlib.sha256(data[: len(data) - len(tail)]).hexdigest()
@@ -311,7 +360,16 @@ def _check_signature(entries: dict[str, str], required: bytes | None, name: str)
     return signer
 
 
-def _check_expiry(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
+def _check_dates(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
     now = now or datetime.now(UTC)
     if manifest.expires is not None and now >= manifest.expires and not allow_expired:
-        raise ValueError(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
+        raise KeyExpired(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
+    if manifest.created - now > CLOCKS_DIFFER:
+        raise ValueError(
+            f"{name}: expected a key made before {now + CLOCKS_DIFFER:%Y-%m-%d %H:%M} UTC, got one made on "
+            f"{manifest.created}"
+        )
+    if manifest.expires is not None and manifest.expires - max(now, manifest.created) > LONGEST_VALID:
+        raise ValueError(
+            f"{name}: expected a key that ends within ten years, or never, got one that ends on {manifest.expires}"
+        )

@@ -7,7 +7,7 @@ the model it was measured on, and is refused for another model.
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from facemin.models import Recogniser
+
+
+Kind: TypeAlias = Literal["plain", "pseudonym"]
+"""What is compared: plain faces, or features under one pseudonym, views averaged as the model's space declares."""
 
 
 class Threshold(BaseModel):
@@ -96,13 +100,21 @@ def read_calibration(path: Path) -> Calibration:
     return Calibration.model_validate_json(path.read_bytes())
 
 
-def shipped_calibration(recogniser: Recogniser) -> Calibration | None:
+def shipped_calibration(recogniser: Recogniser, kind: Kind = "plain") -> Calibration | None:
     """The calibration that comes with facemin for this very model, or None.
+
+    Under one pseudonym the FAR of a threshold is that of somebody who stole the secret, so that both faces are rotated
+    alike; for somebody without it see `space.stranger_far`.
+
+    Args:
+        recogniser: the model.
+        kind: of the templates compared.
 
     Raises:
         ValueError: when there is one of that name that was measured on other weights.
     """
-    file = resources.files("facemin") / "calibrations" / f"{recogniser.name}.json"
+    folder = resources.files("facemin") / "calibrations"
+    file = (folder if kind == "plain" else folder / kind) / f"{recogniser.name}.json"
     if not file.is_file():
         return None
     calibration = Calibration.model_validate_json(file.read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnx import helper, numpy_helper
@@ -16,6 +17,8 @@ from facemin.models.onnx.graph import bottlenecks, extract
 if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import Tensor
+
+    from facemin.models.space import SpaceDeclaration
 
 FACE_SHAPE = (3, 112, 112)
 
@@ -41,18 +44,34 @@ class Recogniser(nn.Module):
         graph: takes (batch, 3, 112, 112), RGB in [0, 1]; its one output is the embedding, of any length.
         name: what tables and manifests call it.
         cuts: names of the values where it may be split; every bottleneck of the graph when None.
+        space: what is to be declared of its embedding where that is a unit-length space; keys cut there declare it.
 
     Raises:
         ValueError: when the graph takes another input, or a named cut is not a bottleneck of it.
     """
 
-    def __init__(self, graph: ModelProto, *, name: str, cuts: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        graph: ModelProto,
+        *,
+        name: str,
+        cuts: tuple[str, ...] | None = None,
+        space: SpaceDeclaration | None = None,
+    ) -> None:
         super().__init__()
-        self.name, self.graph = name, graph
+        if len(graph.graph.output) > 1:
+            names = ", ".join(value.name for value in graph.graph.output)
+            raise ValueError(f"{name}: expected one output, the embedding, got {names}: name it (--output NAME)")
+        self.name, self.graph, self.space = name, graph, space
         self.whole = OnnxModule(graph)
         if self.whole.input_shapes != (FACE_SHAPE,):
             raise ValueError(
                 f"{name}: expected a graph that takes faces {FACE_SHAPE}, got one that takes {self.whole.input_shapes}"
+            )
+        if self.embedding_size < 2:
+            raise ValueError(
+                f"{name}: expected an embedding of two numbers or more, got {self.whole.output_shape}: another output "
+                "may be the embedding (--output NAME)"
             )
         found = {
             place.name: Cut(place.name, place.shape, place.parameters, place.share) for place in bottlenecks(graph)
@@ -61,12 +80,16 @@ class Recogniser(nn.Module):
         if absent:
             raise ValueError(f"{name}: expected cuts that the whole face flows through, got {absent}")
         self.cuts = tuple(found.values()) if cuts is None else tuple(found[cut] for cut in cuts)
+        if space is not None and tuple(self.whole.output_shape) != (space.dimension,):
+            raise ValueError(
+                f"{name}: expected embeddings of the space's {space.dimension} numbers, got {self.whole.output_shape}"
+            )
         self.requires_grad_(False).eval()
 
     @property
     def embedding_size(self) -> int:
         """Length of an embedding."""
-        return self.whole.output_shape[0]
+        return prod(self.whole.output_shape)
 
     @cached_property
     def fingerprint(self) -> str:

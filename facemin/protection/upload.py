@@ -18,7 +18,8 @@ from facemin.protection.pmt.optimise import ROWS_AT_LEAST
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys.key import Key, Manifest
+    from facemin.keys.key import Key
+    from facemin.keys.manifest import Manifest
 
 TENSOR = "feature"
 FORMAT = "facemin-feature-1"

@@ -13,7 +13,7 @@ from tests.train.conftest import people  # noqa: F401 - a fixture
 Make = Callable[..., AHMConfig]
 
 
-def configuration(people: Path, **changes: object) -> AHMConfig:
+def configuration(people: Path, **changes: object) -> AHMConfig:  # noqa: F811
     """9 steps on 24 faces of 4 people, with 2 more held out and 2 public; keywords replace whole fields."""
     fields: dict[str, object] = {
         "seed": 3,
@@ -37,6 +37,6 @@ def configuration(people: Path, **changes: object) -> AHMConfig:
 
 
 @pytest.fixture
-def make_ahm(people: Path) -> Make:
+def make_ahm(people: Path) -> Make:  # noqa: F811
     """`configuration` on the people."""
     return partial(configuration, people)

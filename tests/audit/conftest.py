@@ -8,7 +8,7 @@ import torch
 
 from facemin.audit import Evidence, Operating, Panelist, Plain
 from facemin.audit.judges import seat
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
@@ -61,4 +61,4 @@ def evidence() -> Make:
     return make
 
 
-__all__ = ["Make", "Panelist", "default_key", "evidence", "home", "noise", "people_of_patterns", "tiny"]
+__all__ = ["Make", "Panelist", "evidence", "home", "noise", "people_of_patterns", "plain_key", "tiny"]

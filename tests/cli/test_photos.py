@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
 from facemin.image import decode, encode
-from facemin.keys.default import default_key
+from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
 from tests.cli.conftest import Run
@@ -62,7 +62,7 @@ def test_a_folder_with_a_broken_file_no_face_and_three_faces(facemin: Run, copy:
     sizes = [max(box[2] - box[0], box[3] - box[1]) for box in (face["box"] for face in record["faces"])]
     assert sizes == sorted(sizes, reverse=True)
     assert all(face["reached"] for face in record["faces"])
-    assert record["faces"][0]["residuals"].keys() == {default_key().manifest.key_id}
+    assert record["faces"][0]["residuals"].keys() == {plain_key().manifest.key_id}
 
     # a rerun does nothing anew, and a missing result is made again
     before = {name: (out / name).stat().st_mtime_ns for name in RESULTS}

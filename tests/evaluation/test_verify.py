@@ -252,6 +252,9 @@ def test_pairs_by_paths_and_by_lfws_list(faces: Path, tmp_path: Path) -> None:
         {(tuple(pair), flag) for pair, flag in zip(one.pairs.tolist(), one.same.tolist(), strict=True)} for one in sets
     ]
     assert keys[0] == keys[1]
+    for path, one in zip((by_paths, by_names), sets, strict=True):
+        path.write_bytes(path.read_text().encode("utf-8-sig"))
+        assert torch.equal(open_verification_set(faces, pairs=path).pairs, one.pairs)
     for bad in ("../a.jpg b.jpg 1", "/a.jpg b.jpg 1", "a.jpg b.jpg 2"):
         by_paths.write_text(lines[0] + "\n" + bad + "\n")
         with pytest.raises(ValueError, match="pair 2: expected '<path> <path> <0 or 1>'"):

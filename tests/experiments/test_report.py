@@ -33,7 +33,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.sources += [value or "" for name, value in attrs if name == "src"]
+        assert all(str(value).startswith("#") for name, value in attrs if name == "href")
         if tag not in ("img", "meta"):
             self._open.append(tag)
         if tag == "h3":

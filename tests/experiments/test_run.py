@@ -249,7 +249,10 @@ class TestNoise:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('["one", "two"]', '["one", "two", "six"]'), "model 'six': expected one of dlib-resnet29, or an ONNX file"),
+        (
+            ('["one", "two"]', '["one", "two", "six"]'),
+            "model 'six': expected one of dlib-resnet29, dlib-resnet29-space66, or an ONNX file",
+        ),
         (('cut = "flat"', 'cut = "flut"'), "expected a cut among .*got 'flut'"),
         (("genuine = 6", "genuine = 60"), "expected 60 genuine pairs"),
         (("[data]", 'distance = "one"\n[data]'), "one.onnx: expected 2 input"),

@@ -96,7 +96,13 @@ def running(home: Path, **settings: Any) -> Iterator[Running]:
     residual = stopping_residual(open_model(DEFAULT_MODEL), CUT)
     values: dict[str, Any] = {"provider": "Acme", "model": DEFAULT_MODEL, "cut": CUT, "residual": residual}
     generous: dict[str, Any] = {"requests_per_minute": 1e6, "refusals_per_minute": 1e6, "open_requests_per_minute": 1e6}
-    admin = make_provider(home, **(values | generous | settings))
+    with serving(home, make_provider(home, **(values | generous | settings))) as made:
+        yield made
+
+
+@contextmanager
+def serving(home: Path, admin: str) -> Iterator[Running]:
+    """Serve a provider that is there."""
     provider = Provider.open(home)
     server = make_server(provider, host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.run)

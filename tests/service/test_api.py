@@ -1,17 +1,21 @@
 """Enrol, verify and identify over HTTP, against a real server with a real recogniser."""
 
 import base64
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from onnx import ModelProto
 from safetensors.torch import save
 from sqlalchemy import update
 from torch import Tensor
 
 from facemin.autograd.pixels import to_unit
-from facemin.keys.key import Key
+from facemin.keys.key import MANIFEST, Key, _metadata, export_key
 from facemin.protection import encode_feature, feature_of
 from facemin.service.provider import rotate
 from facemin.service.provider_keys import revoke_key
@@ -283,6 +287,21 @@ class TestKeysInTime:
         assert server("GET", f"/v1/keys/{old}").status == 410
         unknown = server.upload(noise(92), key_id="nobodys")
         assert server("POST", f"{place}/persons", {"uploads": [unknown]}).json()["code"] == "unknown_key"
+
+    def test_rotation_copies_the_graphs_bytes(self, server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        def written_otherwise(*arguments: Any, **settings: Any) -> Key:
+            # as another version of the protobuf library may write the same graph
+            key = export_key(*arguments, **settings)
+            body = key.graph + ModelProto(producer_name="facemin").SerializeToString()
+            values = key.manifest.model_dump(mode="json") | {"sha256": hashlib.sha256(body).hexdigest()}
+            return Key.load(body + _metadata({MANIFEST: json.dumps(values)}))
+
+        old = Key.load(server("GET", "/v1/key", token=None).data)
+        monkeypatch.setattr("facemin.service.provider.export_key", written_otherwise)
+        provider = server.provider
+        made = rotate(provider.database, server.home, provider.settings, provider.recogniser)
+        new = Key.load(server("GET", "/v1/key", token=None).data, signer=old.signer)
+        assert (new.manifest.key_id, new.graph) == (made.key_id, old.graph)
 
     def test_without_a_key_in_force_the_service_is_not_ready(self, server: Running) -> None:
         current = server.key_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from facemin.service.recognition.embed import WHOLE
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from sqlalchemy import Connection
     from torch import Tensor
 
     from facemin.service.api.schemas import Upload
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG")
 FACE_PIXELS = SIDE * SIDE
+_ONE_PHOTO = threading.BoundedSemaphore(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +47,22 @@ class Face:
     digest: bytes = field(repr=False)
 
 
-def read_upload(provider: Provider, collection: Collection, upload: Upload) -> Face:
-    """Decode and check one upload.
+def read_upload(provider: Provider, connection: Connection, collection: Collection, upload: Upload) -> Face:
+    """Decode and check one upload, in a reading transaction.
 
     Raises:
         ServiceError: it is damaged, of another size, for no key in force, or a plain face (422).
     """
     if upload.kind == "feature":
-        return _feature(provider, upload)
-    most = provider.settings.photo_pixels if collection.accept_plain else FACE_PIXELS
+        return _feature(provider, connection, upload)
+    if not collection.accept_plain:
+        return _image(provider, connection, collection, upload, FACE_PIXELS)
+    # a whole photo and what a detector makes of it take hundreds of megabytes
+    with _ONE_PHOTO:
+        return _image(provider, connection, collection, upload, provider.settings.photo_pixels)
+
+
+def _image(provider: Provider, connection: Connection, collection: Collection, upload: Upload, most: int) -> Face:
     try:
         photo = decode(upload.data, name="upload", max_pixels=most, formats=FORMATS)
     except ValueError as error:
@@ -74,14 +84,14 @@ def read_upload(provider: Provider, collection: Collection, upload: Upload) -> F
         return Face(cut=WHOLE, value=face, kind="plain", key_id="", digest=digest)
     if upload.key_id is None:
         raise bad_input("upload: expected the key_id that the image was protected for, got none", code="unknown_key")
-    provider.keyring.manifest(upload.key_id)
+    provider.keyring.manifest(upload.key_id, connection)
     return Face(cut=WHOLE, value=face, kind="protected", key_id=upload.key_id, digest=digest)
 
 
-def _feature(provider: Provider, upload: Upload) -> Face:
+def _feature(provider: Provider, connection: Connection, upload: Upload) -> Face:
     if upload.key_id is None:
         raise bad_input("upload: expected the key_id that the feature was made for, got none", code="unknown_key")
-    manifest = provider.keyring.manifest(upload.key_id)
+    manifest = provider.keyring.manifest(upload.key_id, connection)
     try:
         feature = decode_feature(upload.data, manifest, name="upload")
     except ValueError as error:

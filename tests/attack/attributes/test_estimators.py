@@ -94,7 +94,7 @@ def test_known_estimators_equal_onnxruntime(stem: str) -> None:
 
 def test_deepface_is_asked_for_only_by_its_adapter() -> None:
     code = (
-        "import sys, facemin.attack.attributes.deepface\nprint('deepface' in sys.modules, 'tensorflow' in sys.modules)"
+        "import sys, facemin.attack.attributes.deepface; print('deepface' in sys.modules, 'tensorflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"

@@ -1,5 +1,6 @@
 """The provider key: what it holds, and every way of refusing one."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, StringStringEntryProto, helper
 
-from facemin.keys.key import MANIFEST, SIGNATURE, Key, export_key, read_signing_key, relative_distance
+from facemin.keys.key import (
+    MANIFEST,
+    SIGNATURE,
+    Key,
+    _metadata,
+    export_key,
+    read_signing_key,
+    relative_distance,
+    renew_key,
+)
 from facemin.models import Recogniser, load_recogniser
+from facemin.models.onnx.run import FaceRunner
+from facemin.models.space import Isotropy, SpaceDeclaration
+from facemin.models.space_fit import SpaceMap, append_space
+from tests.models.test_store import tiny_graph
 
 CUT, LATER = "conv32.1", "conv32.3"
 SIGNING = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -339,3 +353,80 @@ def test_signing_key_is_read_from_pem(tmp_path: Path) -> None:
     for path in (other, junk):
         with pytest.raises(ValueError, match=path.name):
             read_signing_key(path)
+
+
+@pytest.fixture(scope="module")
+def spacious() -> Recogniser:
+    graph = ModelProto.FromString(tiny_graph())
+    fitted = SpaceMap(mean=np.full(16, 0.1, np.float32), matrix=np.eye(12, 16, dtype=np.float32))
+    isotropy = Isotropy(mean=0.1, last_over_first=0.5, effective_dimension=9.0, faces=100)
+    declaration = SpaceDeclaration(dimension=12, isotropy=isotropy, fitted="noise")
+    return Recogniser(append_space(graph, fitted), name="tiny-space12", space=declaration)
+
+
+def test_a_key_cut_at_a_space_declares_it(spacious: Recogniser) -> None:
+    key = export_key(spacious, "space", provider="Acme", residual=0.2, created=NOW)
+    assert (key.manifest.version, key.manifest.features, key.manifest.space) == (2, (12,), spacious.space)
+    assert key.space is not None
+    assert (key.space.dimension, key.space.graph_sha256, len(key.space.id)) == (12, key.manifest.sha256, 32)
+    assert Key.load(key.data).space == key.space
+    assert hashlib.sha256(key.graph).hexdigest() == key.manifest.sha256
+    faces = np.random.default_rng(0).integers(0, 256, (5, 112, 112, 3), dtype=np.uint8)
+    wanted = key.shallow(torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255).numpy()
+    assert np.allclose(FaceRunner(key.data)(faces), wanted, atol=1e-5)
+    # a cut before the space, or another layer beside it, gives the face itself: no space
+    for arguments in ({"cut": "embedding"}, {"cut": "space", "layers": ("embedding",)}):
+        plain = export_key(spacious, provider="Acme", residual=0.2, created=NOW, **arguments)
+        assert (plain.manifest.version, plain.space) == (1, None)
+
+
+def test_a_key_without_a_space_is_written_as_version_1_was(key: Key) -> None:
+    assert key.space is None
+    text = json.loads(key.manifest.model_dump_json())
+    assert (text["version"], "space" in text) == (1, False)
+    assert key.manifest.model_dump(mode="json") == text
+
+
+def test_what_is_declared_of_a_space_has_to_be_so(spacious: Recogniser, key: Key) -> None:
+    made = export_key(spacious, "space", provider="Acme", residual=0.2, created=NOW)
+    values = made.manifest.model_dump(mode="json")
+    space = values["space"]
+    for change, words in (
+        ({"version": 1}, "version 2"),
+        ({"space": None}, "version 2"),
+        ({"version": 3}, "version"),
+        ({"space": space | {"dimension": 13}}, "13 numbers"),
+        ({"space": space | {"views": "many"}}, "views"),
+        ({"space": space | {"more": 1}}, "more"),
+        ({"space": space | {"fitted": "a\x1b[2J"}}, "fitted"),
+        ({"layers": ["embedding", "space"]}, "only layer"),
+    ):
+        text = json.dumps(values | change)
+        with pytest.raises(ValueError, match=words):
+            Key.load(made.graph + _metadata({MANIFEST: text}))
+    # a graph that does not end in a normalisation, whatever its manifest says
+    bare = export_key(spacious, "space.projected", provider="Acme", residual=0.2, created=NOW)
+    claim = bare.manifest.model_dump(mode="json") | {"version": 2, "space": space}
+    with pytest.raises(ValueError, match="unit length"):
+        Key.load(bare.graph + _metadata({MANIFEST: json.dumps(claim)}))
+
+
+def test_a_renewed_key_keeps_its_graph_and_space(spacious: Recogniser, signed: Key) -> None:
+    first = export_key(spacious, "space", provider="Acme", residual=0.2, created=NOW, signing_key=SIGNING)
+    # the same graph in other bytes: repeated fields of a message may be split, which a serialiser would not write
+    rewritten = first.graph + ModelProto(producer_name="facemin").SerializeToString()
+    manifest = json.loads(first.manifest.model_dump_json()) | {"sha256": hashlib.sha256(rewritten).hexdigest()}
+    old = Key.load(rewritten + _metadata({MANIFEST: json.dumps(manifest)}))
+    later = NOW + timedelta(days=90)
+    new = renew_key(old, key_id="k2", created=NOW, expires=later, signing_key=SIGNING)
+    assert new.graph == old.graph == rewritten
+    assert new.space is not None
+    assert old.space is not None
+    assert new.space.id == old.space.id
+    assert (new.manifest.key_id, new.manifest.expires, new.signer) == ("k2", later, SIGNER)
+    assert new.fingerprint != old.fingerprint
+    plain = renew_key(signed, key_id="k3", created=NOW)
+    assert (plain.graph, plain.signer, plain.manifest.version) == (signed.graph, None, 1)
+    for values, words in (({"key_id": "a b"}, "key_id"), ({"key_id": "k", "expires": NOW}, "expires")):
+        with pytest.raises(ValueError, match=words):
+            renew_key(old, created=NOW, **values)

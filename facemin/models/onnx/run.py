@@ -1,0 +1,72 @@
+"""Forward runs of a graph by onnxruntime on 8-bit faces; NumPy in, NumPy out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FACE = (112, 112, 3)
+_BATCH = 32
+"""Faces at once: more take memory and no less time."""
+
+
+class FaceRunner:
+    """A graph from aligned faces to features, such as a key's, run without torch.
+
+    The graph has to come from `read_graph` or a `Key`, which checked it: nothing is checked of it here but that it is
+    one of faces.
+
+    Args:
+        graph: an ONNX file's bytes; takes (batch, 3, 112, 112), RGB in [0, 1]. Its last output is the one returned.
+        threads: that one run may use.
+
+    Raises:
+        ValueError: the graph takes something else, or onnxruntime cannot run it.
+    """
+
+    def __init__(self, graph: bytes, *, threads: int = 1) -> None:
+        if threads < 1:
+            raise ValueError(f"threads: expected at least 1, got {threads}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        # its warnings are about how a graph was written, which nobody who runs one can change
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 - its errors derive from nothing narrower
+            raise ValueError(f"graph: expected one that onnxruntime runs, got: {error}") from None
+        inputs = session.get_inputs()
+        shapes = [each.shape[1:] for each in inputs]
+        if shapes != [[FACE[2], *FACE[:2]]] or inputs[0].type != "tensor(float)":
+            raise ValueError(f"graph: expected one input of faces (batch, 3, 112, 112), got {shapes}")
+        self._session, self._input = session, inputs[0].name
+        self._output = session.get_outputs()[-1].name
+
+    def __call__(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features of aligned faces.
+
+        Args:
+            faces: RGB, uint8, (N, 112, 112, 3).
+
+        Returns:
+            (N, ...) float32, as the graph gives them.
+
+        Raises:
+            ValueError: another shape or type, no face, or features that are not finite.
+        """
+        if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != FACE or len(faces) == 0:
+            raise ValueError(f"faces: expected uint8 (N, 112, 112, 3) with N > 0, got {faces.dtype} {faces.shape}")
+        rows = [self._run(faces[start : start + _BATCH]) for start in range(0, len(faces), _BATCH)]
+        return np.concatenate(rows)
+
+    def _run(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        planes = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+        features: NDArray[np.float32] = self._session.run([self._output], {self._input: planes})[0]
+        if len(features) != len(faces) or not np.isfinite(features).all():
+            raise ValueError(f"graph: expected finite features of {len(faces)} faces, got {features.shape}")
+        return features
