@@ -63,9 +63,11 @@ class OnnxModule(nn.Module):
         super().__init__()
         plan = trace(model, limits=limits)
         outputs = plan.outputs[:1] if outputs is None else outputs
-        absent = [name for name in outputs if name not in plan.outputs or name not in plan.shapes]
+        absent = [name for name in outputs if name not in plan.outputs or name not in plan.shapes or name in plan.inner]
         if absent or not outputs:
-            raise ValueError(f"expected outputs among {list(plan.outputs)} that an image changes, got {absent}")
+            raise ValueError(
+                f"expected outputs among {list(plan.outputs)} that images change, a row for each, got {absent}"
+            )
         plan = simplify(plan, outputs)
         self.input_shapes = tuple(plan.shapes[name][1:] for name in plan.inputs)
         self.output_shapes = tuple(plan.shapes[name][1:] for name in outputs)
@@ -110,10 +112,10 @@ class OnnxModule(nn.Module):
             if tuple(image.shape[1:]) != shape or image.shape[0] != images[0].shape[0]:
                 raise ValueError(f"expected images of shape (batch, {shape}), got {tuple(image.shape)}")
         if torch.is_grad_enabled() and any(image.requires_grad for image in images):
-            return self._run(self._calls, images, list(self.buffers()))
+            return self._run(self._calls, images, self._constants())
         # A fused activation turns NaN into a number; the result of an image with NaN in it has to show it.
         if images[0].device.type == "cpu" and not all(image.sum().isfinite() for image in images):
-            return self._run(self._calls, images, list(self.buffers()))
+            return self._run(self._calls, images, self._constants())
         held = self._held(images[0])
         rows = max(LARGEST_VALUE // (self._row_elements * images[0].element_size()), 1)
         if images[0].device.type != "cpu" or images[0].shape[0] <= rows:
@@ -137,9 +139,13 @@ class OnnxModule(nn.Module):
         self._packed = None
         super()._load_from_state_dict(*arguments, **options)
 
+    def _constants(self) -> list[Tensor]:
+        """Every constant by its slot; `buffers()` would leave out one that stands under two names."""
+        return [tensor for tensor in self._buffers.values() if tensor is not None]
+
     def _held(self, image: Tensor) -> list[Tensor]:
         """The constants, the small weights among them as fused convolutions run fastest on them."""
-        held = list(self.buffers())
+        held = self._constants()
         if not self._packable or not packs(image):
             return held
         if self._packed is None:

@@ -1,17 +1,24 @@
 """What an operator's builder is given, and what it hands back.
 
-A graph is read at a batch of one and lifted over rows: every value that depends on the image has its batch
-axis first, and a builder refuses whatever would mix rows. So a file written for a batch of one serves any batch.
+A graph is read at a batch of one and lifted over rows: every value that depends on the image has its rows first,
+and a builder refuses whatever would mix them. So a file written for a batch of one serves any batch.
+
+Where the file itself has the batch axis elsewhere (attention moves it behind other axes, or merges it with them),
+the value is `lifted`: rows come first, then all axes that the file gives one row, its batch axis of one among them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 Run = Callable[..., Any]
+
+KEPT = -1
+"""Of a result's batch axis: where that of the inputs is."""
 
 LONGEST_STATIC = 1024
 LARGEST_INTERMEDIATE = 1 << 28
@@ -27,11 +34,15 @@ class Value:
         dtype: torch's type of its elements.
         constant: its elements where they do not depend on the image (on the meta device where only the shape
             matters so far), else None.
+        lifted: whether rows come before all the axes that the file has, instead of in place of its first.
+        place: which of the file's axes is the batch's; None where it was merged with another.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     constant: Tensor | None = None
+    lifted: bool = False
+    place: int | None = 0
 
     @property
     def batched(self) -> bool:
@@ -40,8 +51,13 @@ class Value:
 
     @property
     def rank(self) -> int:
-        """Number of axes, the batch's included."""
+        """Number of axes, the rows' included."""
         return len(self.shape)
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """Its dimensions as the file has them, for one image."""
+        return self.shape[1:] if self.lifted else self.shape
 
 
 @dataclass(frozen=True)
@@ -52,11 +68,13 @@ class Lowered:
         run: called with the tensors named by `inputs`; returns a tensor, or a tuple where the node has several.
         inputs: for each argument of `run` the index of the node's input, or a new constant.
         taps: elementary operations per element of the output; for the limit on work.
+        place: which axis of a lifted result is the batch's.
     """
 
     run: Run
     inputs: tuple[int | Tensor, ...] = (0,)
     taps: int = 1
+    place: int | None = KEPT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +140,8 @@ class Node:
     def number(self, name: str, default: float) -> float:
         """A finite float attribute. Raises ValueError where it has another type."""
         found = self.attributes.get(name, default)
-        if not isinstance(found, int | float):
-            raise ValueError(f"expected attribute {name!r} to be a number, got {found!r:.80}")  # noqa: TRY004
+        if not isinstance(found, int | float) or not isfinite(found):
+            raise ValueError(f"expected attribute {name!r} to be a finite number, got {found!r:.80}")
         return float(found)
 
     def text(self, name: str, default: str) -> str:
@@ -163,11 +181,23 @@ def check_intermediate(elements: int, what: str) -> None:
         raise ValueError(f"expected {what} of at most {LARGEST_INTERMEDIATE} elements, got {elements}")
 
 
+class BatchMovedError(ValueError):
+    """The batch axis would not be the first any more: the node has to be built anew on lifted values."""
+
+
 def axis_of(value: Value, axis: int) -> int:
-    """`axis` counted from the front. Raises ValueError where it is out of range or the batch's own."""
-    if not -value.rank <= axis < value.rank:
-        raise ValueError(f"expected an axis of a value of shape {value.shape}, got {axis}")
-    axis %= value.rank
-    if value.batched and axis == 0:
+    """The file's `axis`, counted from the front. Raises ValueError where it is out of range or the batch's own."""
+    rank = len(value.written)
+    if not -rank <= axis < rank:
+        raise ValueError(f"expected an axis of a value of shape {value.written}, got {axis}")
+    axis %= rank
+    if value.batched and axis == value.place:
         raise ValueError("the node works across the batch axis, so images would not be independent of each other")
-    return axis
+    return axis + value.lifted
+
+
+def place_without(value: Value, taken: Iterable[int]) -> int | None:
+    """Where the batch axis lies once axes (as `axis_of` gives them) are taken out."""
+    if value.place is None:
+        return None
+    return value.place - sum(axis - value.lifted < value.place for axis in taken)

@@ -56,7 +56,14 @@ class _Simplifier:
         return kept
 
     def _new(self, name: str, tensor: Tensor) -> str:
+        name = self._fresh(name)
         self.constants[name] = tensor
+        return name
+
+    def _fresh(self, name: str) -> str:
+        """A name like this one that nothing has yet, whatever the file calls its values."""
+        while name in self.shapes or name in self.constants:
+            name += "'"
         return name
 
     def _affine(self, step: Step, source: str, scale: Tensor, shift: Tensor) -> Step:
@@ -143,7 +150,7 @@ class _Simplifier:
             bias = bias + self.constants[step.inputs[2]].double()
         source = affine.inputs[0]
         if flat is not None:
-            name = f"{flat.outputs[0]}:raw"
+            name = self._fresh(f"{flat.outputs[0]}:raw")
             self.makers[name] = replace(flat, inputs=(source,), outputs=(name,))
             self.uses[name], self.shapes[name] = 1, self.shapes[flat.outputs[0]]
             source = name

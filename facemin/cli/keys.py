@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from facemin.cli.options import Json, Model
-from facemin.cli.output import print_json
+from facemin.cli.output import print_json, tell
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
+from facemin.keys.provider_name import displayed
 
 if TYPE_CHECKING:
     from facemin.keys.key import Key
@@ -39,11 +40,13 @@ def key_export(
     as_json: Json = False,
 ) -> int:
     """Write a provider key: the recogniser's part before a cut, with its manifest."""
+    from facemin.cli.places import check_file
     from facemin.keys.default import stopping_residual
     from facemin.keys.key import export_key, read_signing_key
     from facemin.models import DEFAULT_MODEL, MODELS
     from facemin.models.store import open_model
 
+    check_file("OUT", out)
     name = model or DEFAULT_MODEL
     recogniser = open_model(name, preprocess=preprocess.given())
     if not cut and name not in MODELS:
@@ -105,4 +108,5 @@ def _print_key(key: Key, file: Path, *, as_json: bool) -> None:
         return
     for name, value in values.items():
         missing = "none: unsigned" if name == "signer" else "never"
-        print(f"{name:12} {missing if value is None else value}")
+        shown = displayed(value) if isinstance(value, str) else value
+        tell(f"{name:12} {missing if value is None else shown}")

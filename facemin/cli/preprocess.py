@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
@@ -24,13 +24,16 @@ class PreprocessFlags:
     channels: Annotated[Literal["RGB", "BGR"], Parameter(help="The graph's channel order.")] = "RGB"
     size: Annotated[tuple[int, int] | None, Parameter(help="Height and width it takes, where not 112 112.")] = None
 
+    layout: Annotated[Literal["NCHW", "NHWC"], Parameter(help="NHWC where the graph's channels come last.")] = "NCHW"
+    output: Annotated[str | None, Parameter(help="The output that is the embedding, where it has several.")] = None
+
     def given(self) -> Preprocess | None:
         """The settings; None where no flag was given."""
         from facemin.models.preprocess import Preprocess
 
         if self == PreprocessFlags():
             return None
-        return Preprocess(scale=self.scale, mean=self.mean, std=self.std, channels=self.channels, size=self.size)
+        return Preprocess(**asdict(self))
 
 
 UNCHANGED = PreprocessFlags()

@@ -53,11 +53,13 @@ def recogniser(
 
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
+    from facemin.cli.places import check_folder
     from facemin.train import read_config, train
     from facemin.train.devices import is_first_process
 
     settings = _on(read_config(config), data)
     folder = out or Path("runs") / config.stem
+    check_folder("--out", folder)
     console = Console(stderr=True, quiet=not is_first_process())
     where = available_device(device)
 
@@ -87,9 +89,11 @@ def ahm(
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
     from facemin.ahm import read_ahm_config, train_ahm
+    from facemin.cli.places import check_folder
 
     settings = _on(read_ahm_config(config), data)
     folder = out or Path("runs") / config.stem
+    check_folder("--out", folder)
     console = Console(stderr=True)
     where = available_device(device)
 

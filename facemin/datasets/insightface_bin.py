@@ -8,7 +8,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple
 
-from facemin.datasets.pickle_arrays import Span, Value
+from facemin.datasets.pickle_arrays import REWRITE, Span, Value
 from facemin.datasets.pickle_bytes import read_pickle
 
 
@@ -81,7 +81,7 @@ class InsightFaceBin:
 
 def _checked(value: Value) -> tuple[list[Span], list[bool]]:
     if not (isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, list) for part in value)):
-        raise ValueError(f"expected a pickled pair of lists (images, flags), got a {type(value).__name__}")
+        raise ValueError(f"expected a pickled pair of lists (images, flags), got a {type(value).__name__}. {REWRITE}")
     images, flags = value
     assert isinstance(images, list)
     assert isinstance(flags, list)
@@ -90,7 +90,7 @@ def _checked(value: Value) -> tuple[list[Span], list[bool]]:
         raise ValueError(f"expected encoded images only, got {len(images) - len(spans)} other or empty entries")
     same = [flag == 1 for flag in flags if isinstance(flag, int) and flag in (0, 1)]
     if len(same) != len(flags):
-        raise ValueError(f"expected flags only, got {len(flags) - len(same)} other entries")
+        raise ValueError(f"expected flags only, got {len(flags) - len(same)} other entries. {REWRITE}")
     if not same or len(spans) != 2 * len(same):
         raise ValueError(f"expected two images per flag, got {len(spans)} images and {len(same)} flags")
     return spans, same

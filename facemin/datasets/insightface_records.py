@@ -1,4 +1,4 @@
-"""InsightFace's training sets (MS1MV2, Glint360K, CASIA, ...): train.rec, train.idx and property."""
+"""InsightFace's training sets (MS1MV2, Glint360K, CASIA, ...): train.rec, train.idx and, mostly, property."""
 
 import struct
 from array import array
@@ -10,6 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemin.datasets.recordio import read_record
+
+MOST_IDENTITIES = 1 << 24
+"""Labels are single-precision numbers, which are exact up to here."""
+
+LONGEST_LINE = 64
+UTF8_BOM = b"\xef\xbb\xbf"
 
 
 class LabelledImage(NamedTuple):
@@ -28,12 +34,13 @@ class InsightFaceRecords:
     src/io/image_recordio.h (each record's header: flag, label, two ids, then flag float32 labels).
 
     Args:
-        root: folder that holds train.rec, train.idx and property.
+        root: folder that holds train.rec, train.idx and, mostly, property.
 
     Attributes:
-        classes: number of identities, as `property` states it.
-        height: images' height in pixels, as stated.
-        width: images' width in pixels, as stated.
+        classes: number of identities, as `property` states it; without that file as record 0 does, or, without such
+            a record either, one more than the largest identity of an image.
+        height: images' height in pixels, as stated; None where nothing says it.
+        width: images' width in pixels, likewise.
 
     Raises:
         ValueError: a file is missing, cut off or damaged; names the offset or line.
@@ -47,15 +54,21 @@ class InsightFaceRecords:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         self.records = self.root / "train.rec"
-        for path in (self.records, self.root / "train.idx", self.root / "property"):
+        for path in (self.records, self.root / "train.idx"):
             if not path.is_file():
                 raise ValueError(f"{path}: expected a file of an InsightFace training set, found none")
-        self.classes, self.height, self.width = _read_property(self.root / "property")
+        stated = self.root / "property"
+        self.classes = 0
+        self.height: int | None = None
+        self.width: int | None = None
+        if stated.is_file():
+            self.classes, self.height, self.width = _read_property(stated)
         self._keys, self._offsets = _read_index(self.root / "train.idx")
         self._size = self.records.stat().st_size
         with self.records.open("rb") as file:
             self._check_end(file)
             self._images = self._find_images(file)
+            self.classes = self.classes or self._count(file)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -100,6 +113,24 @@ class InsightFaceRecords:
                 "train.rec; one of the two files is not complete"
             )
 
+    def _count(self, file: BinaryIO) -> int:
+        """Number of identities: between record 0's labels lies one record for each, else by the images' labels."""
+        if self._images.start == 1:
+            labels = self._read(file, 0)[0]
+            count = labels[1] - labels[0]
+            if 1 <= count <= len(self._images) and count == int(count):
+                return int(count)
+        largest = -1.0
+        for place in self._images:
+            labels = self._read(file, place)[0]
+            if not (labels and 0 <= labels[0] < MOST_IDENTITIES and labels[0] == int(labels[0])):
+                raise ValueError(
+                    f"{self.records}: record at byte {self._offsets[place]}: expected an identity from 0 on, "
+                    f"got {labels[0] if labels else 'none'}"
+                )
+            largest = max(largest, labels[0])
+        return int(largest) + 1
+
     def _find_images(self, file: BinaryIO) -> range:
         if self._keys[0] != 0:
             return range(len(self._keys))
@@ -131,7 +162,8 @@ def _unpack(record: bytes, offset: int) -> tuple[tuple[float, ...], bytes]:
 
 def _read_property(path: Path) -> tuple[int, int, int]:
     with path.open("rb") as file:
-        fields = file.read(100).decode("ascii", errors="replace").strip().split(",")
+        text = file.read(100).removeprefix(UTF8_BOM).decode("ascii", errors="replace")
+    fields = [field.strip() for field in text.split(",")]
     if len(fields) != 3 or not all(field.isdecimal() and int(field) > 0 for field in fields):
         raise ValueError(f"{path}: expected 'identities,height,width', got {','.join(fields)!r}")
     classes, height, width = map(int, fields)
@@ -143,9 +175,11 @@ def _read_index(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     numbers = array("Q")
     with path.open("rb") as file:
         # readline with a limit: a file without line ends must not be read whole.
-        for line_number, line in enumerate(iter(lambda: file.readline(64), b""), start=1):
+        for line_number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
+            line = line.removeprefix(UTF8_BOM) if line_number == 1 else line
             fields = line.split()
-            if len(fields) != 2 or not line.endswith(b"\n") or not all(map(_fits, fields)):
+            # the last line may lack its end: a number cut short is noticed by where its record would lie
+            if len(fields) != 2 or len(line) >= LONGEST_LINE or not all(map(_fits, fields)):
                 raise ValueError(f"{path}, line {line_number}: expected 'key<tab>offset', got {line!r}")
             numbers.extend(map(int, fields))
     if not numbers:

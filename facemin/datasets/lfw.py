@@ -81,7 +81,7 @@ def lfw_pairs(path: Path | str) -> list[Pair]:
     twice a name and a number, all separated by tabs or spaces.
 
     Args:
-        path: the file, UTF-8.
+        path: the file, UTF-8, with a byte order mark or without.
 
     Raises:
         ValueError: no such file; a line is not of the kind due there (names its number); lines are missing or
@@ -90,7 +90,7 @@ def lfw_pairs(path: Path | str) -> list[Pair]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: expected LFW's pairs.txt, found no file")
-    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [line.split() for line in file]
     while lines and not lines[-1]:
         lines.pop()

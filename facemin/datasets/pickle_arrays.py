@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from enum import Enum
 from mmap import mmap
 
+REWRITE = (
+    "If you trust whoever made the file (loading a pickle runs what it says), write it again: "
+    "images, flags = pickle.load(open(FILE, 'rb'), encoding='bytes'); pickle.dump(([bytes(i) for i in images], "
+    "[bool(f) for f in flags]), open(NEW, 'wb'), protocol=4)"
+)
+"""What helps against a pickle of images and flags in another form."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -49,14 +56,26 @@ _SYMBOLS = {
 }
 
 
+_OTHERWISE = {
+    "encode": "Python 3 writes bytes so up to protocol 2",
+    "scalar": "NumPy writes flags so",
+    "bytearray": "Python writes byte arrays so",
+}
+_REWRITABLE = {
+    ("_codecs", "encode"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
+    ("__builtin__", "bytearray"),
+    ("builtins", "bytearray"),
+}
+
+
 def symbol(module: Value, name: Value) -> Symbol:
     """Return the symbol of a name, looking up nothing; ValueError if it is none of NumPy's six."""
     if isinstance(module, str) and isinstance(name, str):
         if (module, name) in _SYMBOLS:
             return _SYMBOLS[module, name]
-        hint = ""
-        if module == "_codecs":
-            hint = "; Python 3 wrote bytes so up to protocol 2: write the file again with protocol 3 or later"
+        hint = f"; {_OTHERWISE[name]}. {REWRITE}" if (module, name) in _REWRITABLE else ""
         raise ValueError(f"the name '{module}.{name}' is not allowed, only bytes and uint8 arrays are{hint}")
     raise ValueError("expected a name made of two texts")
 
@@ -71,7 +90,7 @@ def call(buffer: bytes | mmap, function: Value, arguments: Value) -> Value:
         contents, dtype, shape, order = arguments
         if dtype is Symbol.UINT8 and _reads(buffer, order, "C"):
             return Uint8Array(_filled(contents, shape))
-    raise ValueError("a call that is not NumPy's way to write a uint8 array")
+    raise ValueError(f"a call that is not NumPy's way to write a uint8 array. {REWRITE}")
 
 
 def build(buffer: bytes | mmap, target: Value, state: Value) -> None:
@@ -84,7 +103,7 @@ def build(buffer: bytes | mmap, target: Value, state: Value) -> None:
         if version == 1 and dtype is Symbol.UINT8 and fortran in (0, 1):
             target.contents = _filled(contents, shape)
             return
-    raise ValueError("a state that is not NumPy's way to write a uint8 array")
+    raise ValueError(f"a state that is not NumPy's way to write a uint8 array. {REWRITE}")
 
 
 def _filled(contents: Value, shape: Value) -> Span:

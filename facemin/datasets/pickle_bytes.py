@@ -11,7 +11,7 @@ from collections.abc import Callable
 from mmap import mmap
 
 from facemin.datasets import pickle_arrays
-from facemin.datasets.pickle_arrays import Span, Uint8Array, Value
+from facemin.datasets.pickle_arrays import REWRITE, Span, Uint8Array, Value
 
 # The largest known sets hold 14,000 images of 22 opcodes each where they are NumPy arrays.
 MAX_OPCODES = 400_000
@@ -23,6 +23,8 @@ MAX_LISTS = 16
 MAX_TUPLE = 8
 MAX_TEXT = 64
 MAX_LINE = 128
+# PUT, GET, LONG, STRING, UNICODE and DICT: values written as lines of text.
+PROTOCOL_0 = frozenset(b"pgLSVd")
 
 
 def read_pickle(buffer: bytes | mmap) -> Value:
@@ -62,7 +64,8 @@ class _Machine:
             step = _STEPS.get(opcode)
             try:
                 if step is None:
-                    raise ValueError(f"opcode {bytes([opcode])!r} is not allowed")
+                    hint = f"; protocol 0 writes so. {REWRITE}" if opcode in PROTOCOL_0 else ""
+                    raise ValueError(f"opcode {bytes([opcode])!r} is not allowed{hint}")
                 step(self)
             except ValueError as error:
                 raise ValueError(f"pickle: at byte {start}: {error}") from None

@@ -132,7 +132,7 @@ def read_experiment(path: Path) -> Experiment:
         ValueError: no such file, not TOML, or keys that are missing, unknown or out of range, each named.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ValueError(f"{path}: expected an experiment, found no file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

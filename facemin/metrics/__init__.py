@@ -5,6 +5,7 @@ from facemin.metrics.comparison import cross_identity_scores, cross_identity_thr
 from facemin.metrics.floors import grey, mean_face, other_person, other_person_rows
 from facemin.metrics.identification import OpenSet, cmc, open_set, rank_k, ranks
 from facemin.metrics.intervals import Interval, identity_bootstrap, identity_bootstrap_mean, wilson
+from facemin.metrics.linkability import Area, Linkage, RankShare, auc, d_sys, holm, linkage
 from facemin.metrics.perceptual import feature_distance
 from facemin.metrics.privacy import (
     UtilityPrivacy,
@@ -37,10 +38,13 @@ from facemin.metrics.verification import (
 
 __all__ = [
     "Agreement",
+    "Area",
     "FoldAccuracy",
     "ImpostorThreshold",
     "Interval",
+    "Linkage",
     "OpenSet",
+    "RankShare",
     "Rates",
     "Roc",
     "TarAtFar",
@@ -50,14 +54,18 @@ __all__ = [
     "age_difference_rows",
     "attribute_cosine",
     "attribute_cosine_rows",
+    "auc",
     "cmc",
     "cross_identity_scores",
     "cross_identity_threshold",
+    "d_sys",
     "eer",
     "feature_distance",
     "grey",
+    "holm",
     "identity_bootstrap",
     "identity_bootstrap_mean",
+    "linkage",
     "mean_cosine",
     "mean_face",
     "open_set",

@@ -25,6 +25,8 @@ class Preprocess:
         std: likewise; no zeros.
         channels: the graph's channel order, "RGB" or "BGR".
         size: (height, width) that the graph takes, resampled bilinearly from 112 x 112; None where it is that.
+        layout: the graph's order of axes: "NCHW", or "NHWC" where channels come last.
+        output: which of the graph's outputs is the embedding; None where it has but one.
 
     Raises:
         ValueError: a setting outside its range.
@@ -35,6 +37,8 @@ class Preprocess:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     channels: str = "RGB"
     size: tuple[int, int] | None = None
+    layout: str = "NCHW"
+    output: str | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.scale, *self.mean, *self.std)
@@ -42,6 +46,10 @@ class Preprocess:
             raise ValueError(f"preprocess: expected finite numbers, scale and std not 0, got {numbers}")
         if self.channels not in ("RGB", "BGR"):
             raise ValueError(f"preprocess: expected channels 'RGB' or 'BGR', got {self.channels!r}")
+        if self.layout not in ("NCHW", "NHWC"):
+            raise ValueError(f"preprocess: expected layout 'NCHW' or 'NHWC', got {self.layout!r:.80}")
+        if self.output == "":
+            raise ValueError("preprocess: expected the name of an output, got none")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ValueError(f"preprocess: expected size (height, width) of 1 or more, got {self.size}")
 
@@ -64,7 +72,9 @@ def prepend_preprocessing(model: onnx.ModelProto, preprocess: Preprocess) -> onn
     value = next(value for value in model.graph.input if value.name not in held)
     wanted = (1, 3, *(preprocess.size or (FACE, FACE)))
     if image_shape(value) != wanted:
-        raise ValueError(f"preprocess: expected a graph that takes {wanted[1:]}, got {image_shape(value)[1:]}")
+        got = image_shape(value)[1:]
+        size = f"; --size {got[1]} {got[2]} resizes faces for it" if len(got) == 3 and got[0] == 3 else ""
+        raise ValueError(f"preprocess: expected a graph that takes {wanted[1:]}, got {got}{size}")
     result = onnx.ModelProto()
     result.CopyFrom(model)
     nodes = _Nodes(result, value.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnx import helper, numpy_helper
@@ -58,11 +59,19 @@ class Recogniser(nn.Module):
         space: SpaceDeclaration | None = None,
     ) -> None:
         super().__init__()
+        if len(graph.graph.output) > 1:
+            names = ", ".join(value.name for value in graph.graph.output)
+            raise ValueError(f"{name}: expected one output, the embedding, got {names}: name it (--output NAME)")
         self.name, self.graph, self.space = name, graph, space
         self.whole = OnnxModule(graph)
         if self.whole.input_shapes != (FACE_SHAPE,):
             raise ValueError(
                 f"{name}: expected a graph that takes faces {FACE_SHAPE}, got one that takes {self.whole.input_shapes}"
+            )
+        if self.embedding_size < 2:
+            raise ValueError(
+                f"{name}: expected an embedding of two numbers or more, got {self.whole.output_shape}: another output "
+                "may be the embedding (--output NAME)"
             )
         found = {
             place.name: Cut(place.name, place.shape, place.parameters, place.share) for place in bottlenecks(graph)
@@ -80,7 +89,7 @@ class Recogniser(nn.Module):
     @property
     def embedding_size(self) -> int:
         """Length of an embedding."""
-        return self.whole.output_shape[0]
+        return prod(self.whole.output_shape)
 
     @cached_property
     def fingerprint(self) -> str:

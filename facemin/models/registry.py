@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facemin.models import dlib_resnet
-from facemin.models.onnx.graph import read_graph
-from facemin.models.preprocess import BYTE_RANGE, Preprocess, prepend_preprocessing
+from facemin.models.imported import import_recogniser
+from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.recogniser import Recogniser
 from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import OUTPUT, SpaceMap, append_space
+from facemin.runtime.errors import InvalidModel, told_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def shipped_space(name: str) -> tuple[SpaceMap, SpaceDeclaration]:
     Args:
         name: of its model.
     """
-    folder = resources.files("facemin") / "spaces"
+    folder = resources.files("facemin.models") / "spaces"
     declaration = SpaceDeclaration.model_validate_json((folder / f"{name}.json").read_bytes())
     with (folder / f"{name}.npz").open("rb") as file:
         arrays = np.load(file, allow_pickle=False)
@@ -82,6 +83,7 @@ SPACE_MODEL = "dlib-resnet29-space66"
 """The model of the default key, in whose space pseudonyms are made."""
 
 
+@told_as(InvalidModel)
 def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
     """Open a recogniser by its name, or from an ONNX file.
 
@@ -90,7 +92,7 @@ def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -
         preprocess: how the file's graph wants its faces; RGB in [0, 255] when None. Not for a name.
 
     Raises:
-        ValueError: an unknown name, or a file that is not a recogniser; see `read_graph`.
+        ValueError: an unknown name, or a file that is refused; see `import_recogniser`.
         FileNotFoundError: when the file does not exist.
     """
     if str(name) in MODELS:
@@ -98,5 +100,4 @@ def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -
     path = Path(name)
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"model: expected one of {', '.join(MODELS)}, or an .onnx file; got {str(name)!r}")
-    graph = prepend_preprocessing(read_graph(path), preprocess or BYTE_RANGE)
-    return Recogniser(graph, name=path.stem)
+    return import_recogniser(path, name=path.stem, preprocess=preprocess or BYTE_RANGE, label=path.name)

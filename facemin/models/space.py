@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -178,7 +178,7 @@ def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float64]:
     return unit
 
 
-def average_views(views: list[NDArray[np.float32]], *, dimension: int) -> NDArray[np.float64]:
+def average_views(views: Sequence[NDArray[np.floating]], *, dimension: int) -> NDArray[np.float64]:
     """Mean of several views' embeddings, each at unit length first, and at unit length again.
 
     Args:

@@ -14,9 +14,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from facemin.models import MODELS, Recogniser, load_recogniser
 from facemin.models.calibration import Calibration, shipped_calibration
+from facemin.models.imported import import_recogniser, read_recogniser
+from facemin.models.onnx.external import self_contained
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
-from facemin.models.preprocess import BYTE_RANGE, Preprocess, prepend_preprocessing
+from facemin.models.preprocess import BYTE_RANGE, Preprocess
+from facemin.models.space import SpaceDeclaration
+from facemin.models.space_fit import SpaceMap, append_space
+from facemin.runtime.errors import in_words
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 from facemin.train.pytorch_checkpoint import convert_checkpoint
@@ -49,6 +54,8 @@ class StoredModel(BaseModel):
     """Of `weights.safetensors` in the store; None for an ONNX file."""
     calibration: Calibration | None = None
     """Once measured."""
+    space: SpaceDeclaration | None = None
+    """What its embedding is, where a space was fitted for pseudonyms (`add_space`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +110,7 @@ class ModelStore:
         digest = hashlib.sha256(data).hexdigest()
         if digest != entry.sha256:
             raise ValueError(f"{file}: expected the file that was added ({entry.sha256}), got {digest}: it was changed")
-        recogniser = _recogniser(data, name, entry.preprocess)
+        recogniser = read_recogniser(data, name=name, preprocess=entry.preprocess, space=entry.space)
         if recogniser.embedding_size != entry.embedding_size:
             raise ValueError(
                 f"{name}: expected embeddings of {entry.embedding_size} as its entry says, "
@@ -150,20 +157,60 @@ class ModelStore:
         elif family is not None:
             raise ValueError(f"{file}: expected a .pt or .pth checkpoint for the family {family}, got another file")
         else:
-            data, preprocess = _read(file), preprocess or BYTE_RANGE
+            data, preprocess = self_contained(file, limits=_LIMITS), preprocess or BYTE_RANGE
+        imported = import_recogniser(data, name=name, preprocess=preprocess, label=str(file))
         entry = StoredModel(
             name=name,
             licence=_text("licence", licence),
             source=source or file.name,
             sha256=hashlib.sha256(data).hexdigest(),
             preprocess=preprocess,
-            embedding_size=_recogniser(data, name, preprocess, label=str(file)).embedding_size,
+            embedding_size=imported.embedding_size,
             added=datetime.now(UTC).replace(microsecond=0),
             family=family,
             weights_sha256=hashlib.sha256(weights).hexdigest() if weights is not None else None,
         )
         files = {GRAPH: data, ENTRY: _json(entry)} | ({WEIGHTS: weights} if weights is not None else {})
         self._place(name, files, force=force)
+        return entry
+
+    def add_space(
+        self, name: str, fitted: SpaceMap, declaration: SpaceDeclaration, *, new_name: str, force: bool = False
+    ) -> StoredModel:
+        """Add a stored model once more, under another name, with a space after its embedding.
+
+        Args:
+            name: of the stored model; it stays as it is.
+            fitted: the map from its embeddings.
+            declaration: what its keys will say of the space.
+            new_name: of the model with the space, as `add` takes it.
+            force: replace a stored model of that name.
+
+        Raises:
+            ValueError: a wrong name, one that is taken, or a model that has a space.
+            OSError: the store cannot be written.
+        """
+        _check_name(new_name)
+        if new_name == name or (new_name in self and not force):
+            raise ValueError(f"name: expected one that is free, got {new_name!r}, which is stored")
+        recogniser, old = self.open(name), self.entry(name)
+        # the bytes that were just checked, not the graph that preprocessing was put before
+        data = append_space(read_graph(_read(self._folder(name) / GRAPH), name=name), fitted).SerializeToString()
+        entry = old.model_copy(
+            update={
+                "name": new_name,
+                "source": f"{recogniser.name} ({recogniser.fingerprint[:16]}) in a space: {declaration.fitted}"[:500],
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "embedding_size": declaration.dimension,
+                "added": datetime.now(UTC).replace(microsecond=0),
+                "family": None,
+                "weights_sha256": None,
+                "calibration": None,
+                "space": declaration,
+            }
+        )
+        read_recogniser(data, name=new_name, preprocess=entry.preprocess, space=declaration)
+        self._place(new_name, {GRAPH: data, ENTRY: _json(entry)}, force=force)
         return entry
 
     def remove(self, name: str) -> None:
@@ -214,7 +261,7 @@ class ModelStore:
                 if leaving.is_dir():
                     leaving.rename(final)
                     raise
-                raise ValueError(f"name: expected one that is free, got {name!r}: {error.strerror}") from error
+                raise ValueError(f"name: expected one that is free, got {name!r}: {in_words(error)}") from error
         finally:
             shutil.rmtree(coming, ignore_errors=True)
             shutil.rmtree(leaving, ignore_errors=True)
@@ -257,10 +304,6 @@ def calibration_of(recogniser: Recogniser) -> Calibration | None:
     calibration = store.entry(recogniser.name).calibration if recogniser.name in store else None
     # a bare file may have a stored model's name by chance; its thresholds are then not this one's
     return calibration if calibration is not None and calibration.fingerprint == recogniser.fingerprint else None
-
-
-def _recogniser(data: bytes, name: str, preprocess: Preprocess, *, label: str | None = None) -> Recogniser:
-    return Recogniser(prepend_preprocessing(read_graph(data, name=label or name), preprocess), name=name)
 
 
 def _read(file: Path) -> bytes:

@@ -1,21 +1,28 @@
 """Writing files so that a crash, a full disk or a second writer never leaves half a file."""
 
+import contextlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+PRIVATE = 0o600
+"""Mode of a file that only its owner may read."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write `data` to `path` so that a reader sees the old file or the whole new one, never a part.
 
     Missing parent folders are made. A symbolic link at `path` is replaced, not followed.
 
     Args:
-        path: file to make or to replace; gets the permissions the umask gives a new file.
+        path: file to make or to replace.
         data: its whole content.
+        mode: permissions before the umask takes some away; `PRIVATE` from its first byte on, for secrets.
 
     Raises:
         OSError: as Python has it (disk full, no permission, `path` is a folder); the old file, if any, is
@@ -27,11 +34,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         # Not tempfile.mkstemp: its 0600 would hide a result from everybody the umask lets read it.
-        with temporary.open("xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # the caller knows this file, not the one on the way to it
+        error.filename, error.filename2 = str(path), None
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -46,3 +58,75 @@ def append_json(path: Path, values: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(values) + "\n")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` alone among processes and threads; others wait. It stays behind, empty.
+
+    Missing parent folders are made, for their owner only. The system lets go of the lock of a process that ended.
+
+    Raises:
+        OSError: as Python has it.
+    """
+    private_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        # closing lets go of it, on Windows too
+        os.close(descriptor)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that only its owner may enter; one that is there stays as it is.
+
+    Raises:
+        OSError: as Python has it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+
+
+def read_private(path: Path) -> bytes:
+    """Read a file that nobody but its owner may read, in a folder that nobody else may write in.
+
+    Raises:
+        ValueError: others may read or change it, or it belongs to somebody else; says how to put that right.
+        OSError: as Python has it (FileNotFoundError where there is none).
+    """
+    with path.open("rb") as file:
+        if os.name == "posix":
+            _check_private(path, file)
+        return file.read()
+
+
+def _check_private(path: Path, file: IO[bytes]) -> None:
+    # of the open file, so that nothing can be put in its place between the check and the reading
+    status = os.fstat(file.fileno())
+    if status.st_uid != os.geteuid():
+        raise ValueError(f"{path}: expected a file of your own, got one of user {status.st_uid}; copy it as yourself")
+    if status.st_mode & 0o077:
+        raise ValueError(
+            f"{path}: expected a file that only you may read (mode 0600), got {status.st_mode & 0o777:04o}; "
+            f"run: chmod 600 {path}. Whoever read it before that knows what it holds"
+        )
+    folder = path.parent.stat()
+    if folder.st_mode & 0o022 and not folder.st_mode & 0o1000:
+        raise ValueError(
+            f"{path.parent}: expected a folder that only you may write in, got mode {folder.st_mode & 0o777:04o}: "
+            f"others could exchange {path.name}; run: chmod 700 {path.parent}"
+        )
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import ValidationError
 
-from facemin.keys.key import export_key, read_signing_key
+from facemin.keys.key import Key, export_key, read_signing_key, renew_key
 from facemin.models.store import calibration_of, open_model
 from facemin.runtime.files import write_atomically
 from facemin.service.provider_keys import HeldKey, Keyring, add_key, key_prefix
@@ -22,11 +22,17 @@ from facemin.service.recognition.unprotected_face import PlainFaceCheck
 from facemin.service.settings import (
     DATABASE,
     MASTER,
+    PASSWORD,
+    PASSWORD_VARIABLE,
+    PRIVATE,
     SETTINGS,
     SIGNING,
     THRESHOLDS,
     Settings,
+    database_url,
+    make_private,
     read_settings,
+    split_password,
     write_settings,
 )
 from facemin.service.storage import audit_log as audit
@@ -68,7 +74,8 @@ def make_provider(
         model: a recogniser's name, shipped or in the model store.
         cut: one of its cuts.
         residual: at which protecting for this cut stops.
-        database: URL; None for SQLite in the home folder.
+        database: URL; None for SQLite in the home folder. A password in it goes into a file of its own, unless it comes
+            from the environment.
         **more: further `Settings`.
 
     Returns:
@@ -79,7 +86,9 @@ def make_provider(
         ServiceError: the database cannot be opened (503).
     """
     # without its settings a home still holds the only keys to its templates
-    for name in (SETTINGS, MASTER, SIGNING, DATABASE):
+    database, password = split_password(database)
+    held = (SETTINGS, MASTER, SIGNING, DATABASE, *((PASSWORD,) if password is not None else ()))
+    for name in held:
         if (folder / name).exists():
             raise ValueError(
                 f"{folder}: expected a folder without a provider, found {name}; a lost {SETTINGS} comes from a back-up"
@@ -107,13 +116,15 @@ def make_provider(
         _write_secret(folder / MASTER, Secrets.new().master.hex().encode() + b"\n")
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write_secret(folder / SIGNING, pem)
-    write_atomically(folder / THRESHOLDS, (thresholds.model_dump_json(indent=1) + "\n").encode())
+    if password is not None and not os.environ.get(PASSWORD_VARIABLE):
+        _write_secret(folder / PASSWORD, password.encode() + b"\n")
+    write_atomically(folder / THRESHOLDS, (thresholds.model_dump_json(indent=1) + "\n").encode(), mode=PRIVATE)
     try:
         opened = Database(database_url(folder, settings))
         store = open_store(opened, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
     except BaseException:
         # nothing was encrypted with these yet
-        for name in (MASTER, SIGNING):
+        for name in (MASTER, SIGNING, *((PASSWORD,) if password is not None else ())):
             (folder / name).unlink(missing_ok=True)
         raise
     try:
@@ -136,7 +147,8 @@ def rotate(database: Database, folder: Path, settings: Settings, recogniser: Rec
         ValueError: the signing key is no such thing.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    held = Keyring(database, settings.fingerprint).all()
+    keyring = Keyring(database, settings.fingerprint)
+    held = keyring.all()
     number = held[0][0].number + 1 if held else 1
     key = export_key(
         recogniser,
@@ -148,10 +160,26 @@ def rotate(database: Database, folder: Path, settings: Settings, recogniser: Rec
         expires=now + timedelta(days=settings.key_days) if settings.key_days is not None else None,
         signing_key=read_signing_key(folder / SIGNING),
     )
+    if held and held[0][0].key_id.startswith(key_prefix(recogniser.fingerprint)):
+        last = Key.load(keyring.file(held[0][0]), allow_expired=True)
+        if last.manifest.model_dump(include=_SAME) == key.manifest.model_dump(include=_SAME):
+            # the graph's bytes as they were: written by another version of a library they may differ, and with them
+            # the space, in which everybody would have to enrol again
+            key = renew_key(
+                last,
+                key_id=key.manifest.key_id,
+                created=now,
+                expires=key.manifest.expires,
+                signing_key=read_signing_key(folder / SIGNING),
+            )
     with database.writing() as connection:
         made = add_key(connection, key, overlap=settings.overlap_days * DAY)
         audit.record(connection, "rotate_key", made.key_id, request_id=COMMAND_LINE)
     return made
+
+
+_SAME = {"provider", "recogniser", "cut", "features", "layers", "residual", "space"}
+"""What two keys' manifests share where the second one only renews the first."""
 
 
 def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> ThresholdSet:
@@ -170,11 +198,6 @@ def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> Thr
             "got one without thresholds"
         )
     return plain_thresholds(calibration, cut=cut, residual=residual)
-
-
-def database_url(folder: Path, settings: Settings) -> str:
-    """Where the provider's database is."""
-    return settings.database or f"sqlite:///{folder / DATABASE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +226,7 @@ class Provider:
             ServiceError: the database cannot be opened (503).
         """
         settings = read_settings(folder)
+        make_private(folder)
         recogniser = open_model(settings.model)
         if recogniser.fingerprint != settings.fingerprint:
             raise ValueError(

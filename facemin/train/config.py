@@ -222,7 +222,7 @@ def read_toml(path: Path, kind: type[Configuration], paths: Mapping[str, tuple[s
         ValueError: no such file, not TOML, or fields that are missing, unknown or out of range, each named.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ValueError(f"{path}: expected a training configuration, found no file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from facemin.autograd.module import OnnxModule
 from facemin.autograd.operators import OPERATORS
@@ -69,6 +70,38 @@ def unary(op: str, low: float = -1.0, opset: int = 17, **attributes: Any) -> Cas
 
 ROWS: Chain = (("Flatten", ("x",), {}),)
 SIDES: Chain = (("Shape", ("image",), {"start": 1}),)
+LINES: Chain = (("Reshape", ("x", i64(0, 3, -1)), {}),)
+TIMES: tuple[str, tuple[Any, ...], dict[str, Any]] = ("Mul", ("x", "image"), {})
+CAST: Chain = (("Cast", ("x",), {"to": 1}),)
+KEEP: dict[str, Any] = {"keepdims": 0}
+BACK: tuple[str, tuple[Any, ...], dict[str, Any]] = ("Transpose", ("x",), {"perm": [2, 0, 1, 3]})
+MOVED: Chain = (("Transpose", ("x",), {"perm": [1, 2, 0, 3]}),)
+LIFTED: list[Chain] = [
+    (BACK,),
+    (("Softmax", ("x",), {"axis": -1}), BACK),
+    (("Softmax", ("x",), {"axis": 0}), BACK),
+    (("Concat", ("x", "x"), {"axis": 1}), BACK),
+    (("Gather", ("x", np.array(1)), {"axis": 0}), ("Transpose", ("x",), {"perm": [1, 0, 2]})),
+    (("Gather", ("x", np.array([[2, 0]])), {"axis": 3}), ("Transpose", ("x",), {"perm": [2, 0, 1, 3, 4]})),
+    (("Slice", ("x", i64(1), i64(5), i64(1), i64(2)), {}), BACK),
+    (("Pad", ("x", i64(0, 1, 0, 0, 0, 0, 0, 2)), {}), BACK),
+    (("ReduceSum", ("x", i64(0)), {"keepdims": 0}), ("Transpose", ("x",), {"perm": [1, 0, 2]})),
+    (("ReduceMax", ("x",), {"axes": [0, 3]}), BACK),
+    (("Unsqueeze", ("x", i64(0, 3)), {}), ("Squeeze", ("x", i64(0)), {}), ("Squeeze", ("x", i64(2)), {}), BACK),
+    (("Expand", ("x", i64(3, 5, 1, 6)), {}), BACK),
+    (("Tile", ("x", i64(1, 2, 1, 1)), {}), BACK),
+    (("MatMul", ("x", f32(6, 4)), {}), BACK),
+    (("Add", ("x", f32(5, 1, 6)), {}), ("PRelu", ("x", f32(6)), {}), ("Mul", ("x", "x"), {}), BACK),
+    (("LayerNormalization", ("x", f32(6), f32(6)), {}), BACK),
+    (("Reshape", ("x", i64(15, -1, 6)), {}), ("Transpose", ("x",), {"perm": [1, 0, 2]})),
+    (("Reshape", ("x", i64(3, -1, 6)), {}), ("Reshape", ("x", i64(3, 5, -1, 6)), {}), BACK),
+    (
+        ("Reshape", ("x", i64(-1, 6)), {}),
+        ("Gemm", ("x", f32(6, 4)), {}),
+        ("Reshape", ("x", i64(15, -1, 4)), {}),
+        ("Transpose", ("x",), {"perm": [1, 0, 2]}),
+    ),
+]
 W = f32(4, 3, 3, 3)
 NO = np.zeros(0, np.float32)
 
@@ -269,6 +302,101 @@ CASES = [
     Case("Unsqueeze", {"axes": [1]}, opset=11),
     Case("Unsqueeze", {}, ("x", i64(2, -1))),
     Case("Upsample", {"mode": "nearest"}, ("x", np.array([1, 1, 2, 3], np.float32)), opset=9),
+    # both bounds of what is compared, and what is counted, are constants; the image is chosen by them
+    *(
+        Case(
+            op,
+            {},
+            (f32(3, 1, 1), np.zeros(1, np.float32)),
+            after=(("Where", ("x", "image", np.float32(0.25)), {}),),
+        )
+        for op in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    ),
+    *(
+        Case(
+            op,
+            {},
+            inputs,
+            after=(("Reshape", ("x", i64(3, 1, 1)), {}), ("Where", ("x", "image", np.float32(0.25)), {})),
+        )
+        for op, inputs in (
+            ("And", (np.array([True, False, True]), np.array([True, True, False]))),
+            ("Or", (np.array([True, False, False]), np.array([True, True, False]))),
+            ("Not", (np.array([True, False, False]),)),
+        )
+    ),
+    unary("Celu", alpha=0.7),
+    unary("Cos"),
+    unary("Sin"),
+    unary("Selu"),
+    unary("Selu", alpha=1.1, gamma=0.9),
+    unary("Softsign"),
+    unary("Mish", opset=18),
+    unary("Round"),
+    unary("Sign"),
+    unary("ThresholdedRelu", alpha=0.3),
+    Case("Mean", {}, ("x", "image", f32(3, 1, 1)), before=(("Exp", ("x",), {}),)),
+    Case("Mod", {"fmod": 1}, ("x", np.float32(0.37))),
+    Case("Mod", {}, (i64(7, -7, 2), i64(3)), after=(*CAST, ("Reshape", ("x", i64(3, 1, 1)), {}), TIMES)),
+    Case("Pow", {}, ("x", i64(3))),
+    Case("Pow", {}, ("x", np.float32(2))),
+    Case(
+        "Range", {}, (np.array(0), np.array(3), np.array(1)), after=(*CAST, ("Reshape", ("x", i64(3, 1, 1)), {}), TIMES)
+    ),
+    Case("Size", {}, (f32(3, 5),), after=(*CAST, ("Reciprocal", ("x",), {}), TIMES)),
+    Case("ReduceLogSum", {"axes": [2]}, low=0.1),
+    Case("ReduceLogSumExp", {"axes": [1, -1], "keepdims": 0}),
+    Case("ReduceLogSumExp", {}, ("x", i64(3)), opset=18),
+    Case("LRN", {"size": 5, "alpha": 0.4, "beta": 0.6, "bias": 1.5}),
+    Case("LRN", {"size": 3, "alpha": 0.4}),
+    Case("SpaceToDepth", {"blocksize": 2}, size=(4, 6)),
+    Case("LayerNormalization", {}, ("x", f32(6), f32(6))),
+    Case("LayerNormalization", {"axis": 1, "epsilon": 1e-3}, ("x", f32(3, 5, 6))),
+    Case("LayerNormalization", {"axis": -2}, ("x", f32(1), f32(5, 1))),
+    Case("RMSNormalization", {"axis": -2}, ("x", f32(5, 6)), opset=23),
+    Case("GroupNormalization", {"num_groups": 3}, ("x", f32(3), f32(3)), opset=18),
+    Case("GroupNormalization", {"num_groups": 1}, ("x", f32(1), f32(1)), opset=18),
+    Case("GroupNormalization", {"num_groups": 1}, ("x", f32(3), f32(3)), opset=21),
+    Case("InstanceNormalization", {}, ("x", f32(3), f32(3)), before=(("Reshape", ("x", i64(0, 3, -1)), {}),)),
+    Case("GlobalAveragePool", {}, before=(("Reshape", ("x", i64(0, 3, -1)), {}),)),
+    Case("Conv", {"pads": [2, 1], "strides": [2]}, ("x", f32(4, 3, 3), f32(4)), before=LINES),
+    Case("Conv", {"group": 3, "dilations": [2]}, ("x", f32(6, 1, 3)), before=LINES),
+    Case("Conv", {"auto_pad": "SAME_LOWER"}, ("x", f32(4, 3, 4)), before=LINES),
+    Case("Einsum", {"equation": "bchw,cd->bdhw"}, ("x", f32(3, 4))),
+    Case("Einsum", {"equation": "b c h w, b c h w -> b h w"}, ("x", "image")),
+    Case("Einsum", {"equation": "bchw,bdhw->bcd"}, (f32(1, 4, 5, 6), "x")),
+    # the batch axis behind others, or merged with them, and back
+    *(Case("Transpose", {"perm": [1, 2, 0, 3]}, after=after) for after in LIFTED),
+    Case(
+        "Unsqueeze",
+        {},
+        ("x", i64(0)),
+        after=(("Mul", ("x", f32(2, 1, 3, 1, 1)), {}), ("ReduceSum", ("x", i64(0)), KEEP)),
+    ),
+    Case(
+        "Einsum",
+        {"equation": "bchw->hbcw"},
+        after=(("Einsum", ("x", f32(5, 2)), {"equation": "hbcw,hd->bcdw"}),),
+    ),
+    Case("BatchNormalization", {"spatial": 1}, ("x", f32(3), f32(3), f32(3), f32(3, low=0.5)), opset=7),
+    Case("BatchNormalization", {}, ("x", f32(3), f32(3), f32(3), f32(3, low=0.5)), opset=9),
+    Case("BatchNormalization", {}, ("x", f32(3), f32(3), f32(3), f32(3, low=0.5)), opset=14),
+    Case("Clip", {"max": 0.4}, opset=7),
+    Case("Pad", {"pads": [0, 0, 1, 2, 0, 0, 0, 1], "value": 0.5}, opset=8),
+    Case("Upsample", {"mode": "linear", "scales": [1.0, 1.0, 2.0, 2.0]}, opset=7),
+    Case("Upsample", {"mode": "nearest", "scales": [1.0, 1.0, 2.0, 3.0]}, opset=8),
+    Case("Resize", {"mode": "nearest"}, ("x", np.array([1, 1, 2, 2], np.float32)), opset=10),
+    Case("Softmax", {"axis": 2}, opset=8),
+    Case("Squeeze", {"axes": [-1]}, opset=11, before=(("ReduceMean", ("x",), {"axes": [3]}),)),
+    Case("Squeeze", {}, ("x", i64(-1)), before=(("ReduceMean", ("x",), {"axes": [3]}),)),
+    Case("ReduceMean", {"axes": [-1, -2]}, opset=17),
+    Case("ReduceMean", {}, ("x", i64(-1, -2)), opset=18),
+    Case("Gemm", {"transB": 1, "alpha": 0.3, "beta": 0.2}, ("x", f32(4, 90), f32(1, 4)), before=ROWS),
+    Case("MatMul", {}, ("x", f32(6, 4)), before=(("Reshape", ("x", i64(0, -1, 6)), {}),)),
+    Case("Constant", {"value_floats": [0.5, 2.0, 1.0, 1.0, 3.0, 4.0]}, (), after=(TIMES,)),
+    Case("Constant", {"value_ints": [1, 2, 3, 4, 5, 6]}, (), after=(*CAST, TIMES)),
+    Case("Constant", {"value_int": 3}, (), after=(*CAST, TIMES)),
+    Case("ConstantOfShape", {}, (np.zeros(0, np.int64),), after=(("Add", ("x", "image"), {}),)),
     Case("Where", {}, (np.array([[[True]], [[False]], [[True]]]), "x", f32(3, 1, 1))),
 ]
 
@@ -283,7 +411,7 @@ def images(case: Case, rows: int = 3) -> torch.Tensor:
 
 
 def test_every_operator_has_a_case() -> None:
-    assert {case.op for case in CASES} == set(OPERATORS)
+    assert {case.op for case in CASES} == set(OPERATORS) - {"Swish"}  # onnxruntime has none yet: see below
 
 
 @pytest.mark.parametrize("case", CASES, ids=label)
@@ -308,3 +436,53 @@ class TestEveryOperator:
         module = OnnxModule(case.model()).double()
         small = images(case, rows=1).double().requires_grad_()
         assert torch.autograd.gradcheck(module, (small,), fast_mode=True)
+
+
+def test_a_constant_beside_a_value_whose_batch_axis_is_not_the_first() -> None:
+    """As a class token stands in a file written for one image."""
+    case = Case("Concat", {"axis": 1}, (f32(3, 2, 1, 6), "x"), before=MOVED, after=(BACK,))
+    module, faces = OnnxModule(case.model()), images(case)
+    expected = torch.cat([faces.new_tensor(f32(3, 2, 1, 6)[:, :, 0]).expand(3, 3, 2, 6), faces], 2)
+    torch.testing.assert_close(module(faces), expected)
+
+
+def test_swish_is_what_onnx_says() -> None:
+    model = Case("Swish", {"alpha": 1.3}, opset=24).model()
+    faces = torch.linspace(-3, 3, 90).reshape(1, 3, 5, 6)
+    (expected,) = ReferenceEvaluator(model).run(None, {"image": faces.numpy()})
+    torch.testing.assert_close(OnnxModule(model)(faces), torch.from_numpy(np.asarray(expected)))
+
+
+REFUSED: dict[str, Chain] = {
+    "a mean over the batch axis": (
+        ("Transpose", ("x",), {"perm": [1, 2, 0, 3]}),
+        ("ReduceMean", ("x",), {"axes": [2]}),
+    ),
+    "a product over the batch axis": (("Transpose", ("x",), {"perm": [1, 2, 3, 0]}), ("MatMul", ("x", f32(1, 4)), {})),
+    "two batch axes that meet": (
+        ("Transpose", ("x",), {"perm": [1, 0, 2, 3]}),
+        ("Transpose", ("x",), {"perm": [0, 2, 1, 3]}),
+        ("Add", ("x", "v0"), {}),
+    ),
+    "an image whose batch axis is second": (
+        ("Transpose", ("x",), {"perm": [1, 0, 2, 3]}),
+        ("GlobalMaxPool", ("x",), {}),
+    ),
+    "a batch axis that is summed": (("Einsum", ("x",), {"equation": "bchw->chw"}),),
+    "an equation with dots": (("Einsum", ("x",), {"equation": "b...->b..."}),),
+    "statistics for each pixel": (("BatchNormalization", ("x", *[f32(3, 5, 6, low=0.5)] * 4), {"spatial": 0}),),
+    "an alpha that is no number": (("LeakyRelu", ("x",), {"alpha": float("nan")}),),
+    "an alpha without end": (("Elu", ("x",), {"alpha": float("inf")}),),
+    "a bound that is no number": (("Clip", ("x",), {"min": float("nan")}),),
+    "scales that are no numbers": (("Upsample", ("x",), {"scales": [1.0, 1.0, float("nan"), 2.0]}),),
+    "batch statistics": (("BatchNormalization", ("x", *[f32(3, low=0.5)] * 4), {"training_mode": 1}),),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_mix_faces_or_is_no_number_is_refused(name: str) -> None:
+    *before, (op, inputs, attributes) = REFUSED[name]
+    opset = 8 if {"spatial", "min", "scales"} & set(attributes) else 17
+    case = Case(op, attributes, inputs, before=tuple(before), opset=opset)
+    with pytest.raises(ValueError, match=rf"node {len(before)} "):
+        read_graph(case.model().SerializeToString())

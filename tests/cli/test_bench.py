@@ -93,7 +93,10 @@ def test_wrong_input(facemin: Run, world: Path, tmp_path: Path) -> None:
     cases = [
         (("run", file), "wrong.toml: data.genuine: Input should be a valid integer, got 'six'"),
         (("run", world / "small.toml", "--pairs", file), "--pairs, --landmarks: expected --data that they belong to"),
-        (("run", world / "small.toml"), "model 'one': expected one of dlib-resnet29, or a folder of ONNX files"),
+        (
+            ("run", world / "small.toml"),
+            "model 'one': expected one of dlib-resnet29, dlib-resnet29-space66, or a folder of ONNX files",
+        ),
     ]
     for arguments, message in cases:
         done = facemin("bench", *arguments)

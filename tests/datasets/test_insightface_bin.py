@@ -1,10 +1,12 @@
 """InsightFace .bin files: as pickle writes them, as Python 2 wrote them, and as an attacker would."""
 
+import gc
 import os
 import pickle
 import struct
 import time
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -280,3 +282,35 @@ def test_any_bytes_raise_nothing_but_value_errors(content: bytes) -> None:
         read_pickle(content)
     except ValueError:
         return
+
+
+IN_OTHER_FORMS = {
+    "protocol 0": pickle.dumps((IMAGES, SAME), protocol=0),
+    "protocol 1": pickle.dumps((IMAGES, SAME), protocol=1),
+    "protocol 2": pickle.dumps((IMAGES, SAME), protocol=2),
+    "NumPy flags": pickle.dumps((IMAGES, [np.bool_(flag) for flag in SAME]), protocol=4),
+    "NumPy integers": pickle.dumps((IMAGES, [np.int64(flag) for flag in SAME]), protocol=3),
+    "an array of flags": pickle.dumps((IMAGES, np.array(SAME)), protocol=5),
+    "byte arrays": pickle.dumps(([bytearray(image) for image in IMAGES], SAME), protocol=4),
+}
+
+
+@pytest.mark.parametrize("name", IN_OTHER_FORMS)
+def test_other_forms_say_how_to_rewrite_them(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, IN_OTHER_FORMS[name])
+    with pytest.raises(ValueError, match="If you trust whoever made the file") as caught:
+        InsightFaceBin(path)
+    command = str(caught.value).split("write it again: ")[1]
+    new = tmp_path / "new.bin"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        exec(command, {"pickle": pickle, "FILE": path, "NEW": new, "open": open})  # the words are ours
+    gc.collect()
+    assert list(InsightFaceBin(new)) == PAIRS
+
+
+def test_a_hostile_file_is_not_said_to_be_rewritable(tmp_path: Path) -> None:
+    for content in (pickle.dumps(Evil(tmp_path / "made")), b"cposix\nsystem\n(U\x02lstR."):
+        with pytest.raises(ValueError, match="pickle: at byte") as caught:
+            InsightFaceBin(write(tmp_path, content))
+        assert "write it again" not in str(caught.value)

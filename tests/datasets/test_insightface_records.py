@@ -3,6 +3,7 @@
 import itertools
 import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,8 @@ def test_damage_is_named_with_its_offset(tmp_path: Path, at: int, new: bytes, me
         ("property", "", "identities,height,width"),
         ("property", "0,112,112", "identities,height,width"),
         ("train.idx", "", "empty file"),
-        ("train.idx", "0\t0", "line 1"),
+        ("train.idx", "0\t0", "not complete"),
+        ("train.idx", "0\t0" + " " * 70, "line 1"),
         ("train.idx", "0\t0\none\t4\n", "line 2: expected 'key<tab>offset'"),
         ("train.idx", "0\t0\n0\t40\n", "each key once, got 0"),
         ("train.idx", "0\t-4\n", "line 1"),
@@ -168,7 +170,7 @@ def test_missing_keys_are_noticed(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    for name in ("train.rec", "train.idx", "property"):
+    for name in ("train.rec", "train.idx"):
         root = write(tmp_path / "set", training_set())
         (root / name).unlink()
         with pytest.raises(ValueError, match=rf"{name}: expected a file"):
@@ -196,7 +198,8 @@ def test_a_record_too_large_for_memory_is_refused(tmp_path: Path) -> None:
 def test_cut_off_at_any_byte(tmp_path: Path, name: str) -> None:
     root = write(tmp_path / "set", training_set())
     content = (root / name).read_bytes()
-    for end in range(len(content)):
+    # an index may lack its last line's end
+    for end in range(len(content) - (name == "train.idx")):
         (root / name).write_bytes(content[:end])
         with pytest.raises(ValueError, match="set"):
             list(InsightFaceRecords(root))
@@ -228,3 +231,42 @@ def test_iteration_streams(tmp_path: Path) -> None:
     assert list(itertools.islice(InsightFaceRecords(root), 2)) == IMAGES[:2]
     with pytest.raises(ValueError, match=f"record at byte {offset}"):
         list(InsightFaceRecords(root))
+
+
+def test_without_property_identities_are_counted(tmp_path: Path) -> None:
+    """By record 0, which names one record for each identity, or by the images where there is none."""
+    headless = {i + 1: record(image, identity, key=i + 1) for i, (image, identity) in enumerate(IMAGES)}
+    for number, records in enumerate((training_set(), headless)):
+        root = write(tmp_path / str(number), records)
+        (root / "property").unlink()
+        images = InsightFaceRecords(root)
+        assert (images.classes, images.height, images.width) == (3, None, None)
+        assert list(images) == IMAGES
+
+
+@pytest.mark.parametrize("label", [float("nan"), -1.0, 0.5, float("inf"), 1e30])
+def test_without_property_a_label_that_is_no_number_is_named(tmp_path: Path, label: float) -> None:
+    root = write(tmp_path / "set", {1: record(b"image", label, key=1)})
+    (root / "property").unlink()
+    with pytest.raises(ValueError, match=r"record at byte 0: expected an identity from 0 on"):
+        InsightFaceRecords(root)
+
+
+@pytest.mark.parametrize("text", ["3, 112, 112", " 3 ,112,\t112\r\n", "\ufeff3,112,112\n"])
+def test_property_with_spaces_or_a_byte_order_mark(tmp_path: Path, text: str) -> None:
+    root = write(tmp_path / "set", training_set())
+    (root / "property").write_bytes(text.encode())
+    images = InsightFaceRecords(root)
+    assert (images.classes, images.height, images.width) == (3, 112, 112)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t[:-1], lambda t: b"\xef\xbb\xbf" + t, lambda t: t.replace(b"\n", b"\r\n")]
+)
+def test_an_index_without_its_last_line_end_or_with_other_ones(
+    tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    root = write(tmp_path / "set", training_set())
+    index = root / "train.idx"
+    index.write_bytes(change(index.read_bytes()))
+    assert list(InsightFaceRecords(root)) == IMAGES

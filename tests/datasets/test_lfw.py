@@ -166,3 +166,12 @@ def test_the_real_files_fit_together(shared: Path) -> None:
     assert points.keys() == paths
     eyes = torch.stack(list(points.values()))[:, :2]
     assert float((eyes[:, 1, 0] > eyes[:, 0, 0]).float().mean()) > 0.999
+
+
+def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path: Path) -> None:
+    """As Windows' editors write it."""
+    plain, marked = tmp_path / "plain.txt", tmp_path / "marked.txt"
+    text = "1\t1\nAnna\t1\t2\nAnna\t1\tBert\t3\n"
+    plain.write_bytes(text.encode())
+    marked.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert lfw_pairs(marked) == lfw_pairs(plain)

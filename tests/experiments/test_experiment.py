@@ -144,3 +144,7 @@ def test_every_experiment_of_the_repository_reads(path: Path) -> None:
 def test_the_papers_tables_and_figures_are_there() -> None:
     wanted = {f"table{n}" for n in (3, 4, 5, 7, 9, 10)} | {f"figure{n}" for n in (4, 5, 8, 9, 10, 11)}
     assert wanted <= {path.stem for path in EXPERIMENTS}
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    assert read_experiment(write(tmp_path, "\ufeff" + TOML)) == read_experiment(write(tmp_path, TOML))

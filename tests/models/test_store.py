@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from facemin.keys.key import export_key
 from facemin.models import load_recogniser
 from facemin.models.calibration import Calibration, Threshold
 from facemin.models.preprocess import Preprocess
+from facemin.models.space import Isotropy, SpaceDeclaration
+from facemin.models.space_fit import SpaceMap
 from facemin.models.store import ModelStore, calibration_of, open_model
 
 SIZE = 16
@@ -246,3 +249,32 @@ def test_open_model_looks_for_a_name_then_for_a_file(store: ModelStore, file: Pa
     with pytest.raises(FileNotFoundError):
         open_model(file.with_name("missing.onnx"))
     assert open_model(file, preprocess=Preprocess()).fingerprint != open_model(file).fingerprint
+
+
+def test_a_model_is_stored_once_more_in_a_space(tmp_path: Path) -> None:
+    store, graph = ModelStore(root=tmp_path / "models"), tmp_path / "tiny.onnx"
+    graph.write_bytes(tiny_graph())
+    scaled = Preprocess(scale=255)
+    old = store.add(graph, name="tiny", licence="MIT", preprocess=scaled)
+    fitted = SpaceMap(mean=np.full(SIZE, 0.1, np.float32), matrix=np.eye(12, SIZE, dtype=np.float32))
+    isotropy = Isotropy(mean=0.1, last_over_first=0.5, effective_dimension=9.0, faces=100)
+    declaration = SpaceDeclaration(dimension=12, isotropy=isotropy, fitted="noise")
+    entry = store.add_space("tiny", fitted, declaration, new_name="tiny-space12")
+    assert (entry.licence, entry.preprocess, entry.embedding_size) == ("MIT", scaled, 12)
+    assert store.entry("tiny") == old
+    opened = store.open("tiny-space12")
+    faces = torch.rand(3, 3, 112, 112)
+    assert np.allclose(opened(faces).numpy(), fitted(store.open("tiny")(faces).numpy()), atol=1e-5)
+    key = export_key(opened, "space", provider="Acme", residual=0.2)
+    assert key.manifest.space == declaration
+    for name, new_name, words in (
+        ("tiny", "tiny-space12", "expected one that is free"),
+        ("tiny", "tiny", "expected one that is free"),
+        ("tiny", "dlib-resnet29", "comes with facemin"),
+        ("tiny-space12", "again", "without a space"),
+        ("nobody", "again", "expected a stored one"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            store.add_space(name, fitted, declaration, new_name=new_name)
+    assert store.names() == ["tiny", "tiny-space12"]
+    assert store.add_space("tiny", fitted, declaration, new_name="tiny-space12", force=True).sha256 == entry.sha256

@@ -1,21 +1,10 @@
 """Faces and keys of a real recogniser, small enough to optimise in a test."""
 
 import pytest
-import torch
-from torch import Tensor
 
 from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
-
-
-@pytest.fixture(scope="session")
-def dlib_keys() -> dict[str, Key]:
-    """Keys of dlib's ResNet-29 at an early cut (cheap) and at a late one."""
-    recogniser = load_recogniser("dlib-resnet29")
-    return {
-        cut: export_key(recogniser, cut, provider="test", residual=residual)
-        for cut, residual in (("conv32.1", 0.45), ("conv256.3", 0.24))
-    }
+from tests.keys_and_faces import dlib_keys, faces  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +12,3 @@ def layered_key() -> Key:
     """A key whose first layers are matched as well as its cut."""
     recogniser = load_recogniser("dlib-resnet29")
     return export_key(recogniser, "conv32.2", layers=("conv7", "conv32.1"), provider="test", residual=0.4)
-
-
-@pytest.fixture(scope="session")
-def faces() -> Tensor:
-    """Four different smooth images with some texture: no photos are needed to test the loop."""
-    generator = torch.Generator().manual_seed(7)
-    coarse = torch.rand(4, 3, 7, 7, generator=generator)
-    fine = torch.rand(4, 3, 112, 112, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, size=(112, 112), mode="bicubic").clamp(0, 1)
-    return (0.85 * smooth + 0.15 * fine).mul(255).round() / 255

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facemin.runtime.files import append_json, write_atomically
+from facemin.runtime.files import PRIVATE, append_json, locked, private_folder, read_private, write_atomically
 
 
 def _entries(folder: Path) -> list[str]:
@@ -93,3 +93,71 @@ def test_lines_of_json_are_appended(tmp_path: Path) -> None:
     append_json(path, {"name": "b"})
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [{"name": "é", "values": [1, None]}, {"name": "b"}]
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+
+
+@posix
+def test_private_from_its_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    before = os.umask(0)
+    try:
+        write_atomically(tmp_path / "a.bin", b"1", mode=PRIVATE)
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+    assert read_private(tmp_path / "a.bin") == b"1"
+
+
+@posix
+def test_what_others_may_read_or_exchange_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    private_folder(folder)
+    private_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    write_atomically(folder / "a.bin", b"1", mode=PRIVATE)
+    (folder / "a.bin").chmod(0o640)
+    with pytest.raises(ValueError, match="chmod 600"):
+        read_private(folder / "a.bin")
+    (folder / "a.bin").chmod(0o600)
+    folder.chmod(0o777)
+    with pytest.raises(ValueError, match="chmod 700"):
+        read_private(folder / "a.bin")
+    # as /tmp is: others may add files there, and not exchange this one
+    folder.chmod(0o1777)
+    assert read_private(folder / "a.bin") == b"1"
+
+
+def test_a_lock_keeps_others_out(tmp_path: Path) -> None:
+    """Four threads count in a file, each reading, waiting and writing: no step is lost."""
+    path = tmp_path / "count"
+    path.write_text("0")
+
+    def count() -> None:
+        for _ in range(10):
+            with locked(tmp_path / "locks" / "lock"):
+                value = int(path.read_text())
+                threading.Event().wait(0.001)
+                path.write_text(str(value + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() == "40"
+
+
+def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path / "lock"):
+        raise ZeroDivisionError
+    with locked(tmp_path / "lock"):
+        pass

@@ -1,22 +1,27 @@
 """Enrol, verify and identify over HTTP, against a real server with a real recogniser."""
 
 import base64
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from onnx import ModelProto
 from safetensors.torch import save
 from sqlalchemy import update
 from torch import Tensor
 
-from facemin.image import encode, to_unit
-from facemin.keys.key import Key
+from facemin.autograd.pixels import to_unit
+from facemin.keys.key import MANIFEST, Key, _metadata, export_key
 from facemin.protection import encode_feature, feature_of
 from facemin.service.provider import rotate
 from facemin.service.provider_keys import revoke_key
 from facemin.service.storage.audit_log import entries
 from facemin.service.storage.tables import challenges
+from tests.pictures import encode_tensor
 from tests.service.running import CUT, Reply, Running, noise
 
 
@@ -153,7 +158,7 @@ def test_an_upload_counts_once_however_it_is_encoded(server: Running, place: str
     enrol(server, place, "a", noise(40))
     assert verify(server, place, "a", noise(40)).json()["code"] == "replayed_upload"
     assert verify(server, place, "a", noise(41)).status == 200
-    other_bytes = encode(noise(41), exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
+    other_bytes = encode_tensor(noise(41), exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
     again = server.upload(noise(41), data=base64.b64encode(other_bytes).decode())
     body = {"uploads": [again], "challenge": server.challenge()}
     assert server("POST", f"{place}/identify", body).json()["code"] == "replayed_upload"
@@ -282,6 +287,21 @@ class TestKeysInTime:
         assert server("GET", f"/v1/keys/{old}").status == 410
         unknown = server.upload(noise(92), key_id="nobodys")
         assert server("POST", f"{place}/persons", {"uploads": [unknown]}).json()["code"] == "unknown_key"
+
+    def test_rotation_copies_the_graphs_bytes(self, server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        def written_otherwise(*arguments: Any, **settings: Any) -> Key:
+            # as another version of the protobuf library may write the same graph
+            key = export_key(*arguments, **settings)
+            body = key.graph + ModelProto(producer_name="facemin").SerializeToString()
+            values = key.manifest.model_dump(mode="json") | {"sha256": hashlib.sha256(body).hexdigest()}
+            return Key.load(body + _metadata({MANIFEST: json.dumps(values)}))
+
+        old = Key.load(server("GET", "/v1/key", token=None).data)
+        monkeypatch.setattr("facemin.service.provider.export_key", written_otherwise)
+        provider = server.provider
+        made = rotate(provider.database, server.home, provider.settings, provider.recogniser)
+        new = Key.load(server("GET", "/v1/key", token=None).data, signer=old.signer)
+        assert (new.manifest.key_id, new.graph) == (made.key_id, old.graph)
 
     def test_without_a_key_in_force_the_service_is_not_ready(self, server: Running) -> None:
         current = server.key_id

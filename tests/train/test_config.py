@@ -100,3 +100,7 @@ def test_the_course_leaves_out_what_changes_no_weight(tmp_path: Path) -> None:
     moved = GOOD.replace('"faces"', '"elsewhere"\nworkers = 7').replace("epochs = 2", "epochs = 2\nlog_every = 3")
     assert read_config(written(tmp_path, moved)).course() == course
     assert read_config(written(tmp_path, GOOD.replace("0.3", "0.2"))).course() != course
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, "\ufeff" + GOOD)) == read_config(written(tmp_path, GOOD))

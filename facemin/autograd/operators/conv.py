@@ -42,13 +42,26 @@ class Linear:
         return F.linear(x, weight, bias)
 
 
+def _conv_1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: list[int],
+    dilation: list[int],
+    groups: int,
+    pads: tuple[int, int],
+) -> Tensor:
+    return F.conv1d(F.pad(x, pads), weight, bias, stride, 0, dilation, groups)
+
+
 def window_pads(node: Node, x: Value, kernel: list[int], strides: list[int], dilations: list[int]) -> list[int]:
     """Zeros at top, left, bottom, right, from `pads` or `auto_pad`."""
     mode = node.only("auto_pad", ["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"], "NOTSET")
     if mode == "NOTSET":
-        return node.window("pads", 4, 0, least=0)
+        return node.window("pads", 2 * len(kernel), 0, least=0)
     if mode == "VALID":
-        return [0] * 4
+        return [0] * 2 * len(kernel)
     firsts, lasts = [], []
     for size, k, s, d in zip(x.shape[2:], kernel, strides, dilations, strict=True):
         total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
@@ -66,15 +79,18 @@ def check_image(value: Value, what: str) -> None:
 
 def check_fits(x: Value, kernel: list[int], dilations: list[int], pads: list[int]) -> None:
     """Raises ValueError where a window is larger than the padded image."""
-    for size, k, d, low, high in zip(x.shape[2:], kernel, dilations, pads[:2], pads[2:], strict=True):
+    half = len(kernel)
+    for size, k, d, low, high in zip(x.shape[2:], kernel, dilations, pads[:half], pads[half:], strict=True):
         if (k - 1) * d + 1 > size + low + high:
             raise ValueError(f"a window of {k} with dilation {d} does not fit into {size} + {low} + {high} pixels")
 
 
 def _weights(node: Node) -> tuple[Value, Value]:
     x, weight = node.value(0), node.value(1)
-    check_image(x, "an input")
-    check_image(weight, "a weight")
+    if x.rank != 3 or node.op != "Conv":
+        check_image(x, "an input")
+    if weight.rank != x.rank:
+        raise ValueError(f"expected a weight of as many axes as the input {x.shape}, got {weight.shape}")
     if weight.batched or not weight.dtype.is_floating_point:
         raise ValueError("expected constant weights of floats, not computed from the image")
     if node.optional(2) is not None:
@@ -92,14 +108,19 @@ def _weights(node: Node) -> tuple[Value, Value]:
 
 
 def conv(node: Node) -> Lowered:
-    """2-D convolution with constant weights."""
+    """1-D or 2-D convolution with constant weights."""
     x, weight = _weights(node)
+    sides = x.rank - 2
     group = node.integer("group", 1)
     if group < 1 or weight.shape[0] % group or weight.shape[1] * group != x.shape[1]:
         raise ValueError(f"{group} groups do not fit {x.shape[1]} channels and a weight of {weight.shape}")
-    strides, dilations = node.window("strides", 2, 1), node.window("dilations", 2, 1)
+    strides, dilations = node.window("strides", sides, 1), node.window("dilations", sides, 1)
     pads = window_pads(node, x, list(weight.shape[2:]), strides, dilations)
     check_fits(x, list(weight.shape[2:]), dilations, pads)
+    if sides == 1:
+        check_intermediate(prod(weight.shape[1:]) * (x.shape[2] + sum(pads)), "an unfolded input")
+        line = partial(_conv_1d, stride=strides, dilation=dilations, groups=group, pads=(pads[0], pads[1]))
+        return Lowered(line, node.present(), taps=prod(weight.shape[1:]))
     height, width = (size + low + high for size, low, high in zip(x.shape[2:], pads[:2], pads[2:], strict=True))
     unfolded = prod(weight.shape[1:]) * (height // strides[0] + 1) * (width // strides[1] + 1)
     check_intermediate(max(unfolded, x.shape[1] * height * width), "an unfolded input")
@@ -173,18 +194,18 @@ def constant_input(node: Node, index: int) -> Tensor:
 def gemm(node: Node) -> Lowered:
     """The product alpha * x @ weight + beta * bias with a constant weight of two axes."""
     x, weight = node.value(0), constant_input(node, 1)
-    if x.rank != 2 or weight.dim() != 2 or node.integer("transA", 0):
+    if len(x.written) != 2 or weight.dim() != 2 or node.integer("transA", 0):
         raise ValueError(f"expected (batch, K) times a constant (K, N), got {x.shape} and {tuple(weight.shape)}")
     if not node.integer("transB", 0):
         weight = weight.t()
     weight = weight * node.number("alpha", 1.0) if node.number("alpha", 1.0) != 1 else weight
     if node.optional(2) is None:
-        return Lowered(Linear(), (0, weight.contiguous()), taps=x.shape[1])
+        return Lowered(Linear(), (0, weight.contiguous()), taps=x.shape[-1])
     bias = constant_input(node, 2)
     if bias.dim() > 2 or (bias.dim() == 2 and bias.shape[0] != 1):
         raise ValueError(f"expected a bias of (N,) or (1, N), got {tuple(bias.shape)}")
     bias = (bias.reshape(-1) * node.number("beta", 1.0)).expand(weight.shape[0]).contiguous()
-    return Lowered(Linear(), (0, weight.contiguous(), bias), taps=x.shape[1])
+    return Lowered(Linear(), (0, weight.contiguous(), bias), taps=x.shape[-1])
 
 
 def matmul(node: Node) -> Lowered:
@@ -192,10 +213,21 @@ def matmul(node: Node) -> Lowered:
     x, y = node.value(0), node.value(1)
     if x.batched and not y.batched and y.rank == 2 and x.rank >= 2:
         return Lowered(Linear(), (0, constant_input(node, 1).t().contiguous()), taps=y.shape[0])
+    if x.lifted or y.lifted:
+        return _lifted_matmul(x, y)
     ranks = max(x.rank, y.rank)
     for one, other in ((x, y), (y, x)):
         if one.batched and (one.rank < 3 or one.rank != ranks):
             raise ValueError(f"a product of {x.shape} and {y.shape} would mix the rows of the batch")
         if one.batched and not other.batched and other.rank == ranks and other.shape[0] != 1:
             raise ValueError(f"a constant of shape {other.shape} spans the batch axis; expected 1 there")
+    return Lowered(torch.matmul, (0, 1), taps=x.shape[-1])
+
+
+def _lifted_matmul(x: Value, y: Value) -> Lowered:
+    """The product where the batch axis is not the first: it may be among the axes that are not multiplied."""
+    for one, other in ((x, y), (y, x)):
+        multiplied = {len(one.written) - 1, len(one.written) - 2}
+        if one.batched and (one.place in multiplied or one.rank < 3 or other.rank > one.rank - (not other.batched)):
+            raise ValueError(f"a product of {x.written} and {y.written} would mix the rows of the batch")
     return Lowered(torch.matmul, (0, 1), taps=x.shape[-1])

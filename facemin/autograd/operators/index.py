@@ -30,7 +30,8 @@ def slice_axes(node: Node) -> Lowered:
         raise ValueError(f"expected as many starts, ends, axes and steps other than 0, got {starts, ends, axes, steps}")
     cuts, flips = [slice(None)] * x.rank, []
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if x.batched and axis in (0, -x.rank) and start == 0 and step == 1 and end >= 1 << 30:
+        everything = start == 0 and step == 1 and end >= 1 << 30
+        if x.batched and everything and x.place is not None and axis in (x.place, x.place - len(x.written)):
             continue
         place = axis_of(x, axis)
         chosen = range(*slice(start, end, step).indices(x.shape[place]))
@@ -63,9 +64,12 @@ def gather(node: Node) -> Lowered:
     if any(not -size <= i < size for i in indices):
         raise ValueError(f"expected indices below {size}, got {indices!r:.80}")
     indices = [i % size for i in indices]
+    before = x.place is not None and axis - x.lifted < x.place
+    place = x.place + len(chosen.shape) - 1 if before and x.place is not None else x.place
     if not chosen.shape:
-        return Lowered(partial(_select, axis=axis, index=indices[0]))
-    return Lowered(partial(_take, axis=axis, shape=chosen.shape), (0, torch.tensor(indices, dtype=torch.int64)))
+        return Lowered(partial(_select, axis=axis, index=indices[0]), place=place)
+    taken = torch.tensor(indices, dtype=torch.int64)
+    return Lowered(partial(_take, axis=axis, shape=chosen.shape), (0, taken), place=place)
 
 
 def _pad(x: Tensor, *, pads: list[int], value: float) -> Tensor:
@@ -95,7 +99,7 @@ def pad(node: Node) -> Lowered:
     mode = node.only("mode", ["constant", "reflect", "edge", "wrap"], "constant")
     pads = node.attribute_or_input("pads", 1, moved=11)
     fill = node.number("value", 0.0) if node.opset < 11 else (node.numbers(2) if node.optional(2) else [0.0])[0]
-    axes = node.integers(3) if node.optional(3) else list(range(x.rank))
+    axes = node.integers(3) if node.optional(3) else list(range(len(x.written)))
     if pads is None or len(pads) != 2 * len(axes) or any(abs(n) > 1 << 20 for n in pads):
         raise ValueError(f"expected two pads of at most 2**20 for each of {len(axes)} axes, got {pads!r:.80}")
     around = {}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemin.autograd.operator_api import Lowered, Node
+from facemin.autograd.operator_api import Lowered, Node, axis_of
 from facemin.autograd.prelu import prelu_channels
 
 
@@ -18,7 +18,10 @@ def check_broadcast(node: Node) -> None:
     if not any(value.batched for value in values):
         return
     rank = max(value.rank for value in values)
+    lifted = any(value.lifted for value in values)
     for value in values:
+        if lifted and not value.batched and value.rank >= rank:
+            raise ValueError(f"a constant of shape {value.shape} has more axes than what depends on the image")
         if value.batched and value.rank != rank:
             raise ValueError(f"broadcasting a value of shape {value.shape} to {rank} axes would move its batch axis")
         if not value.batched and value.rank == rank and value.shape[0] != 1:
@@ -66,6 +69,70 @@ def divide(x: Tensor, y: Tensor) -> Tensor:
     if x.is_floating_point() or y.is_floating_point():
         return x / y
     return torch.div(x, y, rounding_mode="trunc")
+
+
+def power(node: Node) -> Lowered:
+    """A power; an exponent of integers counts as floats beside an image."""
+    x, exponent = node.value(0), node.value(1)
+    check_broadcast(node)
+    if x.batched and exponent.constant is not None and not exponent.dtype.is_floating_point:
+        return Lowered(torch.pow, (0, exponent.constant.to(x.dtype)))
+    return Lowered(torch.pow, (0, 1))
+
+
+def _mean(*tensors: Tensor) -> Tensor:
+    return reduce(torch.add, tensors) / len(tensors)
+
+
+def mean(node: Node) -> Lowered:
+    """The mean of one or more tensors, with broadcasting."""
+    node.value(0)
+    check_broadcast(node)
+    return Lowered(_mean, node.present())
+
+
+def remainder(node: Node) -> Lowered:
+    """The remainder with the sign of the divisor, or of the dividend where `fmod` is set."""
+    node.value(0), node.value(1)
+    check_broadcast(node)
+    return Lowered(torch.fmod if node.only("fmod", [0, 1], 0) else torch.remainder, (0, 1))
+
+
+def _selu(x: Tensor, *, alpha: float, gamma: float) -> Tensor:
+    return gamma * F.elu(x, alpha)
+
+
+def selu(node: Node) -> Lowered:
+    """Scaled ELU."""
+    alpha, gamma = node.number("alpha", 1.67326319217681884765625), node.number("gamma", 1.05070102214813232421875)
+    return Lowered(partial(_selu, alpha=alpha, gamma=gamma))
+
+
+def _celu(x: Tensor, *, alpha: float) -> Tensor:
+    return F.celu(x, alpha)
+
+
+def celu(node: Node) -> Lowered:
+    """Positive values kept, alpha * (exp(x / alpha) - 1) for the others."""
+    return Lowered(partial(_celu, alpha=node.number("alpha", 1.0)))
+
+
+def _swish(x: Tensor, *, alpha: float) -> Tensor:
+    return x * torch.sigmoid(alpha * x)
+
+
+def swish(node: Node) -> Lowered:
+    """Each value times the sigmoid of alpha times it."""
+    return Lowered(partial(_swish, alpha=node.number("alpha", 1.0)))
+
+
+def _thresholded_relu(x: Tensor, *, alpha: float) -> Tensor:
+    return torch.where(x > alpha, x, torch.zeros_like(x))
+
+
+def thresholded_relu(node: Node) -> Lowered:
+    """Values above alpha kept, zero for the others."""
+    return Lowered(partial(_thresholded_relu, alpha=node.number("alpha", 1.0)))
 
 
 def _leaky_relu(x: Tensor, *, slope: float) -> Tensor:
@@ -168,13 +235,10 @@ def _softmax(x: Tensor, *, axes: int, first: int, log: bool) -> Tensor:
 def softmax(node: Node) -> Lowered:
     """Softmax and LogSoftmax along an axis; before opset 13 over all axes from there on, taken together."""
     x = node.value(0)
-    axis = node.integer("axis", -1 if node.opset >= 13 else 1)
-    if not -x.rank <= axis < x.rank:
-        raise ValueError(f"expected an axis of a value of shape {x.shape}, got {axis}")
-    axis %= x.rank
-    if x.batched and axis == 0:
-        raise ValueError("the node works across the batch axis, so images would not be independent of each other")
+    axis = axis_of(x, node.integer("axis", -1 if node.opset >= 13 else 1))
     axes = 1 if node.opset >= 13 else x.rank - axis
+    if axes > 1 and x.lifted and (x.place is None or x.place >= axis - 1):
+        raise ValueError(f"the node takes all axes from {axis - 1} on together, the batch axis among them")
     return Lowered(partial(_softmax, axes=axes, first=axis, log=node.op == "LogSoftmax"))
 
 

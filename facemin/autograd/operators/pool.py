@@ -92,6 +92,9 @@ def _global_max_pool(x: Tensor) -> Tensor:
 
 
 def global_pool(node: Node) -> Lowered:
-    """The mean or the highest value of each channel; (B,C,H,W) -> (B,C,1,1)."""
-    check_image(node.value(0), "an input")
+    """The mean or the highest value of each channel; (B,C,...) -> (B,C,1,...)."""
+    if node.value(0).rank < 3:
+        raise ValueError(
+            f"expected an input of three axes (batch, channels, length) or more, got {node.value(0).shape}"
+        )
     return Lowered(_global_average_pool if node.op == "GlobalAveragePool" else _global_max_pool)

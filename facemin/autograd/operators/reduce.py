@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from facemin.autograd.operator_api import Lowered, Node, axis_of
+from facemin.autograd.operator_api import Lowered, Node, axis_of, place_without
 from facemin.autograd.operators.pointwise import identity_tensor
 
 Reduction = Callable[[Tensor, list[int], bool], Tensor]
@@ -47,6 +47,14 @@ def _sum_square(x: Tensor, axes: list[int], keep: bool) -> Tensor:
     return x.square().sum(dim=axes, keepdim=keep)
 
 
+def _log_sum(x: Tensor, axes: list[int], keep: bool) -> Tensor:
+    return x.sum(dim=axes, keepdim=keep).log()
+
+
+def _log_sum_exp(x: Tensor, axes: list[int], keep: bool) -> Tensor:
+    return x.logsumexp(dim=axes, keepdim=keep)
+
+
 REDUCTIONS: dict[str, tuple[Reduction, int]] = {
     "ReduceMean": (_mean, 18),
     "ReduceSum": (_sum, 13),
@@ -56,6 +64,8 @@ REDUCTIONS: dict[str, tuple[Reduction, int]] = {
     "ReduceL1": (_l1, 18),
     "ReduceL2": (_l2, 18),
     "ReduceSumSquare": (_sum_square, 18),
+    "ReduceLogSum": (_log_sum, 18),
+    "ReduceLogSumExp": (_log_sum_exp, 18),
 }
 """Reduction by operator, and the opset from which on its axes are an input."""
 
@@ -72,8 +82,10 @@ def reduce_axes(node: Node) -> Lowered:
     if not axes:
         if node.integer("noop_with_empty_axes", 0):
             return Lowered(identity_tensor)
-        axes = list(range(x.rank))
+        axes = list(range(len(x.written)))
     found = sorted({axis_of(x, axis) for axis in axes})
     if not found:
         return Lowered(identity_tensor)
-    return Lowered(partial(_reduce, reduction=reduction, axes=found, keep=bool(node.integer("keepdims", 1))))
+    keep = bool(node.integer("keepdims", 1))
+    place = x.place if keep else place_without(x, found)
+    return Lowered(partial(_reduce, reduction=reduction, axes=found, keep=keep), place=place)

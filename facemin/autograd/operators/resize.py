@@ -69,7 +69,12 @@ def _resize(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 def _scales_and_sizes(node: Node, x: Value) -> tuple[list[float], list[int]]:
     old = node.op == "Upsample" or node.opset < 11
-    scales = node.numbers(1 if old else 2) if old or node.optional(2) else []
+    if node.op == "Upsample" and node.opset < 9:
+        scales = node.attributes.get("scales", [])
+        if not isinstance(scales, list):
+            raise ValueError(f"expected scales as a list, got {scales!r:.80}")
+    else:
+        scales = node.numbers(1 if old else 2) if old or node.optional(2) else []
     axes = list(node.attributes.get("axes", range(x.rank)))
     if sorted(axis % x.rank for axis in axes) not in ([2, 3], [0, 1, 2, 3]):
         raise ValueError(f"expected to resize height and width, got axes {axes!r:.80}")

@@ -7,7 +7,18 @@ from math import prod
 import torch
 from torch import Tensor
 
-from facemin.autograd.operator_api import LONGEST_STATIC, Lowered, Node, Run, Value, axis_of
+from facemin.autograd.operator_api import (
+    KEPT,
+    LONGEST_STATIC,
+    BatchMovedError,
+    Lowered,
+    Node,
+    Run,
+    Value,
+    axis_of,
+    place_without,
+    whole,
+)
 from facemin.autograd.operators.pointwise import check_broadcast
 
 TYPES = {1: torch.float32, 6: torch.int32, 7: torch.int64, 9: torch.bool, 11: torch.float32}
@@ -24,12 +35,23 @@ def _reshape_rows(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     return x.reshape(x.shape[0], *shape)
 
 
-def _reshaped(x: Value, shape: list[int]) -> Lowered:
+def _reshaped(x: Value, shape: list[int], place: int | None = KEPT) -> Lowered:
     if not x.batched:
         return Lowered(partial(_reshape, shape=tuple(shape)))
+    if x.lifted:
+        place = _place_after(x, shape) if place == KEPT else place
+        return Lowered(partial(_reshape_rows, shape=tuple(shape)), place=place)
     if not shape or shape[0] != 1:
-        raise ValueError(f"reshaping {x.shape} to {shape} would move the batch axis from the front")
+        raise BatchMovedError(f"reshaping {x.shape} to {shape} would move the batch axis from the front")
     return Lowered(partial(_reshape_rows, shape=tuple(shape[1:])))
+
+
+def _place_after(x: Value, shape: list[int]) -> int | None:
+    """Where the batch axis lies in another shape: behind as many elements as before; None where it is merged."""
+    if x.place is None:
+        return 0 if shape[:1] == [1] else None
+    before = prod(x.written[: x.place])
+    return next((i for i, n in enumerate(shape) if n == 1 and prod(shape[:i]) == before), None)
 
 
 def flattens(run: Run) -> bool:
@@ -41,7 +63,7 @@ def reshape(node: Node) -> Lowered:
     """Another shape for the same elements; 0 copies a dimension, -1 fills up."""
     x, target = node.value(0), node.integers(1)
     if not node.integer("allowzero", 0):
-        target = [x.shape[i] if n == 0 and i < x.rank else n for i, n in enumerate(target)]
+        target = [x.written[i] if n == 0 and i < len(x.written) else n for i, n in enumerate(target)]
     known = prod(n for n in target if n != -1)
     if target.count(-1) > 1 or any(n < -1 for n in target) or (-1 in target and (known <= 0 or prod(x.shape) % known)):
         raise ValueError(f"cannot reshape {x.shape} to {target}")
@@ -54,10 +76,11 @@ def reshape(node: Node) -> Lowered:
 def flatten(node: Node) -> Lowered:
     """All axes from `axis` on as one, all before as another."""
     x, axis = node.value(0), node.integer("axis", 1)
-    if not -x.rank <= axis <= x.rank:
-        raise ValueError(f"expected an axis of a value of shape {x.shape}, got {axis}")
-    axis = axis % x.rank if axis < 0 else axis
-    return _reshaped(x, [prod(x.shape[:axis]), prod(x.shape[axis:])])
+    rank = len(x.written)
+    if not -rank <= axis <= rank:
+        raise ValueError(f"expected an axis of a value of shape {x.written}, got {axis}")
+    axis = axis % rank if axis < 0 else axis
+    return _reshaped(x, [prod(x.written[:axis]), prod(x.written[axis:])])
 
 
 def _permute(x: Tensor, *, order: list[int]) -> Tensor:
@@ -67,22 +90,26 @@ def _permute(x: Tensor, *, order: list[int]) -> Tensor:
 def transpose(node: Node) -> Lowered:
     """Axes in another order; the batch stays first."""
     x = node.value(0)
-    order = list(node.attributes.get("perm", range(x.rank)[::-1]))
-    if sorted(order) != list(range(x.rank)):
-        raise ValueError(f"expected an order of {x.rank} axes, got {order!r:.80}")
+    rank = len(x.written)
+    order = whole(node.attributes.get("perm", list(range(rank)[::-1])), "attribute 'perm'")
+    if sorted(order) != list(range(rank)):
+        raise ValueError(f"expected an order of {rank} axes, got {order!r:.80}")
+    if x.lifted:
+        place = None if x.place is None else order.index(x.place)
+        return Lowered(partial(_permute, order=[0, *(axis + 1 for axis in order)]), place=place)
     if x.batched and order[0] != 0:
-        raise ValueError(f"the order {order} moves the batch axis from the front")
+        raise BatchMovedError(f"the order {order} moves the batch axis from the front")
     return Lowered(partial(_permute, order=order))
 
 
 def _new_shape(x: Value, axes: list[int]) -> list[int]:
-    rank = x.rank + len(axes)
+    rank = len(x.written) + len(axes)
     if any(not -rank <= axis < rank for axis in axes) or len({axis % rank for axis in axes}) != len(axes):
         raise ValueError(f"expected distinct new axes among {rank}, got {axes}")
     places = {axis % rank for axis in axes}
-    if x.batched and 0 in places:
-        raise ValueError("a new axis before the batch axis would move it from the front")
-    rest = iter(x.shape)
+    if x.batched and not x.lifted and 0 in places:
+        raise BatchMovedError("a new axis before the batch axis would move it from the front")
+    rest = iter(x.written)
     return [1 if place in places else next(rest) for place in range(rank)]
 
 
@@ -91,18 +118,21 @@ def unsqueeze(node: Node) -> Lowered:
     x, axes = node.value(0), node.attribute_or_input("axes", 1, moved=13)
     if axes is None:
         raise ValueError("expected the new axes, got none")
-    return _reshaped(x, _new_shape(x, axes))
+    shape = _new_shape(x, axes)
+    old = [axis for axis in range(len(shape)) if axis not in {new % len(shape) for new in axes}]
+    return _reshaped(x, shape, None if x.place is None or not x.batched else old[x.place])
 
 
 def squeeze(node: Node) -> Lowered:
     """Axes of length one taken out; without a list all of them, except the batch's."""
     x, axes = node.value(0), node.attribute_or_input("axes", 1, moved=13)
     if axes is None:
-        axes = [i for i, n in enumerate(x.shape) if n == 1 and not (x.batched and i == 0)]
+        axes = [i for i, n in enumerate(x.written) if n == 1 and not (x.batched and i == x.place)]
     found = {axis_of(x, axis) for axis in axes}
     if any(x.shape[axis] != 1 for axis in found):
         raise ValueError(f"cannot take out axes {sorted(found)} of shape {x.shape}: expected length 1")
-    return _reshaped(x, [n for i, n in enumerate(x.shape) if i not in found])
+    left = [n for i, n in enumerate(x.shape) if i not in found]
+    return _reshaped(x, left[x.lifted :], place_without(x, found))
 
 
 def _expand(x: Tensor, *, shape: list[int]) -> Tensor:
@@ -112,15 +142,16 @@ def _expand(x: Tensor, *, shape: list[int]) -> Tensor:
 def expand(node: Node) -> Lowered:
     """Axes of length one repeated to a shape."""
     x, target = node.value(0), node.integers(1)
-    rank = max(x.rank, len(target))
-    if x.batched and (x.rank != rank or (len(target) == rank and target[0] != 1)):
-        raise ValueError(f"expanding {x.shape} to {target} would move or repeat the batch axis")
+    rank = max(len(x.written), len(target))
     padded = [1] * (rank - len(target)) + target
-    own = [1] * (rank - x.rank) + list(x.shape)
+    repeats = x.place is not None and padded[x.place : x.place + 1] not in ([1], [])
+    if x.batched and (len(x.written) != rank or repeats):
+        raise ValueError(f"expanding {x.written} to {target} would move or repeat the batch axis")
+    own = [1] * (rank - len(x.written)) + list(x.written)
     shape = [n if wanted == 1 else wanted for n, wanted in zip(own, padded, strict=True)]
     if any(n < 0 for n in shape) or prod(shape) > ELEMENTS:
         raise ValueError(f"cannot expand {x.shape} to {target}")
-    return Lowered(partial(_expand, shape=[-1, *shape[1:]] if x.batched else shape))
+    return Lowered(partial(_expand, shape=[-1, *shape[not x.lifted :]] if x.batched else shape))
 
 
 def _tile(x: Tensor, *, repeats: list[int]) -> Tensor:
@@ -130,11 +161,11 @@ def _tile(x: Tensor, *, repeats: list[int]) -> Tensor:
 def tile(node: Node) -> Lowered:
     """The tensor repeated along its axes."""
     x, repeats = node.value(0), node.integers(1)
-    if len(repeats) != x.rank or any(n < 1 for n in repeats) or prod(repeats) * prod(x.shape) > ELEMENTS:
+    if len(repeats) != len(x.written) or any(n < 1 for n in repeats) or prod(repeats) * prod(x.shape) > ELEMENTS:
         raise ValueError(f"cannot repeat {x.shape} by {repeats}")
-    if x.batched and repeats[0] != 1:
+    if x.batched and x.place is not None and repeats[x.place] != 1:
         raise ValueError("repeating the batch axis would move rows")
-    return Lowered(partial(_tile, repeats=repeats))
+    return Lowered(partial(_tile, repeats=[1] * x.lifted + repeats))
 
 
 def _concat(*tensors: Tensor, axis: int) -> Tensor:
@@ -154,7 +185,10 @@ def concat(node: Node) -> Lowered:
     if not first.batched or all(v.batched for v in values):
         return Lowered(partial(_concat, axis=axis), node.present())
     check_broadcast(node)
-    return Lowered(partial(_concat_rows, axis=axis), node.present())
+    inputs = tuple(
+        i if v.constant is None or not first.lifted else v.constant.unsqueeze(0) for i, v in enumerate(values)
+    )
+    return Lowered(partial(_concat_rows, axis=axis), inputs)
 
 
 def _split(x: Tensor, *, sizes: list[int], axis: int) -> tuple[Tensor, ...]:
@@ -182,7 +216,7 @@ def _given(x: Tensor) -> Tensor:
 
 def shape_of(node: Node) -> Lowered:
     """The shape, at a batch of one: whatever is computed from it is constant, and lifted where it is used."""
-    shape = node.value(0).shape[node.attributes.get("start", 0) : node.attributes.get("end", None)]
+    shape = node.value(0).written[node.attributes.get("start", 0) : node.attributes.get("end", None)]
     return Lowered(_given, (torch.tensor(shape, dtype=torch.int64),))
 
 
@@ -236,3 +270,30 @@ def depth_to_space(node: Node) -> Lowered:
     if x.rank != 4 or block < 1 or x.shape[1] % block**2:
         raise ValueError(f"cannot move channels of {x.shape} into blocks of {block}")
     return Lowered(partial(_depth_to_space, block=block, order=node.only("mode", ["DCR", "CRD"], "DCR")))
+
+
+def _space_to_depth(x: Tensor, *, block: int) -> Tensor:
+    b, c, h, w = x.shape
+    x = x.reshape(b, c, h // block, block, w // block, block).permute(0, 3, 5, 1, 2, 4)
+    return x.reshape(b, c * block**2, h // block, w // block)
+
+
+def space_to_depth(node: Node) -> Lowered:
+    """Blocks of pixels moved into channels."""
+    x, block = node.value(0), node.integer("blocksize", 1)
+    if x.rank != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block:
+        raise ValueError(f"cannot move blocks of {block} of {x.shape} into channels")
+    return Lowered(partial(_space_to_depth, block=block))
+
+
+def size_of(node: Node) -> Lowered:
+    """The number of elements, at a batch of one."""
+    return Lowered(_given, (torch.tensor(prod(node.value(0).shape), dtype=torch.int64),))
+
+
+def number_range(node: Node) -> Lowered:
+    """Numbers from a start in equal steps, below a limit."""
+    (start, *_), (limit, *_), (delta, *_) = (node.numbers(i) for i in range(3))
+    if not delta or not 0 <= (limit - start) / delta <= LONGEST_STATIC**2:
+        raise ValueError(f"expected a range of at most {LONGEST_STATIC**2} numbers, got {start} to {limit} by {delta}")
+    return Lowered(_given, (torch.arange(start, limit, delta, dtype=node.value(0).dtype),))

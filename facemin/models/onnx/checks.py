@@ -11,11 +11,29 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 from facemin.autograd.operators import OPERATORS
 from facemin.models.onnx.limits import GraphLimits
 
-OPSETS = range(9, 24)
+OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
+"""From what onnxruntime still runs to what the installed onnx knows."""
+
+HALVES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
+"""Element types that `adapt` turns into float32."""
+
+QUANTISED = frozenset(
+    """
+    ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QAttention QGemm QLinearAdd QLinearAveragePool
+    QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMatMul QLinearMul QLinearSigmoid
+    QuantizeLinear
+    """.split()  # noqa: SIM905  (a column of sixteen names reads worse)
+)
+WHAT_TO_DO_QUANTISED = "facemin follows gradients and needs weights in floating point: export without quantisation"
 DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
 LARGEST_TENSOR = 1 << 40
 MOST_AXES = 8
 MOST_CONNECTIONS = 256
+
+INTEGERS = frozenset({TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4, TensorProto.INT16})
+"""Element types of quantised weights."""
+
+_TYPE_NUMBERS = frozenset(TensorProto.DataType.values())
 
 PAYLOADS: dict[int, tuple[str, np.dtype[Any]]] = {
     TensorProto.FLOAT: ("float_data", np.dtype("<f4")),
@@ -23,6 +41,8 @@ PAYLOADS: dict[int, tuple[str, np.dtype[Any]]] = {
     TensorProto.INT32: ("int32_data", np.dtype("<i4")),
     TensorProto.INT64: ("int64_data", np.dtype("<i8")),
     TensorProto.BOOL: ("int32_data", np.dtype("?")),
+    TensorProto.FLOAT16: ("int32_data", np.dtype("<u2")),
+    TensorProto.BFLOAT16: ("int32_data", np.dtype("<u2")),
 }
 """Where each allowed element type keeps its elements, and how it lies in raw bytes."""
 
@@ -45,7 +65,7 @@ def check_model(model: onnx.ModelProto, *, limits: GraphLimits, inputs: int) -> 
         raise ValueError(f"expected at most {limits.nodes} nodes, got {len(graph.node)}")
     if not graph.node:
         raise ValueError("expected a graph with nodes, got none")
-    for tensor in _tensors(graph):
+    for tensor in tensors(graph):
         check_tensor(tensor)
     for index, node in enumerate(graph.node):
         _check_node(index, node)
@@ -54,16 +74,18 @@ def check_model(model: onnx.ModelProto, *, limits: GraphLimits, inputs: int) -> 
 
 
 def _check_opset(model: onnx.ModelProto) -> None:
-    # Converters import this domain whether or not a node uses it; nodes of it are refused all the same.
-    domains = {o.domain for o in model.opset_import} - DEFAULT_DOMAINS - {"ai.onnx.ml"}
-    if domains:
-        raise ValueError(f"expected ONNX's default domain only, got {sorted(domains)!r:.200}")
+    # Other domains are imported by converters and by onnxruntime whether or not a node uses them; such nodes are
+    # refused one by one.
     versions = [o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS]
     if len(versions) != 1 or versions[0] not in OPSETS:
-        raise ValueError(f"expected one opset version from {OPSETS[0]} to {OPSETS[-1]}, got {versions!r:.80}")
+        raise ValueError(
+            f"expected one opset version from {OPSETS[0]} to {OPSETS[-1]}, got {versions!r:.80}: "
+            "export the network again, at opset 17 for instance"
+        )
 
 
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+def tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """Every tensor of a graph: its initialisers, and those in nodes' attributes."""
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:
@@ -79,7 +101,12 @@ def check_tensor(tensor: TensorProto) -> None:
     """
     where = f"tensor {tensor.name!r:.80}"
     if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
-        raise ValueError(f"{where}: expected its elements inside the file, got external data")
+        raise ValueError(
+            f"{where}: expected its elements inside the file, got external data: give the path of the .onnx file, "
+            "with the other beside it"
+        )
+    if tensor.data_type in INTEGERS:
+        raise ValueError(f"{where}: expected floats, got quantised weights; {WHAT_TO_DO_QUANTISED}")
     if tensor.data_type not in PAYLOADS:
         raise ValueError(f"{where}: expected float, double, int32, int64 or bool, got type {tensor.data_type}")
     if tensor.HasField("segment"):
@@ -109,8 +136,13 @@ def _check_finite(elements: "np.ndarray[Any, np.dtype[Any]]", where: str) -> Non
 
 def _check_node(index: int, node: NodeProto) -> None:
     where = f"node {index} ({node.op_type!r:.40}, {node.name!r:.80})"
+    if node.op_type in QUANTISED:
+        raise ValueError(f"{where}: the network is quantised; {WHAT_TO_DO_QUANTISED}")
     if node.domain not in DEFAULT_DOMAINS:
-        raise ValueError(f"{where}: expected ONNX's default domain, got {node.domain!r:.80}")
+        raise ValueError(
+            f"{where}: expected ONNX's default domain, got {node.domain!r:.80}: give the file that was exported, not "
+            "one that a runtime has optimised (onnxruntime: graph_optimization_level ORT_ENABLE_BASIC at most)"
+        )
     for attribute in node.attribute:
         kinds = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
         if attribute.type in kinds or attribute.HasField("g") or attribute.graphs:
@@ -118,7 +150,10 @@ def _check_node(index: int, node: NodeProto) -> None:
         if attribute.HasField("sparse_tensor") or attribute.sparse_tensors or attribute.ref_attr_name:
             raise ValueError(f"{where}: attribute {attribute.name!r:.80} is sparse or refers to a function's")
     if node.op_type not in OPERATORS:
-        raise ValueError(f"{where}: the operator is not among those facemin runs")
+        raise ValueError(
+            f"{where}: the operator is not among those facemin runs: export the network alone, from the image to the "
+            "embedding, in eval mode and without control flow or post-processing"
+        )
     if not node.output or max(len(node.input), len(node.output)) > MOST_CONNECTIONS:
         raise ValueError(f"{where}: expected up to {MOST_CONNECTIONS} inputs and outputs, and at least one output")
     if len({attribute.name for attribute in node.attribute}) != len(node.attribute):
@@ -138,7 +173,9 @@ def _check_names(graph: GraphProto) -> None:
         missing = [name for name in node.input if name and name not in defined]
         if missing:
             raise ValueError(f"node {index} ({node.op_type!r:.40}) uses {missing[0]!r:.80} before anything defines it")
-        for name in node.output:
+        for place, name in enumerate(node.output):
+            if not name and place:
+                continue
             if not name or name in defined:
                 raise ValueError(f"node {index} ({node.op_type!r:.40}): output {name!r:.80} is empty or defined twice")
             defined.add(name)
@@ -157,8 +194,16 @@ def _check_inputs(graph: GraphProto, limits: GraphLimits, inputs: int) -> None:
         dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
         where = f"input {value.name!r:.80}"
         if kind.elem_type != TensorProto.FLOAT:
-            raise ValueError(f"{where}: expected float elements, got type {kind.elem_type}")
+            held_type = TensorProto.DataType.Name(kind.elem_type) if kind.elem_type in _TYPE_NUMBERS else "unknown"
+            raise ValueError(
+                f"{where}: expected float elements, got type {kind.elem_type} ({held_type}): "
+                "export the network with an image of float32"
+            )
         if len(dims) != 4 or dims[0] not in (None, 1) or dims[1] != 3:
-            raise ValueError(f"{where}: expected (batch, 3, height, width), got {dims!r:.80}")
+            hint = ": its channels come last (--layout NHWC)" if len(dims) == 4 and dims[3] == 3 else ""
+            raise ValueError(f"{where}: expected (batch, 3, height, width), got {dims!r:.80}{hint}")
         if any(n is None or not 1 <= n <= limits.side for n in dims[2:]):
-            raise ValueError(f"{where}: expected fixed sides from 1 to {limits.side} pixels, got {dims!r:.80}")
+            raise ValueError(
+                f"{where}: expected fixed sides from 1 to {limits.side} pixels, got {dims!r:.80}: export with a fixed "
+                "height and width, or set them (python -m onnxruntime.tools.make_dynamic_shape_fixed)"
+            )

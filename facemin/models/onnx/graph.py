@@ -9,10 +9,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
 from facemin.autograd.importer import Plan, live_steps, trace
+from facemin.models.adapt import channels_first, per_channel, single_precision, take_output
 from facemin.models.onnx.checks import DEFAULT_DOMAINS, check_model
+from facemin.models.onnx.external import has_external, take_in
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
 from facemin.models.preprocess import Preprocess, prepend_preprocessing
+from facemin.runtime.errors import InvalidModel, told_as
 
 __all__ = ["Bottleneck", "GraphLimits", "Preprocess", "bottlenecks", "extract", "prepend_preprocessing", "read_graph"]
 
@@ -37,16 +40,27 @@ class Bottleneck(NamedTuple):
     share: float
 
 
+@told_as(InvalidModel)
 def read_graph(
-    source: bytes | Path, *, name: str | None = None, limits: GraphLimits = TRUSTED, inputs: int = 1
+    source: bytes | Path,
+    *,
+    name: str | None = None,
+    limits: GraphLimits = TRUSTED,
+    inputs: int = 1,
+    layout: str = "NCHW",
+    output: str | None = None,
 ) -> onnx.ModelProto:
     """Read an ONNX model from a stranger, or refuse it.
+
+    Weights of half precision become float32. External data beside the file of a path are read with it.
 
     Args:
         source: the file's bytes, or its path.
         name: what to call it in errors; the file's name where left out.
         limits: how large it may be.
         inputs: how many images (batch,3,H,W) the graph takes.
+        layout: "NHWC" where it takes (batch,H,W,3); what is returned takes (batch,3,H,W).
+        output: the one output to keep; all where None.
 
     Raises:
         ValueError: it is not ONNX, is too large, holds what facemin does not run, or does not fit together.
@@ -61,6 +75,14 @@ def read_graph(
         check_fields(data, limits=limits)
         model: onnx.ModelProto = onnx.ModelProto.FromString(data)
         del data
+        if isinstance(source, Path) and has_external(model):
+            take_in(model, source.parent, limits=limits)
+        if output is not None:
+            take_output(model, output)
+        if layout != "NCHW":
+            channels_first(model)
+        single_precision(model)
+        per_channel(model)
         check_model(model, limits=limits, inputs=inputs)
         trace(model, limits=limits, weights=False)
     except UnicodeError as error:
@@ -96,7 +118,7 @@ def extract(
     plan = trace(model, limits=limits, weights=False)
     start = plan.inputs[0] if start is None else start
     for value in (start, *layers, end):
-        if value not in plan.shapes:
+        if value not in plan.shapes or value in plan.inner:
             raise ValueError(f"expected a value that the graph computes from its image, got {value!r:.80}")
     if start == end:
         raise ValueError(f"expected two different values, got {start!r:.80} twice")
@@ -145,8 +167,10 @@ def _assemble(
 def _constant(plan: Plan, nodes: Iterable[onnx.NodeProto], name: str) -> TensorProto:
     """A constant that the cut-off part computed; a shape's leading batch of one becomes `copy the input's`."""
     elements = plan.constants[name]
-    users = [(node.op_type, list(node.input).index(name)) for node in nodes if name in node.input]
-    if users and all(user == ("Reshape", 1) for user in users) and elements.numel() and int(elements[0]) == 1:
+    users = [node for node in nodes if name in node.input]
+    shape = all(node.op_type == "Reshape" and list(node.input).index(name) == 1 for node in users)
+    shape = shape and not any(node.input[0] in plan.inner for node in users)
+    if users and shape and elements.numel() and int(elements[0]) == 1:
         elements = elements.clone()
         elements[0] = 0
     return onnx.numpy_helper.from_array(elements.contiguous().numpy(), name)
@@ -164,7 +188,7 @@ def bottlenecks(
     """
     plan = trace(model, limits=limits, weights=False)
     output = plan.outputs[0] if output is None else output
-    if output not in plan.shapes:
+    if output not in plan.shapes or output in plan.inner:
         raise ValueError(f"expected an output that depends on the image, got {output!r:.80}")
     steps = live_steps(plan, (output,))
     order = {name: i for i, name in enumerate((*plan.inputs, *(name for s in steps for name in s.outputs)))}
@@ -181,7 +205,7 @@ def bottlenecks(
         macs += plan.macs[step.outputs[0]]
         weights.use(step.outputs[0])
         for name in step.outputs:
-            if reach <= order[name] and (last[name] or name == output):
+            if reach <= order[name] and (last[name] or name == output) and name not in plan.inner:
                 found.append(Bottleneck(name, plan.shapes[name][1:], weights.counted, macs, macs / max(total, 1)))
             reach = max(reach, last[name])
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ import torch
 from facemin.protection.pmt import separable as linear_maps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
     from torch import Tensor
 
 SEED_BITS = 128
@@ -20,6 +23,9 @@ SEED_BITS = 128
 
 class Start(Protocol):
     """Where an optimisation begins; frozen settings."""
+
+    needs_face: ClassVar[bool]
+    """Whether the start is made of the face: then it serves no pseudonym, whose image may hold nothing of the face."""
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
@@ -35,6 +41,8 @@ class GaussianNoise:
         mean: of every value, in [0, 1].
         deviation: standard deviation, in units of [0, 1]; the result is clipped to [0, 1].
     """
+
+    needs_face: ClassVar[bool] = False
 
     mean: float = 0.5
     deviation: float = 0.1
@@ -59,6 +67,8 @@ class RandomSort:
     Source: PMT section 5.3, "random substitution"; Table III calls it "random sort".
     """
 
+    needs_face: ClassVar[bool] = True
+
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """See `Start`."""
         pixels = face.cpu().flatten(1)
@@ -77,6 +87,8 @@ class GaussianBlur:
     Args:
         sigma: standard deviation of the blur, in pixels, in (0, 56].
     """
+
+    needs_face: ClassVar[bool] = True
 
     sigma: float = 8.0
 
@@ -120,8 +132,28 @@ def image_seed(seed: int, face: Tensor) -> int:
     Raises:
         ValueError: when the seed is out of range.
     """
+    return _seed(seed, face.mul(255).round().to("cpu", torch.uint8).numpy().tobytes())
+
+
+def target_seed(seed: int, targets: Sequence[NDArray[np.float32]]) -> int:
+    """The seed of an image made for given targets: SHA-256 of the run's seed and the targets; of no face.
+
+    Args:
+        seed: of the run, in [0, 2^128).
+        targets: one a key, float32.
+
+    Returns:
+        A number in [0, 2^256).
+
+    Raises:
+        ValueError: when the seed is out of range.
+    """
+    return _seed(seed, b"".join(np.ascontiguousarray(target, dtype="<f4").tobytes() for target in targets))
+
+
+def _seed(seed: int, data: bytes) -> int:
     if not 0 <= seed < 2**SEED_BITS:
         raise ValueError(f"seed: expected in [0, 2^{SEED_BITS}), got {seed}")
     digest = hashlib.sha256(seed.to_bytes(SEED_BITS // 8, "little"))
-    digest.update(face.mul(255).round().to("cpu", torch.uint8).numpy().tobytes())
+    digest.update(data)
     return int.from_bytes(digest.digest(), "little")

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from facemin.protection.pmt.initialisation import GaussianNoise, Start, image_seed
+from facemin.models.recogniser import FACE_SHAPE
+from facemin.protection.pmt.initialisation import GaussianNoise, Start, image_seed, target_seed
 from facemin.protection.pmt.objective import FeatureMatching, Target
 from facemin.protection.pmt.optimise import Done, Job, descend
 from facemin.protection.pmt.step_rules import Adam, Rule
@@ -20,11 +22,16 @@ from facemin.runtime.device import Precision, choose_device, choose_precision
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.keys.key import Key
     from facemin.protection.pmt.gradient_kernel import Kernel
+    from facemin.protection.pmt.optimise import OnStep
     from facemin.protection.pmt.transforms import Transform
+
+UNIT_TOLERANCE = 1e-4
+"""How far from 1 a target's length may be, float32 included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +92,69 @@ class PMT:
         check_faces(faces)
         return sorted(self.stream(iter(faces), keys, seed=seed), key=lambda done: done.index)
 
-    def stream(self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int) -> Iterator[Done]:
+    def stream(
+        self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+    ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
+
+        Args:
+            faces: drawn as they are needed.
+            keys: as for a call.
+            seed: as for a call.
+            on_step: see `descend`.
 
         Raises:
             ValueError: as for a call.
         """
+        seeded = ((face, image_seed(seed, face)) for face in faces)
+        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, on_step)
+
+    def aim(
+        self,
+        targets: Iterable[Sequence[NDArray[np.float32]]],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        on_step: OnStep | None = None,
+    ) -> Iterator[Done]:
+        """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
+
+        Args:
+            targets: for each image one unit vector a key, float32 of that key's dimension; drawn when a row is free.
+            keys: each with one layer, a unit-length embedding.
+            seed: as for a call.
+            on_step: as for `stream`.
+
+        Yields:
+            One `Done` an image, in order of finishing.
+
+        Raises:
+            ValueError: keys or settings that need the face itself, or a target of another shape or length.
+        """
+        self._check_aim(keys)
+        blank = torch.zeros(FACE_SHAPE)
+
+        def job(one: Sequence[NDArray[np.float32]]) -> Job:
+            check_targets(one, keys)
+            own = target_seed(seed, one)
+            return Job(tuple(torch.from_numpy(np.ascontiguousarray(each)) for each in one), self.start(blank, own), own)
+
+        return self._descend((job(one) for one in targets), keys, on_step)
+
+    def _check_aim(self, keys: Sequence[Key]) -> None:
+        if self.start.needs_face or self.target != "plain":
+            raise ValueError(
+                f"method: expected a start and a target without the face, since a pseudonym's image may hold nothing "
+                f"of it; got start {type(self.start).__name__} and target {self.target!r}"
+            )
+        for key in keys:
+            if len(key.manifest.layers) != 1 or len(key.manifest.features) != 1:
+                raise ValueError(
+                    f"key {key.manifest.key_id}: expected one layer that is an embedding, "
+                    f"got layers {key.manifest.layers} of features {key.manifest.features}"
+                )
+
+    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], on_step: OnStep | None) -> Iterator[Done]:
         device = choose_device(self.device)
         objective = FeatureMatching(
             keys,
@@ -102,8 +166,6 @@ class PMT:
             pool=self.pool,
             precision=choose_precision(self.precision, device),
         )
-        seeded = ((face, image_seed(seed, face)) for face in faces)
-        jobs = (Job(face, self.start(face, own), own) for face, own in seeded)
         return descend(
             jobs,
             objective,
@@ -111,7 +173,27 @@ class PMT:
             steps=self.steps,
             batch=self.batch,
             device=device,
+            on_step=on_step,
         )
+
+
+def check_targets(targets: Sequence[NDArray[np.float32]], keys: Sequence[Key]) -> None:
+    """Refuse what are not unit targets, one a key.
+
+    Raises:
+        ValueError: naming what was expected and what came.
+    """
+    if len(targets) != len(keys):
+        raise ValueError(f"targets: expected {len(keys)}, one a key, got {len(targets)}")
+    for target, key in zip(targets, keys, strict=True):
+        if target.dtype != np.float32 or target.shape != key.manifest.features:
+            raise ValueError(
+                f"target for key {key.manifest.key_id}: expected float32 {key.manifest.features}, "
+                f"got {target.dtype} {target.shape}"
+            )
+        length = float(np.linalg.norm(target.astype(np.float64)))
+        if not abs(length - 1) < UNIT_TOLERANCE:
+            raise ValueError(f"target for key {key.manifest.key_id}: expected length 1, got {length:.6g}")
 
 
 def check_faces(faces: Tensor) -> None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
     from facemin.protection.pmt.step_rules import Rule
+
+OnStep: TypeAlias = "Callable[[list[int]], None]"
+"""Told, before every step, how many steps each image in the batch has taken."""
 
 ROWS_AT_LEAST = 2
 """A lone image runs as two equal rows: on the CPU, a batch of one takes other kernels, whose last bits differ,
@@ -28,10 +31,11 @@ an image other bytes in another batch (docs/decisions/003)."""
 
 
 class Job(NamedTuple):
-    """One face to protect."""
+    """One image to make."""
 
-    face: Tensor
-    """Aligned face (3, 112, 112), float32 in [0, 1]."""
+    aim: Tensor | tuple[Tensor, ...]
+    """An aligned face (3, 112, 112), float32 in [0, 1], whose features are the targets; or the targets themselves, one
+    a key, each of the shape of that key's features. All jobs of a run have the same of the two."""
     start: Tensor
     """Where the optimisation begins, (3, 112, 112); clipped to [0, 1] before the first step."""
     seed: int
@@ -55,6 +59,10 @@ class Done:
     person. With several keys, it may be that they conflict."""
     seconds: float
     """Wall time in the batch; images share it, so these do not add up to the run's time."""
+
+    def __repr__(self) -> str:
+        residuals = ", ".join(f"{value:.3f}" for value in self.residuals)
+        return f"<Done {self.index}: {self.steps} steps, residual {residuals}, unmet {list(self.unmet)}>"
 
     @property
     def reached(self) -> bool:
@@ -107,6 +115,7 @@ def descend(
     steps: int,
     batch: int,
     device: torch.device,
+    on_step: OnStep | None = None,
 ) -> Iterator[Done]:
     """Optimise each job's image until its objective is met or `steps` are spent; in order of finishing.
 
@@ -114,12 +123,14 @@ def descend(
     ends an image is that of the bytes which will be sent. Jobs are drawn only when a row is free.
 
     Args:
-        jobs: faces and starting points; may be a generator that reads photos as it goes.
+        jobs: faces or targets, and starting points; may be a generator that reads photos as it goes.
         objective: loss and residuals.
         rule: how a gradient becomes a step.
         steps: most gradient steps an image may take, at least 0.
         batch: rows of the batch, at least 1.
         device: where to compute.
+        on_step: told before every step how many each image in the batch has taken; whatever it raises ends the loop,
+            with everything finished handed out before.
 
     Yields:
         One `Done` a job.
@@ -141,6 +152,8 @@ def descend(
             rows.admit(drawn)
         if len(rows) == 0:
             return
+        if on_step is not None:
+            on_step(rows.taken)
         yield from rows.step(steps)
 
 
@@ -166,15 +179,17 @@ class _Rows:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def taken(self) -> list[int]:
+        """Steps that each image has taken."""
+        return [int(steps) for steps in self.steps[: len(self)].tolist()]
+
     @torch.inference_mode(mode=False)
     def admit(self, jobs: list[tuple[int, Job]]) -> None:
         """Put jobs into the rows after those in use."""
         if not jobs:
             return
-        faces = torch.stack([job.face for _, job in jobs]).to(self.device)
-        padded = faces if len(jobs) >= ROWS_AT_LEAST else faces.expand(ROWS_AT_LEAST, -1, -1, -1)
-        with torch.no_grad():
-            targets = self.objective.targets(padded)
+        targets = self._targets([job.aim for _, job in jobs])
         if not self.targets:
             self.targets = tuple(target.new_zeros((self.capacity, *target.shape[1:])) for target in targets)
         first, end = len(self), len(self) + len(jobs)
@@ -186,6 +201,15 @@ class _Rows:
         self.indices += [index for index, _ in jobs]
         self.seeds += [job.seed for _, job in jobs]
         self.began += [time.perf_counter()] * len(jobs)
+
+    @torch.no_grad()
+    def _targets(self, aims: list[Tensor | tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        given = [aim for aim in aims if isinstance(aim, tuple)]
+        if given:
+            return tuple(torch.stack(column).to(self.device) for column in zip(*given, strict=True))
+        faces = torch.stack([aim for aim in aims if not isinstance(aim, tuple)]).to(self.device)
+        padded = faces if len(aims) >= ROWS_AT_LEAST else faces.expand(ROWS_AT_LEAST, -1, -1, -1)
+        return self.objective.targets(padded)
 
     @torch.inference_mode(mode=False)
     def step(self, most: int) -> Iterator[Done]:

@@ -1,0 +1,342 @@
+"""Bytes to arrays and back: the only place where an image is decoded or encoded."""
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError, features
+
+from facemin.image.coded_size import coded_sizes
+from facemin.image.colour import to_srgb
+from facemin.image.exif import Turn, read_exif
+from facemin.image.jpeg import END, lacks_only_its_end, read_marks
+from facemin.image.walk import APPLE_DOUBLE
+from facemin.runtime.errors import InvalidPhoto, told_as
+
+Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
+
+MAX_PIXELS = 64_000_000
+"""Most pixels a photo may have unless the caller says otherwise: 50-megapixel phones, with room."""
+
+# Few and named, because every further Pillow decoder (EPS runs Ghostscript) is more surface for an attacker.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF")
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"))
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+
+_EXIF_HEADER = b"Exif\x00\x00"
+_EXIF_LIMIT = 65_533
+_LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
+
+_LARGEST_TILE = 1 << 20
+"""Pixels of a TIFF's tile that are always accepted."""
+_MOST_TOGETHER = 4
+"""Images' worth of pixels in one AVIF: the picture, its transparency, a brightness map, thumbnails."""
+_QUIET = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Photo:
+    """A decoded photo.
+
+    Attributes:
+        pixels: uint8 RGB (H, W, 3), upright, in sRGB.
+        exif: what the file's EXIF says of time, place, camera and author, as `encode` takes it,
+            or None; without the orientation, since the pixels are upright, and without thumbnail and maker
+            note, since they show the face that is to be protected.
+        format: one of `FORMATS`.
+        notes: what a person should know of how the file was read, in words; mostly none.
+    """
+
+    pixels: NDArray[np.uint8]
+    exif: bytes | None
+    format: str
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.pixels.shape))
+        return f"<Photo {self.format}: {shape}{'' if self.exif is None else ', with EXIF'}>"
+
+
+@told_as(InvalidPhoto)
+def decode(
+    source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, formats: Collection[str] = FORMATS
+) -> Photo:
+    """Decode one photo: upright, 8 bits a channel, sRGB, transparency on white, first frame.
+
+    At its peak decoding a JPEG or PNG takes Pillow's four bytes a pixel beside the result's three; WebP's and AVIF's
+    decoders hold further copies. Transparent pixels get white, as in a viewer and on paper: their own colour
+    is whatever an editor left there. 16-bit samples are scaled so that 65535 becomes 255.
+
+    Args:
+        source: bytes, a path, or a binary stream; a seekable stream is read from its start, none is closed.
+        name: what errors call the input; the path or the stream's own name if None.
+        max_pixels: most pixels accepted, checked before a pixel is decoded on what the header declares and on what
+            the coded data would take; above `MAX_PIXELS` it stands in the place of Pillow's own
+            `Image.MAX_IMAGE_PIXELS`, which holds besides otherwise.
+        formats: of `FORMATS`, those that are accepted; another one is refused on its header.
+
+    Raises:
+        ValueError: not a photo in one of `FORMATS`, too large, damaged, truncated or empty; an image whose
+            samples have no agreed white (32-bit integers, floats); HEIF without the extra `heic`.
+        OSError: a path that cannot be opened, as Python has it (FileNotFoundError, IsADirectoryError).
+        TypeError: `source` is neither bytes, nor a path, nor a binary stream.
+    """
+    if max_pixels < 1:
+        raise ValueError(f"max_pixels: expected at least 1, got {max_pixels}")
+    label = name or _name(source)
+    with _stream(source) as stream:
+        head = stream.read(64)
+        if not isinstance(head, bytes):
+            raise TypeError(f"{label}: expected a binary stream, got one whose read() gives {type(head).__name__}")
+        try:
+            return _decode(stream, head, max_pixels, formats)
+        # Decoders answer hostile bytes with almost any exception; for the caller it is all one bad input.
+        except Exception as error:
+            got = f"bytes that begin {head[:8]!r}" if isinstance(error, UnidentifiedImageError) else error
+            raise ValueError(
+                f"{label}: expected a whole {_either(formats)} image of at most "
+                f"{max_pixels} pixels, got {got or type(error).__name__}"
+            ) from error
+
+
+def encode(
+    image: NDArray[np.uint8],
+    *,
+    format: Encoding = "PNG",  # noqa: A002 - the word the field, Pillow and `Photo` use
+    quality: int = 95,
+    exif: bytes | None = None,
+) -> bytes:
+    """Encode one image; the same image and settings give the same bytes.
+
+    PNG and WebP are lossless. JPEG is 4:4:4: halving the chroma resolution would blur away the fine pattern
+    a protected image lives by; WebP is written lossless for the same reason, as its lossy form is always
+    4:2:0.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        format: "PNG", "JPEG" or "WEBP".
+        quality: JPEG's, 1 to 100; no effect on the others.
+        exif: EXIF to carry along, as in `Photo.exif`; None for none.
+
+    Raises:
+        ValueError: wrong shape, type, format or quality; image or EXIF too large for the format.
+    """
+    if format not in get_args(Encoding):
+        raise ValueError(f"format: expected one of {', '.join(get_args(Encoding))}, got {format!r}")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality: expected 1 to 100, got {quality}")
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{getattr(image, 'dtype', type(image).__name__)} {tuple(getattr(image, 'shape', ()))}"
+        raise ValueError(f"image: expected uint8 RGB (H, W, 3), got {got}")
+    if not image.size:
+        raise ValueError(f"image: expected at least one pixel, got {image.shape}")
+    if max(image.shape) > _LONGEST_SIDE[format]:
+        raise ValueError(
+            f"image: expected sides of at most {_LONGEST_SIDE[format]} pixels for {format}, got {tuple(image.shape)}"
+        )
+    if exif and not (exif.startswith(_EXIF_HEADER) and len(exif) <= _EXIF_LIMIT):
+        raise ValueError(
+            f"exif: expected at most {_EXIF_LIMIT} bytes that begin {_EXIF_HEADER!r}, "
+            f"got {len(exif)} that begin {exif[:6]!r}"
+        )
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    file = BytesIO()
+    if format == "JPEG":
+        picture.save(file, format, exif=exif or b"", quality=quality, subsampling=0)
+    else:
+        picture.save(file, format, exif=exif or b"", lossless=True)
+    return file.getvalue()
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"image of {len(source)} bytes"
+    return str(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", "image stream"))
+
+
+@contextmanager
+def _stream(source: Source) -> Iterator[BinaryIO]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield BytesIO(source)
+    elif isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            yield file
+    elif not hasattr(source, "read"):
+        raise TypeError(f"source: expected bytes, a path or a binary stream, got {type(source).__name__}")
+    elif source.seekable():
+        source.seek(0)
+        yield source
+    else:
+        yield BytesIO(source.read())
+
+
+@contextmanager
+def _quiet(max_pixels: int) -> Iterator[None]:
+    """Keep Pillow's warnings and its log's errors from the user, and its limit from one that was raised.
+
+    One thread at a time, because the filters that `warnings` saves and restores are the whole process's, and so is
+    Pillow's limit.
+    """
+    log, silence = logging.getLogger("PIL"), logging.NullHandler()
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log.addHandler(silence)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and max_pixels > MAX_PIXELS:
+            Image.MAX_IMAGE_PIXELS = max(limit, max_pixels)
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+            log.removeHandler(silence)
+
+
+def _either(formats: Collection[str]) -> str:
+    *most, last = formats
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[str]) -> Photo:
+    if not head:
+        raise ValueError("0 bytes")
+    if head.startswith(APPLE_DOUBLE):
+        raise ValueError("an AppleDouble file: what macOS keeps beside a photo, not the photo")
+    notes = []
+    with _quiet(max_pixels):
+        image = _open(stream, head, max_pixels)
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+        if kind not in formats:
+            raise ValueError(f"a {kind} image")
+        width, height = image.size
+        if width < 1 or height < 1 or width * height > max_pixels:
+            raise ValueError(f"{width} x {height} = {width * height} pixels; max_pixels raises the limit")
+        if kind == "TIFF":
+            _check_tiles(image, max_pixels)
+        # The pictures behind a JPEG's first are previews, depth and brightness.
+        if head[4:12] == b"ftypavis" or (kind != "JPEG" and getattr(image, "is_animated", False)):
+            notes.append("only the first picture of the file was read; it holds more")
+        # Gone once the image is loaded.
+        tiles = getattr(image, "tile", ())
+        rawmode = str(tiles[0][3]) if kind == "PNG" and tiles else ""
+        # These read tags while they load, which may warn; the others can decode in parallel.
+        if kind in {"PNG", "TIFF"}:
+            image.load()
+    if kind == "JPEG":
+        image, whole = _end_jpeg(image, stream)
+        if not whole:
+            notes.append("the JPEG lacked its end marker; every pixel is there")
+    image.load()
+    with _quiet(max_pixels):
+        # Only now: a PNG may carry its EXIF behind the pixels, and a TIFF turns itself upright on loading.
+        turn, exif = read_exif(image)
+    # Multi-picture files are JPEGs with further pictures behind the first.
+    return Photo(
+        pixels=_upright(image, turn, rawmode),
+        exif=exif,
+        format=kind,
+        notes=tuple(notes),
+    )
+
+
+def _end_jpeg(image: Image.Image, stream: BinaryIO) -> tuple[Image.Image, bool]:
+    """The image to load, and whether its file has its end marker; where only that is missing, it is put there.
+
+    Raises:
+        ValueError: endlessly many scans, each a few bytes that cost a pass over the whole image.
+    """
+    place = stream.tell()
+    marks = read_marks(stream)
+    if not marks.ended and marks.in_scan:
+        stream.seek(0)
+        data = stream.read()
+        # Half of an end marker may be left; a file system may have filled the rest.
+        for part in (data.rstrip(b"\xff"), data.rstrip(b"\xff\0")):
+            if marks.every_scan_began and lacks_only_its_end(part, _load_jpeg):
+                return _load_jpeg(part + END), False
+        raise ValueError("a JPEG that stops within its coded data")
+    stream.seek(place)
+    return image, True
+
+
+def _load_jpeg(data: bytes) -> Image.Image:
+    with _quiet(sys.maxsize):
+        image = Image.open(BytesIO(data), formats=("JPEG",))
+    image.load()
+    return image
+
+
+def _check_tiles(image: Image.Image, max_pixels: int) -> None:
+    """Refuse a TIFF of tiles that are larger than any image may be: each is inflated whole, whatever it shows."""
+    tags = getattr(image, "tag_v2", {})
+    sides = [int(tags.get(tag, 0)) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)]
+    if sides[0] * sides[1] > max(max_pixels, _LARGEST_TILE):
+        raise ValueError(f"tiles of {sides[0]} x {sides[1]} pixels")
+
+
+def _open(stream: BinaryIO, head: bytes, max_pixels: int) -> Image.Image:
+    brands = {head[i : i + 4] for i in range(8, len(head), 4)} if head[4:8] == b"ftyp" else set()
+    if brands & _AVIF_BRANDS:
+        if not features.check("avif"):
+            raise ValueError("an AVIF image, which this Pillow was built without")
+        stream.seek(0)
+        # Called a still image, a sequence is read by its items too, whose sizes are known.
+        data = head[:8] + b"avif" + stream.read()[12:]
+        _check_coded_sizes(data, max_pixels)
+        return Image.open(BytesIO(data), formats=("AVIF",))
+    if brands & _HEIF_BRANDS:
+        return _open_heif(stream, max_pixels)
+    return Image.open(stream, formats=FORMATS[:-2])
+
+
+def _check_coded_sizes(data: bytes, max_pixels: int) -> None:
+    """Refuse coded pictures that take more than is allowed, each and, of AVIF, whose tiles wait together, in sum."""
+    total = 0
+    for width, height in coded_sizes(data):
+        # Coded pictures end on whole blocks of up to 64 pixels, behind the image's edge.
+        pixels = max(0, width - 63) * max(0, height - 63)
+        total += pixels
+        if pixels > max_pixels:
+            raise ValueError(f"coded pictures of {width} x {height} pixels; max_pixels raises the limit")
+    if data[8:12] == b"avif" and total > _MOST_TOGETHER * max_pixels:
+        raise ValueError(f"coded pictures of {total} pixels together")
+
+
+def _open_heif(stream: BinaryIO, max_pixels: int) -> Image.Image:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise ValueError("a HEIF image, which needs: pip install 'facemin[heic]'") from error
+    # Pillow's plugin as a plain class: registering it would change Pillow for the whole process.
+    opener: Callable[[BinaryIO], Image.Image] = HeifImageFile
+    stream.seek(0)
+    data = stream.read()
+    _check_coded_sizes(data, max_pixels)
+    return opener(BytesIO(data))
+
+
+def _upright(image: Image.Image, turn: Turn, rawmode: str) -> NDArray[np.uint8]:
+    """The image as (H, W, 3), turned upright.
+
+    Strip by strip, each written where it belongs: beside Pillow's image and the result no third copy exists,
+    whatever has to be done to the colours.
+    """
+    convert = to_srgb(image, rawmode)
+    width, height = image.size
+    upright = np.empty((width, height, 3) if turn.swapped else (height, width, 3), dtype=np.uint8)
+    stored = upright.swapaxes(0, 1) if turn.swapped else upright
+    stored = stored[:: -1 if turn.rows_reversed else 1, :: -1 if turn.columns_reversed else 1]
+    rows = max(1, 2**18 // width)
+    for top in range(0, height, rows):
+        stored[top : top + rows] = convert(image.crop((0, top, width, min(top + rows, height))))
+    return upright

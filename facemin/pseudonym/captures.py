@@ -1,0 +1,234 @@
+"""Captures already sent: none is sent under two rotations, and none twice."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from facemin.pseudonym.sealing import seal, unseal
+from facemin.pseudonym.secret import Secret
+from facemin.runtime.files import PRIVATE, locked, read_private
+from facemin.runtime.home import home
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIDE = 112
+BITS = 256
+SAME_CAPTURE = 0.20
+"""Share of differing bits up to which two faces are one capture; measured by experiments/pseudonym/captures.py."""
+
+_USE = "facemin captures v1"
+_FREQUENCIES = 16
+_HASH_BYTES, _NAME_BYTES = BITS // 8, 8
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+class Sent(NamedTuple):
+    """An earlier upload of a capture.
+
+    Attributes:
+        pseudonym: fingerprint of the rotation it was sent under.
+        distance: share of differing bits, in [0, 1]; 0 for the same pixels.
+    """
+
+    pseudonym: str
+    distance: float
+
+
+class CaptureReused(ValueError):  # noqa: N818 - what happened
+    """A capture was sent before.
+
+    Args:
+        sent: the nearest earlier upload.
+        same: whether that was under the same pseudonym (sent twice), else under another (which links the two).
+    """
+
+    def __init__(self, sent: Sent, *, same: bool) -> None:
+        self.sent, self.same = sent, same
+        why = (
+            "it was sent under this pseudonym already, and nothing is sent twice"
+            if same
+            else f"it was sent under another pseudonym ({sent.pseudonym}), and the same photo under two links them"
+        )
+        super().__init__(
+            f"face: expected a photo that was not sent before, got one whose copy was: {why}; take a new one"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureLog:
+    """What was sent under a secret: a perceptual hash of each face, encrypted under the secret.
+
+    One private file a secret, one line a face, lines of one length, appended under a lock. A keyed hash that could be
+    compared without the secret would show which captures are alike; encrypted ones show their number and nothing else.
+    Who has the secret and the file learns the hash, 256 signs: a very coarse sketch of the face. Deleting the file
+    forgets what was sent.
+
+    Args:
+        secret: under which captures are sent.
+        others: the person's other secrets, whose captures count as well: the same photo links across secrets too.
+        root: folder of the files; `captures` in `home()` by default.
+    """
+
+    secret: Secret
+    others: Sequence[Secret] = ()
+    root: Path = field(default_factory=lambda: home() / "captures")
+
+    def find(self, faces: NDArray[np.uint8]) -> list[Sent]:
+        """Earlier uploads of one of the faces, the nearest first; none where all are new.
+
+        Args:
+            faces: aligned faces, uint8 RGB, (112, 112, 3) or (N, 112, 112, 3).
+
+        Raises:
+            ValueError: other faces; a damaged file, or one that others may read.
+            OSError: a file cannot be read.
+        """
+        return self._find(capture_hashes(faces))
+
+    def claim(self, faces: NDArray[np.uint8], pseudonym: str, *, linkable: bool = False) -> None:
+        """Note faces of one upload as sent, before it is sent; refuse where one was sent before.
+
+        Of two processes with one capture, one is refused. Faces of the same upload may be alike.
+
+        Args:
+            faces: as for `find`.
+            pseudonym: `Pseudonym.fingerprint` of the rotation they are sent under.
+            linkable: whether the person asked for it, knowing that it links: then another pseudonym is no reason to
+                refuse, the same one still is.
+
+        Raises:
+            CaptureReused: one was sent before; nothing is noted then.
+            ValueError: as `find`; a fingerprint that is none.
+            OSError: a file cannot be read or written.
+        """
+        name = _fingerprint(pseudonym)
+        hashes = capture_hashes(faces)
+        with locked(self.root / ".lock"):
+            found = self._find(hashes)
+            again = [sent for sent in found if sent.pseudonym == pseudonym]
+            if again:
+                raise CaptureReused(again[0], same=True)
+            if found and not linkable:
+                raise CaptureReused(found[0], same=False)
+            self._append([bits.tobytes() + name for bits in hashes])
+
+    def carry_over(self, old: Secret) -> None:
+        """Take what was sent under an old secret into this one's file and delete the old one's.
+
+        For a renewal by a new secret, before the old one is removed: captures it sent stay refused.
+
+        Raises:
+            ValueError: the old secret is this one; as `find`.
+            OSError: a file cannot be read, written or deleted.
+        """
+        if old == self.secret:
+            raise ValueError("old: expected another secret than this one")
+        with locked(self.root / ".lock"):
+            self._append(self._read(old))
+            self._file(old).unlink(missing_ok=True)
+
+    def _find(self, hashes: NDArray[np.uint8]) -> list[Sent]:
+        found = []
+        for secret in (self.secret, *(other for other in self.others if other != self.secret)):
+            for line in self._read(secret):
+                known = np.frombuffer(line[:_HASH_BYTES], np.uint8)
+                distance = min(hash_distance(bits, known) for bits in hashes)
+                if distance <= SAME_CAPTURE:
+                    found.append(Sent(line[_HASH_BYTES:].hex(), distance))
+        return sorted(found, key=lambda sent: sent.distance)
+
+    def _read(self, secret: Secret) -> list[bytes]:
+        path = self._file(secret)
+        try:
+            data = read_private(path)
+        except FileNotFoundError:
+            return []
+        # what follows the last end of line was cut off while it was written, before anything was sent
+        lines = data.split(b"\n")[:-1]
+        return [_opened(line, secret, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+
+    def _append(self, records: list[bytes]) -> None:
+        lines = [
+            json.dumps({"v": 1, "sealed": base64.b64encode(seal(self.secret, record, use=_USE)).decode()})
+            for record in records
+        ]
+        descriptor = os.open(self._file(self.secret), os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), PRIVATE)
+        with os.fdopen(descriptor, "r+b") as file:
+            data = file.read()
+            file.seek(data.rfind(b"\n") + 1)
+            file.truncate()
+            file.write("".join(f"{line}\n" for line in lines).encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _file(self, secret: Secret) -> Path:
+        return self.root / f"{secret.fingerprint}.jsonl"
+
+
+def capture_hashes(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Perceptual hashes of aligned faces: signs of the 16 x 16 lowest frequencies of their luma, the mean left out.
+
+    Source: the DCT hash of Zauner, Implementation and benchmarking of perceptual image hash functions, 2010, with the
+    signs themselves in place of a comparison with their median.
+
+    Args:
+        faces: uint8 RGB, (112, 112, 3) or (N, 112, 112, 3), N >= 1.
+
+    Returns:
+        (N, 32) uint8, 256 packed bits, row by row of vertical frequencies 1..16.
+
+    Raises:
+        ValueError: other faces.
+    """
+    faces = np.asarray(faces)
+    rows = faces[None] if faces.ndim == 3 else faces
+    if rows.dtype != np.uint8 or rows.shape[1:] != (SIDE, SIDE, 3) or not len(rows):
+        raise ValueError(
+            f"faces: expected uint8 ({SIDE}, {SIDE}, 3) or (N, {SIDE}, {SIDE}, 3), got {faces.dtype} {faces.shape}"
+        )
+    places, frequencies = np.arange(SIDE) + 0.5, np.arange(1, _FREQUENCIES + 1)
+    waves = np.cos(np.pi / SIDE * np.outer(frequencies, places))
+    coefficients = waves @ (rows.astype(np.float64) @ _LUMA) @ waves.T
+    return np.packbits(coefficients.reshape(len(rows), -1) > 0, axis=1)
+
+
+def hash_distance(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Share of differing bits of two hashes, of (32,) uint8, or of one and the other's mirror image if that is less."""
+    apart = np.unpackbits(np.bitwise_xor(first, second))
+    return min(int(apart.sum()), int((apart ^ _MIRROR).sum())) / BITS
+
+
+_MIRROR = (np.arange(BITS) % 2 == 0).astype(np.uint8)
+"""Bits that a mirror image inverts: odd horizontal frequencies, which stand first, third, ... in each row."""
+
+
+def _opened(line: bytes, secret: Secret, where: str) -> bytes:
+    try:
+        value = json.loads(line)
+        if not isinstance(value, dict) or set(value) != {"v", "sealed"} or value["v"] != 1:
+            raise ValueError("expected a capture of version 1")
+        record = unseal(secret, base64.b64decode(value["sealed"], validate=True), use=_USE)
+        if len(record) != _HASH_BYTES + _NAME_BYTES:
+            raise ValueError(f"expected {_HASH_BYTES + _NAME_BYTES} bytes, got {len(record)}")
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where}: {error}") from None
+    return record
+
+
+def _fingerprint(pseudonym: str) -> bytes:
+    try:
+        name = bytes.fromhex(pseudonym)
+    except ValueError:
+        name = b""
+    if len(name) != _NAME_BYTES or name.hex() != pseudonym:
+        raise ValueError(f"pseudonym: expected a fingerprint of 16 hexadecimal digits, got {pseudonym!r:.80}")
+    return name

@@ -1,0 +1,28 @@
+"""Faces and keys of a real recogniser that several rooms' tests take as fixtures."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from facemin.keys.key import Key, export_key
+from facemin.models import load_recogniser
+
+
+@pytest.fixture(scope="session")
+def dlib_keys() -> dict[str, Key]:
+    """Keys of dlib's ResNet-29 at an early cut (cheap) and at a late one."""
+    recogniser = load_recogniser("dlib-resnet29")
+    return {
+        cut: export_key(recogniser, cut, provider="test", residual=residual)
+        for cut, residual in (("conv32.1", 0.45), ("conv256.3", 0.24))
+    }
+
+
+@pytest.fixture(scope="session")
+def faces() -> Tensor:
+    """Four different smooth images with some texture: no photos are needed to test the loop."""
+    generator = torch.Generator().manual_seed(7)
+    coarse = torch.rand(4, 3, 7, 7, generator=generator)
+    fine = torch.rand(4, 3, 112, 112, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=(112, 112), mode="bicubic").clamp(0, 1)
+    return (0.85 * smooth + 0.15 * fine).mul(255).round() / 255

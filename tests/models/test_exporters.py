@@ -1,0 +1,56 @@
+"""Networks as torch's two exporters write them, held to onnxruntime, gradients and cuts included."""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch import Tensor
+
+from facemin.autograd.module import OnnxModule
+from facemin.models.onnx.graph import bottlenecks, extract, read_graph
+from tests.models.networks import NETWORKS, exported
+
+FACES = torch.rand((3, 3, 32, 32), generator=torch.Generator().manual_seed(3))
+
+
+def reference(model: onnx.ModelProto, faces: Tensor) -> Tensor:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0]
+    parts = torch.split(faces, 1 if image.shape[0] == 1 else len(faces))
+    return torch.from_numpy(np.concatenate([session.run(None, {image.name: part.numpy()})[0] for part in parts]))
+
+
+# torch's own attention has no form at opset 13
+CASES = [
+    (name, opset) for name in NETWORKS for opset in (13, 14, 17, 20, None) if (name, opset) != ("torch transformer", 13)
+]
+
+
+@pytest.mark.parametrize("dynamic", [True, False], ids=["any batch", "batch of one"])
+@pytest.mark.parametrize(("name", "opset"), CASES)
+def test_equals_onnxruntime_with_its_gradient(name: str, opset: int | None, dynamic: bool) -> None:
+    torch.manual_seed(1)
+    model = exported(NETWORKS[name](), opset=opset, dynamic=dynamic)
+    expected = reference(model, FACES)
+    module = OnnxModule(read_graph(model.SerializeToString()))
+    torch.testing.assert_close(module(FACES), expected, rtol=1e-4, atol=1e-5)
+    with torch.enable_grad():
+        kept = module(FACES.clone().requires_grad_()).detach()
+    torch.testing.assert_close(kept, expected, rtol=1e-4, atol=1e-5)
+    if opset in (17, None) and dynamic:
+        small = FACES[:1].double().requires_grad_()
+        assert torch.autograd.gradcheck(module.double(), (small,), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_cut_anywhere_composes_to_the_whole(name: str) -> None:
+    torch.manual_seed(1)
+    model = read_graph(exported(NETWORKS[name](), opset=17).SerializeToString())
+    whole, places = OnnxModule(model)(FACES), bottlenecks(model)
+    assert places
+    for place in places[:-1]:
+        features = OnnxModule(read_graph(extract(model, end=place.name).SerializeToString()))(FACES)
+        assert tuple(features.shape[1:]) == place.shape
+        rest = OnnxModule(extract(model, start=place.name, end=places[-1].name))
+        torch.testing.assert_close(rest(features), whole, rtol=1e-4, atol=1e-5)
