@@ -29,7 +29,7 @@ from panel import REPOSITORY, calibrated, lfw_faces
 
 from facemin import PMT, load_recogniser
 from facemin.attack import PURIFIERS
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.keys.default import plain_key
 from facemin.keys.key import relative_distance
 from facemin.protection import PROTECTORS, GaussianNoise, Sign, image_seed

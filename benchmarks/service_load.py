@@ -33,7 +33,7 @@ from facemin.protection import encode_feature
 from facemin.service.settings import DATABASE, MASTER, read_settings
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
-from facemin.service.storage.search import owner
+from facemin.service.storage.sealing import owner
 from facemin.service.storage.tables import collections, persons, templates
 from facemin.service.storage.vector_index import Matrix
 
@@ -71,7 +71,7 @@ def fill(home: Path, count: int) -> None:
                 "key_id": "k",
                 "revision": 1,
                 "created": 0.0,
-                "sealed": cipher.seal(row, owner=owner(1, n, settings.fingerprint)),
+                "sealed": cipher.seal(row, owner=owner(1, "main", n, f"p{n}", "protected", "k", settings.fingerprint)),
             }
             for n, row in zip(numbers, rows, strict=True)
         ]

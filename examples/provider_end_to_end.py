@@ -21,8 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-from torch.nn import functional as F
+import numpy as np
+from PIL import Image
 
 import facemin
 from facemin.cli.demo import astronaut
@@ -68,10 +68,11 @@ def portraits(folder: Path) -> list[Path]:
     paths = []
     for name, source in (("collins", astronaut()), ("hopper", hopper)):
         pixels = decode(source).pixels
-        smaller = F.interpolate(pixels[None].float(), scale_factor=0.8, mode="bilinear", antialias=True)[0]
-        for number, image in ((1, pixels), (2, (smaller * 0.85).round().to(torch.uint8))):
+        image = Image.fromarray(pixels)
+        smaller = np.asarray(image.resize((int(image.width * 0.8), int(image.height * 0.8)), Image.Resampling.BILINEAR))
+        for number, picture in ((1, pixels), (2, np.rint(smaller * 0.85).astype(np.uint8))):
             paths.append(folder / f"{name}{number}.png")
-            paths[-1].write_bytes(encode(image))
+            paths[-1].write_bytes(encode(picture))
     return paths
 
 
@@ -123,10 +124,9 @@ def refuses_a_plain_face(client: facemin.Client, photo: Path) -> bool:
     """What an app gets that forgot to protect."""
     import base64
 
-    from facemin.face import Detector, align
+    from facemin.face import Detector, crop
 
-    pixels = decode(photo).pixels
-    face = encode(align(pixels, Detector()(pixels)[0].points[None])[0])
+    face = encode(crop(photo, Detector()))
     upload = {"data": base64.b64encode(face).decode(), "key_id": client.key().manifest.key_id}
     sender = Transport(url=client.url, token=client.token)
     try:

@@ -6,19 +6,30 @@ import zlib
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
-from facemin.image import Photo
+from facemin.autograd.pixels import to_array, to_tensor
+from facemin.image import Photo, Source, decode, encode
 
 Pixels = NDArray[np.uint8]
 
 
 def hwc(photo: Photo) -> Pixels:
-    assert photo.pixels.dtype == torch.uint8
-    assert photo.pixels.shape[0] == 3
-    return photo.pixels.permute(1, 2, 0).numpy()
+    assert photo.pixels.dtype == np.uint8
+    assert photo.pixels.shape[2] == 3
+    return photo.pixels
+
+
+def decode_tensor(source: Source) -> Tensor:
+    """A file's pixels as the workshop has them, uint8 (3, H, W)."""
+    return to_tensor(decode(source).pixels)
+
+
+def encode_tensor(image: Tensor, **options: Any) -> bytes:
+    """A file of a workshop's image (3, H, W), uint8 or in [0, 1]."""
+    return encode(to_array(image), **options)
 
 
 def saved(picture: Image.Image, encoding: str, **options: Any) -> bytes:

@@ -23,8 +23,9 @@ from facemin.ahm.mixing import COUNTS, mix
 from facemin.attack.datasets import ImagePairs
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter
 from facemin.attack.training import Fitting
+from facemin.autograd.pixels import to_array, to_grid, to_tensor, to_unit
 from facemin.datasets import Folder, landmarks
-from facemin.image import decode, encode, to_grid, to_unit
+from facemin.image import decode, encode
 from facemin.metrics import cross_identity_threshold, psnr, ssim, wilson
 from facemin.models import load_recogniser
 from facemin.train.aligned import align_photos
@@ -92,7 +93,7 @@ def prepare(config: AHMConfig, runs: Path, shared: Path) -> Setup:
     chosen = [(place, path) for place in order for path in few[place][:4]][:PUBLIC]
     points = landmarks(shared / "data" / "lfw_landmarks.npz")
     names = align_photos(shared / "data" / "lfw", [path for _, path in chosen], into=runs / "public", points=points)
-    public = torch.stack([decode(runs / "public" / name).pixels for name in names])
+    public = torch.stack([to_tensor(decode(runs / "public" / name).pixels) for name in names])
     judge = load_recogniser(shared / "models" / f"{JUDGE}.onnx")
     owners = torch.tensor([int(place) for place, _ in chosen])
     cache = runs / "judge.pt"
@@ -302,4 +303,4 @@ def save_pictures(folder: Path, pictures: dict[str, Tensor]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, images in pictures.items():
         row = torch.cat(list(images[:8].clamp(0, 1)), 2)
-        (folder / f"{name.replace(' ', '-').replace(',', '').replace(':', '')}.png").write_bytes(encode(row))
+        (folder / f"{name.replace(' ', '-').replace(',', '').replace(':', '')}.png").write_bytes(encode(to_array(row)))

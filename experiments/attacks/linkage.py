@@ -28,7 +28,7 @@ from facemin.attack.link.key_linker import FEWEST_TO_TRAIN, KeyLinking, train_ke
 from facemin.attack.link.ridge_linker import train_ridge_linker
 from facemin.attack.link.student import StudentTraining, TaughtPairs, teach, train_student
 from facemin.attack.training import Fitting
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.metrics import rank_k, threshold_at_far, wilson
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.runtime.files import append_json

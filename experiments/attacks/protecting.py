@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:

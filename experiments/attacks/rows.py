@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from setting import HALF, REPOSITORY
 
 from facemin import export_key, load_recogniser
-from facemin.audit import Budget, Request, known_rows, render
+from facemin.audit import Budget, Request, gather, known_rows, render
 from facemin.audit import audit as attack
-from facemin.audit import prepare as gather
 from facemin.audit.sample_size import WORDS
 from facemin.datasets import genuine_pairs, lfw_pairs
 from facemin.keys.default import plain_key

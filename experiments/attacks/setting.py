@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from facemin.autograd.pixels import to_grid, to_unit
 from facemin.datasets import LFW, genuine_pairs, landmarks, lfw_pairs
 from facemin.evaluation.judge import embed_all
+from facemin.evaluation.pairs import PhotoReader
 from facemin.evaluation.provenance import conditions
-from facemin.face import align
-from facemin.image import decode, to_grid, to_unit
 from facemin.metrics import (
     cross_identity_threshold,
     grey,
@@ -84,7 +84,8 @@ def lfw_people(shared: Path, *, test: int, train: int, seed: int = 0, photos: in
         raise ValueError(f"pairs: expected at most {len(rows)} with {photos} photos a person, got {train}")
 
     def faces(paths: Sequence[str]) -> Tensor:
-        return torch.stack([to_grid(align(decode(root / path).pixels, marks[path][None])[0]) for path in paths])
+        reader = PhotoReader(root=root, paths=paths, points=marks)
+        return torch.stack([to_grid(reader(at).face) for at in range(len(paths))])
 
     return People(
         test=faces([pair.path_a for pair in pairs]),

@@ -32,7 +32,8 @@ from facemin.attack.features import features_of
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter, train_key_inverter
 from facemin.attack.reconstruct.white_box import PAPER, WhiteBox
 from facemin.attack.training import Fitting
-from facemin.image import encode, to_grid, to_unit
+from facemin.autograd.pixels import to_array, to_unit
+from facemin.image import encode
 from facemin.protection import PROTECTORS
 from facemin.runtime.files import append_json, write_atomically
 
@@ -126,7 +127,7 @@ class Desk:
     def draw(self, path: Path) -> None:
         """Figure 6: a line of faces for each cell, in the order of the records."""
         lines = [torch.cat(list(images[:SHOWN]), 2) for images in self.drawn.values()]
-        write_atomically(path, encode(to_grid(torch.cat(lines, 1))))
+        write_atomically(path, encode(to_array(torch.cat(lines, 1))))
 
 
 def shuffled(change: Tensor, seed: int) -> Tensor:

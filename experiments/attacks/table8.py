@@ -30,12 +30,14 @@ from facemin.attack.attributes.findings import age_findings, class_findings
 from facemin.attack.attributes.probe import AttributeProbe
 from facemin.attack.features import features_of
 from facemin.attack.link.cross_matching import purified
+from facemin.autograd.pixels import to_array, to_grid, to_unit
 from facemin.datasets import landmarks
 from facemin.evaluation.compare import load_face
 from facemin.evaluation.judge import share
+from facemin.evaluation.pairs import PhotoReader
 from facemin.experiments.measures import mean
-from facemin.face import Detector, align
-from facemin.image import decode, encode, to_grid, to_unit
+from facemin.face import Detector
+from facemin.image import encode
 from facemin.keys.default import plain_key
 from facemin.metrics import attribute_cosine_rows, other_person_rows
 from facemin.protection import PROTECTORS
@@ -115,7 +117,8 @@ def lfw(shared: Path, count: int) -> Labelled:
             by_gender[gender].setdefault(person, f"{person}/{name}")
     women = list(by_gender["female"].values())[: count // 2]
     men = list(by_gender["male"].values())[: count - len(women)]
-    faces = [align(decode(root / path).pixels, points[path][None])[0] for path in (*men, *women)]
+    reader = PhotoReader(root=root, paths=[*men, *women], points=points)
+    faces = [reader(at).face for at in range(len(reader.paths))]
     gender = torch.tensor([0] * len(men) + [1] * len(women))
     return Labelled(name="lfw", faces=_on_grid(torch.stack(faces)), truth={"gender": gender})
 
@@ -222,7 +225,7 @@ def figure_7(path: Path, shown: dict[str, Tensor], estimators: list[Estimator]) 
     """Figure 7: a line of faces for each row, and what the estimators say of each."""
     parts = []
     for row, faces in shown.items():
-        parts.append(image(encode(to_grid(torch.cat(list(faces), 2))), media="image/png", alt=row))
+        parts.append(image(encode(to_array(torch.cat(list(faces), 2))), media="image/png", alt=row))
         lines = []
         for one in estimators:
             with torch.no_grad():

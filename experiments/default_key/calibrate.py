@@ -16,10 +16,10 @@ import torch
 from panel import PAIRS_IN_HALF, REPOSITORY, calibrated, central_faces, lfw_faces
 
 from facemin import export_key, load_recogniser
+from facemin.autograd.pixels import to_unit
 from facemin.datasets import lfw_pairs
 from facemin.evaluation.judge import embed_all
 from facemin.face import Detector
-from facemin.image import to_unit
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
 from facemin.models import Recogniser
 from facemin.models.calibration import Calibration, StoppingResidual, Threshold, read_calibration

@@ -17,7 +17,7 @@ import torch
 from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
 from facemin import export_key
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.runtime.files import append_json
 

@@ -20,8 +20,8 @@ import torch
 from panel import FAR, PAIRS_IN_HALF, REPOSITORY, Faces, calibrated, central_faces, provenance, tar
 
 from facemin.datasets import genuine_pairs, landmarks, lfw_pairs
-from facemin.face import Detector, align, detect
-from facemin.image import decode
+from facemin.evaluation.pairs import PhotoReader
+from facemin.face import Detector, detect
 from facemin.models import load_recogniser
 from facemin.runtime.files import append_json
 
@@ -71,7 +71,8 @@ def aligners(data: Path) -> dict[str, Aligner]:
     root, points, detector = data / "lfw", landmarks(data / "lfw_landmarks.npz"), Detector()
 
     def by_given(paths: Sequence[str]) -> Tensor:
-        return torch.cat([align(decode(root / path).pixels, points[path][None]) for path in paths])
+        reader = PhotoReader(root=root, paths=paths, points=points)
+        return torch.stack([reader(at).face for at in range(len(paths))])
 
     def by_detector(paths: Sequence[str]) -> Tensor:
         return central_faces((root / path for path in paths), detector)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from facemin.attack import PROVIDER_OPERATIONS
+from facemin.autograd.pixels import to_tensor
 from facemin.datasets import genuine_pairs, lfw_pairs
 from facemin.evaluation.judge import Judge, Plain
 from facemin.evaluation.provenance import conditions
-from facemin.face import Detector, align
+from facemin.face import Detector, align_unrounded, nearest_to_centre
 from facemin.image import decode
 from facemin.models import Recogniser, load_recogniser
 
@@ -60,9 +61,8 @@ def central_faces(paths: Iterable[Path], detector: Detector) -> Tensor:
     faces = []
     for path in paths:
         pixels = decode(path).pixels
-        middle = torch.tensor(pixels.shape[:0:-1]) / 2
-        nearest = min(detector(pixels), key=lambda face: float((face.points.mean(0) - middle).norm()))
-        faces.append(align(pixels, nearest.points[None])[0])
+        nearest = nearest_to_centre(detector(pixels), *pixels.shape[:2])
+        faces.append(to_tensor(align_unrounded(pixels, nearest.points[None])[0]))
     return torch.stack(faces)
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
 
-from facemin.image import decode, encode, to_grid, to_unit
+from facemin.autograd.pixels import to_array, to_tensor, to_unit
+from facemin.image import decode, encode
 from facemin.runtime.files import append_json, write_atomically
 
 
@@ -65,11 +66,11 @@ def main() -> None:
 def protect(probes: torch.Tensor, folder: Path, seed: int) -> torch.Tensor:
     """Through the command line and PNG files, as a user would: (N, 3, 112, 112) in [0, 1]."""
     for number, face in enumerate(probes):
-        write_atomically(folder / "plain" / f"{number:04d}.png", encode(to_grid(face)))
+        write_atomically(folder / "plain" / f"{number:04d}.png", encode(to_array(face)))
     command = [sys.executable, "-m", "facemin", "protect", folder / "plain", "--aligned", "--out", folder / "out"]
     subprocess.run([*map(str, command), "--seed", str(seed)], check=True)
     files = [folder / "out" / f"{number:04d}.protected.png" for number in range(len(probes))]
-    return to_unit(torch.stack([decode(file).pixels for file in files]))
+    return to_unit(torch.stack([to_tensor(decode(file).pixels) for file in files]))
 
 
 if __name__ == "__main__":

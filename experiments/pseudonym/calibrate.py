@@ -19,7 +19,7 @@ import torch
 from embeddings import Embedded, all_photos, crops, embed
 from people import genuine_pairs, photos
 
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.keys.key import export_key
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
 from facemin.models import SPACE_MODEL, dlib_resnet, load_recogniser

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from loopback import make_provider, serve
 
+from facemin.autograd.pixels import to_array
 from facemin.client.transport import ProviderError, Transport
 from facemin.image import encode
 from facemin.runtime.files import append_json
@@ -75,7 +76,7 @@ class Load:
 
     def _upload(self, generator: torch.Generator) -> dict[str, str]:
         pixels = torch.randint(0, 256, (3, 112, 112), generator=generator, dtype=torch.uint8)
-        return {"key_id": self.key_id, "data": base64.b64encode(encode(pixels)).decode()}
+        return {"key_id": self.key_id, "data": base64.b64encode(encode(to_array(pixels))).decode()}
 
 
 def enrol(send: Transport, body: dict[str, Any]) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from facemin.autograd.pixels import to_grid, to_unit
 from facemin.datasets import landmarks, lfw_pairs
-from facemin.face import align
-from facemin.image import decode, to_grid, to_unit
+from facemin.evaluation.pairs import PhotoReader
 from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
@@ -54,7 +54,8 @@ def sample(shared: Path, *, half: str, genuine: int, single: int, cache: Path) -
             return Sample(**{name: torch.from_numpy(stored[name]) for name in stored.files})
     paths, people = _choose(shared, half, genuine, single)
     points = landmarks(shared / "data" / "lfw_landmarks.npz")
-    faces = torch.cat([align(decode(shared / "data" / "lfw" / path).pixels, points[path][None]) for path in paths])
+    reader = PhotoReader(root=shared / "data" / "lfw", paths=paths, points=points)
+    faces = torch.stack([reader(at).face for at in range(len(paths))])
     done = []
     for part in faces.split(64):
         done += PROTECTORS[DEFAULT_PROTECTOR](to_unit(to_grid(part)), [plain_key()], seed=7)

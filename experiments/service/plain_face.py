@@ -21,7 +21,8 @@ from lfw_protected import sample
 from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
-from facemin.image import decode, encode, to_grid, to_unit
+from facemin.autograd.pixels import to_array, to_grid, to_tensor, to_unit
+from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
 from facemin.metrics import wilson
@@ -46,7 +47,8 @@ def noisy(images: Tensor, levels: float) -> Tensor:
 
 def jpeg(images: Tensor, quality: int) -> Tensor:
     """Through a JPEG file."""
-    return torch.stack([decode(encode(image, format="JPEG", quality=quality)).pixels for image in images])
+    files = [encode(to_array(image), format="JPEG", quality=quality) for image in images]
+    return torch.stack([to_tensor(decode(file).pixels) for file in files])
 
 
 def halved(images: Tensor) -> Tensor:
@@ -58,6 +60,23 @@ def halved(images: Tensor) -> Tensor:
 def blurred(images: Tensor) -> Tensor:
     """By one pixel."""
     return to_grid(GaussianBlur(sigma=1.0)(to_unit(images)).clamp(0, 1))
+
+
+def blended(images: Tensor, others: Tensor, share: float) -> Tensor:
+    """With so much of another image in it."""
+    return ((1 - share) * images.float() + share * others.float()).round().clamp(0, 255).byte()
+
+
+def uniform(images: Tensor) -> Tensor:
+    """Noise of all grey levels alike."""
+    return torch.randint(0, 256, images.shape, generator=torch.Generator().manual_seed(0)).byte()
+
+
+def patterned(images: Tensor, levels: float) -> Tensor:
+    """With a chessboard of 2 x 2 pixels a square, so many grey levels up and down."""
+    at = torch.arange(112) // 2
+    board = ((at[:, None] + at[None]) % 2) * 2.0 - 1
+    return (images.float() + levels * board).round().clamp(0, 255).byte()
 
 
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -72,6 +91,13 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "grey": lambda images: images.float().mean(1, keepdim=True).byte().expand(-1, 3, -1, -1),
     "mirrored": lambda images: images.flip(3),
     "on its side": lambda images: images.rot90(1, (2, 3)),
+    "inverted": lambda images: 255 - images,
+    "JPEG 5": lambda images: jpeg(images, 5),
+    "half noise": lambda images: blended(images, uniform(images), 0.5),
+    "60 % noise": lambda images: blended(images, uniform(images), 0.6),
+    "squares of 2, 16 levels": lambda images: patterned(images, 16),
+    "squares of 2, 32 levels": lambda images: patterned(images, 32),
+    "squares of 2, 64 levels": lambda images: patterned(images, 64),
 }
 
 
@@ -81,14 +107,18 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--cache", type=Path, required=True, help=".npz outside the repository")
     parser.add_argument("--count", type=int, default=200, help="plain faces, which cost a detection each")
+    parser.add_argument("--people", type=int, default=400, help="people of whom there is a protected image")
     parser.add_argument("--shallow", type=int, default=48, help="images protected at shallower cuts")
     arguments = parser.parse_args()
-    faces = sample(arguments.shared, half="test", genuine=0, single=400, cache=arguments.cache)
+    faces = sample(arguments.shared, half="test", genuine=0, single=arguments.people, cache=arguments.cache)
     check = PlainFaceCheck()
     rows = []
     count = arguments.count
     for kind, images in (("plain", faces.plain[:count]), ("protected", faces.protected)):
         rows += [judged(check, kind, name, change(images)) for name, change in CHANGES.items()]
+    for share in (0.35, 0.5):
+        mixed = blended(faces.plain[:count], faces.protected.roll(1, 0)[:count], share)
+        rows.append(judged(check, "plain", f"{share:.0%} another's protected", mixed))
     rows += [
         judged(check, "protected", f"cut {cut}", images) for cut, images in shallow(faces.plain, arguments.shallow)
     ]
@@ -109,8 +139,10 @@ def main() -> None:
 
 def shallow(plain: Tensor, count: int) -> list[tuple[str, Tensor]]:
     """Protected images at cuts where much of the face stays: what a provider with such a key would be sent."""
+    made: list[tuple[str, Tensor]] = []
+    if count == 0:
+        return made
     recogniser = load_recogniser("dlib-resnet29")
-    made = []
     for cut, residual in (("conv128.3", 0.25), ("conv64.4", 0.3)):
         key = export_key(recogniser, cut, provider="measurement", residual=residual)
         done = PROTECTORS[DEFAULT_PROTECTOR](to_unit(plain[:count]), [key], seed=0)

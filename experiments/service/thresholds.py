@@ -15,7 +15,7 @@ import torch
 from lfw_protected import sample
 
 from facemin import load_recogniser
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.keys.default import plain_key
 from facemin.metrics import pair_scores
 from facemin.runtime.files import write_atomically

@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.runtime.files import append_json, write_atomically
 from facemin.train import TrainingConfig, log, read_config
 from facemin.train.sampler import derived_seed

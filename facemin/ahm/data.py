@@ -21,7 +21,7 @@ from facemin.ahm.mask import (
     raw_channels,
 )
 from facemin.ahm.selection import Selection
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.runtime.files import write_atomically
 from facemin.train.sources import open_source
 from facemin.train.split import split_people

@@ -26,7 +26,7 @@ import torch
 
 from facemin.ahm.frequency import CHANNELS, DC, FREQUENCIES, block_dct, inverse_block_dct, to_rgb, to_ycbcr
 from facemin.ahm.mask import KEPT, zigzag
-from facemin.image import to_grid, to_unit
+from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Done
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.keys.key import Key
+    from facemin.protection.pmt.optimise import OnStep
 
 _GREY = 0.5 - 128 / 255  # of Y - 128/255, so that a face without detail is mid-grey
 
@@ -91,13 +92,21 @@ class FrequencyMask:
         check_faces(faces)
         return list(self.stream(iter(faces), keys, seed=seed))
 
-    def stream(self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int) -> Iterator[Done]:
+    def stream(
+        self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+    ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in their order.
+
+        Args:
+            faces: drawn as they are needed.
+            keys: as for a call.
+            seed: as for a call.
+            on_step: never told anything, since there are no steps.
 
         Raises:
             ValueError: as for a call.
         """
-        del seed
+        del seed, on_step
         device = choose_device(self.device)
         # refuses where there is no key
         judge = FeatureMatching(keys, residual=None, device=device)

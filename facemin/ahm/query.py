@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemin.ahm.mixing import draw_weights
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 
 if TYPE_CHECKING:
     from facemin.ahm.recogniser import MaskedRecogniser

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.protection import DEFAULT_PROTECTOR, METHODS
 
 if TYPE_CHECKING:

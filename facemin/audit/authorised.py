@@ -26,7 +26,7 @@ def still_recognises(evidence: Evidence) -> RowResult:
             title=TITLE,
             knows=KNOWS,
             outcome="not tested",
-            verdict="No recogniser whose key was used is here with a threshold.",
+            verdict=_absent(evidence),
         )
     pairs = evidence.pairs
     words: list[str] = []
@@ -70,3 +70,15 @@ def still_recognises(evidence: Evidence) -> RowResult:
         figures=tuple(figures),
         tables=(table,),
     )
+
+
+def _absent(evidence: Evidence) -> str:
+    """Why nobody can say whether the provider still recognises."""
+    if not evidence.authorised:
+        names = ", ".join(sorted({key.manifest.recogniser for key in evidence.keys}))
+        if not names:
+            return "No key was given, so nobody knows which recogniser should recognise them."
+        return f"The recogniser whose key was used ({names}) is not on this machine."
+    first = evidence.authorised[0]
+    names = ", ".join(one.name for one in evidence.authorised)
+    return f"{names}, whose key was used, is here, but cannot judge without a threshold: {first.missing}."

@@ -17,6 +17,7 @@ class Budget:
     Args:
         seconds: how many; at least 0.
         clock: tells the time, in seconds.
+        before: seconds of it that were spent before it was made.
 
     Raises:
         ValueError: seconds below 0, or not a number.
@@ -24,12 +25,13 @@ class Budget:
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
+    before: float = 0.0
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.seconds >= 0:
             raise ValueError(f"seconds: expected a number of 0 or more, got {self.seconds}")
-        object.__setattr__(self, "began", self.clock())
+        object.__setattr__(self, "began", self.clock() - self.before)
 
     @property
     def spent(self) -> float:

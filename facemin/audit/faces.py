@@ -6,17 +6,19 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
 from facemin.audit.audit_inputs import Plain
 from facemin.audit.files import Files, Found, Match, list_files, match, people_of
+from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.datasets import Folder
-from facemin.evaluation.compare import ALIGNED, load_face
-from facemin.face import Detector, align, inside
-from facemin.image import decode, to_unit
+from facemin.evaluation.compare import load_face
+from facemin.face import Detector, align_unrounded, faces_in, is_aligned
+from facemin.image import decode
 from facemin.protection import DEFAULT_PROTECTOR, METHODS, Failure, Protector
 from facemin.protection.folder import FolderJob, Plan, protect_into
-from facemin.protection.photo import EDGE
+from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +83,7 @@ def read_faces(
     say = tell or (lambda _: None)
     files = list_files(inputs)
     remarks: list[str] = []
-    untested: list[str] = []
+    untested = list(files.skipped)
     if files.protected:
         pairs, unpaired = match(files)
         untested += unpaired
@@ -180,14 +182,14 @@ def _few(owned: Sequence[tuple[str | None, Kind]], most: int) -> list[Kind]:
 
 def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[Found, ...], list[str]]:
     """Protect photos into the folder, each at its own place; what became of them, and what failed."""
-    aligned = all(tuple(decode(photo.path).pixels.shape) == ALIGNED for photo in photos)
+    aligned = all(is_aligned(decode(photo.path).pixels) for photo in photos)
     method = replace(protecting.method, device=protecting.device)
     job = FolderJob(out=protecting.out, keys=protecting.keys, method=method, seed=protecting.seed, aligned=aligned)
     todo = {photo.path: protecting.out / photo.place.rpartition(".")[0] for photo in photos}
     done, failed = [], []
     for one in protect_into(Plan(todo=todo, done=[], failures=[]), job):
         if isinstance(one, Failure):
-            failed.append(f"{one.name}: {one.reason}")
+            failed.append(f"{one.name}: {without_name(one.reason, one.name)}")
             continue
         names = json.loads(one.record.read_bytes())["files"]
         files = [one.record.with_name(name) for name in names]
@@ -207,28 +209,28 @@ def _read(pairs: list[Match], untested: list[str]) -> list[tuple[Match, Tensor, 
     for pair in pairs:
         try:
             image = decode(pair.protected).pixels
-            if tuple(image.shape) != ALIGNED:
-                raise ValueError(f"{pair.protected}: expected 112 x 112, got {image.shape[2]} x {image.shape[1]}")
-            found.append((pair, _plain(pair, detector), to_unit(image).contiguous()))
+            if not is_aligned(image):
+                raise ValueError(f"{pair.protected}: expected 112 x 112, got {image.shape[1]} x {image.shape[0]}")
+            found.append((pair, _plain(pair, detector), to_unit(to_tensor(image))))
         except (ValueError, OSError) as error:
-            untested.append(str(error))
+            untested.append(in_words(error))
     return found
 
 
 def _plain(pair: Match, detector: Detector) -> Tensor:
     """The photo's face, aligned as it was for protecting."""
     pixels = decode(pair.photo.path).pixels
-    if tuple(pixels.shape) == ALIGNED:
-        return to_unit(pixels).contiguous()
+    if is_aligned(pixels):
+        return to_unit(to_tensor(pixels))
     face = pair.face()
     if face is not None:
-        return align(pixels, torch.tensor(face["points"], dtype=torch.float32)[None])[0]
-    faces = detector(pixels)
-    points = torch.stack([one.points for one in faces]) if faces else torch.empty(0, 5, 2)
-    kept = [one for one, share in zip(faces, inside(points, *pixels.shape[1:]).tolist(), strict=True) if share >= EDGE]
-    if len(kept) < pair.number:
-        raise ValueError(f"{pair.photo.path}: expected {pair.number} faces within the photo, found {len(kept)}")
-    return align(pixels, kept[pair.number - 1].points[None])[0]
+        points = np.array(face["points"], np.float32)
+    else:
+        kept = faces_in(pixels, detector).points
+        if len(kept) < pair.number:
+            raise ValueError(f"{pair.photo.path}: expected {pair.number} faces within the photo, found {len(kept)}")
+        points = kept[pair.number - 1]
+    return to_tensor(align_unrounded(pixels, points[None])[0])
 
 
 def _numbered(people: list[str | None]) -> Tensor | None:

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from facemin.image import SUFFIXES
+from facemin.image import Skipped, describe, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-PROTECTED, PASTED = ".protected.png", ".pasted.png"
+PROTECTED, PASTED, RECORD = ".protected.png", ".pasted.png", ".protected.json"
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<number>[1-9]\d*)")
 
 
@@ -30,6 +30,8 @@ class Files(NamedTuple):
 
     photos: tuple[Found, ...]
     protected: tuple[Found, ...]
+    skipped: tuple[str, ...] = ()
+    """What else lies in the folders, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +72,13 @@ def list_files(inputs: Iterable[Path]) -> Files:
     Raises:
         ValueError: an input that does not exist, or no photo in any of them.
     """
-    found = [one for path in inputs for one in _walk(path)]
+    skipped: list[Skipped] = []
+    found = [one for path in inputs for one in _found(path, skipped)]
     protected = tuple(one for one in found if one.path.name.endswith(PROTECTED))
     photos = tuple(one for one in found if not one.path.name.endswith((PROTECTED, PASTED)))
     if not photos:
         raise ValueError("inputs: expected photos, or photos and what they became (b.protected.png); found no photo")
-    return Files(photos, protected)
+    return Files(photos, protected, tuple(describe(skipped)))
 
 
 def people_of(photos: Sequence[Found]) -> dict[str, str] | None:
@@ -132,11 +135,14 @@ def _recorded(image: Path, number: int, by_path: dict[str, Found]) -> Found | No
     return by_path.get(str(source))
 
 
-def _walk(path: Path) -> Iterator[Found]:
+def _found(path: Path, skipped: list[Skipped]) -> Iterator[Found]:
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in SUFFIXES and file.is_file():
-                yield Found(file, file.relative_to(path).as_posix())
+        here = walk(path)
+        if here.unread:
+            raise ValueError(f"{here.unread[0].filename}: could not be listed: {here.unread[0].strerror}")
+        skipped += [one for one in here.skipped if not one.path.name.endswith(RECORD)]
+        for file, place in here.photos:
+            yield Found(file, place.as_posix())
     elif path.exists():
         yield Found(path, path.name)
     else:

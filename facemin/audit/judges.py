@@ -14,11 +14,13 @@ from facemin.evaluation.networks import Distance
 from facemin.metrics import cross_identity_threshold
 from facemin.models import MODELS, Recogniser, load_recogniser
 from facemin.models.store import ModelStore, calibration_of, open_model
+from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from facemin.audit.budget import Budget
     from facemin.keys.key import Key
 
 PERCEPTUAL = "perceptual-squeezenet"
@@ -28,6 +30,9 @@ ADD = (
     "add some with `facemin model add FILE --name NAME --licence L` and calibrate them with `facemin eval`, or give "
     "a folder of ONNX recognisers with --models"
 )
+
+
+NO_TIME = "no time was left for it; give more with --minutes"
 
 
 class Panel(NamedTuple):
@@ -40,7 +45,9 @@ class Panel(NamedTuple):
     untested: tuple[str, ...]
 
 
-def find_panel(keys: Sequence[Key], *, models: Path | None, plain: Sequence[Plain], far: float) -> Panel:
+def find_panel(
+    keys: Sequence[Key], *, models: Path | None, plain: Sequence[Plain], far: float, budget: Budget | None = None
+) -> Panel:
     """Open every recogniser that comes with facemin, is stored, or lies in a folder.
 
     Args:
@@ -48,6 +55,7 @@ def find_panel(keys: Sequence[Key], *, models: Path | None, plain: Sequence[Plai
         models: folder of ONNX files that take RGB in [0, 255]; None for none.
         plain: faces of known people, for thresholds that were not calibrated.
         far: false accept rate.
+        budget: files of the folder that it leaves no time for are named as untested; all are opened when None.
 
     Raises:
         ValueError: a folder that is none.
@@ -55,13 +63,13 @@ def find_panel(keys: Sequence[Key], *, models: Path | None, plain: Sequence[Plai
     if models is not None and not models.is_dir():
         raise ValueError(f"models: expected a folder of ONNX files, found none at {models}")
     untested: list[str] = []
-    found = {recogniser.name: recogniser for recogniser in _recognisers(models, untested)}
+    found = {recogniser.name: recogniser for recogniser in _recognisers(models, untested, budget)}
     owners = {key.manifest.recogniser for key in keys}
     untested += [
         f"Whether {name}, whose key was used, still recognises the protected faces: it is not on this machine."
         for name in sorted(owners - set(found))
     ]
-    seats = {name: seat(recogniser, plain=plain, far=far) for name, recogniser in found.items()}
+    seats = {name: seat(recogniser, plain=plain, far=far, budget=budget) for name, recogniser in found.items()}
     others = tuple(one for name, one in seats.items() if name not in owners)
     untested += [f"{one.name}: {one.missing}" for one in seats.values() if one.at is None]
     if not others:
@@ -75,7 +83,7 @@ def find_panel(keys: Sequence[Key], *, models: Path | None, plain: Sequence[Plai
     )
 
 
-def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float) -> Panelist:
+def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float, budget: Budget | None = None) -> Panelist:
     """A recogniser at its threshold: as calibrated, else as measured on all pairs of different people given."""
     calibration = calibration_of(recogniser)
     if calibration is not None and far in (one.far for one in calibration.thresholds):
@@ -91,6 +99,8 @@ def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float) -> Panel
             f"measure one; run `facemin eval`, or give plain faces of {needed} people or more with --train"
         )
         return Panelist(name=recogniser.name, recogniser=recogniser, at=None, missing=missing)
+    if budget is not None and budget.over:
+        return Panelist(name=recogniser.name, recogniser=recogniser, at=None, missing=f"no threshold: {NO_TIME}")
     at = cross_identity_threshold(embed(recogniser, faces), people, far=far)
     source = f"measured here on {at.n_impostor:,} pairs of different people's plain faces"
     return Panelist(name=recogniser.name, recogniser=recogniser, at=Operating(at.threshold, far, source))
@@ -121,19 +131,22 @@ def _people_for(far: float) -> int:
     return people
 
 
-def _recognisers(models: Path | None, untested: list[str]) -> Iterable[Recogniser]:
+def _recognisers(models: Path | None, untested: list[str], budget: Budget | None) -> Iterable[Recogniser]:
     for name in [*MODELS, *ModelStore().names()]:
         try:
             yield open_model(name)
         except (ValueError, OSError) as error:
-            untested.append(f"{name}: {error}")
+            untested.append(f"{name}: {without_name(in_words(error), name)}")
     for file in sorted(models.glob("*.onnx")) if models is not None else ():
         if file.stem in ESTIMATORS or file.stem == PERCEPTUAL:
+            continue
+        if budget is not None and budget.over:
+            untested.append(f"{file.name}: {NO_TIME}")
             continue
         try:
             yield load_recogniser(file)
         except ValueError as error:
-            untested.append(f"{file.name}: expected a recogniser: {error}")
+            untested.append(f"{file.name}: expected a recogniser: {without_name(str(error), file.name)}")
 
 
 def _estimators(models: Path | None, untested: list[str]) -> Iterable[Estimator]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import torch
 
 from facemin.audit.figures import percent
+from facemin.audit.run import STOPPED
 from facemin.audit.sample_size import BOUND, WORDS, further
-from facemin.image import encode, to_grid
-from facemin.report.page import Entry, document, image, paragraph, section, table
+from facemin.autograd.pixels import to_array
+from facemin.image import encode
+from facemin.report.page import Entry, document, image, listing, paragraph, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from facemin.audit.sample_size import Outcome
 
 TITLE = "facemin audit"
+FEW = 4
+"""Faces beside one another that a narrow screen still shows well."""
+
 GAP = 4
 """Pixels of white between faces."""
 
@@ -32,8 +36,14 @@ READING = (
     "lies at or below {bound}: with no hit at all that takes {zero} pairs. Floors are images that know nothing of "
     "the person; what lies at them says nothing, what lies above them leaks."
 )
-MARKS: dict[Outcome, str] = {"leak": "leak", "not tested": "missing"}
-"""How outcomes stand out in the table of verdicts."""
+MARKS: dict[Outcome, str] = {
+    "leak": "leak",
+    "bounded": "bounded",
+    "cannot tell": "open",
+    "look": "look",
+    "not tested": "none",
+}
+"""The colour of each outcome, which always stands with its words."""
 
 WARNING = "This page shows the plain faces. Keep it to yourself."
 
@@ -50,16 +60,18 @@ def render(audit: Audit) -> bytes:
     reading = READING.format(bound=percent(BOUND), zero=1 + further(0, 1))
     parts = [
         paragraph(WARNING, "warn"),
-        paragraph(INTRODUCTION),
-        paragraph(measured, "quiet"),
-        _verdicts(audit),
-        paragraph(reading, "quiet"),
-        _untested(audit),
+        section("Verdicts", [paragraph(measured, "quiet"), *_stopped(audit), _verdicts(audit)]),
         section(audit.authorised.title, _row(audit.authorised)),
     ]
     parts += [section(f"{row.row} - {row.title}", _row(row)) for row in audit.rows]
     parts.append(section("Who judged", [_panel(audit)]))
-    return document(TITLE, parts).encode()
+    if audit.untested:
+        parts.append(section("What was not tested", [listing("Not tested, and why", audit.untested)]))
+    return document(TITLE, parts, introduction=(INTRODUCTION, reading)).encode()
+
+
+def _stopped(audit: Audit) -> list[str]:
+    return [paragraph(f"{STOPPED} What had been found by then is here.", "warn")] if audit.stopped else []
 
 
 def _verdicts(audit: Audit) -> str:
@@ -68,33 +80,41 @@ def _verdicts(audit: Audit) -> str:
         (
             Entry(name),
             Entry(row.title, row.knows, "text"),
-            Entry(_said(row), mark=MARKS.get(row.outcome, "text")),
-            Entry(row.verdict, mark="text"),
+            Entry(_said(row), mark=MARKS[row.outcome]),
+            Entry(row.verdict, _left_out(row), "words"),
         )
         for name, row in rows
     ]
-    return table("Verdicts", ("row", "adversary, and what it knows", "outcome", "in words"), entries)
+    return table(
+        "What each adversary got", ("row", "adversary, and what it knows", "outcome", "in words"), entries, stacked=True
+    )
 
 
 def _said(row: RowResult) -> str:
     return "See the counts" if row.row is None and row.outcome == "look" else WORDS[row.outcome]
 
 
-def _untested(audit: Audit) -> str:
-    items = "".join(f"<li>{escape(text)}</li>\n" for text in audit.untested)
-    return f"<h3>Not tested, and why</h3>\n<ul>\n{items}</ul>\n" if items else ""
+def _left_out(row: RowResult) -> str:
+    """What a verdict does not cover, at the verdict itself."""
+    return f"Not tested: {' '.join(row.untested)}" if row.untested else ""
 
 
 def _row(row: RowResult) -> Iterator[str]:
-    yield paragraph(row.verdict if row.row is None else f"{_said(row)}. {row.verdict}")
+    yield paragraph(f"{_said(row)}. {row.verdict}", MARKS[row.outcome])
+    if row.untested:
+        yield paragraph(_left_out(row), "quiet")
     if row.knows:
         yield paragraph(f"Knows: {row.knows}. Took {row.seconds:.1f} s.", "quiet")
     for one in row.tables:
         yield table(one.caption, one.head, one.rows)
     for grid in row.pictures:
-        yield paragraph(f"{grid.caption}, from top to bottom: {', '.join(title for title, _ in grid.rows)}.", "quiet")
+        titles = ", ".join(title for title, _ in grid.rows)
         yield image(
-            picture(grid), media="image/png", alt=f"{grid.caption}: {', '.join(title for title, _ in grid.rows)}"
+            picture(grid),
+            media="image/png",
+            alt=f"{grid.caption}: {titles}",
+            caption=f"{grid.caption}, from top to bottom: {titles}.",
+            wide=len(grid.rows[0][1]) > FEW,
         )
 
 
@@ -104,7 +124,7 @@ def picture(grid: Grid) -> bytes:
     for _, faces in grid.rows:
         padded = torch.nn.functional.pad(faces.clamp(0, 1).float(), (0, GAP, 0, GAP), value=1.0)
         lines.append(torch.cat(list(padded), 2))
-    return encode(to_grid(torch.cat(lines, 1)))
+    return encode(to_array(torch.cat(lines, 1)))
 
 
 def _panel(audit: Audit) -> str:

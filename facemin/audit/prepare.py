@@ -29,6 +29,11 @@ TRAINING_SHARE = 0.2
 """Of the time, at most, for reading plain faces of other people."""
 
 TRAINING_FACES = 2000
+TRAINING_RATE = 5.0
+"""Other people's faces read for each second of the whole budget: what is trained on them takes time by their number."""
+
+OPENING_SHARE = 0.25
+"""Of the time that is left after reading, for opening recognisers and measuring thresholds."""
 
 PUBLIC_KEY = (
     "No key was given: the default key was taken, which comes from a public model. It keeps nothing from whoever has "
@@ -132,14 +137,15 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
     train = None
     if request.train is not None:
         say("Reading plain faces of other people")
-        found, read = read_training(request.train, budget.part(TRAINING_SHARE), most=TRAINING_FACES)
+        most = max(1, min(TRAINING_FACES, int(TRAINING_RATE * budget.seconds)))
+        found, read = read_training(request.train, budget.part(TRAINING_SHARE), most=most)
         train, left_out = apart(found, faces.originals)
         remarks += [*read, *left_out]
         remarks.append(f"Attackers who train protect faces of their own by {named(request.method)}.")
     say("Opening recognisers")
     plain, whose = judged_by(faces, train, far=request.far)
     remarks += whose
-    panel = find_panel(keys, models=request.models, plain=plain, far=request.far)
+    panel = find_panel(keys, models=request.models, plain=plain, far=request.far, budget=budget.part(OPENING_SHARE))
     return Evidence(
         names=faces.names,
         originals=faces.originals,

@@ -25,6 +25,8 @@ ORDER: tuple[Row, ...] = ("T0", "T1", "T2", "T5", "T3", "T4")
 RESERVE = 2.0
 """Seconds kept for writing the page."""
 
+STOPPED = "Ctrl-C ended the audit before it was done."
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Audit:
@@ -36,6 +38,7 @@ class Audit:
         rows: of the threat model, in order.
         seconds: it took.
         minutes: it was given.
+        stopped: whether Ctrl-C ended it.
     """
 
     evidence: Evidence
@@ -43,6 +46,7 @@ class Audit:
     rows: tuple[RowResult, ...]
     seconds: float
     minutes: float
+    stopped: bool = False
 
     def values(self) -> dict[str, Any]:
         """As JSON has it: no image, and no path of this machine."""
@@ -80,6 +84,7 @@ class Audit:
             "remarks": list(evidence.remarks),
             "untested": list(self.untested),
             "minutes": self.minutes,
+            "stopped": self.stopped,
             "seconds": self.seconds,
             **conditions(),
         }
@@ -115,9 +120,13 @@ def audit(
     asked = {name: test for name, test in ROWS.items() if name in rows}
     unready = {name: test.unready(evidence) for name, test in asked.items()}
     weights = {name: 0.0 if unready[name] else test.weight for name, test in asked.items()}
-    found = []
+    found: list[RowResult] = []
+    stopped = False
     for place, name in enumerate(order := [name for name in ORDER if name in asked]):
         test = asked[name]
+        if stopped:
+            found.append(_skipped(name, STOPPED))
+            continue
         if unready[name]:
             found.append(_skipped(name, unready[name]))
             continue
@@ -129,6 +138,10 @@ def audit(
         slot = budget.part(test.weight / after)
         try:
             result = test.run(evidence, slot)
+        except KeyboardInterrupt:
+            # what other rows found is written all the same; a second Ctrl-C ends at once
+            stopped = True
+            result = _skipped(name, STOPPED)
         except Exception as error:  # noqa: BLE001 - hours of other rows must not be lost, whatever fails in this one
             result = _skipped(name, f"It failed: {type(error).__name__}: {error}")
         found.append(replace(result, seconds=slot.spent))
@@ -140,6 +153,7 @@ def audit(
         rows=tuple(together),
         seconds=budget.spent,
         minutes=budget.seconds / 60,
+        stopped=stopped,
     )
 
 

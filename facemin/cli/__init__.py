@@ -1,25 +1,39 @@
-"""The command line: one thin function a verb, imported as it is needed."""
+"""The command line: one thin function a verb. What a verb computes with is imported when it runs."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from facemin import __version__
-from facemin.cli import audit, bench, client, evaluate, keys, models, photos, provider, secrets, train
-from facemin.cli.options import WRONG_INPUT
-from facemin.cli.output import errors, say
+from facemin.cli import audit, bench, client, evaluate, keys, models, photos, protector, provider, secrets, train
+from facemin.cli.extras import missing_extra
+from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
+from facemin.cli.output import errors, note, say
+from facemin.runtime.errors import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _version() -> str:
+    from facemin import __version__
+
+    return __version__
+
 
 app = App(
     name="facemin",
-    version=__version__,
+    version=_version,
     help="Facial data minimisation: a face photo becomes the least that one chosen recogniser needs.",
+    help_epilogue=STATUSES,
 )
 app.command(photos.demo)
 app.command(photos.protect)
 app.command(photos.verify)
+keys.app.command(protector.fit_protector, name="fit-protector")
 app.command(keys.app)
 app.command(models.app)
 app.command(secrets.app)
@@ -30,13 +44,44 @@ app.command(bench.app)
 app.command(provider.app)
 app.command(provider.serve)
 app.command(client.app)
+app.register_install_completion_command(
+    help="Install completion for your shell (bash, zsh or fish), so that Tab completes verbs and options."
+)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: as typed after `facemin`; the process's own when None.
+
+    Returns:
+        The exit status: that of the verb, 2 on wrong input, 130 after Ctrl-C.
+    """
+    try:
+        status = app(arguments, result_action="return_value", exit_on_error=False)
+    except CycloptsError:
+        # said already; cyclopts would end with 1, which here means that work failed
+        return WRONG_INPUT
+    except (ValueError, OSError) as error:
+        _refuse(in_words(error))
+        return WRONG_INPUT
+    except ModuleNotFoundError as error:
+        advice = missing_extra(error)
+        if advice is None:
+            raise
+        _refuse(advice)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        note("stopped before it was done; nothing half-written was left. The same command starts again")
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
+
+
+def _refuse(text: str) -> None:
+    say(errors(), f"[bold red]facemin:[/] {escape(text)}")
 
 
 def main() -> None:
     """Entry point of the command `facemin`."""
-    try:
-        status = app(result_action="return_value")
-    except (ValueError, OSError) as error:
-        say(errors(), f"[bold red]facemin:[/] {escape(str(error))}")
-        sys.exit(WRONG_INPUT)
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(run())

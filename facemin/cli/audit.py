@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,9 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from facemin.cli.options import FAILED, Device, Json, Seed
+from facemin.cli.options import FAILED, INTERRUPTED, Device, Json, Seed
 from facemin.cli.output import available_device, errors, print_json, say
+from facemin.cli.places import check_folder
 
 if TYPE_CHECKING:
     from facemin.audit import Audit
@@ -55,11 +57,19 @@ def audit(
     Where photos lie in one folder per person, protected faces are compared with another photo of the person; else
     with their own. Nothing is called safe that too few images were there to show. The page shows the plain faces.
 
-    Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, 2 on wrong input.
+    Ctrl-C ends the row at hand; what the others found is written.
+
+    Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, 2 on wrong input, 130
+    after Ctrl-C.
     """
-    from facemin.audit import Budget, Request, known_rows, render
+    given = minutes if minutes is not None else (QUICK_MINUTES if quick else MINUTES)
+    if not given > 0:
+        raise ValueError(f"--minutes: expected a number above 0, got {given}")
+    check_folder("--out", out)
+    began = time.monotonic()
+    _tell("Loading")
+    from facemin.audit import Budget, Request, gather, known_rows, render
     from facemin.audit import audit as run
-    from facemin.audit import prepare as gather
     from facemin.keys.key import Key
     from facemin.protection import METHODS
     from facemin.runtime.files import write_atomically
@@ -67,9 +77,6 @@ def audit(
     if method not in METHODS:
         raise ValueError(f"--method: expected one of {', '.join(METHODS)}, got {method!r}")
     chosen = known_rows([name.strip().upper() for name in rows.split(",") if name.strip()])
-    given = minutes if minutes is not None else (QUICK_MINUTES if quick else MINUTES)
-    if not given > 0:
-        raise ValueError(f"--minutes: expected a number above 0, got {given}")
     request = Request(
         inputs=inputs,
         out=out,
@@ -82,7 +89,8 @@ def audit(
         device=available_device(device),
         method=METHODS[method],
     )
-    budget = Budget(seconds=60 * given)
+    # loading is part of the time that was promised
+    budget = Budget(seconds=60 * given, before=time.monotonic() - began)
     done = run(gather(request, budget, tell=_tell), chosen, budget, tell=_tell)
     page, record = out / "audit.html", out / "audit.json"
     write_atomically(page, render(done))
@@ -91,6 +99,8 @@ def audit(
         print_json(done.values() | {"files": [str(page), str(record)]})
     else:
         _print(done, page, record)
+    if done.stopped:
+        return INTERRUPTED
     refused = [one for one in done.authorised.figures if one.where == "protected probe"]
     return FAILED if refused and not any(one.hits for one in refused) else 0
 
@@ -106,5 +116,8 @@ def _print(done: Audit, page: Path, record: Path) -> None:
     console.print(f"provider  {done.authorised.verdict}")
     for row in done.rows:
         console.print(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
-    console.print(f"{len(done.untested)} things were not tested; the page lists them.")
+        for text in row.untested:
+            console.print(f"          not tested: {text}")
+    for text in (*done.evidence.remarks, *done.evidence.untested):
+        console.print(f"note      {text}")
     console.print(f"{page}\n{record}")

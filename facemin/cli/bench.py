@@ -10,16 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from facemin.cli.options import Device, Json
+from facemin.cli.options import INTERRUPTED, Device, Json
 from facemin.cli.output import available_device, errors, note, print_json, say
 
 if TYPE_CHECKING:
     from facemin.experiments import Place
 
 app = App(name="bench", help="Experiments: measure, and report what was measured.")
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 STEADY = 600.0
 """Seconds over which the speed is averaged: images finish in bunches."""
@@ -55,6 +52,7 @@ def run(
 
     Exit status: 0 when done, 130 when Ctrl-C ended it, 2 on wrong input.
     """
+    from facemin.cli.places import check_folder
     from facemin.experiments import Watch, find_data, read_experiment
     from facemin.experiments import run as measure
     from facemin.experiments.pictures import Painter
@@ -62,6 +60,7 @@ def run(
     experiment = read_experiment(file)
     place = find_data(experiment.data, shared=shared, given=_given(data, pairs, landmarks))
     folder = out or Path("results") / file.resolve().parent.name
+    check_folder("--out", folder)
     where = available_device(device)
     painter = Painter(folder, pictures) if pictures > 0 else None
     try:
@@ -98,7 +97,11 @@ def report(
     as_json: Json = False,
 ) -> int:
     """Write one HTML file of all records: tables beside the paper's figures, with counts and intervals, and plots."""
+    from facemin.cli.places import check_file
     from facemin.experiments.report import write_report
+
+    if out is not None:
+        check_file("--out", out)
 
     done = write_report(folder, out=out, pictures=pictures)
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from facemin.cli.options import FAILED, Device, Json
-from facemin.cli.output import available_device, print_json
+from facemin.cli.output import available_device, errors, print_json, say, tell
 
 if TYPE_CHECKING:
     from facemin.client.client import Client, Decision
@@ -41,7 +41,7 @@ def client_enrol(
     if as_json:
         print_json({"person": name})
     else:
-        print(f"enrolled {name} in {collection}")
+        tell(f"enrolled {name} in {collection}")
     return 0
 
 
@@ -67,7 +67,7 @@ def client_verify(
     if as_json:
         print_json(asdict(decision))
     else:
-        print(_told(decision))
+        tell(_told(decision))
     return 0 if decision.accepted else FAILED
 
 
@@ -94,7 +94,7 @@ def client_identify(
         print_json([[asdict(decision) for decision in decisions] for decisions in found])
     else:
         for number, decisions in enumerate(found, 1):
-            print(f"face {number}:" + "".join(f"\n  {_told(decision)}" for decision in decisions))
+            tell(f"face {number}:", *(f"  {_told(decision)}" for decision in decisions))
     return 0 if any(decision.accepted for decisions in found for decision in decisions) else FAILED
 
 
@@ -106,24 +106,37 @@ def client_delete(
     url: Url,
     token: Token = None,
     collection: Collection = "main",
+    as_json: Json = False,
 ) -> int:
     """Delete a person with every template of theirs; needs a token with the scope admin."""
-    _client(url, token, collection, None, "cpu").delete(person)
-    print(f"deleted {person} from {collection}")
+    from facemin.client.client import Client
+
+    Client(url, token or os.environ.get("FACEMIN_TOKEN"), collection=collection).delete(person)
+    if as_json:
+        print_json({"deleted": person, "collection": collection})
+    else:
+        tell(f"deleted {person} from {collection}")
     return 0
 
 
 @app.command(name="forget")
-def client_forget(*, url: Url) -> int:
+def client_forget(*, url: Url, as_json: Json = False) -> int:
     """Trust the provider's next key, whoever made it: only after the provider has confirmed that it changed."""
     from facemin.client.client import Client
 
     Client(url).forget()
+    if as_json:
+        print_json({"forgot": url})
+    else:
+        print(f"forgot the key of {url}; the next one is trusted")
     return 0
 
 
 def _client(url: str, token: str | None, collection: str, signer: str | None, device: str) -> Client:
     from facemin.cli.photos import public_key
+
+    # fetching a key, loading it and protecting take seconds
+    say(errors(), "Protecting on this machine, then asking the provider")
     from facemin.client.client import Client
     from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 

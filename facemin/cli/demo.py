@@ -14,8 +14,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from facemin.attack import GaussianBlur
-from facemin.face import align
-from facemin.image import decode, encode, to_grid, to_unit
+from facemin.autograd.pixels import to_array, to_tensor, to_unit
+from facemin.face import align_unrounded
+from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.models import DEFAULT_MODEL, load_recogniser
 from facemin.models.calibration import shipped_calibration
@@ -24,7 +25,11 @@ from facemin.runtime.device import choose_device, describe
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
+
+    from facemin.protection.pmt.optimise import OnStep
 
 FAR = 1e-3
 ZOOM = 3
@@ -72,28 +77,42 @@ class Demo:
         return self.panels[1].accepted
 
 
-def run_demo(out: Path, *, seed: int | None = None, device: str = "auto") -> Demo:
+def run_demo(
+    out: Path,
+    *,
+    seed: int | None = None,
+    device: str = "auto",
+    tell: Callable[[str], None] | None = None,
+    on_step: OnStep | None = None,
+) -> Demo:
     """Protect scikit-image's astronaut (NASA, public domain) for the default recogniser, verify it, draw it.
 
     Args:
         out: folder for `demo.png`, `demo.json` and `astronaut.protected.png`; made when needed.
         seed: see `protect`.
         device: see `choose_device`.
+        tell: told what is being done.
+        on_step: see `protect`.
 
     Raises:
         ValueError: when a package that carries a model or the photo is missing.
     """
+    say = tell or (lambda _: None)
+    say("Opening the recogniser and its key")
     recogniser = load_recogniser(DEFAULT_MODEL)
     calibration = shipped_calibration(recogniser)
     assert calibration is not None
     threshold = calibration.threshold(FAR).threshold
     key = plain_key()
+    say("Finding the face, and protecting it")
     began = time.perf_counter()
     photo = decode(astronaut())
-    result = protect(photo, keys=[key], seed=seed, method=replace(PROTECTORS[DEFAULT_PROTECTOR], device=device))
+    method = replace(PROTECTORS[DEFAULT_PROTECTOR], device=device)
+    result = protect(photo, keys=[key], seed=seed, method=method, on_step=on_step)
     seconds = time.perf_counter() - began
+    say("Verifying it, and drawing")
     face = result.faces[0]
-    plain = align(photo.pixels, face.face.points[None])
+    plain = to_tensor(align_unrounded(photo.pixels, face.face.points[None]))
     protected = to_unit(face.pixels)[None]
     images = torch.cat([plain, protected, GaussianBlur(sigma=1.0)(protected)])
     with torch.inference_mode():
@@ -166,7 +185,7 @@ def draw(demo: Demo) -> bytes:
     large, small = ImageFont.load_default(20), ImageFont.load_default(16)
     for number, panel in enumerate(demo.panels):
         left = MARGIN + number * (side + MARGIN)
-        tile = Image.fromarray(to_grid(panel.image).permute(1, 2, 0).contiguous().numpy())
+        tile = Image.fromarray(to_array(panel.image))
         canvas.paste(tile.resize((side, side), Image.Resampling.NEAREST), (left, MARGIN))
         top = side + MARGIN + 10
         pen.text((left, top), panel.title, fill="black", font=large)
@@ -174,4 +193,4 @@ def draw(demo: Demo) -> bytes:
         pen.text((left, top + 30), score, fill="#444444", font=small)
         colour, verdict = ("#1b7f3b", "accepted") if panel.accepted else ("#b3261e", "not accepted")
         pen.text((left, top + 54), f"{DEFAULT_MODEL}: {verdict}", fill=colour, font=small)
-    return encode(torch.from_numpy(np.asarray(canvas).copy()).permute(2, 0, 1))
+    return encode(np.asarray(canvas))

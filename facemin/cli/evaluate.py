@@ -88,10 +88,13 @@ def _check_plot(plot: Path) -> None:
     """Refuse before minutes of work what would fail after them."""
     from importlib.util import find_spec
 
+    from facemin.cli.places import check_file
+
     if find_spec("matplotlib") is None:
         raise ValueError("--plot: expected matplotlib, which comes with: pip install 'facemin[bench]'")
     if plot.suffix.lower() != ".png":
         raise ValueError(f"--plot: expected a file that ends in .png, got {str(plot)!r}")
+    check_file("--plot", plot)
 
 
 def _run(

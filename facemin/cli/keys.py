@@ -1,4 +1,4 @@
-"""Verbs on provider keys: export, show."""
+"""Verbs on provider keys: export, show; fit-protector lies beside this file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from facemin.cli.options import Json, Model
-from facemin.cli.output import print_json
+from facemin.cli.output import print_json, tell
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
+from facemin.keys.provider_name import displayed
 
 if TYPE_CHECKING:
     from facemin.keys.key import Key
 
-app = App(name="key", help="Provider keys: export one from a recogniser, show what one says.")
+app = App(
+    name="key",
+    help="Provider keys: export one from a recogniser, show what one says, train a network that protects for one.",
+)
 
 
 @app.command(name="export")
@@ -36,11 +40,13 @@ def key_export(
     as_json: Json = False,
 ) -> int:
     """Write a provider key: the recogniser's part before a cut, with its manifest."""
+    from facemin.cli.places import check_file
     from facemin.keys.default import stopping_residual
     from facemin.keys.key import export_key, read_signing_key
     from facemin.models import DEFAULT_MODEL, MODELS
     from facemin.models.store import open_model
 
+    check_file("OUT", out)
     name = model or DEFAULT_MODEL
     recogniser = open_model(name, preprocess=preprocess.given())
     if not cut and name not in MODELS:
@@ -102,4 +108,5 @@ def _print_key(key: Key, file: Path, *, as_json: bool) -> None:
         return
     for name, value in values.items():
         missing = "none: unsigned" if name == "signer" else "never"
-        print(f"{name:12} {missing if value is None else value}")
+        shown = displayed(value) if isinstance(value, str) else value
+        tell(f"{name:12} {missing if value is None else shown}")

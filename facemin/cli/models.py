@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from facemin.cli.options import Json
-from facemin.cli.output import print_json
+from facemin.cli.output import print_json, tell
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def model_list(*, as_json: Json = False) -> int:
     for entry in entries:
         mark = " (default)" if entry["default"] else ""
         cut = f"cut {entry['default_cut']}, " if entry["default_cut"] else ""
-        print(f"{entry['name']}{mark}\n  {cut}{entry['licence']}, {entry['source']}")
+        tell(f"{entry['name']}{mark}", f"  {cut}{entry['licence']}, {entry['source']}")
     return 0
 
 
@@ -126,6 +126,8 @@ def model_remove(name: str, /, *, as_json: Json = False) -> int:
     ModelStore().remove(name)
     if as_json:
         print_json({"removed": name})
+    else:
+        print(f"removed {name}")
     return 0
 
 
@@ -151,7 +153,7 @@ def model_cuts(
     rows.insert(0, ("cut", "shape", "parameters", "computation"))
     names, shapes = (max(len(row[at]) for row in rows) for at in (0, 1))
     for name, shape, parameters, share in rows:
-        print(f"{name:{names}}  {shape:{shapes}}  {parameters:>12}  {share:>11}")
+        tell(f"{name:{names}}  {shape:{shapes}}  {parameters:>12}  {share:>11}")
     return 0
 
 
@@ -226,14 +228,14 @@ def _print_values(values: dict[str, Any], *, as_json: bool) -> None:
             _print_calibration(value)
         elif value is not None:
             text = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else value
-            print(f"{name:15} {text}")
+            tell(f"{name:15} {text}")
 
 
 def _print_calibration(value: dict[str, Any] | None) -> None:
     if value is None:
-        print("thresholds      not measured: facemin eval DATA --model NAME")
+        tell("thresholds      not measured: facemin eval DATA --model NAME")
         return
-    print(f"thresholds      {value['data']}")
+    tell(f"thresholds      {value['data']}")
     for threshold in value["thresholds"]:
         pairs = f"{threshold['impostor_pairs']:,} impostor pairs"
-        print(f"  FAR {threshold['far']:<8g} {threshold['threshold']:.4f}  TAR {threshold['tar']:.4f}, {pairs}")
+        tell(f"  FAR {threshold['far']:<8g} {threshold['threshold']:.4f}  TAR {threshold['tar']:.4f}, {pairs}")

@@ -17,6 +17,15 @@ Model = Annotated[
         help="A recogniser's name, or an ONNX file that takes RGB in [0, 255]; dlib-resnet29 when not given.",
     ),
 ]
+MaxPixels = Annotated[
+    int, Parameter(help="Most pixels that a photo may have; a 108-megapixel phone needs 108000000 or more.")
+]
 
-FAILED, WRONG_INPUT = 1, 2
-"""Exit statuses beside 0: some of the work failed, or a check said no; the input was wrong."""
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit statuses beside 0: some of the work failed, or a check said no; the input was wrong; Ctrl-C ended it."""
+
+STATUSES = (
+    "Exit status of every verb: 0 when all was done, every key reached and every check passed; 1 when something was "
+    "not, which is listed; 2 on wrong input; 130 after Ctrl-C."
+)
+"""For the end of the help page."""

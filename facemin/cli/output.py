@@ -8,7 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from facemin.runtime.device import choose_device
+from facemin.runtime.printable import printable
+
+LONGEST_LINE = 20_000
 
 
 def errors() -> Console:
@@ -17,8 +19,14 @@ def errors() -> Console:
 
 
 def say(console: Console, text: str) -> None:
-    """Print marked-up text as it is: no wrapping, no colouring of numbers."""
-    console.print(text, soft_wrap=True, highlight=False)
+    """Print marked-up text as it is: no wrapping, no colouring of numbers, and nothing that moves a cursor."""
+    shown = "\n".join(printable(line, most=LONGEST_LINE) for line in text.split("\n"))
+    console.print(shown, soft_wrap=True, highlight=False)
+
+
+def tell(*lines: str) -> None:
+    """Print a result on standard output, whoever wrote parts of it; a line break inside a line becomes "?"."""
+    print("\n".join(printable(line, most=LONGEST_LINE) for line in lines))
 
 
 def note(text: str) -> None:
@@ -37,6 +45,8 @@ def available_device(name: str) -> str:
     Raises:
         ValueError: a name that is no device at all.
     """
+    from facemin.runtime.device import choose_device
+
     try:
         return str(choose_device(name))
     except ValueError as error:

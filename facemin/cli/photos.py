@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,8 +12,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from facemin.cli.options import FAILED, Device, Json, Model, Seed
-from facemin.cli.output import available_device, note, print_json, say
+from facemin.cli.options import FAILED, Device, Json, MaxPixels, Model, Seed
+from facemin.cli.output import available_device, errors, note, print_json, say
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -33,10 +34,18 @@ def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, device: Device 
     out: Path
         Folder for demo.png, demo.json and the protected face.
     """
+    from facemin.cli.places import check_folder
+    from facemin.cli.progress import StepDisplay
+
+    check_folder("--out", out)
+    say(errors(), "Loading")
     from facemin.cli.demo import NOT_SHOWN, SHOWN, run_demo, summary
 
     console = Console(stderr=as_json)
-    done = run_demo(out, seed=seed, device=available_device(device))
+    with StepDisplay(errors(), 1) as display:
+        done = run_demo(
+            out, seed=seed, device=available_device(device), tell=partial(say, errors()), on_step=display.step
+        )
     if as_json:
         print_json(summary(done))
         return 0 if done.accepted else FAILED
@@ -85,7 +94,12 @@ def protect(
     min_face: Annotated[
         int, Parameter(help="Smallest face to look for, pixels; large photos are searched faster for larger faces.")
     ] = 24,
+    max_pixels: MaxPixels = 64_000_000,
     batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
+    allow_revealing: Annotated[
+        bool,
+        Parameter(negative="", help="Write results that still show the plain face, for research; refused otherwise."),
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -94,8 +108,14 @@ def protect(
     The protected face of a/b.jpg is OUT/a/b.protected.png, 112 x 112: faces largest first, b.2.protected.png for
     the second, and so on; b.protected.json beside it says what was found and spent. A rerun skips what is done.
 
-    Exit status: 0 when all is done, 1 when some photos failed (they are listed), 2 on wrong input.
+    Ctrl-C ends after the step at hand; what is done is kept, and the same command goes on.
+
+    Exit status: 0 when every face is protected and reaches every key, also those of earlier runs; 1 when something was
+    not done, which is listed: a path with nothing there, a folder without photos, a photo that failed, a face at the
+    photo's edge that was left out, or one that did not reach a key; 2 on wrong input (options, a key, a folder that
+    cannot be written), before the first face; 130 after Ctrl-C.
     """
+    from facemin.cli.places import check_folder
     from facemin.cli.progress import follow
     from facemin.face import Detector
     from facemin.keys.default import plain_key
@@ -105,6 +125,7 @@ def protect(
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
+    check_folder("--out", out)
     if method not in METHODS:
         raise ValueError(f"--method: expected one of {', '.join(METHODS)}, got {method!r}")
     settings = replace(METHODS[method], batch=batch, device=available_device(device))
@@ -122,13 +143,23 @@ def protect(
         exif=exif,
         aligned=aligned,
         detector=Detector(min_face=min_face),
+        max_pixels=max_pixels,
+        allow_revealing=allow_revealing,
     )
+    if allow_revealing:
+        note("--allow-revealing: RESULTS MAY SHOW THE PLAIN FACE. Do not send them to anybody")
     for given in keys:
         _warn_of_a_shallow_key(given)
     if not key:
         note("no --key given: using the public default key, which keeps nothing from whoever has dlib's model")
     todo = plan(inputs, job)
-    return follow(todo, protect_into(todo, job), device=settings.device, keys=len(keys), as_json=as_json)
+    return follow(
+        todo,
+        lambda on_step: protect_into(todo, job, on_step=on_step),
+        device=settings.device,
+        keys=len(keys),
+        as_json=as_json,
+    )
 
 
 def public_key(text: str | None) -> bytes | None:
@@ -149,7 +180,7 @@ def public_key(text: str | None) -> bytes | None:
 def _warn_of_a_shallow_key(key: Key) -> None:
     """Measured on dlib (docs/decisions/004-default-cut.md): keys this wide give the face to every recogniser."""
     values = prod(key.manifest.features)
-    if values > SHALLOW * prod(FACE_SHAPE):
+    if values >= SHALLOW * prod(FACE_SHAPE):
         note(
             f"key {key.manifest.key_id} matches {values:,} values of an image of {prod(FACE_SHAPE):,}: so shallow a "
             "key has been seen to give the face back to every recogniser"
@@ -166,6 +197,7 @@ def verify(
     far: Annotated[float, Parameter(help="False accept rate whose calibrated threshold decides.")] = 1e-3,
     threshold: Annotated[float | None, Parameter(help="Cosine that decides instead.")] = None,
     preprocess: PreprocessFlags = UNCHANGED,
+    max_pixels: MaxPixels = 64_000_000,
     as_json: Json = False,
 ) -> int:
     """Ask a whole recogniser whether two faces are the same person's.
@@ -179,7 +211,9 @@ def verify(
 
     recogniser = open_model(model or DEFAULT_MODEL, preprocess=preprocess.given())
     manifest = Key.load(key).manifest if key else None
-    verdict = compare(probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest)
+    verdict = compare(
+        probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest, max_pixels=max_pixels
+    )
     if as_json:
         values = asdict(verdict) | {"calibration": verdict.calibration and verdict.calibration.model_dump()}
         print_json(values | {"probe": str(probe), "enrolment": str(enrolment)})

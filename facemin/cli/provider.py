@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from facemin.cli.options import FAILED, Device, Json, Model
-from facemin.cli.output import available_device, note, print_json
+from facemin.cli.output import available_device, note, print_json, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,7 @@ def provider_init(
 
     The token is printed once and can be read nowhere again.
     """
+    from facemin.cli.places import check_folder
     from facemin.keys.default import stopping_residual
     from facemin.models import DEFAULT_MODEL, MODELS
     from facemin.models.store import open_model
@@ -64,6 +65,7 @@ def provider_init(
         raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_model(name).cuts)}; got none")
     cut = cut or MODELS[name].default_cut
     folder = provider_home(home)
+    check_folder("--home", folder)
     with _plainly():
         token = make_provider(
             folder,
@@ -79,8 +81,8 @@ def provider_init(
     if as_json:
         print_json({"home": str(folder), "token": token})
         return 0
-    print(f"Provider made in {folder}. Start it with: facemin serve" + (f" --home {folder}" if home else ""))
-    print(f"Admin token, shown this once:\n{token}")
+    tell(f"Provider made in {folder}. Start it with: facemin serve" + (f" --home {folder}" if home else ""))
+    tell("Admin token, shown this once:", token)
     return 0
 
 
@@ -90,6 +92,7 @@ def serve(
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Port to listen on.")] = 8470,
     device: Device = "auto",
+    as_json: Json = False,
 ) -> int:
     """Run the provider's service; SIGTERM and Ctrl-C end it once running requests are answered."""
     from facemin.service.server import serve as run
@@ -97,8 +100,15 @@ def serve(
 
     if host not in ("127.0.0.1", "localhost", "::1"):
         note("the service speaks plain HTTP: put a reverse proxy with TLS in front of it (docs/service/deployment.md)")
+    folder, where = provider_home(home), available_device(device)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if as_json:
+        # before it runs, for it runs until it is ended
+        print_json({"home": str(folder), "url": url, "device": where})
+    else:
+        note(f"serving {folder} at {url}; Ctrl-C ends it")
     with _plainly():
-        run(provider_home(home), host=host, port=port, device=available_device(device))
+        run(folder, host=host, port=port, device=where)
     return 0
 
 
@@ -117,7 +127,7 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
         return 0
     for key in found:
         end = key["until"] or key["expires"] or "never"
-        print(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
+        tell(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
     return 0
 
 
@@ -134,7 +144,9 @@ def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
 
 
 @app.command(name="revoke")
-def provider_revoke(key_id: Annotated[str, Parameter(help="Of the key.")], /, *, home: Home = None) -> int:
+def provider_revoke(
+    key_id: Annotated[str, Parameter(help="Of the key.")], /, *, home: Home = None, as_json: Json = False
+) -> int:
     """Refuse uploads for a key from now on, and give it to nobody. Rotate first where it is the current one."""
     from facemin.service.provider import COMMAND_LINE
     from facemin.service.provider_keys import revoke_key
@@ -143,6 +155,7 @@ def provider_revoke(key_id: Annotated[str, Parameter(help="Of the key.")], /, *,
     with _opened(home) as (database, _, _), database.writing() as connection:
         revoke_key(connection, key_id)
         record(connection, "revoke_key", key_id, request_id=COMMAND_LINE)
+    _print({"revoked": key_id}, as_json=as_json)
     return 0
 
 
@@ -167,7 +180,7 @@ def token_add(
     if as_json:
         print_json({"id": made.id, "token": text})
     else:
-        print(text)
+        tell(text)
     return 0
 
 
@@ -185,13 +198,17 @@ def token_list(*, home: Home = None, as_json: Json = False) -> int:
     for token in found:
         grants = " ".join(scope if place == "*" else f"{scope}:{place}" for scope, place in token["grants"])
         state = "revoked" if token["revoked"] else f"until {token['expires'] or 'revoked'}"
-        print(f"{token['id']}  {state:24}  {grants}  {token['name']}")
+        tell(f"{token['id']}  {state:24}  {grants}  {token['name']}")
     return 0
 
 
 @token_app.command(name="revoke")
 def token_revoke(
-    token_id: Annotated[str, Parameter(help="The token's id (16 digits).")], /, *, home: Home = None
+    token_id: Annotated[str, Parameter(help="The token's id (16 digits).")],
+    /,
+    *,
+    home: Home = None,
+    as_json: Json = False,
 ) -> int:
     """Refuse a token from its next request on."""
     from facemin.service.provider import COMMAND_LINE
@@ -201,6 +218,7 @@ def token_revoke(
     with _opened(home) as (database, _, _), database.writing() as connection:
         revoke_token(connection, token_id)
         record(connection, "revoke_token", token_id, request_id=COMMAND_LINE)
+    _print({"revoked": token_id}, as_json=as_json)
     return 0
 
 
@@ -224,7 +242,7 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
     if as_json:
         print_json({"wrong": wrong})
     else:
-        print("\n".join(wrong) or "all is whole")
+        tell(*(wrong or ["all is whole"]))
     return FAILED if wrong else 0
 
 
@@ -237,26 +255,47 @@ def provider_backup(
     with_secrets: Annotated[
         bool, Parameter(negative="", help="Also the master key, which opens the templates, and the signing key.")
     ] = False,
+    force: Annotated[bool, Parameter(negative="", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
 ) -> int:
-    """Write database and settings to one file, while the service runs.
+    """Write database and settings to one file, while the service runs; a file that is there is not replaced.
 
     Without --with-secrets keep master.key and signing.pem elsewhere: the templates cannot be read without them.
     """
+    from facemin.cli.places import check_file
     from facemin.service.settings import provider_home
-    from facemin.service.storage.backup import back_up
+    from facemin.service.storage.backup import SECRET, back_up
 
-    back_up(provider_home(home), out, with_secrets=with_secrets)
+    check_file("OUT", out)
+    if out.exists() and not force:
+        raise ValueError(f"{out}: expected nothing there yet, found a file; --force replaces it")
+    held = back_up(provider_home(home), out, with_secrets=with_secrets)
+    missing = [] if with_secrets else list(SECRET)
+    if as_json:
+        print_json({"file": str(out), "bytes": out.stat().st_size, "holds": held, "missing": missing})
+        return 0
+    print(f"{out}: {out.stat().st_size:,} bytes, holds {', '.join(held)}")
+    if missing:
+        note(f"keep these elsewhere, the templates cannot be read without them: {', '.join(missing)}")
     return 0
 
 
 @app.command(name="restore")
-def provider_restore(file: Annotated[Path, Parameter(help="A back-up.")], /, *, home: Home = None) -> int:
+def provider_restore(
+    file: Annotated[Path, Parameter(help="A back-up.")], /, *, home: Home = None, as_json: Json = False
+) -> int:
     """Make a provider's folder from a back-up."""
+    from facemin.cli.places import check_folder
     from facemin.service.settings import provider_home
     from facemin.service.storage.backup import restore
 
     folder = provider_home(home)
+    check_folder("--home", folder)
     missing = restore(file, folder)
+    if as_json:
+        print_json({"home": str(folder), "missing": missing})
+    else:
+        print(f"restored to {folder}")
     if missing:
         note(f"not in the back-up, put them into {folder}: {', '.join(missing)}")
     return 0
@@ -265,12 +304,12 @@ def provider_restore(file: Annotated[Path, Parameter(help="A back-up.")], /, *, 
 @contextmanager
 def _opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
     """The provider's database, closed again at the end."""
-    from facemin.service.provider import database_url
-    from facemin.service.settings import provider_home, read_settings
+    from facemin.service.settings import database_url, make_private, provider_home, read_settings
     from facemin.service.storage.database import Database
 
     folder = provider_home(home)
     settings = read_settings(folder)
+    make_private(folder)
     with _plainly():
         database = Database(database_url(folder, settings))
         try:
@@ -295,4 +334,4 @@ def _print(values: dict[str, Any], *, as_json: bool) -> None:
         print_json(values)
         return
     for name, value in values.items():
-        print(f"{name:12} {value}")
+        tell(f"{name:12} {value}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
@@ -15,10 +14,10 @@ from rich.progress import Progress as Bar
 
 from facemin.cli.options import Device, Json
 from facemin.cli.output import available_device, print_json, say
+from facemin.cli.signals import INTERRUPTED, ending_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
+    from collections.abc import Callable
 
     from facemin.ahm.config import AHMConfig
     from facemin.train import Outcome, Progress, Watch
@@ -32,10 +31,6 @@ Data = Annotated[Path | None, Parameter(help="Folder of the faces, in place of t
 Resume = Annotated[
     bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
 ]
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-INTERRUPTED = 128
-"""Exit status of a run that a signal ended, plus the signal's number, as shells have it."""
 
 
 @app.command
@@ -58,11 +53,13 @@ def recogniser(
 
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
+    from facemin.cli.places import check_folder
     from facemin.train import read_config, train
     from facemin.train.devices import is_first_process
 
     settings = _on(read_config(config), data)
     folder = out or Path("runs") / config.stem
+    check_folder("--out", folder)
     console = Console(stderr=True, quiet=not is_first_process())
     where = available_device(device)
 
@@ -92,9 +89,11 @@ def ahm(
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
     from facemin.ahm import read_ahm_config, train_ahm
+    from facemin.cli.places import check_folder
 
     settings = _on(read_ahm_config(config), data)
     folder = out or Path("runs") / config.stem
+    check_folder("--out", folder)
     console = Console(stderr=True)
     where = available_device(device)
 
@@ -116,7 +115,7 @@ def _watched(run: Callable[[Watch], Outcome], console: Console, close: Callable[
     from facemin.train import Watch
     from facemin.train.devices import is_first_process
 
-    with _signals() as caught, _Display(console) as display:
+    with ending_signals() as caught, _Display(console) as display:
 
         def aligned(photos: int, of: int) -> None:
             display.aligned(photos, of)
@@ -175,25 +174,6 @@ class _Display:
                 f"step {progress.step}: accuracy {found.accuracy:.2%}, EER {found.eer:.2%} "
                 f"on {found.pairs:,} pairs of people held out",
             )
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Signals that asked to end; a second one does so at once."""
-    caught: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    before = {number: signal.signal(number, note) for number in SIGNALS}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _close(console: Console, done: Outcome, folder: Path, *, as_json: bool) -> None:

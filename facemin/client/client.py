@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import base64
+import math
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
+import numpy as np
+import torch
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
 from facemin.client.pins import KeyChanged, Pins
-from facemin.client.transport import ProviderError, Reply, Transport
+from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.image import Photo
-from facemin.keys.key import Key
-from facemin.protection import ProtectedPhoto, Protector, protect
+from facemin.keys.key import Key, relative_distance
+from facemin.protection import ProtectedFace, ProtectedPhoto, Protector, RevealingKey, protect
+from facemin.protection.resemblance import mean_face
+from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import httpx
+
     from facemin.face import Detector
     from facemin.protection.photo import Upload
 
-__all__ = ["Client", "Decision", "KeyChanged", "Prepared", "ProviderError", "prepare"]
+__all__ = ["Client", "Decision", "KeyChanged", "NotReached", "Prepared", "ProviderError", "RevealingKey", "prepare"]
 
 _Answer = TypeVar("_Answer")
 STALE = frozenset({"key_ended", "key_revoked", "unknown_key"})
@@ -31,6 +41,8 @@ STALE = frozenset({"key_ended", "key_revoked", "unknown_key"})
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """What a provider decided on one person."""
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
 
     person: str
     accepted: bool
@@ -44,6 +56,26 @@ class Decision:
     """ "protected" or "plain": what the deciding enrolment was made from."""
 
 
+class _Enrolled(TypedDict):
+    person: str
+
+
+class _Challenge(TypedDict):
+    challenge: str
+
+
+class _Identified(TypedDict):
+    results: list[list[Decision]]
+
+
+_DECISION, _ENROLLED = TypeAdapter(Decision), TypeAdapter(_Enrolled)
+_IDENTIFIED, _CHALLENGE = TypeAdapter(_Identified), TypeAdapter(_Challenge)
+
+
+class NotReached(ValueError):  # noqa: N818 - what happened
+    """A protected image does not carry what its key asks for, or the key asks for nothing: it is not sent."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A photo's faces protected for some providers; each use with one of them counts once."""
@@ -51,10 +83,15 @@ class Prepared:
     photo: ProtectedPhoto
     keys: tuple[Key, ...]
 
-    def uploads(self, key: Key) -> list[dict[str, str]]:
+    def uploads(self, key: Key, *, largest: bool = False) -> list[dict[str, str]]:
         """What is sent to the provider of a key, the largest face first.
 
+        Args:
+            key: of the provider.
+            largest: the largest face alone.
+
         Raises:
+            NotReached: a face's image does not have the features that the key asks for.
             ValueError: the photo was not protected for that key, or no face was found.
         """
         if key.fingerprint not in [mine.fingerprint for mine in self.keys]:
@@ -63,10 +100,51 @@ class Prepared:
                 f"{', '.join(mine.manifest.key_id for mine in self.keys)}"
             )
         if not self.photo.faces:
-            raise ValueError(f"{self.photo.name}: {self.photo.verdict}")
+            raise NoFace(f"{self.photo.name}: {self.photo.verdict}")
         kind = "feature" if self.photo.upload == "features" else "image"
-        data = (base64.b64encode(self.photo.encoded(face)).decode() for face in self.photo.faces)
+        number = [mine.fingerprint for mine in self.keys].index(key.fingerprint)
+        faces = self.photo.faces[:1] if largest else self.photo.faces
+        for face in faces:
+            _check_reached(face, key, number, name=self.photo.name)
+        data = (base64.b64encode(self.photo.encoded(face)).decode() for face in faces)
         return [{"kind": kind, "key_id": key.manifest.key_id, "data": text} for text in data]
+
+
+def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> None:
+    residual, limit, key_id = face.done.residuals[number], key.manifest.residual, key.manifest.key_id
+    if not math.isfinite(residual):
+        raise NotReached(
+            f"{name}: expected key {key_id} to have finite features of this face, got others; nothing was sent, and "
+            "its provider should be told"
+        )
+    flat = face.pixels.flatten(1)
+    if bool((flat.amin(1) == flat.amax(1)).all()):
+        raise NotReached(f"{name}: expected an image, got an even colour for key {key_id}; nothing was sent")
+    # a method that takes no steps matches no features: its recogniser was trained on its images
+    if number in face.done.unmet and face.done.steps:
+        raise NotReached(
+            f"{name}: expected a feature distance to key {key_id} of at most {limit:g}, got {residual:.3g} after "
+            f"{face.done.steps} steps: its provider might not recognise the person, and nothing was sent. Try another "
+            "photo, one key at a time, or more steps"
+        )
+
+
+def _check_asks(key: Key) -> None:
+    """Refuse a key that noise satisfies: whatever is sent for it says nothing, and would be accepted for anybody."""
+    generator = np.random.default_rng(0)
+    noise = generator.random((3, 112, 112), dtype=np.float32)
+    faces = torch.from_numpy(np.stack([np.moveaxis(mean_face(), -1, 0).astype(np.float32) / 255, noise]))
+    with torch.no_grad():
+        layers = key.shallow.layers(faces)
+    features = torch.cat([layer.flatten(1) for layer in layers], 1)
+    distance = float(relative_distance(features[1:], features[:1])[0])
+    if not math.isfinite(distance):
+        raise NotReached(f"key {key.manifest.key_id}: expected finite features of a face, got others")
+    if distance <= key.manifest.residual:
+        raise NotReached(
+            f"key {key.manifest.key_id}: expected features that tell a face from noise, got a distance of "
+            f"{distance:.3g} between the two, which its residual of {key.manifest.residual:g} lets pass"
+        )
 
 
 def prepare(
@@ -76,6 +154,7 @@ def prepare(
     seed: int | None = None,
     method: Protector | None = None,
     detector: Detector | None = None,
+    allow_revealing: bool = False,
 ) -> Prepared:
     """Protect one photo for several providers at once (MR-PMT): each recognises it, and nobody else.
 
@@ -85,13 +164,15 @@ def prepare(
         seed: as for `facemin.protect`.
         method: as for `facemin.protect`.
         detector: as for `facemin.protect`.
+        allow_revealing: as for `facemin.protect`.
 
     Raises:
+        RevealingKey: the result would show the plain face.
         ValueError: an unreadable photo, or a key that is not to be trusted (`KeyChanged`) or has expired.
         ProviderError: a provider refused, or was not reached.
     """
     keys = tuple(client.key() for client in clients)
-    done = protect(photo, keys=keys, seed=seed, method=method, detector=detector)
+    done = protect(photo, keys=keys, seed=seed, method=method, detector=detector, allow_revealing=allow_revealing)
     return Prepared(photo=done, keys=keys)
 
 
@@ -121,8 +202,10 @@ class Client:
         pins: where that is remembered.
         upload: "image", or "features" to send the protected feature.
         method: settings of protection; the default of `facemin.protection.PROTECTORS` when None.
-        timeout: seconds without an answer.
+        allow_revealing: send what shows the plain face, with a `RevealingWarning`; for research on one's own service.
+        timeout: seconds for a whole answer; the key of a large recogniser has some 20 MB.
         tries: how often a request is sent at most; sending it again does nothing twice.
+        transport: what carries the requests, say `httpx.MockTransport` in a test; the network when None.
 
     Raises:
         ValueError: another kind of URL.
@@ -135,13 +218,17 @@ class Client:
     pins: Pins = field(default_factory=Pins, kw_only=True)
     upload: Upload = field(default="image", kw_only=True)
     method: Protector | None = field(default=None, kw_only=True)
+    allow_revealing: bool = field(default=False, kw_only=True)
     timeout: float = field(default=60.0, kw_only=True)
     tries: int = field(default=4, kw_only=True)
+    transport: httpx.BaseTransport | None = field(default=None, kw_only=True, repr=False, compare=False)
     _known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
     _send: Transport = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        sender = Transport(url=self.url, token=self.token, timeout=self.timeout, tries=self.tries)
+        sender = Transport(
+            url=self.url, token=self.token, timeout=self.timeout, tries=self.tries, transport=self.transport
+        )
         object.__setattr__(self, "_send", sender)
 
     def key(self, *, refresh: bool = False) -> Key:
@@ -152,6 +239,7 @@ class Client:
 
         Raises:
             KeyChanged: it is not the pinned one, nor its signer's successor of it.
+            NotReached: its features are not finite, or noise satisfies it.
             ValueError: it is no valid key, or has expired.
             ProviderError: the provider refused, or was not reached.
         """
@@ -160,10 +248,12 @@ class Client:
         held = self.pins.file(self.url)
         pin = self.pins.pin(self.url)
         headers = {"If-None-Match": f'"{pin.fingerprint}"'} if held is not None and pin is not None else {}
-        reply = self._send("GET", "/v1/key", headers=headers)
+        reply = self._send("GET", "/v1/key", headers=headers, most=MOST_KEY_BYTES)
         data = held if reply.status == 304 and held is not None else reply.data
-        self._known.key = self.pins.accept(self.url, data, signer=self.signer)
-        return self._known.key
+        key = self.pins.accept(self.url, data, signer=self.signer)
+        _check_asks(key)
+        self._known.key = key
+        return key
 
     def enrol(
         self, person: str | None, photos: Sequence[str | Path | bytes | Photo | Prepared], *, replace: bool = False
@@ -183,11 +273,10 @@ class Client:
             raise ValueError("photos: expected at least one, got none")
 
         def send() -> Reply:
-            uploads = [self._uploads(photo)[0] for photo in photos]
+            uploads = [self._uploads(photo, largest=True)[0] for photo in photos]
             return self._post("persons", {"person": person, "uploads": uploads, "replace": replace})
 
-        name: str = self._fresh(send).json()["person"]
-        return name
+        return self._fresh(send).read(_ENROLLED)["person"]
 
     def verify(
         self, person: str, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None
@@ -205,12 +294,12 @@ class Client:
         """
 
         def send() -> Reply:
-            upload = self._uploads(photo)[0]
+            upload = self._uploads(photo, largest=True)[0]
             return self._post(
                 "verify", {"person": person, "upload": upload, "challenge": self._challenge(), "far": far}
             )
 
-        return Decision(**self._fresh(send).json())
+        return self._fresh(send).read(_DECISION)
 
     def identify(
         self, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None, top: int = 5
@@ -231,8 +320,7 @@ class Client:
             uploads = self._uploads(photo)
             return self._post("identify", {"uploads": uploads, "challenge": self._challenge(), "far": far, "top": top})
 
-        found = self._fresh(send).json()["results"]
-        return [[Decision(**decision) for decision in decisions] for decisions in found]
+        return self._fresh(send).read(_IDENTIFIED)["results"]
 
     def delete(self, person: str) -> None:
         """Delete a person with every template of theirs; needs a token with the scope admin.
@@ -242,21 +330,30 @@ class Client:
         """
         self._send("DELETE", f"{self._place()}/persons/{quote(person, safe='')}")
 
+    def close(self) -> None:
+        """Close the connections to the provider; the client stays usable."""
+        self._send.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def forget(self) -> None:
         """Trust the provider's next key, whoever made it."""
         self.pins.forget(self.url)
         self._known.key = None
 
-    def _uploads(self, photo: str | Path | bytes | Photo | Prepared) -> list[dict[str, str]]:
+    def _uploads(self, photo: str | Path | bytes | Photo | Prepared, *, largest: bool = False) -> list[dict[str, str]]:
         key = self.key()
         if isinstance(photo, Prepared):
-            return photo.uploads(key)
-        done = protect(photo, keys=[key], upload=self.upload, method=self.method)
-        return Prepared(photo=done, keys=(key,)).uploads(key)
+            return photo.uploads(key, largest=largest)
+        done = protect(photo, keys=[key], upload=self.upload, method=self.method, allow_revealing=self.allow_revealing)
+        return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
 
     def _challenge(self) -> str:
-        challenge: str = self._send("POST", "/v1/challenges").json()["challenge"]
-        return challenge
+        return self._send("POST", "/v1/challenges").read(_CHALLENGE)["challenge"]
 
     def _post(self, what: str, body: dict[str, Any]) -> Reply:
         headers = {"Idempotency-Key": secrets.token_urlsafe(24)}

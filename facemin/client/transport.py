@@ -1,24 +1,33 @@
-"""Requests to a provider: over TLS, never redirected, tried again where that is safe."""
+"""Requests to a provider: over TLS, never redirected, bounded in time and length, tried again where that is safe."""
 
 from __future__ import annotations
 
 import json
+import queue
 import random
+import ssl
+import threading
 import time
-import urllib.error
-import urllib.request
+import weakref
 from dataclasses import dataclass, field
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from facemin.runtime.printable import printable
+
 if TYPE_CHECKING:
-    from email.message import Message
-    from http.client import HTTPResponse
+    from collections.abc import Mapping
+
+_Form = TypeVar("_Form")
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
-MOST_BYTES = 512 << 20
-"""Longest answer: a provider key may have 256 MiB."""
+MOST_BYTES, MOST_KEY_BYTES = 8 << 20, 257 << 20
+"""Longest answer, in JSON and of a provider key, which may have 256 MiB."""
+MOST_REFUSAL_BYTES = 1 << 16
 AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which the same request is sent again."""
 LONGEST_WAIT = 30.0
@@ -32,12 +41,18 @@ class ProviderError(OSError):
         code: the provider's word for the refusal, say "plain_face".
         message: in words.
         request_id: under which the provider's log has it; "" where there was no answer.
+        retry_after: seconds after which the provider asks to be tried again; None where it does not.
+
+    All of it is safe to show on a terminal, whatever the provider wrote.
     """
 
-    def __init__(self, status: int, code: str, message: str, request_id: str = "") -> None:
-        where = f" (request {request_id})" if request_id else ""
-        super().__init__(f"provider: {message}{where}")
-        self.status, self.code, self.message, self.request_id = status, code, message, request_id
+    def __init__(
+        self, status: int, code: str, message: str, request_id: str = "", *, retry_after: float | None = None
+    ) -> None:
+        self.status, self.retry_after = status, retry_after
+        self.code, self.message, self.request_id = printable(code), printable(message), printable(request_id)
+        where = f" (request {self.request_id})" if request_id else ""
+        super().__init__(f"provider: {self.message}{where}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,8 @@ class Reply:
     """An answer that was no refusal."""
 
     status: int
-    headers: Message
+    headers: Mapping[str, str]
+    """By name, upper or lower case."""
     data: bytes = field(repr=False)
 
     def json(self) -> Any:
@@ -55,42 +71,70 @@ class Reply:
             ProviderError: it is something else.
         """
         try:
-            return json.loads(self.data)
-        except ValueError:
+            return json.loads(self.data, parse_constant=_no_number)
+        except (ValueError, RecursionError):
             raise ProviderError(self.status, "no_json", "expected an answer in JSON, got something else") from None
 
+    def read(self, form: TypeAdapter[_Form]) -> _Form:
+        """The answer as JSON of a certain form; fields that a later provider adds are passed over.
 
-@dataclass(frozen=True, kw_only=True)
+        Raises:
+            ProviderError: it has another form.
+        """
+        try:
+            return form.validate_python(self.json())
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise ProviderError(
+                self.status, "wrong_answer", f"expected an answer of the documented form, got {where}: {first['msg']}"
+            ) from None
+
+
 class Transport:
-    """Sends requests to one provider.
+    """Sends requests to one provider, over connections that are kept for the next one.
 
     Args:
         url: of the provider, https, or http on this machine.
         token: bearer token; None for what is open.
-        timeout: seconds without an answer.
+        timeout: seconds for a whole answer: finding the host, connecting, sending, waiting and reading together.
         tries: how often a request is sent at most.
         pause: seconds before the second try; each further pause is twice as long, shortened at random by up to half.
+        transport: what carries the requests, say `httpx.MockTransport`; the network when None.
 
     Raises:
         ValueError: another kind of URL.
     """
 
-    url: str
-    token: str | None = field(default=None, repr=False)
-    timeout: float = 60.0
-    tries: int = 4
-    pause: float = 0.5
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
+    def __init__(
+        self,
+        *,
+        url: str,
+        token: str | None = None,
+        timeout: float = 60.0,
+        tries: int = 4,
+        pause: float = 0.5,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        parts = urlsplit(url)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)
         if not secure or not parts.hostname or parts.username or parts.query or parts.fragment:
             raise ValueError(
                 f"url: expected https://HOST, or http:// on this machine, got {parts.scheme}://{parts.hostname}"
             )
+        self.url, self.timeout, self.tries, self.pause = url, timeout, tries, pause
+        self._token, self._transport = token, transport
+        self._http = self._connect()
 
     def __call__(
-        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, again: bool = True
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        again: bool = True,
+        most: int = MOST_BYTES,
     ) -> Reply:
         """Send a request.
 
@@ -100,6 +144,7 @@ class Transport:
             body: sent as JSON; None for none.
             headers: further ones.
             again: whether sending it twice does no harm.
+            most: longest answer, bytes.
 
         Raises:
             ProviderError: refused, or not reached after all tries.
@@ -107,66 +152,121 @@ class Transport:
         tries = self.tries if again else 1
         for number in range(1, tries + 1):
             try:
-                return self._send(method, path, body, headers or {})
+                return self._send(method, path, body, headers or {}, most)
             except ProviderError as error:
                 if number == tries or not (error.status == 0 or error.status in AGAIN):
                     raise
-                wait = getattr(error, "retry_after", None) or self.pause * 2 ** (number - 1)
+                wait = error.retry_after or self.pause * 2 ** (number - 1)
             time.sleep(min(LONGEST_WAIT, wait) * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, no secret
         raise AssertionError("the last try returns or raises")
 
-    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Reply:
-        data = None if body is None else json.dumps(body).encode()
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        self._renew(self._http)
+
+    def _send(self, method: str, path: str, body: Any, headers: dict[str, str], most: int) -> Reply:
+        http = self._http
         sent = {"Accept": "application/json, application/octet-stream", **headers}
-        if data is not None:
-            sent["Content-Type"] = "application/json"
-        if self.token is not None:
-            sent["Authorization"] = f"Bearer {self.token}"
-        request = urllib.request.Request(self.url.rstrip("/") + path, data, sent, method=method)  # noqa: S310 - checked
+        if self._token is not None:
+            sent["Authorization"] = f"Bearer {self._token}"
+        content = None
+        if body is not None:
+            sent["Content-Type"], content = "application/json", json.dumps(body).encode()
+        request = http.build_request(method, self.url.rstrip("/") + path, headers=sent, content=content)
+        found: queue.SimpleQueue[Reply | ProviderError] = queue.SimpleQueue()
+        late = threading.Event()
+
+        def run() -> None:
+            try:
+                found.put(_exchange(http, request, most, late))
+            except ProviderError as error:
+                found.put(error)
+            # whatever happens, the caller is told: httpx's own errors, a closed client, a resolver's refusal
+            except Exception as error:  # noqa: BLE001
+                reason = str(error) or type(error).__name__
+                found.put(ProviderError(0, "unreachable", f"expected an answer from {self.url}, got: {reason}"))
+
+        # in a thread, because no timeout of a socket bounds a name's look-up, or a head that comes byte by byte
+        threading.Thread(target=run, name="facemin request", daemon=True).start()
         try:
-            with (_OPENER if request.type == "https" else _LOCAL_OPENER).open(request, timeout=self.timeout) as reply:
-                return Reply(reply.status, reply.headers, _content(reply))
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == 304:
-                    return Reply(304, error.headers, b"")
-                raise _refusal(error) from None
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            raise ProviderError(0, "unreachable", f"expected an answer from {self.url}, got: {reason}") from None
+            answer = found.get(timeout=self.timeout)
+        except queue.Empty:
+            late.set()
+            self._renew(http)
+            raise ProviderError(
+                0, "too_slow", f"expected a whole answer from {self.url} within {self.timeout:g} s, got none"
+            ) from None
+        if isinstance(answer, ProviderError):
+            raise answer
+        return answer
+
+    def _connect(self) -> httpx.Client:
+        https = self.url.startswith("https:")
+        client = httpx.Client(
+            transport=self._transport,
+            # the system's own authorities, as other programs on this machine
+            verify=ssl.create_default_context() if https and self._transport is None else False,
+            # plain http is for this machine alone: a proxy would be given the token and the face in clear
+            trust_env=https,
+            # a redirect would carry the token, and a face, to somebody else
+            follow_redirects=False,
+            timeout=self.timeout,
+            limits=httpx.Limits(keepalive_expiry=20.0),
+            # nothing that a provider wants remembered is sent back to it; what is packed could unpack to any length
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={"User-Agent": "facemin", "Accept-Encoding": "identity"},
+        )
+        weakref.finalize(self, client.close)
+        return client
+
+    def _renew(self, http: httpx.Client) -> None:
+        """Close a client with all its connections, and take a new one; a transport that was given stays."""
+        if self._transport is None and self._http is http:
+            self._http = self._connect()
+            http.close()
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the token, and a face, to somebody else."""
-
-    def redirect_request(self, *arguments: Any, **more: Any) -> None:
-        """Follow none."""
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
-# plain http is for this machine alone: a proxy would be given the token and the face in clear
-_LOCAL_OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
-
-
-def _content(reply: HTTPResponse) -> bytes:
-    data = reply.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise ProviderError(reply.status, "too_long", f"expected an answer of at most {MOST_BYTES} bytes, got more")
-    return data
-
-
-def _refusal(error: urllib.error.HTTPError) -> ProviderError:
+def _exchange(http: httpx.Client, request: httpx.Request, most: int, late: threading.Event) -> Reply:
+    reply = http.send(request, stream=True)
     try:
-        said = json.loads(error.read(1 << 16))
-        code, message, request_id = (str(said[name])[:500] for name in ("code", "message", "request_id"))
-    except (ValueError, KeyError, TypeError, OSError):
-        code, message, request_id = "refused", f"expected an answer, got HTTP status {error.code}", ""
-    found = ProviderError(error.code, code, _printable(message), _printable(request_id))
-    wait = error.headers.get("Retry-After", "")
-    found.retry_after = float(wait) if wait.isascii() and wait.isdigit() else None  # type: ignore[attr-defined]
-    return found
+        if reply.headers.get("Content-Encoding", "identity") != "identity":
+            raise ProviderError(
+                reply.status_code, "encoded", "expected an answer as it is, got one with a Content-Encoding"
+            )
+        if reply.status_code == httpx.codes.NOT_MODIFIED:
+            return Reply(304, reply.headers, b"")
+        if not reply.is_success:
+            raise _refusal(reply, _content(reply, MOST_REFUSAL_BYTES, late))
+        return Reply(reply.status_code, reply.headers, _content(reply, most, late))
+    finally:
+        reply.close()
 
 
-def _printable(text: str) -> str:
-    """What a stranger wrote is shown on a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def _content(reply: httpx.Response, most: int, late: threading.Event) -> bytes:
+    parts, size = [], 0
+    # a transport that was given may have read the answer already
+    for part in reply.iter_bytes() if reply.is_stream_consumed else reply.iter_raw():
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise ProviderError(
+                reply.status_code, "too_long", f"expected an answer of at most {most} bytes, got a longer one"
+            )
+        if late.is_set():
+            break
+    return b"".join(parts)
+
+
+def _refusal(reply: httpx.Response, content: bytes) -> ProviderError:
+    try:
+        said = json.loads(content)
+        code, message, request_id = (str(said[name]) for name in ("code", "message", "request_id"))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        code, message, request_id = "refused", f"expected an answer, got HTTP status {reply.status_code}", ""
+    wait = reply.headers.get("Retry-After", "")
+    seconds = float(wait) if wait.isascii() and wait.isdigit() and len(wait) < 10 else None
+    return ProviderError(reply.status_code, code, message, request_id, retry_after=seconds)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")

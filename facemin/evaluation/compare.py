@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from facemin.face import Detector, align
-from facemin.image import decode, to_unit
+from facemin.autograd.pixels import to_tensor, to_unit
+from facemin.face import Detector, align_unrounded
+from facemin.face.crop import largest
+from facemin.image import MAX_PIXELS, decode
 from facemin.keys.default import plain_key
 from facemin.models.calibration import Threshold
 from facemin.models.store import calibration_of
@@ -18,10 +20,9 @@ from facemin.protection import decode_feature
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys.key import Manifest
+    from facemin.keys.manifest import Manifest
     from facemin.models import Recogniser
 
-ALIGNED = (3, 112, 112)
 FEATURES = ".safetensors"
 
 
@@ -47,6 +48,7 @@ def verify(
     far: float = 1e-3,
     threshold: float | None = None,
     manifest: Manifest | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Verdict:
     """Compare two files with a recogniser.
 
@@ -58,6 +60,7 @@ def verify(
         far: false accept rate whose calibrated threshold decides.
         threshold: decides instead, a cosine in [-1, 1].
         manifest: of the key that uploaded features are for; the default key's when None.
+        max_pixels: most pixels that a photo may have.
 
     Raises:
         ValueError: an unreadable file, a photo without a face, or a FAR that was not calibrated.
@@ -68,7 +71,9 @@ def verify(
     if manifest is None and FEATURES in (probe.suffix.lower(), enrolment.suffix.lower()):
         manifest = plain_key().manifest
     detector = Detector()
-    first, second = (embed_file(path, recogniser, detector, manifest) for path in (probe, enrolment))
+    first, second = (
+        embed_file(path, recogniser, detector, manifest, max_pixels=max_pixels) for path in (probe, enrolment)
+    )
     cosine = float(first @ second)
     calibration = None
     if threshold is None:
@@ -84,7 +89,9 @@ def verify(
     )
 
 
-def embed_file(path: Path, recogniser: Recogniser, detector: Detector, manifest: Manifest | None) -> Tensor:
+def embed_file(
+    path: Path, recogniser: Recogniser, detector: Detector, manifest: Manifest | None, *, max_pixels: int = MAX_PIXELS
+) -> Tensor:
     """The unit embedding (D,) of a file; see `verify` for what it may be."""
     with torch.inference_mode():
         if path.suffix.lower() == FEATURES and manifest is not None:
@@ -95,20 +102,16 @@ def embed_file(path: Path, recogniser: Recogniser, detector: Detector, manifest:
             feature = decode_feature(path.read_bytes(), manifest, name=str(path))
             server: Tensor = recogniser.after(manifest.cut)(feature[None])
             return server[0]
-        embedding: Tensor = recogniser(load_face(path, detector)[None])
+        embedding: Tensor = recogniser(load_face(path, detector, max_pixels=max_pixels)[None])
         return embedding[0]
 
 
-def load_face(path: Path, detector: Detector) -> Tensor:
+def load_face(path: Path, detector: Detector, *, max_pixels: int = MAX_PIXELS) -> Tensor:
     """The aligned face (3, 112, 112) in [0, 1] of a file: itself where it has that size, else its largest face.
 
     Raises:
         ValueError: an unreadable file, or a photo without a face.
     """
-    pixels = decode(path).pixels
-    if tuple(pixels.shape) == ALIGNED:
-        return to_unit(pixels).contiguous()
-    faces = detector(pixels)
-    if not faces:
-        raise ValueError(f"{path}: expected a photo with a face, found none")
-    return align(pixels, faces[0].points[None])[0]
+    pixels = decode(path, max_pixels=max_pixels).pixels
+    points = largest(pixels, detector, name=str(path))
+    return to_unit(to_tensor(pixels)) if points is None else to_tensor(align_unrounded(pixels, points)[0])

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.datasets import Folder, InsightFaceBin, landmarks, lfw_pairs
-from facemin.face import SIDE, TEMPLATE, Border, Detector, align
-from facemin.image import decode, to_unit
+from facemin.face import SIDE, TEMPLATE, Border, Detector, align_unrounded, is_aligned, nearest_to_centre
+from facemin.image import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -98,24 +101,24 @@ class PhotoReader:
             OSError: a file that is not there.
         """
         pixels = decode(self.root / self.paths[index]).pixels
+        found = True
         if self.points is not None:
-            return LoadedFace(align(pixels, self.points[self.paths[index]][None], border=self.border)[0], True)
-        if tuple(pixels.shape) == (3, SIDE, SIDE):
-            return LoadedFace(to_unit(pixels).contiguous(), True)
-        faces = self.detector(pixels) if self.detector is not None else []
-        if not faces:
-            return LoadedFace(align(pixels, central_points(*pixels.shape[1:])[None], border=self.border)[0], False)
-        height, width = pixels.shape[1:]
-        middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
-        nearest = min(faces, key=lambda face: float((face.points.mean(0) - middle).norm()))
-        return LoadedFace(align(pixels, nearest.points[None], border=self.border)[0], True)
+            points = self.points[self.paths[index]].numpy()
+        elif is_aligned(pixels):
+            return LoadedFace(to_unit(to_tensor(pixels)), True)
+        elif self.detector is not None and (faces := self.detector(pixels)):
+            points = nearest_to_centre(faces, *pixels.shape[:2]).points
+        else:
+            points, found = central_points(*pixels.shape[:2]), False
+        return LoadedFace(to_tensor(align_unrounded(pixels, points[None], border=self.border)[0]), found)
 
 
-def central_points(height: int, width: int) -> Tensor:
+def central_points(height: int, width: int) -> NDArray[np.float64]:
     """Landmarks (5, 2) float64 that align a photo's central square, of 0.53 of its shorter side."""
     scale = _CENTRAL_SIDE * min(height, width) / SIDE
-    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float64)
-    return (TEMPLATE - (SIDE - 1) / 2) * scale + middle
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    points: NDArray[np.float64] = (TEMPLATE - (SIDE - 1) / 2) * scale + middle
+    return points
 
 
 def open_verification_set(
@@ -281,9 +284,9 @@ def _bin_set(path: Path) -> VerificationSet:
         label = f"{path}, pair {at}"
         pair = packed[at]
         pixels = decode(pair.b if side else pair.a, name=label).pixels
-        if tuple(pixels.shape) != (3, SIDE, SIDE):
-            raise ValueError(f"{label}: expected images of 112 x 112, got {tuple(pixels.shape)}")
-        return LoadedFace(to_unit(pixels).contiguous(), True)
+        if not is_aligned(pixels):
+            raise ValueError(f"{label}: expected images of 112 x 112, got {pixels.shape[1]} x {pixels.shape[0]}")
+        return LoadedFace(to_unit(to_tensor(pixels)), True)
 
     same = torch.tensor(flags, dtype=torch.bool)
     order = fold_order(same)

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from facemin.image import decode, to_grid, to_unit
+from facemin.autograd.pixels import to_grid, to_tensor, to_unit
+from facemin.image import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ class Jpeg:
     def _one(self, pixels: Tensor) -> Tensor:
         file = BytesIO()
         _picture(pixels).save(file, "JPEG", quality=self.quality)
-        return decode(file.getvalue()).pixels
+        return to_tensor(decode(file.getvalue()).pixels)
 
 
 @dataclass(frozen=True, kw_only=True)

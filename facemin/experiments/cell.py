@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from facemin.attack import PURIFIERS
+from facemin.autograd.pixels import to_unit
 from facemin.evaluation import provenance
 from facemin.experiments.noise import feature_cosines, noisy_images
 from facemin.experiments.records import (
@@ -25,7 +26,6 @@ from facemin.experiments.records import (
     ThresholdUsed,
     rounded,
 )
-from facemin.image import to_unit
 from facemin.keys.key import export_key
 from facemin.metrics import psnr, ssim
 from facemin.runtime.device import describe

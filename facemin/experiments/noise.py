@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from facemin.autograd.pixels import to_grid, to_unit
 from facemin.evaluation.judge import BATCH
-from facemin.image import to_grid, to_unit
 from facemin.metrics import pair_scores
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def _noise_part(group: Group, kappa: float | None) -> str:
     drawn = plots.curves(panels, xlabel="bound of noise", title=f"{group.header.title}, at {at}")
     head = ["cell", "judge", "bound", "utility", "privacy", "UP", "highest utility of another", "n"]
     # the picture says it at a glance, the table exactly
-    return image(drawn, media="image/svg+xml", alt=f"UP over noise at {at}") + table(f"At {at}", head, rows)
+    return image(drawn, media="image/svg+xml", alt=f"UP over noise at {at}", wide=True) + table(f"At {at}", head, rows)
 
 
 def _up_maps(group: Group, kappas: Sequence[float]) -> str:
@@ -65,4 +65,4 @@ def _up_maps(group: Group, kappas: Sequence[float]) -> str:
             panels.append((entry.name, rows))
     bounds = [noisy.bound for noisy in group.records[0].noise]
     drawn = plots.maps(panels, at=bounds, kappas=kappas, title=group.header.title)
-    return image(drawn, media="image/svg+xml", alt="UP by bound of noise and threshold")
+    return image(drawn, media="image/svg+xml", alt="UP by bound of noise and threshold", wide=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from facemin.attack import PURIFIERS
-from facemin.image import encode, to_grid
+from facemin.autograd.pixels import to_array
+from facemin.image import encode
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Painter:
         plain, protected = plain[: self._faces], protected[: self._faces]
         rows = plain, protected, PURIFIERS["blur-1"](protected).clamp(0, 1)
         grid = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-        write_atomically(picture_path(self._folder, record), encode(to_grid(grid)))
+        write_atomically(picture_path(self._folder, record), encode(to_array(grid)))
 
 
 def picture_path(folder: Path, record: Record) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,6 +74,8 @@ def selectivity(panels: Sequence[tuple[str, Sequence[Path]]], *, title: str) -> 
     Raises:
         ValueError: matplotlib is missing.
     """
+    points = [point for _, paths in panels for path in paths for point in path.points]
+    others_all, own_all = [point.others for point in points], [point.own for point in points]
 
     def draw(figure: Any) -> None:
         for axes, (name, paths) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -90,7 +93,13 @@ def selectivity(panels: Sequence[tuple[str, Sequence[Path]]], *, title: str) -> 
                 )
                 for point, at in zip(path.points, zip(x, y, strict=True), strict=True):
                     axes.annotate(point.text, at, fontsize=6, xytext=(3, 3), textcoords="offset points")
-            axes.set(xlabel="worst other TAR", ylabel="authorised TAR", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axes.set(
+                xlabel="worst other TAR (less is better)",
+                ylabel="authorised TAR (more is better)",
+                xlim=_range(others_all),
+                ylim=_range(own_all),
+            )
+            axes.locator_params(nbins=6)
             axes.set_title(name, parse_math=False)
             axes.grid(visible=True, alpha=0.3)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
@@ -129,6 +138,17 @@ def maps(
         figure.colorbar(drawn, ax=list(every), label="UP")
 
     return _svg(draw, size=(4.6 * len(panels) + 1, 3.8), title=title)
+
+
+def _range(shares: Sequence[Share]) -> tuple[float, float]:
+    """The part of [0, 1] where shares and their intervals lie, with a margin, the same in every panel.
+
+    All of [0, 1] would put a worst other TAR of 0.01 beside one of 0.00 on one line.
+    """
+    known = [value for share in shares for value in (share.low, share.high, share.value) if math.isfinite(value)]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    margin = max(0.06 * (high - low), 0.001)
+    return low - margin, high + margin
 
 
 def _reach(shares: Sequence[Share]) -> list[list[float]]:

@@ -28,6 +28,15 @@ LAYOUTS: dict[str, Callable[[Group], list[str]]] = {
 
 TITLE = "facemin: experiments"
 
+INTRODUCTION = (
+    "What was measured with facemin: how well the recogniser whose key was used still recognises protected faces, and "
+    "how little every other one does. Each section is one experiment on one set of faces, made of the records in this "
+    "folder alone; what has no record is said not to have been run, and is never a zero.",
+    "A figure stands above its 95 % interval in small print. A blue cell is the authorised recogniser's: there, more "
+    "is better; in every other column, less is better. Brown figures are the paper's own. TAR is the share of pairs of "
+    "one person that are accepted, FAR that of pairs of different people, at a threshold measured on plain images.",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
@@ -66,7 +75,7 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     groups = [(file.parent, group) for file, found in records.items() for group in grouped(found, read_header(file))]
     parts = [show(group, folder=place if pictures else None) for place, group in groups]
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
-    write_atomically(file, document(TITLE, parts).encode())
+    write_atomically(file, document(TITLE, parts, introduction=INTRODUCTION).encode())
     return Written(
         file=file,
         experiments=tuple(f"{group.header.name} on {group.data}" for _, group in groups),
@@ -122,7 +131,7 @@ def _pictures(group: Group, folder: Path) -> list[str]:
         path = picture_path(folder, record)
         if path.is_file():
             parts.append(paragraph(f"{record.cell}: {', '.join(ROWS)}", "quiet"))
-            parts.append(image(path.read_bytes(), media="image/png", alt=f"faces of {record.cell}"))
+            parts.append(image(path.read_bytes(), media="image/png", alt=f"faces of {record.cell}", wide=True))
     return parts or [paragraph("No faces were drawn: facemin bench run FILE --pictures 6 draws them.", "quiet")]
 
 

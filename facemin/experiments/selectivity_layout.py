@@ -26,7 +26,7 @@ def as_selectivity(group: Group) -> list[str]:
                 best[row.entry.series] = row
     ranked = tuple(sorted(best.values(), key=_selectivity, reverse=True))
     drawn = [
-        image(_plot(group, owners), media="image/svg+xml", alt=f"selectivity of {', '.join(owners)}")
+        image(_plot(group, owners), media="image/svg+xml", alt=f"selectivity of {', '.join(owners)}", wide=True)
         for owners in dict.fromkeys(measures.authorised(record) for record in group.records)
     ]
     return [

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 Floats = NDArray[np.float32]
 
@@ -73,11 +71,12 @@ class CenterFace:
             _freed(onnx.load(_network())).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, images: Tensor) -> Maps:
-        """Maps of RGB images (B,3,H,W) in 0..255, of any type and size; black is added right and below."""
-        height, width = images.shape[2:]
-        blob = F.pad(images.float(), (0, -width % _MULTIPLE, 0, -height % _MULTIPLE))
-        return Maps(*self._session.run(["537", "538", "539", "540"], {"input.1": blob.numpy()}))
+    def __call__(self, images: NDArray[Any]) -> Maps:
+        """Maps of RGB images (B,H,W,3) in 0..255, of any type and size; black is added right and below."""
+        count, height, width, _ = images.shape
+        blob = np.zeros((count, 3, height + -height % _MULTIPLE, width + -width % _MULTIPLE), np.float32)
+        blob[:, :, :height, :width] = images.transpose(0, 3, 1, 2)
+        return Maps(*self._session.run(["537", "538", "539", "540"], {"input.1": blob}))
 
 
 def decode(maps: Maps, floor: float) -> Candidates:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image
 
-from facemin.face.centerface import STRIDE, CenterFace, Floats, decode, overlap, suppress
+from facemin.face.centerface import STRIDE, CenterFace, decode, overlap, suppress
 from facemin.face.refine import refine
-from facemin.face.sample import check_photo, lattice, sample
+from facemin.face.sample import Doubles, Floats, Pixels, check_photo, lattice, sample
 
 # What CenterFace needs, measured on LFW faces shrunk to a size (longer side, pixels of the network's input).
 _CLEAR = 24  # found in 99 % of images
@@ -31,6 +30,7 @@ _CONTEXT = 1.5  # side of the second look in face sizes
 _BATCH = 8  # images at once; about 0.1 GB at work
 _SAME = 0.4  # overlap from which two boxes are one face
 _MIDDLE = 0.7  # share of a box, from its centre, in which heat is that of its own face
+_STRIP = 1 << 22  # photo pixels shrunk at once
 _VOTE = 0.5  # overlap from which a neighbouring cell has a say in a face's box and landmarks
 
 
@@ -46,7 +46,7 @@ class Face:
 
     box: tuple[float, float, float, float]
     score: float
-    points: Tensor
+    points: Floats
 
     @property
     def size(self) -> float:
@@ -89,28 +89,27 @@ class Detector:
             raise ValueError(f"threads: expected 0 (one per core) or more, got {self.threads}")
         object.__setattr__(self, "_network", CenterFace(threads=self.threads))
 
-    def __call__(self, pixels: Tensor) -> list[Face]:
-        """Faces of a photo, uint8 RGB (3,H,W) of any size, the largest first; empty where there is none.
+    def __call__(self, pixels: Pixels) -> list[Face]:
+        """Faces of a photo, uint8 RGB (H,W,3) of any size, the largest first; empty where there is none.
 
         Raises:
             ValueError: not a uint8 RGB photo.
         """
         check_photo(pixels)
-        photo = pixels.detach().cpu()
-        boxes, scores = self._propose(photo)
-        faces = self._look(photo, boxes[suppress(boxes, scores, _SAME)])
+        boxes, scores = self._propose(pixels)
+        faces = self._look(pixels, boxes[suppress(boxes, scores, _SAME)])
         boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
         kept = suppress(boxes, np.array([face.score for face in faces], np.float32), _SAME)
         found = sorted((faces[i] for i in kept), key=lambda face: -face.size)
-        points = torch.stack([face.points for face in found]) if found else torch.empty(0, 5, 2)
-        refined = refine(self._network, photo, points)
+        points = np.array([face.points for face in found], np.float32).reshape(-1, 5, 2)
+        refined = refine(self._network, pixels, points)
         return [replace(face, points=place) for face, place in zip(found, refined, strict=True)]
 
-    def _propose(self, pixels: Tensor) -> tuple[Floats, Floats]:
+    def _propose(self, pixels: Pixels) -> tuple[Floats, Floats]:
         """Boxes (n,4) in photo pixels and scores (n,), several per face."""
         full = _CLEAR / self.min_face
         scan = _FAINT / self.min_face
-        overview = min(full, _OVERVIEW / max(pixels.shape[1:]))
+        overview = min(full, _OVERVIEW / max(pixels.shape[:2]))
         first = self._scan(pixels, overview, _OVERVIEW)
         if overview == full:
             return first.boxes, first.scores
@@ -123,19 +122,19 @@ class Detector:
         found.append(self._search(pixels, full, hints[~_covered(hints, boxes)]))
         return np.concatenate((boxes, found[-1].boxes)), np.concatenate([part.scores for part in found])
 
-    def _scan(self, pixels: Tensor, scale: float, shared: int) -> _Found:
+    def _scan(self, pixels: Pixels, scale: float, shared: int) -> _Found:
         """The whole photo at `scale`, in tiles that overlap by `shared` pixels."""
-        height, width = (max(1, round(side * scale)) for side in pixels.shape[1:])
+        height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
         small = _resize(pixels, height, width)
-        factor = np.array([pixels.shape[2] / width, pixels.shape[1] / height], np.float32)
+        factor = np.array([pixels.shape[1] / width, pixels.shape[0] / height], np.float32)
         parts = []
         for rows, columns in itertools.product(_tiles(height, shared), _tiles(width, shared)):
             top, left = rows.start, columns.start
-            tile = small[:, rows, columns]
+            tile = small[rows, columns]
             parts.append(self._propose_in(tile[None], np.array([[left, top]], np.float32), factor))
         return _Found.joined(parts)
 
-    def _search(self, pixels: Tensor, scale: float, hints: Floats) -> _Found:
+    def _search(self, pixels: Pixels, scale: float, hints: Floats) -> _Found:
         """The squares of the photo at `scale` in which a hint (n,2) lies."""
         step = 1 / scale
         cells = np.unique(np.floor((hints + 0.5) * scale / _CELL).astype(np.int64), axis=0)
@@ -145,10 +144,10 @@ class Detector:
         for start in range(0, len(corners), _BATCH):
             some = corners[start : start + _BATCH]
             tiles = [_cut(pixels, (corner + 0.5) * step - 0.5, step, side) for corner in some]
-            parts.append(self._propose_in(torch.stack(tiles), some, np.array([step, step], np.float32)))
+            parts.append(self._propose_in(np.stack(tiles), some, np.array([step, step], np.float32)))
         return _Found.joined(parts)
 
-    def _propose_in(self, images: Tensor, corners: Floats, factor: Floats) -> _Found:
+    def _propose_in(self, images: NDArray[Any], corners: Floats, factor: Floats) -> _Found:
         """Candidates in images that begin at `corners` (B,2), their pixels `factor` photo pixels apart."""
         maps = self._network(images)
         seen = decode(maps, _PROPOSE)
@@ -162,7 +161,7 @@ class Detector:
             hints=((hints + 0.5) * factor - 0.5).astype(np.float32),
         )
 
-    def _look(self, pixels: Tensor, boxes: Floats) -> list[Face]:
+    def _look(self, pixels: Pixels, boxes: Floats) -> list[Face]:
         """The second look at proposals (n,4): those that hold, with their final boxes, scores and points."""
         grid = lattice(_LOOK, _LOOK)
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -172,7 +171,7 @@ class Detector:
         faces = []
         for start in range(0, len(boxes), _BATCH):
             batch = range(start, min(start + _BATCH, len(boxes)))
-            images = torch.stack([_cut(pixels, firsts[i], float(steps[i]), grid) for i in batch])
+            images = np.stack([_cut(pixels, firsts[i], float(steps[i]), grid) for i in batch])
             seen = decode(self._network(images), _PROPOSE)
             for place, i in enumerate(batch):
                 mine = seen.image == place
@@ -188,7 +187,7 @@ class Detector:
                 box = np.average(seen.boxes[mine], 0, weight).reshape(2, 2) * steps[i] + firsts[i]
                 points = np.average(seen.points[mine], 0, weight) * steps[i] + firsts[i]
                 x1, y1, x2, y2 = box.reshape(4).tolist()
-                faces.append(Face(box=(x1, y1, x2, y2), score=score, points=torch.from_numpy(points).float()))
+                faces.append(Face(box=(x1, y1, x2, y2), score=score, points=points.astype(np.float32)))
         return faces
 
 
@@ -210,11 +209,17 @@ class _Found:
         )
 
 
-def _resize(pixels: Tensor, height: int, width: int) -> Tensor:
-    if pixels.shape[1:] == (height, width):
+def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Bilinear with antialiasing, first along the rows, then along the columns, each rounded, as Pillow does it."""
+    if pixels.shape[:2] == (height, width):
         return pixels
-    resized: Tensor = F.interpolate(pixels[None], size=(height, width), mode="bilinear", antialias=True)
-    return resized[0]
+    # Strip by strip, since Pillow copies what it resizes into four bytes a pixel.
+    rows = max(1, _STRIP // pixels.shape[1])
+    narrow = np.empty((pixels.shape[0], width, 3), np.uint8)
+    for top in range(0, len(pixels), rows):
+        strip = Image.fromarray(pixels[top : top + rows])
+        narrow[top : top + rows] = np.asarray(strip.resize((width, strip.height), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(narrow).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _tiles(length: int, shared: int) -> list[slice]:
@@ -227,9 +232,9 @@ def _tiles(length: int, shared: int) -> list[slice]:
     return [slice(start, start + side) for start in starts]
 
 
-def _cut(pixels: Tensor, first: Floats, step: float, places: Tensor) -> Tensor:
-    """The photo sampled from `first` (x, y) on, `step` pixels apart; black outside; (3,h,w) float32."""
-    matrix = torch.tensor([[step, 0, first[0]], [0, step, first[1]]], dtype=torch.float64)
+def _cut(pixels: Pixels, first: Floats, step: float, places: Doubles) -> Floats:
+    """The photo sampled from `first` (x, y) on, `step` pixels apart; black outside; (h,w,3) float32."""
+    matrix = np.array([[step, 0, first[0]], [0, step, first[1]]], np.float64)
     return sample(pixels, matrix, places, border="zero")
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from facemin.face.align import inverse, similarity
 from facemin.face.centerface import CenterFace, decode
-from facemin.face.sample import lattice, sample
+from facemin.face.sample import Doubles, Floats, Pixels, lattice, sample
 
 _VIEW = 192  # side of a view, pixels
 _ZOOM = 1.25  # pixels of the view per pixel of the aligned face: a face of about 130 px, as landmarks like it best
@@ -18,7 +16,7 @@ _NEAR = 30  # distance from the middle of the view within which landmarks are th
 _MIRRORED = [1, 0, 2, 4, 3]  # landmarks by their names after a mirror
 
 
-def refine(network: CenterFace, pixels: Tensor, points: Tensor) -> Tensor:
+def refine(network: CenterFace, pixels: Pixels, points: Floats) -> Floats:
     """Landmarks of faces that were found, looked at again upright, plain and mirrored.
 
     A network's errors on the two views are partly independent, and a turned head is upright here, so the mean is
@@ -27,7 +25,7 @@ def refine(network: CenterFace, pixels: Tensor, points: Tensor) -> Tensor:
 
     Args:
         network: CenterFace.
-        pixels: photo, uint8 RGB, (3,H,W).
+        pixels: photo, uint8 RGB, (H,W,3).
         points: landmarks as found, (N,5,2), photo pixels.
 
     Returns:
@@ -37,29 +35,28 @@ def refine(network: CenterFace, pixels: Tensor, points: Tensor) -> Tensor:
         return points
     grid = lattice(_VIEW, _VIEW)
     views = [matrix for upright in similarity(points) for matrix in _views(upright)]
-    backs = inverse(torch.stack(views))
+    backs = inverse(np.stack(views))
     refined = []
     for number, old in enumerate(points):
         pair = backs[2 * number : 2 * number + 2]
-        seen = decode(network(torch.stack([sample(pixels, back, grid, border="zero") for back in pair])), _PROPOSE)
+        seen = decode(network(np.stack([sample(pixels, back, grid, border="zero") for back in pair])), _PROPOSE)
         found = []
         for place, back in enumerate(pair):
             mine = seen.image == place
             mine &= (np.abs(seen.points.mean(1) - (_VIEW - 1) / 2) < _NEAR).all(1)
             if mine.any():
-                mean = torch.from_numpy(np.average(seen.points[mine], 0, seen.scores[mine])).double()
+                mean = np.average(seen.points[mine], 0, seen.scores[mine]).astype(np.float64)
                 places = mean @ back[:, :2].T + back[:, 2]
                 found.append(places[_MIRRORED] if place else places)
-        refined.append(torch.stack(found).mean(0).float() if found else old)
-    return torch.stack(refined)
+        refined.append(np.stack(found).mean(0).astype(np.float32) if found else old)
+    return np.stack(refined)
 
 
-def _views(upright: Tensor) -> list[Tensor]:
+def _views(upright: Doubles) -> list[Doubles]:
     """Photo to view, plain and mirrored, for a transform (2,3) of the photo to the aligned face."""
-    middle = torch.full((2,), (_VIEW - 1) / 2, dtype=torch.float64)
-    shift = upright[:, 2] - torch.tensor(_CENTRE, dtype=torch.float64)
-    plain = torch.cat((_ZOOM * upright[:, :2], (_ZOOM * shift + middle)[:, None]), 1)
-    mirrored = plain.clone()
+    shift = upright[:, 2] - np.array(_CENTRE)
+    plain = np.concatenate((_ZOOM * upright[:, :2], (_ZOOM * shift + (_VIEW - 1) / 2)[:, None]), 1)
+    mirrored = plain.copy()
     mirrored[0] = -mirrored[0]
     mirrored[0, 2] += _VIEW - 1
     return [plain, mirrored]

@@ -10,33 +10,26 @@ import base64
 import hashlib
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from onnx import ModelProto, StringStringEntryProto
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import ValidationError
 
 from facemin.autograd.module import OnnxModule
+from facemin.keys.manifest import Manifest
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.models.space import Space, SpaceDeclaration, space_id
+from facemin.models.space import Space, space_id
 from facemin.models.space_fit import ends_in_unit_length
+from facemin.runtime.errors import InvalidKey, KeyExpired, told_as
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -47,59 +40,12 @@ if TYPE_CHECKING:
 KEY_LIMITS = GraphLimits(bytes=256 << 20, elements=1 << 23, total_elements=1 << 26, work=20_000_000_000)
 """A stranger's key runs on the user's machine, many faces at once, so it may be less than a provider's own model."""
 
+CLOCKS_DIFFER = timedelta(days=1)
+"""So far ahead may a key's making lie: a later one would outlive every honest successor."""
+LONGEST_VALID = timedelta(days=3653)
+"""Ten years, from now: whoever names an end must not name one that never comes."""
+
 MANIFEST, SIGNATURE, SIGNER = "facemin.key", "facemin.signature", "facemin.signer"
-
-
-PRINTABLE = r"^[^\p{C}]+$"
-"""No control characters: what a stranger wrote is shown on a terminal."""
-
-
-class Manifest(BaseModel):
-    """What a key says of itself; stored as JSON in the ONNX file's metadata."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    version: Literal[1, 2] = 1
-    """Of this format: 2 for a key with a space, 1 for one without."""
-    key_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    """Names the key to its provider; by default the beginning of the graph's SHA-256."""
-    provider: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    recogniser: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    cut: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    """Where the provider's recogniser was split."""
-    input: Literal["face 3x112x112 RGB [0,1] insightface-5-point"] = "face 3x112x112 RGB [0,1] insightface-5-point"
-    """The only input convention there is."""
-    features: tuple[int, ...] = Field(min_length=1, max_length=4)
-    """Shape of one face's feature at the cut."""
-    layers: tuple[str, ...] = Field(min_length=1, max_length=64)
-    """Values whose features are matched, in order; the last is the cut."""
-    residual: float = Field(gt=0, le=2)
-    """Relative feature distance at which to stop, as the provider calibrated it for this cut."""
-    created: AwareDatetime
-    expires: AwareDatetime | None = None
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Of the graph's bytes in the file, metadata excluded."""
-    space: SpaceDeclaration | None = None
-    """What the last layer gives: a unit-length space that pseudonyms can be made in; None for plain protection only."""
-
-    @model_validator(mode="after")
-    def _check_space(self) -> Manifest:
-        if (self.space is not None) != (self.version == 2):
-            raise ValueError(f"expected a space in version 2 and in no other, got version {self.version}")
-        if self.space is not None and self.features != (self.space.dimension,):
-            raise ValueError(f"expected features of the space's {self.space.dimension} numbers, got {self.features}")
-        if self.space is not None and self.layers != (self.cut,):
-            # an earlier layer matched beside it would carry the face itself past the rotation
-            raise ValueError(f"expected the space as the only layer, got {self.layers}")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _as_its_version(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        if self.version == 1:
-            # readers of version 1 refuse what they do not know
-            values.pop("space", None)
-        return values
 
 
 @dataclass(frozen=True)
@@ -116,7 +62,13 @@ class Key:
     data: bytes = field(repr=False)
     signer: bytes | None
 
+    def __repr__(self) -> str:
+        own, signed = self.manifest, "unsigned" if self.signer is None else f"signed by {self.signer.hex()[:16]}"
+        end = "" if own.expires is None else f", until {own.expires.date()}"
+        return f"<Key {own.key_id} of {own.provider}: {own.recogniser} at {own.cut}, {signed}{end}>"
+
     @classmethod
+    @told_as(InvalidKey)
     def load(
         cls,
         source: bytes | str | Path,
@@ -138,7 +90,7 @@ class Key:
 
         Raises:
             ValueError: naming the key and what was wrong with it: not a key, changed since it was made, a wrong
-                or missing signature, expired, shapes that do not fit, or a graph that `read_graph` refuses.
+                or missing signature, dates out of range, shapes that do not fit, or a graph that `read_graph` refuses.
             FileNotFoundError: when the path does not exist.
         """
         name = "key" if isinstance(source, bytes) else str(source)
@@ -151,7 +103,7 @@ class Key:
         manifest = _manifest(entries, name)
         _check_bytes(data, model, manifest, name)
         verified = _check_signature(entries, signer, name)
-        _check_expiry(manifest, now, name, allow_expired=allow_expired)
+        _check_dates(manifest, now, name, allow_expired=allow_expired)
         key = cls(manifest, data, verified)
         key._check_shapes(model, name)
         return key
@@ -408,7 +360,16 @@ def _check_signature(entries: dict[str, str], required: bytes | None, name: str)
     return signer
 
 
-def _check_expiry(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
+def _check_dates(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
     now = now or datetime.now(UTC)
     if manifest.expires is not None and now >= manifest.expires and not allow_expired:
-        raise ValueError(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
+        raise KeyExpired(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
+    if manifest.created - now > CLOCKS_DIFFER:
+        raise ValueError(
+            f"{name}: expected a key made before {now + CLOCKS_DIFFER:%Y-%m-%d %H:%M} UTC, got one made on "
+            f"{manifest.created}"
+        )
+    if manifest.expires is not None and manifest.expires - max(now, manifest.created) > LONGEST_VALID:
+        raise ValueError(
+            f"{name}: expected a key that ends within ten years, or never, got one that ends on {manifest.expires}"
+        )

@@ -72,7 +72,9 @@ def prepend_preprocessing(model: onnx.ModelProto, preprocess: Preprocess) -> onn
     value = next(value for value in model.graph.input if value.name not in held)
     wanted = (1, 3, *(preprocess.size or (FACE, FACE)))
     if image_shape(value) != wanted:
-        raise ValueError(f"preprocess: expected a graph that takes {wanted[1:]}, got {image_shape(value)[1:]}")
+        got = image_shape(value)[1:]
+        size = f"; --size {got[1]} {got[2]} resizes faces for it" if len(got) == 3 and got[0] == 3 else ""
+        raise ValueError(f"preprocess: expected a graph that takes {wanted[1:]}, got {got}{size}")
     result = onnx.ModelProto()
     result.CopyFrom(model)
     nodes = _Nodes(result, value.name)

@@ -15,6 +15,7 @@ from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.recogniser import Recogniser
 from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import OUTPUT, SpaceMap, append_space
+from facemin.runtime.errors import InvalidModel, told_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,7 @@ SPACE_MODEL = "dlib-resnet29-space66"
 """The model of the default key, in whose space pseudonyms are made."""
 
 
+@told_as(InvalidModel)
 def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
     """Open a recogniser by its name, or from an ONNX file.
 

@@ -21,6 +21,7 @@ from facemin.models.onnx.limits import GraphLimits
 from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
+from facemin.runtime.errors import in_words
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 from facemin.train.pytorch_checkpoint import convert_checkpoint
@@ -260,7 +261,7 @@ class ModelStore:
                 if leaving.is_dir():
                     leaving.rename(final)
                     raise
-                raise ValueError(f"name: expected one that is free, got {name!r}: {error.strerror}") from error
+                raise ValueError(f"name: expected one that is free, got {name!r}: {in_words(error)}") from error
         finally:
             shutil.rmtree(coming, ignore_errors=True)
             shutil.rmtree(leaving, ignore_errors=True)

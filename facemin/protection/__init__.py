@@ -1,16 +1,83 @@
-"""Protection: one file per method, one shared optimisation loop."""
+"""Protection: the methods, by name, and the paths from photos to protected faces."""
 
-from facemin.ahm.protector import FrequencyMask
-from facemin.protection.photo import Failure, ProtectedFace, ProtectedPhoto, protect, protect_photos
-from facemin.protection.pmt.degradations import ProviderOperations
-from facemin.protection.pmt.gradient_kernel import Kernel
-from facemin.protection.pmt.initialisation import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
-from facemin.protection.pmt.method import PMT
-from facemin.protection.pmt.optimise import Done
-from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
-from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
-from facemin.protection.registry import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
-from facemin.protection.upload import decode_feature, encode_feature, feature_of
+from typing import TYPE_CHECKING
+
+from facemin.runtime.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from facemin.ahm.protector import FrequencyMask
+    from facemin.protection.photo import (
+        Failure,
+        NothingProtected,
+        ProtectedFace,
+        ProtectedPhoto,
+        protect,
+        protect_photos,
+    )
+    from facemin.protection.pmt.degradations import ProviderOperations
+    from facemin.protection.pmt.gradient_kernel import Kernel
+    from facemin.protection.pmt.initialisation import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
+    from facemin.protection.pmt.method import PMT
+    from facemin.protection.pmt.optimise import Done
+    from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
+    from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
+    from facemin.protection.registry import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
+    from facemin.protection.revealed import Revealing, RevealingKey, RevealingWarning
+    from facemin.protection.revealing import check_revealing
+    from facemin.protection.upload import decode_feature, encode_feature, feature_of
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "facemin.ahm.protector": ("FrequencyMask",),
+        "facemin.protection.photo": (
+            "Failure",
+            "NothingProtected",
+            "ProtectedFace",
+            "ProtectedPhoto",
+            "protect",
+            "protect_photos",
+        ),
+        "facemin.protection.pmt.degradations": ("ProviderOperations",),
+        "facemin.protection.pmt.gradient_kernel": ("Kernel",),
+        "facemin.protection.pmt.initialisation": (
+            "STARTS",
+            "GaussianBlur",
+            "GaussianNoise",
+            "RandomSort",
+            "Start",
+            "image_seed",
+        ),
+        "facemin.protection.pmt.method": ("PMT",),
+        "facemin.protection.pmt.optimise": ("Done",),
+        "facemin.protection.pmt.step_rules": (
+            "L1",
+            "RULES",
+            "Adam",
+            "Rule",
+            "Sign",
+        ),
+        "facemin.protection.pmt.transforms": (
+            "Mix",
+            "RandomAffine",
+            "RandomNoise",
+            "Transform",
+        ),
+        "facemin.protection.registry": (
+            "DEFAULT_PROTECTOR",
+            "METHODS",
+            "PROTECTORS",
+            "Protector",
+        ),
+        "facemin.protection.revealed": ("Revealing", "RevealingKey", "RevealingWarning"),
+        "facemin.protection.revealing": ("check_revealing",),
+        "facemin.protection.upload": (
+            "decode_feature",
+            "encode_feature",
+            "feature_of",
+        ),
+    },
+)
 
 __all__ = [
     "DEFAULT_PROTECTOR",
@@ -28,6 +95,7 @@ __all__ = [
     "GaussianNoise",
     "Kernel",
     "Mix",
+    "NothingProtected",
     "ProtectedFace",
     "ProtectedPhoto",
     "Protector",
@@ -35,10 +103,14 @@ __all__ = [
     "RandomAffine",
     "RandomNoise",
     "RandomSort",
+    "Revealing",
+    "RevealingKey",
+    "RevealingWarning",
     "Rule",
     "Sign",
     "Start",
     "Transform",
+    "check_revealing",
     "decode_feature",
     "encode_feature",
     "feature_of",

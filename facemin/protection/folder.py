@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facemin.face import Detector
-from facemin.image import SUFFIXES, encode
+from facemin.image import MAX_PIXELS, Skipped, encode, walk
 from facemin.protection import (
     DEFAULT_PROTECTOR,
     PROTECTORS,
@@ -22,14 +22,16 @@ from facemin.protection import (
 )
 from facemin.protection.photo import SUFFIXES as UPLOAD_SUFFIXES
 from facemin.protection.photo import Upload
-from facemin.runtime.files import write_atomically
+from facemin.runtime.errors import in_words
+from facemin.runtime.files import PRIVATE, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from facemin.keys.key import Key
+    from facemin.protection.pmt.optimise import OnStep
 
-OURS = (".protected.png", ".pasted.png")
+OURS = (".protected.png", ".pasted.png", ".protected.json", ".protected.safetensors")
 """Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
 
 
@@ -47,6 +49,8 @@ class FolderJob:
         exif: keep the photo's EXIF in the PNG files; dropped otherwise.
         aligned: inputs are aligned 112 x 112 faces.
         detector: finds the faces.
+        max_pixels: most pixels that a photo may have.
+        allow_revealing: see `protect`.
     """
 
     out: Path
@@ -58,6 +62,8 @@ class FolderJob:
     exif: bool = False
     aligned: bool = False
     detector: Detector = field(default_factory=Detector)
+    max_pixels: int = MAX_PIXELS
+    allow_revealing: bool = False
 
     def __post_init__(self) -> None:
         if self.upload == "features" and len(self.keys) != 1:
@@ -70,10 +76,12 @@ class FolderJob:
     def digest(self) -> str:
         """Names these settings: a result made under other ones is made anew.
 
-        The seed does not count, nor what changes no result: the batch and the device.
+        The seed does not count, nor what changes no result: the batch, the device and the largest photo.
         """
         method = replace(self.method, batch=1, device="cpu")
-        settings = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        settings: list[object] = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        # only where it was asked for, so that older records stay valid
+        settings += ["allow_revealing"] if self.allow_revealing else []
         text = "\n".join([*map(repr, settings), *(key.fingerprint for key in self.keys)])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -90,6 +98,8 @@ class Written:
             keys with such faces are in it.
         at_edge: faces left out at the photo's edge.
         seconds: wall time of its slowest face.
+        notes: of how the photo was read; see `Photo.notes`.
+        steps: of the face that took most.
     """
 
     source: Path
@@ -98,29 +108,43 @@ class Written:
     unreached: dict[str, int]
     at_edge: int
     seconds: float
+    steps: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What there is to do: sources with the path, without suffix, of their results; what is done; what cannot be."""
+    """What there is to do.
+
+    Attributes:
+        todo: sources with the path, without suffix, of their results.
+        done: sources whose results are there.
+        failures: sources that cannot be protected.
+        skipped: what else lies in the folders: nothing in them is passed over in silence.
+        short: those of `done` whose record says that a key was not reached, or a face left out.
+    """
 
     todo: dict[Path, Path]
     done: list[Path]
     failures: list[Failure]
+    skipped: list[Skipped] = field(default_factory=list)
+    short: list[Written] = field(default_factory=list)
 
 
 def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
-    """List the photos among files and folders, folders recursively.
+    """List the photos among files and folders, folders recursively, linked ones too (see `walk`).
 
     A photo found in a folder keeps its place: `a/b.jpg` in it becomes `out/a/b.*`; a file named by itself becomes
     `out/name.*`. Two photos that would become the same file: the second is a failure, and nothing is overwritten.
     """
     failures: list[Failure] = []
-    photos = list(_photos(inputs, job.out, failures))
+    skipped: list[Skipped] = []
+    photos = list(_photos(inputs, job.out, failures, skipped))
     places = {job.out / relative.with_suffix("") for _, relative in photos}
     targets: dict[Path, Path] = {}
     todo: dict[Path, Path] = {}
     done: list[Path] = []
+    short: list[Written] = []
     for source, relative in photos:
         target = job.out / relative.with_suffix("")
         stem, _, number = target.name.rpartition(".")
@@ -143,13 +167,20 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
         targets[target] = source
         if _is_done(source, target, job):
             done.append(source)
+            earlier = _earlier(source, target)
+            short += [earlier] if earlier.unreached or earlier.at_edge else []
         else:
             todo[source] = target
-    return Plan(todo=todo, done=done, failures=failures)
+    return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped)
 
 
-def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
+def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -> Iterator[Written | Failure]:
     """Protect a plan's photos; each is written as soon as it is ready, its record last.
+
+    Args:
+        plan: what there is to do.
+        job: how.
+        on_step: see `protect`.
 
     Yields:
         One result a photo of `plan.todo`, in order of finishing.
@@ -167,6 +198,9 @@ def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
         detector=job.detector,
         aligned=job.aligned,
         keep_photo=job.paste,
+        max_pixels=job.max_pixels,
+        allow_revealing=job.allow_revealing,
+        on_step=on_step,
     )
     for result in results:
         if isinstance(result, Failure):
@@ -177,28 +211,22 @@ def protect_into(plan: Plan, job: FolderJob) -> Iterator[Written | Failure]:
             try:
                 yield _write(result, Path(result.name), plan.todo[Path(result.name)], job)
             except (OSError, ValueError) as error:
-                yield Failure(name=result.name, reason=f"could not be written: {error}")
+                yield Failure(name=result.name, reason=f"could not be written: {in_words(error)}")
 
 
-def _photos(inputs: Iterable[Path], out: Path, failures: list[Failure]) -> Iterator[tuple[Path, Path]]:
+def _photos(
+    inputs: Iterable[Path], out: Path, failures: list[Failure], skipped: list[Skipped]
+) -> Iterator[tuple[Path, Path]]:
     for path in inputs:
         if path.is_dir():
-            # results may go into the very folder that is walked, or into one below it
-            below = out.resolve() if path.resolve() in out.resolve().parents else None
-            unread: list[OSError] = []
-            files = (Path(folder, name) for folder, _, names in os.walk(path, onerror=unread.append) for name in names)
-            photos = sorted(
-                p
-                for p in files
-                if p.suffix.lower() in SUFFIXES
-                and not p.name.endswith(OURS)
-                and p.is_file()
-                and below not in p.resolve().parents
-            )
-            failures += [Failure(name=str(e.filename), reason=f"could not be listed: {e.strerror}") for e in unread]
-            if not photos:
+            found = walk(path, out=out, ours=OURS)
+            failures += [
+                Failure(name=str(e.filename), reason=f"could not be listed: {in_words(e)}") for e in found.unread
+            ]
+            skipped += found.skipped
+            if not found.photos:
                 failures.append(Failure(name=str(path), reason="expected photos in this folder, found none"))
-            yield from ((p, p.relative_to(path)) for p in photos)
+            yield from found.photos
         elif path.exists():
             yield path, Path(path.name)
         else:
@@ -250,19 +278,34 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         "files": names,
         "faces": [_face(face, job.keys) for face in result.faces],
         "at_edge": [{"box": face.box, "score": face.score} for face in result.at_edge],
+        "notes": result.notes,
     }
-    write_atomically(_record(target), json.dumps(record, indent=1).encode())
-    unmet = {
-        key.manifest.key_id: sum(number in face.done.unmet for face in result.faces)
-        for number, key in enumerate(job.keys)
-    }
+    # it describes the plain photo
+    write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
     return Written(
         source=source,
         record=_record(target),
         faces=len(result.faces),
-        unreached={key: count for key, count in unmet.items() if count},
+        unreached=result.unreached,
         at_edge=len(result.at_edge),
         seconds=max(face.done.seconds for face in result.faces),
+        notes=result.notes,
+        steps=max(face.done.steps for face in result.faces),
+    )
+
+
+def _earlier(source: Path, target: Path) -> Written:
+    """What the record of a photo that is done says."""
+    record = json.loads(_record(target).read_bytes())
+    faces = record["faces"]
+    return Written(
+        source=source,
+        record=_record(target),
+        faces=len(faces),
+        unreached=dict(Counter(key for face in faces for key in face["unmet"])),
+        at_edge=len(record["at_edge"]),
+        seconds=max(face["seconds"] for face in faces),
+        steps=max(face["steps"] for face in faces),
     )
 
 
@@ -289,6 +332,7 @@ def _face(face: ProtectedFace, keys: Sequence[Key]) -> dict[str, Any]:
         "steps": face.done.steps,
         "residuals": residuals,
         "reached": face.done.reached,
+        "revealing": str(face.revealing) if face.revealing is not None else None,
         "unmet": [keys[number].manifest.key_id for number in face.done.unmet],
         "seconds": face.done.seconds,
     }

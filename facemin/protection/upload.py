@@ -12,13 +12,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.keys.key import Key, Manifest
+    from facemin.keys.key import Key
+    from facemin.keys.manifest import Manifest
 
 TENSOR = "feature"
 FORMAT = "facemin-feature-1"

@@ -1,1 +1,1 @@
-"""Reports: pages, tables and plots made from values."""
+"""Reports: HTML pages, tables and figures made from values. It knows neither experiments nor audits."""

@@ -1,32 +1,43 @@
-"""Tables and figures as one HTML file that needs nothing from elsewhere: no scripts, no fonts, no other files."""
+"""HTML pages of tables and figures that need nothing from elsewhere: no scripts, no fonts, no other files."""
 
 from __future__ import annotations
 
 import base64
 import math
-from html import escape
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from facemin.evaluation.judge import Share
+    from typing import Any
 
 MISSING = "not run"
 
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; max-width: 1200px; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem } h2 { margin-top: 3rem; border-top: 1px solid #ccc; padding-top: 1rem; font-size: 1.3rem }
-h3 { font-size: 1rem; margin: 1.5rem 0 .3rem } .scroll { overflow-x: auto } figure { margin: 1rem 0 }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px }
-th, td { border: 1px solid #ddd; padding: .25rem .5rem; text-align: right; vertical-align: top }
-th { background: #f5f5f5; text-align: left } td:first-child { text-align: left }
-td small { display: block; color: #666 } td.own { background: #e8f1fb; font-weight: 600 } td.paper { color: #7a4b00 }
-td.missing { color: #999; font-style: italic } td.text { text-align: left; min-width: 9rem }
-td.leak { text-align: left; background: #fde8e8; font-weight: 600 }
-.warn { background: #fff3cd; padding: .4rem .7rem } .quiet { color: #666 }
-img { max-width: 100% } code { font-size: 90% }
-"""
+_HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
+
+
+class Share(Protocol):
+    """A share with its interval."""
+
+    @property
+    def value(self) -> float:
+        """In [0, 1]."""
+
+    @property
+    def low(self) -> float:
+        """Of its 95 % interval."""
+
+    @property
+    def high(self) -> float:
+        """Likewise."""
+
+    @property
+    def n(self) -> int:
+        """Trials."""
 
 
 class Entry(NamedTuple):
@@ -36,7 +47,15 @@ class Entry(NamedTuple):
     below: str = ""
     """In small print."""
     mark: str = ""
-    """"own" for an authorised recogniser, "paper" for the paper's figure, "missing", "text" for words, "leak"."""
+    """"own" for an authorised recogniser, "paper" for the paper's figure, "missing", "text" and "words" for words; and
+    for outcomes "leak", "bounded", "open", "look" or "none", whose colours never stand without the word."""
+
+
+class Heading(NamedTuple):
+    """A section that a reader can jump to."""
+
+    anchor: str
+    title: Markup
 
 
 def number(value: float, digits: int = 3) -> Entry:
@@ -52,48 +71,91 @@ def shown(share: Share, *, mark: str = "", below: str = "") -> Entry:
     return Entry(f"{share.value:.3f}", f"{interval}, {below}" if below else interval, mark)
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Entry | str]]) -> str:
-    """A table as HTML; all text is escaped."""
-    cells = "".join(f"<th>{escape(title)}</th>" for title in head)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in rows)
-    title = f"<h3>{escape(caption)}</h3>\n"
-    return f'{title}<div class="scroll"><table><thead><tr>{cells}</tr></thead>\n<tbody>{body}</tbody></table></div>\n'
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Entry | str]], *, stacked: bool = False) -> str:
+    """A table as HTML, which scrolls where it is wider than the page; all text is escaped.
+
+    Args:
+        caption: its heading.
+        head: of its columns.
+        rows: as many entries each.
+        stacked: of words: on a phone each row becomes a block that reads downwards, instead of scrolling.
+    """
+    entries = [[Entry(one) if isinstance(one, str) else one for one in row] for row in rows]
+    return _part("table", caption, head, entries, stacked)
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph; kind "warn" or "quiet"."""
-    return f"<p{f' class={kind}' if kind else ''}>{escape(text)}</p>\n"
+    """A paragraph; kind "warn", "quiet", or an outcome as `Entry.mark` has it."""
+    return _part("paragraph", text, kind)
 
 
-def image(data: bytes, *, media: str, alt: str) -> str:
+def listing(title: str, texts: Sequence[str]) -> str:
+    """A list under a small heading."""
+    return _part("listing", title, texts)
+
+
+def image(data: bytes, *, media: str, alt: str, caption: str = "", wide: bool = False) -> str:
     """A picture with its bytes in the page.
 
     Args:
         data: the file.
         media: its type, "image/svg+xml" or "image/png".
         alt: what it shows, in words.
+        caption: below it.
+        wide: scroll sideways on a narrow screen rather than shrink until nothing can be read.
     """
-    encoded = base64.b64encode(data).decode()
-    return f'<figure><img alt="{escape(alt)}" src="data:{media};base64,{encoded}"></figure>\n'
+    return _part("image", f"data:{media};base64,{base64.b64encode(data).decode()}", alt, caption, wide)
 
 
 def section(title: str, parts: Iterable[str]) -> str:
-    """A part of the page under a title of its own."""
-    return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
+    """A part of the page under a heading of its own, which the page's contents lead to."""
+    anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
+    return _part("section", anchor, title, [Markup(part) for part in parts])  # noqa: S704 - made by the templates
 
 
-def document(title: str, parts: Iterable[str]) -> str:
-    """The whole page."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+def document(title: str, parts: Iterable[str], *, introduction: Sequence[str] = ()) -> str:
+    """The whole page.
+
+    Args:
+        title: of it.
+        parts: made by the functions above.
+        introduction: paragraphs that say what the page is, and how to read it.
+    """
+    marked = [Markup(part) for part in parts]  # noqa: S704 - made by the templates
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
-        f"{''.join(parts)}</body>\n</html>\n"
+        _environment()
+        .get_template("page.html")
+        .render(title=title, parts=_apart(marked), headings=_headings(marked), introduction=introduction)
     )
 
 
-def _cell(entry: Entry | str) -> str:
-    text, below, mark = (entry, "", "") if isinstance(entry, str) else entry
-    small = f"<small>{escape(below)}</small>" if below else ""
-    return f"<td{f' class={mark}' if mark else ''}>{escape(text)}{small}</td>"
+def _headings(parts: Sequence[Markup]) -> list[Heading]:
+    found = [match for part in _apart(parts) for match in _HEADING.findall(part)]
+    return [Heading(anchor, Markup(title)) for anchor, title in found]  # noqa: S704 - was escaped by the templates
+
+
+def _apart(parts: Sequence[Markup]) -> list[Markup]:
+    """The parts, with a number behind every anchor that was there before."""
+    taken: dict[str, int] = {}
+
+    def own(match: re.Match[str]) -> str:
+        anchor = match[1]
+        taken[anchor] = taken.get(anchor, 0) + 1
+        return match[0] if taken[anchor] == 1 else match[0].replace(anchor, f"{anchor}-{taken[anchor]}", 1)
+
+    return [Markup(_HEADING.sub(own, part)) for part in parts]  # noqa: S704 - made by the templates
+
+
+def _part(name: str, *arguments: Any) -> str:
+    return str(getattr(_environment().get_template("parts.html").module, name)(*arguments))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("facemin.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -42,15 +42,30 @@ def plot_verification(genuine: Tensor, impostor: Tensor, *, title: str) -> bytes
     FigureCanvasAgg(figure)
     figure.suptitle(title, parse_math=False)
     left, right = figure.subplots(1, 2)
+    # the curve rises from its first value on: below it there is nothing to see
+    floor = max(0.0, float(curve.tar[shown].min()) - 0.02)
     left.semilogx(curve.far[shown].numpy(), curve.tar[shown].numpy())
-    left.set(xlabel="false accept rate", ylabel="true accept rate", xlim=(1 / len(impostor), 1), ylim=(0, 1.01))
+    left.set(
+        xlabel="false accept rate",
+        ylabel="true accept rate",
+        xlim=(1 / len(impostor), 1),
+        ylim=(floor, 1.0 + 0.02 * (1 - floor)),
+    )
     left.grid(visible=True, which="both", alpha=0.3)
+    low, high = _range(genuine, impostor)
     for scores, label in ((impostor, "impostor"), (genuine, "genuine")):
         label = f"{label} ({len(scores):,})"
-        right.hist(scores.numpy(), bins=BINS, range=(-1, 1), density=True, alpha=0.6, label=label)
-    right.set(xlabel="cosine", ylabel="density", xlim=(-1, 1))
+        right.hist(scores.numpy(), bins=BINS, range=(low, high), density=True, alpha=0.6, label=label)
+    right.set(xlabel="cosine", ylabel="density", xlim=(low, high))
     right.legend()
     file = BytesIO()
     # without the library's version in it, the same scores give the same file for longer
     figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
+
+
+def _range(*scores: Tensor) -> tuple[float, float]:
+    """Where scores lie, with a margin."""
+    low, high = min(float(each.min()) for each in scores), max(float(each.max()) for each in scores)
+    margin = max(0.03 * (high - low), 0.01)
+    return max(-1.0, low - margin), min(1.0, high + margin)

@@ -20,7 +20,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     Missing parent folders are made. A symbolic link at `path` is replaced, not followed.
 
     Args:
-        path: file to make or to replace; gets the permissions the umask gives a new file.
+        path: file to make or to replace.
         data: its whole content.
         mode: permissions before the umask takes some away; `PRIVATE` from its first byte on, for secrets.
 
@@ -39,6 +39,11 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # the caller knows this file, not the one on the way to it
+        error.filename, error.filename2 = str(path), None
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

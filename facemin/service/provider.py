@@ -22,11 +22,17 @@ from facemin.service.recognition.unprotected_face import PlainFaceCheck
 from facemin.service.settings import (
     DATABASE,
     MASTER,
+    PASSWORD,
+    PASSWORD_VARIABLE,
+    PRIVATE,
     SETTINGS,
     SIGNING,
     THRESHOLDS,
     Settings,
+    database_url,
+    make_private,
     read_settings,
+    split_password,
     write_settings,
 )
 from facemin.service.storage import audit_log as audit
@@ -68,7 +74,8 @@ def make_provider(
         model: a recogniser's name, shipped or in the model store.
         cut: one of its cuts.
         residual: at which protecting for this cut stops.
-        database: URL; None for SQLite in the home folder.
+        database: URL; None for SQLite in the home folder. A password in it goes into a file of its own, unless it comes
+            from the environment.
         **more: further `Settings`.
 
     Returns:
@@ -79,7 +86,9 @@ def make_provider(
         ServiceError: the database cannot be opened (503).
     """
     # without its settings a home still holds the only keys to its templates
-    for name in (SETTINGS, MASTER, SIGNING, DATABASE):
+    database, password = split_password(database)
+    held = (SETTINGS, MASTER, SIGNING, DATABASE, *((PASSWORD,) if password is not None else ()))
+    for name in held:
         if (folder / name).exists():
             raise ValueError(
                 f"{folder}: expected a folder without a provider, found {name}; a lost {SETTINGS} comes from a back-up"
@@ -107,13 +116,15 @@ def make_provider(
         _write_secret(folder / MASTER, Secrets.new().master.hex().encode() + b"\n")
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write_secret(folder / SIGNING, pem)
-    write_atomically(folder / THRESHOLDS, (thresholds.model_dump_json(indent=1) + "\n").encode())
+    if password is not None and not os.environ.get(PASSWORD_VARIABLE):
+        _write_secret(folder / PASSWORD, password.encode() + b"\n")
+    write_atomically(folder / THRESHOLDS, (thresholds.model_dump_json(indent=1) + "\n").encode(), mode=PRIVATE)
     try:
         opened = Database(database_url(folder, settings))
         store = open_store(opened, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
     except BaseException:
         # nothing was encrypted with these yet
-        for name in (MASTER, SIGNING):
+        for name in (MASTER, SIGNING, *((PASSWORD,) if password is not None else ())):
             (folder / name).unlink(missing_ok=True)
         raise
     try:
@@ -189,11 +200,6 @@ def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> Thr
     return plain_thresholds(calibration, cut=cut, residual=residual)
 
 
-def database_url(folder: Path, settings: Settings) -> str:
-    """Where the provider's database is."""
-    return settings.database or f"sqlite:///{folder / DATABASE}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     """Everything that an answer needs, opened once."""
@@ -220,6 +226,7 @@ class Provider:
             ServiceError: the database cannot be opened (503).
         """
         settings = read_settings(folder)
+        make_private(folder)
         recogniser = open_model(settings.model)
         if recogniser.fingerprint != settings.fingerprint:
             raise ValueError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +17,7 @@ from facemin.service.storage.tables import provider_keys
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from facemin.keys.key import Manifest
+    from facemin.keys.manifest import Manifest
     from facemin.service.storage.database import Database
 
 _SLIM = select(*(column for column in provider_keys.c if column.name != "data"))
@@ -66,11 +68,12 @@ class Keyring:
         self._database, self._prefix = database, key_prefix(fingerprint)
         self._files: dict[str, bytes] = {}
         self._manifests: dict[str, Manifest] = {}
+        self._lock = threading.Lock()
 
-    def all(self) -> list[tuple[HeldKey, State]]:
-        """Every key with its state, the newest first."""
-        with self._database.reading() as connection:
-            held = [_held(row) for row in connection.execute(_SLIM.order_by(provider_keys.c.number.desc()))]
+    def all(self, connection: Connection | None = None) -> list[tuple[HeldKey, State]]:
+        """Every key with its state, the newest first; read in a transaction of its own where none is given."""
+        with self._database.reading() if connection is None else nullcontext(connection) as reading:
+            held = [_held(row) for row in reading.execute(_SLIM.order_by(provider_keys.c.number.desc()))]
         newest, now = (held[0].number if held else 0), time.time()
         return [(key, key.state(now, newest) if key.key_id.startswith(self._prefix) else "ended") for key in held]
 
@@ -87,19 +90,21 @@ class Keyring:
 
     def file(self, key: HeldKey) -> bytes:
         """A key's file."""
-        if key.fingerprint not in self._files:
-            with self._database.reading() as connection:
-                mine = provider_keys.c.key_id == key.key_id
-                self._files[key.fingerprint] = connection.scalars(select(provider_keys.c.data).where(mine)).one()
-        return self._files[key.fingerprint]
+        # one at a time: a hundred first readers would hold a hundred copies
+        with self._lock:
+            if key.fingerprint not in self._files:
+                with self._database.reading() as connection:
+                    mine = provider_keys.c.key_id == key.key_id
+                    self._files[key.fingerprint] = connection.scalars(select(provider_keys.c.data).where(mine)).one()
+            return self._files[key.fingerprint]
 
-    def manifest(self, key_id: str) -> Manifest:
-        """The manifest of a key for which uploads are taken.
+    def manifest(self, key_id: str, connection: Connection | None = None) -> Manifest:
+        """The manifest of a key for which uploads are taken; `connection` as for `all`.
 
         Raises:
             ServiceError: unknown, revoked, expired, or its overlap has ended (422, with the code).
         """
-        for key, state in self.all():
+        for key, state in self.all(connection):
             if key.key_id != key_id:
                 continue
             if state not in ("current", "replaced"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from facemin.service.api.app import create_app
+from facemin.service.api.connections import ConnectionLimits, bounded_protocol
 from facemin.service.provider import Provider
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ GRACE = 30
 
 def make_server(provider: Provider, *, host: str, port: int) -> uvicorn.Server:
     """A server that is not running yet; port 0 takes a free one."""
+    limits = ConnectionLimits(most=provider.settings.connections)
     config = uvicorn.Config(
         create_app(provider),
         host=host,
         port=port,
-        limit_concurrency=provider.settings.connections,
-        timeout_keep_alive=30,
+        http=bounded_protocol(limits),
+        timeout_keep_alive=round(limits.idle),
         timeout_graceful_shutdown=GRACE,
         server_header=False,
         access_log=False,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
@@ -18,6 +22,11 @@ SETTINGS, MASTER, SIGNING, THRESHOLDS, DATABASE = (
     "provider.sqlite",
 )
 """Files of a provider's home folder."""
+PASSWORD = "database.password"  # noqa: S105 - a file's name
+"""Another one, where the database is PostgreSQL and its password in no environment variable."""
+PASSWORD_VARIABLE = "FACEMIN_DATABASE_PASSWORD"  # noqa: S105 - a variable's name
+PRIVATE = 0o600
+"""Permissions of each."""
 
 
 class Settings(BaseModel):
@@ -36,7 +45,7 @@ class Settings(BaseModel):
     residual: float = Field(gt=0, le=2)
 
     database: str | None = None
-    """URL; None for SQLite in the home folder. A password in it is a secret: mind the file's permissions."""
+    """URL; None for SQLite in the home folder. Its password belongs elsewhere: see `database_url`."""
     search: Literal["memory", "pgvector", "pgvector-hnsw"] = "memory"
     """"memory": templates are encrypted at rest and compared in this process. The other two let PostgreSQL compare
     them, for which it needs them in plain: whoever reads the database then has every template."""
@@ -70,7 +79,7 @@ class Settings(BaseModel):
     open_requests_per_minute: float = Field(default=120, gt=0)
     """Requests without a token, of one address."""
     connections: int = Field(default=128, ge=1)
-    """Open at once; further ones are answered 503."""
+    """Open at once; beyond that the one that has waited longest for its client is closed for a new one."""
 
 
 def provider_home(given: Path | None) -> Path:
@@ -97,4 +106,61 @@ def read_settings(folder: Path) -> Settings:
 
 def write_settings(folder: Path, settings: Settings) -> None:
     """Write a home folder's settings."""
-    write_atomically(folder / SETTINGS, (settings.model_dump_json(indent=1) + "\n").encode())
+    write_atomically(folder / SETTINGS, (settings.model_dump_json(indent=1) + "\n").encode(), mode=PRIVATE)
+
+
+def make_private(folder: Path) -> None:
+    """Take from everybody but the owner what permissions an earlier version or a hand left on a home's files."""
+    beside = tuple(f"{DATABASE}{end}" for end in ("-wal", "-shm", "-journal"))
+    for name in (SETTINGS, MASTER, SIGNING, THRESHOLDS, PASSWORD, DATABASE, *beside):
+        # one that is not there, or another user's, is left to what opens it
+        with suppress(OSError):
+            if (folder / name).stat().st_mode & 0o077:
+                (folder / name).chmod(PRIVATE)
+
+
+def database_url(folder: Path, settings: Settings) -> str:
+    """Where the provider's database is, with its password.
+
+    A URL without a password takes it from $FACEMIN_DATABASE_PASSWORD, else from the file that
+    $FACEMIN_DATABASE_PASSWORD_FILE names, else from `database.password` in the home folder; without any it stays as
+    it is (a socket, .pgpass).
+
+    Raises:
+        ValueError: the file that the variable names cannot be read.
+    """
+    if settings.database is None:
+        return f"sqlite:///{folder / DATABASE}"
+    password = _password(folder)
+    try:
+        url = make_url(settings.database)
+    except ArgumentError:
+        # `Database` refuses it, in its own words
+        return settings.database
+    if url.password is not None or password is None or url.get_backend_name() == "sqlite":
+        return settings.database
+    return url.set(password=password).render_as_string(hide_password=False)
+
+
+def split_password(database: str | None) -> tuple[str | None, str | None]:
+    """A database's URL without its password, and the password; None where there is none."""
+    try:
+        url = make_url(database) if database is not None else None
+    except ArgumentError:
+        return database, None
+    if url is None or url.password is None:
+        return database, None
+    return url._replace(password=None).render_as_string(hide_password=False), str(url.password)
+
+
+def _password(folder: Path) -> str | None:
+    if given := os.environ.get(PASSWORD_VARIABLE):
+        return given
+    named = os.environ.get(f"{PASSWORD_VARIABLE}_FILE")
+    path = Path(named) if named else folder / PASSWORD
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        if named is None and isinstance(error, FileNotFoundError):
+            return None
+        raise ValueError(f"{path}: expected a file with the database's password, got: {error.strerror}") from None

@@ -1,6 +1,8 @@
 """Tokens: who a caller is, and what they may do in which collection.
 
-A token is `fmt_ID_SECRET`. The store keeps the ID and an argon2id hash of the secret, which has 256 random bits.
+A token is `fmt_ID_SECRET`. The store keeps the ID and the SHA-256 of the secret, which has 256 random bits: nobody can
+guess it, so a slow hash would protect nothing and cost every server its memory. Version 0.1 kept argon2id hashes. One
+more release verifies them, where the extra `argon2` is installed, and rewrites each at its first use.
 """
 
 from __future__ import annotations
@@ -14,10 +16,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select, update
 
 from facemin.service.api.errors import ServiceError, not_found
@@ -37,10 +37,8 @@ EVERYWHERE = "*"
 
 _FORM = re.compile(r"fmt_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-# OWASP's least setting for argon2id (19 MiB, two passes): the secret is random, so guessing is hopeless anyway
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-_NOBODY = _HASHER.hash(secrets.token_urlsafe(32))
-"""Verified in place of an unknown token's hash, so that its absence takes as long."""
+_PLAIN, _ARGON2 = "sha256$", "$argon2"
+"""How the two forms of a stored hash begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def make_token(
     values = {
         "id": token.id,
         "name": name,
-        "hash": _HASHER.hash(secret),
+        "hash": _hash(secret),
         "grants": json.dumps(sorted(grants)),
         "created": time.time(),
         "expires": expires,
@@ -123,75 +121,126 @@ def list_tokens(connection: Connection) -> list[Token]:
     return [_token(row) for row in connection.execute(select(tokens).order_by(tokens.c.created, tokens.c.id))]
 
 
+class Claim(NamedTuple):
+    """A caller whose secret was right for a token as this process last read it; `confirm` tells whether it still is."""
+
+    token: Token
+    hash: str
+
+
 class Doorkeeper:
     """Tells whose token a text is.
 
-    A text that was right is remembered by a keyed hash, so that argon2's 19 MiB are spent once and not at each
-    request; whether the token is revoked or expired is read from the database every time.
+    A token that was admitted is remembered, so that a request whose endpoint reads the database anyway need not read
+    it twice: `recognise` asks this process's memory alone, and `confirm` the endpoint's own transaction.
 
     Args:
         database: where tokens are.
-        most: texts remembered.
+        most: tokens remembered.
     """
 
     def __init__(self, database: Database, *, most: int = 4096) -> None:
         self._database, self._most = database, most
-        self._key = secrets.token_bytes(32)
-        self._known: OrderedDict[str, bytes] = OrderedDict()
+        self._known: OrderedDict[str, Claim] = OrderedDict()
         self._lock = threading.Lock()
-        # each verification takes 19 MiB
-        self._slots = threading.BoundedSemaphore(4)
+        # each verification of an argon2 hash takes 19 MiB
+        self._slots = threading.BoundedSemaphore(2)
 
-    def admit(self, text: str, before_hashing: Callable[[], None] = lambda: None) -> Token:
-        """The token of that text.
+    def recognise(self, text: str) -> Claim | None:
+        """Whose text it is, as far as this process remembers; whether that still holds has to be confirmed."""
+        match = _FORM.fullmatch(text)
+        with self._lock:
+            claim = self._known.get(match[1]) if match else None
+        return claim if match and claim is not None and _is_right(match[2], claim.hash) else None
+
+    def confirm(self, connection: Connection, claim: Claim) -> Token:
+        """The token of a claim, in a transaction of the caller's.
+
+        Raises:
+            ServiceError: it is revoked, expired, or not there any more (401).
+        """
+        row = _row(connection, claim.token.id)
+        if row is None or row.hash != claim.hash or not _valid(row):
+            raise _unauthorised()
+        return _token(row)
+
+    def admit(self, text: str, before_hashing: Callable[[str], None] = lambda _: None) -> Token:
+        """The token of that text, as the database has it.
 
         Args:
             text: as the caller sent it.
-            before_hashing: called where the text was not admitted by this process before; what it raises is raised.
+            before_hashing: called with the token's id where an argon2 hash has to be computed; what it raises is
+                raised.
 
         Raises:
-            ServiceError: unknown, wrong, revoked or expired (401), always in the same words.
+            ServiceError: unknown, wrong, revoked or expired (401), always in the same words; or an argon2 hash without
+                the extra that reads it (503).
         """
         match = _FORM.fullmatch(text)
-        token_id, secret = match.groups() if match else ("", "")
+        if match is None:
+            raise _unauthorised()
+        token_id, secret = match.groups()
         with self._database.reading() as connection:
             row = _row(connection, token_id)
-        hashed = row.hash if row is not None else None
-        right = self._was_right(token_id, secret, hashed)
+        if row is None or not _valid(row):
+            raise _unauthorised()
+        if row.hash.startswith(_ARGON2):
+            before_hashing(token_id)
+            with self._slots:
+                right = _argon2_is_right(secret, row.hash)
+            if right:
+                self._rewrite(token_id, row.hash, secret)
+        else:
+            right = _is_right(secret, row.hash)
         if not right:
-            before_hashing()
-            right = self._is_right(token_id, secret, hashed)
-        if not right or row is None or row.revoked is not None or _past(row.expires):
-            raise ServiceError(
-                401, "unauthorised", "token: expected a valid bearer token, got an unknown, expired or revoked one"
-            )
-        return _token(row)
-
-    def _mark(self, secret: str, hashed: str | None) -> bytes:
-        """What is remembered of a secret that was right for a hash."""
-        return hmac.digest(self._key, f"{secret} {hashed}".encode(), sha256)
-
-    def _was_right(self, token_id: str, secret: str, hashed: str | None) -> bool:
+            raise _unauthorised()
+        token = _token(row)
         with self._lock:
-            known = self._known.get(token_id)
-        return known is not None and hmac.compare_digest(known, self._mark(secret, hashed))
-
-    def _is_right(self, token_id: str, secret: str, hashed: str | None) -> bool:
-        with self._slots:
-            try:
-                _HASHER.verify(hashed or _NOBODY, secret)
-            except (VerificationError, InvalidHashError):
-                return False
-        with self._lock:
-            self._known[token_id] = self._mark(secret, hashed)
+            self._known[token_id] = Claim(token, _hash(secret))
             self._known.move_to_end(token_id)
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
-        return True
+        return token
+
+    def _rewrite(self, token_id: str, before: str, secret: str) -> None:
+        mine = (tokens.c.id == token_id) & (tokens.c.hash == before)
+        with self._database.writing() as connection:
+            connection.execute(update(tokens).where(mine).values(hash=_hash(secret)))
 
 
-def _past(moment: float | None) -> bool:
-    return moment is not None and time.time() >= moment
+def _hash(secret: str) -> str:
+    return _PLAIN + sha256(secret.encode()).hexdigest()
+
+
+def _is_right(secret: str, stored: str) -> bool:
+    return hmac.compare_digest(_hash(secret), stored)
+
+
+def _argon2_is_right(secret: str, stored: str) -> bool:
+    try:
+        from argon2 import PasswordHasher
+        from argon2.exceptions import InvalidHashError, VerificationError
+    except ImportError:
+        raise ServiceError(
+            503,
+            "token_needs_argon2",
+            "token: expected one of this version, got one whose hash needs the extra argon2 "
+            "(pip install 'facemin[argon2]') for its next use; or make a new one",
+        ) from None
+    try:
+        return PasswordHasher().verify(stored, secret)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _unauthorised() -> ServiceError:
+    return ServiceError(
+        401, "unauthorised", "token: expected a valid bearer token, got an unknown, expired or revoked one"
+    )
+
+
+def _valid(row: Row[Any]) -> bool:
+    return row.revoked is None and (row.expires is None or time.time() < row.expires)
 
 
 def _row(connection: Connection, token_id: str) -> Row[Any] | None:

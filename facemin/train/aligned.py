@@ -8,6 +8,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from facemin.autograd.pixels import to_array
 from facemin.evaluation.pairs import PhotoReader
 from facemin.face import Detector
 from facemin.image import encode
@@ -92,7 +93,7 @@ def _align(
     def one(index: int) -> bool:
         face, found = reader(index)
         if found:
-            write_atomically(into / f"{photos[index]}.png", encode(face))
+            write_atomically(into / f"{photos[index]}.png", encode(to_array(face)))
         return found
 
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="facemin-align")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from facemin.autograd.pixels import to_grid
 from facemin.datasets import Folder, landmarks
 from facemin.evaluation.pairs import PhotoReader
 from facemin.face import Detector
-from facemin.image import to_grid
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import SpaceDeclaration, average_views, mirrored, unit_rows
@@ -197,10 +197,10 @@ def _deal(people: dict[str, list[int]], seed: int) -> dict[str, list[str]]:
         for turn, name in enumerate(name for name in ordered if (len(people[name]) > 1) == several):
             parts[turns[turn % len(turns)]].append(name)
     for part in ("choose", "report"):
-        several = sum(len(people[name]) > 1 for name in parts[part])
-        if several < 2:
+        paired = sum(len(people[name]) > 1 for name in parts[part])
+        if paired < 2:
             raise ValueError(
-                f"data: expected at least 2 people with several photos to {part}, got {several} of {len(people)} people"
+                f"data: expected at least 2 people with several photos to {part}, got {paired} of {len(people)} people"
             )
     return parts
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from facemin.autograd.pixels import to_tensor
 from facemin.datasets import Folder, InsightFaceRecords, landmarks
-from facemin.face import SIDE
+from facemin.face import SIDE, is_aligned
 from facemin.image import decode
 from facemin.train.aligned import align_photos
 
@@ -134,6 +135,8 @@ def open_source(
 
 def _face(encoded: Path | bytes, name: str) -> Tensor:
     pixels = decode(encoded, name=name).pixels
-    if tuple(pixels.shape) != (3, SIDE, SIDE):
-        raise ValueError(f"{name}: expected an aligned face of {SIDE} x {SIDE}, got {tuple(pixels.shape)}")
-    return pixels.contiguous()
+    if not is_aligned(pixels):
+        raise ValueError(
+            f"{name}: expected an aligned face of {SIDE} x {SIDE}, got {pixels.shape[1]} x {pixels.shape[0]}"
+        )
+    return to_tensor(pixels)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn import functional as F
 
+from facemin.autograd.pixels import to_unit
 from facemin.evaluation.pairs import LoadedFace, VerificationSet, fold_order
 from facemin.evaluation.verify import face_batches
-from facemin.image import to_unit
 from facemin.metrics import eer, pair_scores, ten_fold_accuracy
 
 if TYPE_CHECKING:

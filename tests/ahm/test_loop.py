@@ -10,9 +10,10 @@ from facemin.ahm import AHMConfig, MixedQueries, load_trained, read_ahm_config, 
 from facemin.ahm.frequency import DC
 from facemin.ahm.mask import decode_mask
 from facemin.ahm.mixing import COUNTS
-from facemin.image import decode, to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.train import Watch, log
 from tests.ahm.conftest import Make
+from tests.pictures import decode_tensor
 
 STEPS = 9
 
@@ -130,7 +131,7 @@ def test_it_learns_and_is_read_back(make_ahm: Make, people: Path, tmp_path: Path
     trained = load_trained(tmp_path)
     assert trained.classes.shape == (4, 8)
     assert len(trained.people) == 4
-    faces = torch.stack([to_unit(decode(people / name / "0.png").pixels) for name in trained.people])
+    faces = torch.stack([to_unit(decode_tensor(people / name / "0.png")) for name in trained.people])
     rows = trained.recogniser(faces)
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(4))
     assert (rows @ trained.classes.T).argmax(1).tolist() == [0, 1, 2, 3]

@@ -1,6 +1,7 @@
 """Each row on protection that is none, and on noise that tells nothing."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from facemin.attack.attributes.estimators import Attribute
-from facemin.audit import ROWS, Budget, Evidence, audit
+from facemin.audit import ROWS, Budget, Evidence, RowResult, audit, render
 from facemin.audit.authorised import still_recognises
 from facemin.audit.figures import counted
 from facemin.audit.judges import find_panel, joined, seat
@@ -19,8 +20,8 @@ from facemin.audit.rows.t2_purified import behind_purifiers
 from facemin.audit.rows.t3_white_box import white_box
 from facemin.audit.rows.t4_inverter import nothing_to_train_on, trained_inverter
 from facemin.audit.rows.t5_linker import _best_teacher, linker, nothing_to_link_by
-from facemin.audit.run import ORDER
-from facemin.keys.default import plain_key
+from facemin.audit.run import ORDER, STOPPED
+from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
 from facemin.metrics import permutation_test
 from tests.audit.conftest import Make, noise, people_of_patterns, tiny
@@ -313,3 +314,52 @@ def test_the_teacher_is_the_one_that_recognises_best() -> None:
     assert _best_teacher([blind, good], (people.faces[:1], people.people[:1]), far=1e-2) is blind
     # of one person no recogniser can be told from another
     assert _best_teacher([blind, good], (people.faces[:3], people.people[:3]), far=1e-2) is blind
+
+
+class TestRecognisersWithoutThreshold:
+    """Recognisers that are here must not be said to be missing."""
+
+    def test_they_are_named_with_what_they_lack(self, evidence: Make) -> None:
+        bare = tuple(seat(tiny(name, 1), plain=[], far=1e-3) for name in ("first", "second"))
+        given = evidence(3, others=bare)
+        assert not given.judges
+        for text in (no_judges(given), behind_purifiers(given, Budget(seconds=1)).verdict):
+            assert "2 other recognisers are here (first, second), but cannot judge without a threshold" in text
+            assert "facemin eval" in text
+            assert "facemin model add" not in text
+
+    def test_the_provider_too(self, evidence: Make) -> None:
+        bare = seat(tiny("own", 1), plain=[], far=1e-3)
+        assert "own, whose key was used, is here" in still_recognises(evidence(3, authorised=(bare,))).verdict
+        absent = still_recognises(evidence(3, keys=(default_key(),)))
+        assert absent.verdict == "The recogniser whose key was used (dlib-resnet29) is not on this machine."
+
+    def test_time_that_runs_out_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "late.onnx").write_bytes(b"never read")
+        over = Budget(seconds=0)
+        panel = find_panel([default_key()], models=tmp_path / "models", plain=[], far=1e-3, budget=over)
+        assert "late.onnx: no time was left for it; give more with --minutes" in panel.untested
+        people = people_of_patterns(60, 1, seed=5)
+        one = seat(tiny("one", 1), plain=[people], far=1e-3, budget=over)
+        assert one.at is None
+        assert "no time was left" in one.missing
+
+
+def test_ctrl_c_in_a_row_keeps_the_others(evidence: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: object) -> RowResult:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(ROWS, "T1", ROWS["T1"]._replace(run=stop))
+    done = audit(evidence(3), ["T0", "T1", "T2"], Budget(seconds=60))
+    said = {row.row: row.verdict for row in done.rows}
+    assert done.stopped
+    assert done.values()["stopped"] is True
+    assert "Ctrl-C" not in said["T0"]
+    assert said["T1"] == said["T2"] == STOPPED
+    assert STOPPED in render(done).decode()
+
+
+def test_time_spent_before_counts() -> None:
+    budget = Budget(seconds=10, before=4, clock=lambda: 100.0)
+    assert (budget.spent, budget.left) == (4, 6)

@@ -16,6 +16,7 @@ from facemin.cli.options import WRONG_INPUT
 from facemin.image import encode
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph
+from tests.pictures import encode_tensor
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -80,7 +81,7 @@ def facemin(tmp_path: Path) -> Run:
 
 
 def picture(array: np.ndarray) -> bytes:
-    return encode(torch.from_numpy(array).permute(2, 0, 1))
+    return encode(np.ascontiguousarray(array))
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +97,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_atomically(folder / "one.png", picture(astronaut))
     write_atomically(folder / "deep" / "er" / "three.png", picture(group))
     write_atomically(folder / "coffee.png", picture(data.coffee()))
-    write_atomically(folder / "broken.jpg", encode(torch.from_numpy(astronaut).permute(2, 0, 1), format="JPEG")[:9000])
+    write_atomically(folder / "broken.jpg", encode(astronaut, format="JPEG")[:9000])
     write_atomically(folder / "notes.txt", b"no photo")
     return folder
 
@@ -110,5 +111,5 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
         for photo in range(3):
             face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
-            write_atomically(root / f"person {person}" / f"{photo}.png", encode(face))
+            write_atomically(root / f"person {person}" / f"{photo}.png", encode_tensor(face))
     return root

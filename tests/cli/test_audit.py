@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from facemin.image import encode
 from tests.cli.conftest import Call, Run
+from tests.pictures import encode_tensor
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_photos_and_what_they_became(facemin: Run, call: Call, photo: Path, tmp_
     assert any("It was not asked for" in text for text in values["untested"])
     # what is no protection of this face: somebody's noise
     noise = torch.rand(3, 112, 112, generator=torch.Generator().manual_seed(0))
-    (tmp_path / "protected" / "me.protected.png").write_bytes(encode(noise))
+    (tmp_path / "protected" / "me.protected.png").write_bytes(encode_tensor(noise))
     options = ("--rows", "T0", "--minutes", 0.5, "--out", tmp_path / "audit", "--json")
     refused = call("audit", photo, tmp_path / "protected", *options)
     assert refused.returncode == 1

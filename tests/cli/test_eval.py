@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from facemin.image import decode
 from tests.cli.conftest import Call, Run
+from tests.pictures import decode_tensor
 
 
 def test_a_folder_and_the_stores_thresholds(call: Call, file: Path, faces: Path) -> None:
@@ -74,6 +74,6 @@ def test_the_plot(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
         assert not plot.exists()
         pytest.skip("needs matplotlib (extra 'bench') to draw")
     assert done.returncode == 0, done.stderr
-    pixels = decode(plot).pixels
+    pixels = decode_tensor(plot)
     assert pixels.shape[1:] == (504, 1200)
     assert torch.unique(pixels.flatten(1), dim=1).shape[1] > 50

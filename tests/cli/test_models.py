@@ -7,10 +7,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from facemin.image import decode, encode, to_unit
+from facemin.autograd.pixels import to_unit
+from facemin.image import encode
 from facemin.keys.key import Key
 from facemin.models import load_recogniser
 from facemin.models.preprocess import Preprocess
@@ -19,6 +21,7 @@ from facemin.runtime.files import write_atomically
 from facemin.train.families import FAMILIES, stages
 from tests.cli.conftest import Call, Run
 from tests.models.test_store import SIZE, tiny_graph
+from tests.pictures import decode_tensor, encode_tensor
 
 
 def test_a_models_life(call: Call, file: Path, home: Path) -> None:
@@ -137,12 +140,12 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     paths = tmp_path / "probe.png", tmp_path / "enrolment.png"
     for path in paths:
         pattern = torch.rand(3, 4, 4, generator=generator)
-        path.write_bytes(encode(pattern.repeat_interleave(28, 1).repeat_interleave(28, 2)))
+        path.write_bytes(encode_tensor(pattern.repeat_interleave(28, 1).repeat_interleave(28, 2)))
     return paths
 
 
 def tensors(paths: tuple[Path, Path]) -> Tensor:
-    return torch.stack([to_unit(decode(path).pixels) for path in paths])
+    return torch.stack([to_unit(decode_tensor(path)) for path in paths])
 
 
 def test_a_bare_file_verifies_and_makes_keys_as_flags_say(
@@ -217,6 +220,22 @@ def test_a_checkpoint_of_a_family_embeds_as_the_family_does(
     assert json.loads(call("model", "show", "mine", "--json").stdout)["calibration"]["model"] == "mine"
 
 
+def test_a_graph_of_another_size_is_told_how_to_get_it(call: Call, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embedding"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 198, 198])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 3])
+    graph = helper.make_graph(nodes, "large", [image], [embedding])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
+    refused = call("model", "add", tmp_path / "large.onnx", "--licence", "MIT")
+    assert refused.returncode == 2
+    assert "got (3, 198, 198); --size 198 198 resizes faces for it" in refused.stderr
+    assert call("model", "add", tmp_path / "large.onnx", "--licence", "MIT", "--size", 198, 198).returncode == 0
+
+
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """28 people of three aligned photos each: blocks of a person's own colours, with noise."""
@@ -226,7 +245,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for photo in range(3):
             noise = rng.normal(0, 0.03, (3, 4, 4)).repeat(28, 1).repeat(28, 2)
             path = root / f"p{person}" / f"{photo}.png"
-            write_atomically(path, encode(torch.from_numpy((blocks + noise).clip(0, 1).astype(np.float32))))
+            pixels = (255 * (blocks + noise).clip(0, 1)).round().astype(np.uint8).transpose(1, 2, 0)
+            write_atomically(path, encode(pixels))
     return root
 
 

@@ -10,9 +10,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from facemin.experiments import Outcome, Place, Watch, read_experiment, run
-from facemin.image import encode
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph
+from tests.pictures import encode_tensor
 
 PEOPLE, PHOTOS = 16, 4
 
@@ -77,7 +77,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
         for photo in range(PHOTOS):
             face = (pattern + 0.4 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
-            write_atomically(root / "faces" / f"person {person:02}" / f"{photo}.png", encode(face))
+            write_atomically(root / "faces" / f"person {person:02}" / f"{photo}.png", encode_tensor(face))
     write_atomically(root / "models" / "one.onnx", tiny_graph(seed=0))
     write_atomically(root / "models" / "two.onnx", tiny_graph(seed=1))
     write_atomically(root / "models" / "apart.onnx", distance_graph())

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from facemin.evaluation.pairs import LoadedFace, VerificationSet, open_verification_set
 from facemin.experiments.faces import Place, choose, find_data, load_faces
 from facemin.experiments.settings import Data
-from facemin.image import decode
 from facemin.runtime.files import write_atomically
+from tests.pictures import decode_tensor, encode_tensor
 
 
 def made(pairs: list[tuple[int, int]], people: list[int] | None, same: list[bool] | None = None) -> VerificationSet:
@@ -124,7 +124,7 @@ def test_faces_of_a_bin_have_no_people(world: Path, tmp_path: Path) -> None:
     faces = load_faces(place, genuine=3, impostor=3, calibration=14)
     assert faces.people is None
     assert len(faces.impostors) == 7
-    assert torch.equal(faces.probes[0] * 255, decode(photos[0][0]).pixels.float())
+    assert torch.equal(faces.probes[0] * 255, decode_tensor(photos[0][0]).float())
 
 
 def test_finds_data(tmp_path: Path) -> None:
@@ -160,12 +160,11 @@ def test_refuses_more_than_there_is(world: Path, counts: dict[str, int], message
 
 
 def test_counts_photos_without_a_face(tmp_path: Path) -> None:
-    from facemin.image import encode
 
     generator = torch.Generator().manual_seed(3)
     for person in range(6):
         for photo in range(3):
             picture = torch.rand(3, 90, 100, generator=generator)
-            write_atomically(tmp_path / f"p{person}" / f"{photo}.png", encode(picture))
+            write_atomically(tmp_path / f"p{person}" / f"{photo}.png", encode_tensor(picture))
     faces = load_faces(Place("n", tmp_path, None, None), genuine=2, impostor=2, calibration=10)
     assert faces.no_face > 0

@@ -33,7 +33,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.sources += [value or "" for name, value in attrs if name == "src"]
+        assert all(str(value).startswith("#") for name, value in attrs if name == "href")
         if tag not in ("img", "meta"):
             self._open.append(tag)
         if tag == "h3":
@@ -188,7 +189,7 @@ def test_thresholds_that_mean_nothing_are_said_to(measure: Measure) -> None:
 
 def test_pictures_only_when_asked(measure: Measure) -> None:
     from facemin.experiments import Watch
-    from facemin.image import decode
+    from tests.pictures import decode_tensor
 
     done = measure()
     folder = done.file.parent
@@ -198,7 +199,7 @@ def test_pictures_only_when_asked(measure: Measure) -> None:
     assert "No faces were drawn" in asked.file.read_text(encoding="utf-8")
     done.file.unlink()
     measure(watch=Watch(on_faces=Painter(folder, 4)))
-    grid = decode(picture_path(folder, record)).pixels
+    grid = decode_tensor(picture_path(folder, record))
     assert tuple(grid.shape) == (3, 3 * 112, 4 * 112)
     assert "data:image/png" not in write_report(folder).file.read_text(encoding="utf-8")
     assert write_report(folder, pictures=True).file.read_text(encoding="utf-8").count("data:image/png") == 2

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from facemin import PMT, export_key
 from facemin.attack import PURIFIERS
+from facemin.autograd.pixels import to_unit
 from facemin.evaluation.networks import Distance, find_recogniser
 from facemin.experiments import Place, Record, Watch, read_records
 from facemin.experiments.cell import MADE
 from facemin.experiments.faces import load_faces
 from facemin.experiments.noise import feature_cosines, noisy_images
 from facemin.experiments.records import append, digest
-from facemin.image import to_unit
 from facemin.metrics import cross_identity_scores, pair_scores, threshold_at_far
 from facemin.protection import GaussianNoise, Sign
 from tests.experiments.conftest import TOML, Measure

@@ -376,7 +376,7 @@ def test_a_key_cut_at_a_space_declares_it(spacious: Recogniser) -> None:
     assert np.allclose(FaceRunner(key.data)(faces), wanted, atol=1e-5)
     # a cut before the space, or another layer beside it, gives the face itself: no space
     for arguments in ({"cut": "embedding"}, {"cut": "space", "layers": ("embedding",)}):
-        plain = export_key(spacious, provider="Acme", residual=0.2, created=NOW, **arguments)  # type: ignore[arg-type]
+        plain = export_key(spacious, provider="Acme", residual=0.2, created=NOW, **arguments)
         assert (plain.manifest.version, plain.space) == (1, None)
 
 
@@ -429,4 +429,4 @@ def test_a_renewed_key_keeps_its_graph_and_space(spacious: Recogniser, signed: K
     assert (plain.graph, plain.signer, plain.manifest.version) == (signed.graph, None, 1)
     for values, words in (({"key_id": "a b"}, "key_id"), ({"key_id": "k", "expires": NOW}, "expires")):
         with pytest.raises(ValueError, match=words):
-            renew_key(old, created=NOW, **values)  # type: ignore[arg-type]
+            renew_key(old, created=NOW, **values)

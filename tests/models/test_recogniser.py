@@ -8,8 +8,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from facemin.datasets import landmarks, lfw_pairs
-from facemin.face import align
-from facemin.image import decode
+from facemin.evaluation.pairs import PhotoReader
 from facemin.metrics import pair_scores, tar_at_far
 from facemin.models import MODELS, Recogniser, load_recogniser
 
@@ -124,8 +123,8 @@ def test_dlib_recognises_people_of_lfw(shared: Path) -> None:
     pairs = listed[:200] + listed[300:500]
 
     def faces(paths: list[str]) -> Tensor:
-        photos = [decode(shared / "data" / "lfw" / path).pixels for path in paths]
-        return torch.cat([align(photo, places[path][None]) for photo, path in zip(photos, paths, strict=True)])
+        reader = PhotoReader(root=shared / "data" / "lfw", paths=paths, points=places)
+        return torch.stack([reader(at).face for at in range(len(paths))])
 
     recogniser = load_recogniser("dlib-resnet29")
     with torch.inference_mode():

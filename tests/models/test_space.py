@@ -2,6 +2,7 @@
 
 import hashlib
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -82,7 +83,7 @@ def test_what_cannot_be_fitted_is_refused(cloud: NDArray[np.float64]) -> None:
             fit(rows, Whitening(dimension=dimension))
     for values in ({"dimension": 0}, {"exponent": 1.5}, {"shrinkage": -0.1}, {"exponent": float("nan")}):
         with pytest.raises(ValueError, match=next(iter(values))):
-            Whitening(**{"dimension": 4} | values)  # type: ignore[arg-type]
+            Whitening(**{"dimension": 4} | values)
     with pytest.raises(ValueError, match=r"embeddings\[1\]"):
         unit_rows(np.array([[1.0, 0], [0, 0]]))
     with pytest.raises(ValueError, match=r"embeddings\[0\]"):
@@ -111,6 +112,7 @@ def test_a_runner_takes_8_bit_faces_and_nothing_else() -> None:
     session = onnxruntime.InferenceSession(tiny_graph(), providers=["CPUExecutionProvider"])
     wanted = session.run(None, {"image": faces.transpose(0, 3, 1, 2).astype(np.float32) / 255})[0]
     assert np.allclose(runner(faces), wanted, atol=1e-5)
+    wrong: Any
     for wrong in (faces.astype(np.float32), faces[0], faces.transpose(0, 3, 1, 2), faces[:0]):
         with pytest.raises(ValueError, match="faces: expected uint8"):
             runner(wrong)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facemin.image import decode, encode
 from facemin.keys.key import Key
 from facemin.protection import (
     L1,
@@ -27,6 +26,7 @@ from facemin.protection import (
     Sign,
 )
 from facemin.protection.pmt.objective import PROBES
+from tests.pictures import decode_tensor, encode_tensor
 
 LAYERS = "layers"
 """Stands for `layered_key` among the names of cuts."""
@@ -137,7 +137,7 @@ class TestEveryProtector:
 
     def test_residuals_are_those_of_the_bytes_that_are_sent(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         done = case.method(faces, keys, seed=1)
-        sent = torch.stack([decode(encode(image.pixels)).pixels for image in done]).float() / 255
+        sent = torch.stack([decode_tensor(encode_tensor(image.pixels)) for image in done]).float() / 255
         expected = torch.stack([distances(case.method, key, sent, faces) for key in keys], 1)
         found = torch.tensor([image.residuals for image in done], dtype=torch.float64)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
@@ -158,7 +158,7 @@ class TestEveryProtector:
 
     def test_survives_a_png_round_trip(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         (done,) = case.method(faces[:1], keys, seed=0)
-        assert torch.equal(decode(encode(done.pixels)).pixels, done.pixels)
+        assert torch.equal(decode_tensor(encode_tensor(done.pixels)), done.pixels)
 
     def test_more_steps_come_closer(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         none = replace(case.method, steps=0, residual=0)(faces, keys, seed=0)

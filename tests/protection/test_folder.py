@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemin.image import encode
 from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
 from facemin.protection import PMT, Failure
 from facemin.protection.folder import FolderJob, Written, plan, protect_into
 from facemin.runtime.files import write_atomically
+from tests.pictures import encode_tensor
 
 QUICK = PMT(steps=1)
 
@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> Path:
     generator = torch.Generator().manual_seed(0)
     for name in ("b.png", "a/b.png", "a/0001.png"):
         image: Tensor = torch.rand(3, 112, 112, generator=generator)
-        write_atomically(tmp_path / "in" / name, encode(image))
+        write_atomically(tmp_path / "in" / name, encode_tensor(image))
     return tmp_path / "in"
 
 
@@ -64,14 +64,14 @@ def test_done_is_done_until_something_that_matters_changes(photos: Path, keys: l
         job(keys, out, paste=True),
     ):
         assert len(plan([photos], other).todo) == 3
-    write_atomically(photos / "b.png", encode(torch.zeros(3, 112, 112)))
+    write_atomically(photos / "b.png", encode_tensor(torch.zeros(3, 112, 112)))
     assert list(plan([photos], job(keys, out)).todo) == [photos / "b.png"]
     (out / "a" / "0001.protected.png").unlink()
     assert set(plan([photos], job(keys, out)).todo) == {photos / "b.png", photos / "a" / "0001.png"}
 
 
 def test_a_name_like_a_further_face_is_refused(photos: Path, keys: list[Key], tmp_path: Path) -> None:
-    write_atomically(photos / "b.2.png", encode(torch.zeros(3, 112, 112)))
+    write_atomically(photos / "b.2.png", encode_tensor(torch.zeros(3, 112, 112)))
     failures = plan([photos], job(keys, tmp_path / "out")).failures
     assert [Path(failure.name).name for failure in failures] == ["b.2.png"]
     assert "b.*" in failures[0].reason
@@ -138,3 +138,37 @@ def test_a_folder_that_cannot_be_listed_is_a_failure(
     (failure,) = planned.failures
     assert failure.name == str(photos / "a")
     assert "could not be listed: Permission denied" in failure.reason
+
+
+def test_what_is_no_photo_is_said(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    (photos / "clip.mov").touch()
+    (photos / "gone.jpg").symlink_to(photos / "nothing.jpg")
+    (photos / "loop").symlink_to(photos, target_is_directory=True)
+    linked = tmp_path / "elsewhere"
+    write_atomically(linked / "c.png", encode_tensor(torch.zeros(3, 112, 112)))
+    (photos / "more").symlink_to(linked, target_is_directory=True)
+    planned = plan([photos], job(keys, tmp_path / "out"))
+    assert planned.todo[photos / "more" / "c.png"] == tmp_path / "out" / "more" / "c"
+    assert sorted((one.path.name, one.kind) for one in planned.skipped) == [
+        ("clip.mov", "unknown"),
+        ("gone.jpg", "dangling"),
+        ("loop", "twice"),
+    ]
+    assert not planned.failures
+
+
+def test_how_a_photo_was_read_stands_in_its_record(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    whole = encode_tensor(torch.rand(3, 112, 112, generator=torch.Generator().manual_seed(1)), format="JPEG")
+    (photos / "cut.jpg").write_bytes(whole[:-2])
+    (written,) = run([photos / "cut.jpg"], job(keys, tmp_path / "out"))
+    assert isinstance(written, Written)
+    assert written.notes == ("the JPEG lacked its end marker; every pixel is there",)
+    assert json.loads(written.record.read_bytes())["notes"] == list(written.notes)
+
+
+def test_the_largest_photo_is_a_setting(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    small = job(keys, tmp_path / "out", max_pixels=112 * 112 - 1)
+    (failure,) = run([photos / "b.png"], small)
+    assert isinstance(failure, Failure)
+    assert "112 x 112 = 12544 pixels; max_pixels raises the limit" in failure.reason
+    assert small.digest == job(keys, tmp_path / "out").digest

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facemin.autograd.pixels import to_tensor
 from facemin.cli.demo import astronaut
-from facemin.face import Detector, align
-from facemin.image import decode, to_grid
+from facemin.face import Detector, crop
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
 from facemin.service.storage.search import MemorySearch
@@ -106,5 +106,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def plain_face() -> Tensor:
     """An aligned face, uint8 (3, 112, 112)."""
-    pixels = decode(astronaut()).pixels
-    return to_grid(align(pixels, Detector(threads=1)(pixels)[0].points[None])[0])
+    return to_tensor(crop(astronaut(), Detector(threads=1)))

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemin.image import encode
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
 from facemin.models.store import open_model
 from facemin.service.provider import Provider, make_provider
 from facemin.service.server import make_server
+from tests.pictures import encode_tensor
 
 CUT = MODELS[DEFAULT_MODEL].default_cut
 
@@ -75,7 +75,7 @@ class Running:
         return self.provider.keyring.current().key_id
 
     def upload(self, pixels: Tensor, **more: Any) -> dict[str, Any]:
-        return {"data": base64.b64encode(encode(pixels)).decode(), "key_id": self.key_id} | more
+        return {"data": base64.b64encode(encode_tensor(pixels)).decode(), "key_id": self.key_id} | more
 
     def challenge(self, token: str = "admin") -> str:
         made: str = self("POST", "/v1/challenges", token=token).json()["challenge"]
@@ -96,7 +96,13 @@ def running(home: Path, **settings: Any) -> Iterator[Running]:
     residual = stopping_residual(open_model(DEFAULT_MODEL), CUT)
     values: dict[str, Any] = {"provider": "Acme", "model": DEFAULT_MODEL, "cut": CUT, "residual": residual}
     generous: dict[str, Any] = {"requests_per_minute": 1e6, "refusals_per_minute": 1e6, "open_requests_per_minute": 1e6}
-    admin = make_provider(home, **(values | generous | settings))
+    with serving(home, make_provider(home, **(values | generous | settings))) as made:
+        yield made
+
+
+@contextmanager
+def serving(home: Path, admin: str) -> Iterator[Running]:
+    """Serve a provider that is there."""
     provider = Provider.open(home)
     server = make_server(provider, host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.run)

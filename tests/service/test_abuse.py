@@ -14,9 +14,9 @@ from schemathesis.core.result import Err
 from schemathesis.specs.openapi import checks as openapi_checks
 from torch import Tensor
 
-from facemin.image import encode
 from facemin.keys.key import Key
 from facemin.protection import encode_feature, feature_of
+from tests.pictures import encode_tensor
 from tests.service.running import Running, noise
 
 CHECKS = [
@@ -60,9 +60,9 @@ def test_no_request_by_the_schema_or_against_it_fails_the_server(server: Running
 @pytest.fixture(scope="module")
 def seeds(server: Running) -> list[tuple[str, bytes]]:
     key = Key.load(server("GET", "/v1/key", token=None).data)
-    image = encode(noise(7000))
+    image = encode_tensor(noise(7000))
     feature = encode_feature(feature_of(noise(7000), key), key)
-    jpeg = encode(noise(7000), format="JPEG", quality=90)
+    jpeg = encode_tensor(noise(7000), format="JPEG", quality=90)
     return [("image", image), ("image", jpeg), ("feature", feature), ("feature", image), ("image", feature)]
 
 

@@ -14,13 +14,14 @@ from safetensors.torch import save
 from sqlalchemy import update
 from torch import Tensor
 
-from facemin.image import encode, to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.keys.key import MANIFEST, Key, _metadata, export_key
 from facemin.protection import encode_feature, feature_of
 from facemin.service.provider import rotate
 from facemin.service.provider_keys import revoke_key
 from facemin.service.storage.audit_log import entries
 from facemin.service.storage.tables import challenges
+from tests.pictures import encode_tensor
 from tests.service.running import CUT, Reply, Running, noise
 
 
@@ -157,7 +158,7 @@ def test_an_upload_counts_once_however_it_is_encoded(server: Running, place: str
     enrol(server, place, "a", noise(40))
     assert verify(server, place, "a", noise(40)).json()["code"] == "replayed_upload"
     assert verify(server, place, "a", noise(41)).status == 200
-    other_bytes = encode(noise(41), exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
+    other_bytes = encode_tensor(noise(41), exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
     again = server.upload(noise(41), data=base64.b64encode(other_bytes).decode())
     body = {"uploads": [again], "challenge": server.challenge()}
     assert server("POST", f"{place}/identify", body).json()["code"] == "replayed_upload"

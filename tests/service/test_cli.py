@@ -30,7 +30,7 @@ def test_a_provider_from_its_making_to_its_back_up(tmp_path: Path, capsys: pytes
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in home.iterdir()}["master.key"] == "0o600"
     first = json.loads(said("keys", "--json"))[0]["key_id"]
     assert json.loads(said("rotate", "--json"))["number"] == 2
-    said("revoke", first)
+    assert first in said("revoke", first)
     assert [key["state"] for key in json.loads(said("keys", "--json"))] == ["current", "revoked"]
     token = json.loads(said("token", "add", "door", "verify:main", "--days", 3, "--json"))
     said("token", "revoke", token["id"])
@@ -38,7 +38,15 @@ def test_a_provider_from_its_making_to_its_back_up(tmp_path: Path, capsys: pytes
     assert listed["door"] is not None
     assert listed["first admin"] is None
     assert said("check") == "all is whole\n"
-    said("backup", tmp_path / "b.tar")
+    kept = json.loads(said("backup", tmp_path / "b.tar", "--json"))
+    assert kept["bytes"] == (tmp_path / "b.tar").stat().st_size
+    assert kept["holds"] == ["provider.sqlite", "provider.json", "thresholds.json"]
+    assert kept["missing"] == ["master.key", "signing.pem"]
+    before = (tmp_path / "b.tar").read_bytes()
+    with pytest.raises(ValueError, match=r"b\.tar: expected nothing there yet.*--force"):
+        run("provider", "backup", tmp_path / "b.tar", "--home", home)
+    assert (tmp_path / "b.tar").read_bytes() == before
+    assert "holds provider.sqlite" in said("backup", tmp_path / "b.tar", "--force")
     assert run("provider", "restore", tmp_path / "b.tar", "--home", tmp_path / "new") == 0
     assert "master.key, signing.pem" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(ValueError, match="without a provider"):

@@ -218,11 +218,11 @@ def test_a_feature_may_be_sent_instead(client: facemin.Client) -> None:
 
 
 def test_a_photo_without_a_face_is_refused_here(client: facemin.Client, tmp_path: Path) -> None:
-    from facemin.image import encode
+    from tests.pictures import encode_tensor
     from tests.service.running import noise
 
     with pytest.raises(ValueError, match="no face found"):
-        client.verify("x", encode(noise(0)))
+        client.verify("x", encode_tensor(noise(0)))
 
 
 def test_the_client_follows_a_rotation(server: Running, client: facemin.Client) -> None:

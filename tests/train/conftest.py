@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from facemin.image import encode
 from facemin.runtime.files import write_atomically
 from facemin.train import TrainingConfig
+from tests.pictures import encode_tensor
 
 Make = Callable[..., TrainingConfig]
 
@@ -22,7 +22,7 @@ def write_people(root: Path, people: int, images: int) -> Path:
         for image in range(images):
             noise = 0.1 * torch.randn(3, 112, 112, generator=generator)
             face = (pattern + noise).clamp(0, 1)
-            write_atomically(root / f"person{person:02d}" / f"{image}.png", encode(face))
+            write_atomically(root / f"person{person:02d}" / f"{image}.png", encode_tensor(face))
     return root
 
 

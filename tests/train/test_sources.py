@@ -9,12 +9,14 @@ import torch
 from skimage import data as pictures
 from torch import Tensor
 
+from facemin.autograd.pixels import to_tensor
 from facemin.face import TEMPLATE, align
-from facemin.image import decode, encode, to_grid
+from facemin.image import decode
 from facemin.runtime.files import write_atomically
 from facemin.train.aligned import MANIFEST, align_photos
 from facemin.train.config import Data
 from facemin.train.sources import open_source
+from tests.pictures import decode_tensor, encode_tensor
 
 
 def record(label: float, encoded: bytes, *, labels: tuple[float, ...] = ()) -> bytes:
@@ -43,7 +45,7 @@ def test_a_folder_of_aligned_faces(people: Path) -> None:
     assert source.people == tuple(f"person{at:02d}" for at in range(8))
     assert source.identities.tolist() == [person for person in range(8) for _ in range(6)]
     face = source.read(7)
-    assert torch.equal(face, decode(people / "person01" / "1.png").pixels)
+    assert torch.equal(face, decode_tensor(people / "person01" / "1.png"))
     assert face.is_contiguous()
     assert not (people / "unused").exists()
 
@@ -52,7 +54,7 @@ def test_records_hold_the_same_faces(records: Path, people: Path) -> None:
     source = open_source(Data(kind="insightface", root=records), cache=records)
     assert source.people == ("0", "1", "2")
     assert source.identities.tolist() == [0, 0, 1, 1, 2, 2]
-    assert torch.equal(source.read(3), decode(people / "person01" / "1.png").pixels)
+    assert torch.equal(source.read(3), decode_tensor(people / "person01" / "1.png"))
 
 
 def test_fingerprints_tell_sets_apart(records: Path, people: Path) -> None:
@@ -65,9 +67,9 @@ def test_fingerprints_tell_sets_apart(records: Path, people: Path) -> None:
 
 
 def test_refuses_an_image_of_another_size(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "a" / "1.png", encode(torch.zeros(3, 64, 64)))
+    write_atomically(tmp_path / "a" / "1.png", encode_tensor(torch.zeros(3, 64, 64)))
     source = open_source(Data(kind="folder", root=tmp_path, aligned=True), cache=tmp_path)
-    with pytest.raises(ValueError, match=r"1\.png: expected an aligned face of 112 x 112, got \(3, 64, 64\)"):
+    with pytest.raises(ValueError, match=r"1\.png: expected an aligned face of 112 x 112, got 64 x 64"):
         source.read(0)
 
 
@@ -76,8 +78,8 @@ def photos(tmp_path: Path) -> Path:
     """Two photos of one person: a face, and none."""
     root = tmp_path / "photos"
     astronaut = torch.from_numpy(pictures.astronaut()).permute(2, 0, 1)
-    write_atomically(root / "a" / "face.png", encode(astronaut[:, :300, 50:350].contiguous()))
-    write_atomically(root / "a" / "none.png", encode(torch.full((3, 120, 150), 0.5)))
+    write_atomically(root / "a" / "face.png", encode_tensor(astronaut[:, :300, 50:350].contiguous()))
+    write_atomically(root / "a" / "none.png", encode_tensor(torch.full((3, 120, 150), 0.5)))
     return root
 
 
@@ -85,7 +87,11 @@ NAMES = ["a/face.png", "a/none.png"]
 
 
 def points(shift: float = 0.0) -> dict[str, Tensor]:
-    return {name: TEMPLATE.float() + torch.tensor([60.0 + shift, 20.0]) for name in NAMES}
+    return {name: torch.from_numpy(TEMPLATE + np.array([60.0 + shift, 20.0])).float() for name in NAMES}
+
+
+def aligned(photo: Path, points: Tensor) -> Tensor:
+    return to_tensor(align(decode(photo).pixels, points[None].numpy())[0])
 
 
 def test_aligns_by_landmarks_once(photos: Path, tmp_path: Path) -> None:
@@ -94,8 +100,8 @@ def test_aligns_by_landmarks_once(photos: Path, tmp_path: Path) -> None:
     found = align_photos(photos, NAMES, into=into, points=points(), on_aligned=lambda *at: seen.append(at))
     assert found == ["a/face.png.png", "a/none.png.png"]
     assert seen == [(1, 2), (2, 2)]
-    expected = to_grid(align(decode(photos / NAMES[0]).pixels, points()[NAMES[0]][None])[0])
-    assert torch.equal(decode(into / found[0]).pixels, expected)
+    expected = aligned(photos / NAMES[0], points()[NAMES[0]])
+    assert torch.equal(decode_tensor(into / found[0]), expected)
     before = (into / found[0]).stat().st_mtime_ns
     assert align_photos(photos, NAMES, into=into, points=points(), write=False) == found
     assert (into / found[0]).stat().st_mtime_ns == before
@@ -107,8 +113,8 @@ def test_other_landmarks_are_other_faces(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="another process"):
         align_photos(photos, NAMES[:1], into=into, points=points(5.0), write=False)
     align_photos(photos, NAMES[:1], into=into, points=points(5.0))
-    expected = to_grid(align(decode(photos / NAMES[0]).pixels, points(5.0)[NAMES[0]][None])[0])
-    assert torch.equal(decode(into / "a/face.png.png").pixels, expected)
+    expected = aligned(photos / NAMES[0], points(5.0)[NAMES[0]])
+    assert torch.equal(decode_tensor(into / "a/face.png.png"), expected)
 
 
 def test_detects_and_leaves_out_who_shows_no_face(photos: Path, tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_goes_on_after_a_photo_that_stopped_it(photos: Path, tmp_path: Path) -> 
     into = tmp_path / "cache"
     broken = photos / "a" / "z.png"
     write_atomically(broken, b"\x89PNG")
-    given = points() | {"a/z.png": TEMPLATE.float()}
+    given = points() | {"a/z.png": torch.from_numpy(TEMPLATE).float()}
     with pytest.raises(ValueError, match=r"z\.png: expected"):
         align_photos(photos, [*NAMES, "a/z.png"], into=into, points=given)
     before = (into / "a/face.png.png").stat().st_mtime_ns
@@ -136,7 +142,7 @@ def test_goes_on_after_a_photo_that_stopped_it(photos: Path, tmp_path: Path) -> 
 
 def test_refuses_photos_without_landmarks(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected landmarks of every photo, got none of 1, such as a/none\.png"):
-        align_photos(photos, NAMES, into=tmp_path, points={NAMES[0]: TEMPLATE.float()})
+        align_photos(photos, NAMES, into=tmp_path, points={NAMES[0]: torch.from_numpy(TEMPLATE).float()})
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"photos": 1}', '{"photos": {"a": 1}}', '{"faces": {}}'])

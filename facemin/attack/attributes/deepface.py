@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from facemin.attack.attributes.estimators import Attribute
-from facemin.image import to_grid
+from facemin.autograd.pixels import to_array
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +63,7 @@ class DeepFaceEstimator:
 
     def _said(self, face: Tensor) -> dict[str, Any]:
         # it takes blue, green, red, as OpenCV does
-        pixels = to_grid(face.clamp(0, 1)).flip(0).permute(1, 2, 0).contiguous().numpy()
+        pixels = to_array(face.clamp(0, 1).flip(0))
         said = self._analyze(
             pixels, actions=tuple(ACTIONS), detector_backend="skip", enforce_detection=False, silent=True
         )

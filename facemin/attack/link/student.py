@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from facemin.attack.features import BATCH, KeyFeatures
 from facemin.attack.link.trainable import Trainable
 from facemin.attack.training import Fitting, fit, weights_drawn_from
-from facemin.image import to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.train.families import mobilefacenet
 
 if TYPE_CHECKING:

@@ -19,12 +19,22 @@ if TYPE_CHECKING:
 TITLE = "An off-the-shelf recogniser or attribute estimator"
 KNOWS = "the protected image"
 RAW = {"none": PURIFIERS["none"]}
-NOBODY = f"No other recogniser with a threshold is here: {ADD}."
+
+
+def nobody(evidence: Evidence) -> str:
+    """Why no other recogniser judges: none is here, or those that are lack a threshold."""
+    if not evidence.others:
+        return f"No other recogniser is here: {ADD}."
+    names = ", ".join(one.name for one in evidence.others)
+    count = "1 other recogniser is" if len(evidence.others) == 1 else f"{len(evidence.others)} other recognisers are"
+    return f"{count} here ({names}), but cannot judge without a threshold: {evidence.others[0].missing}."
 
 
 def no_judges(evidence: Evidence) -> str:
     """Why nothing off the shelf can judge; empty when something can."""
-    return "" if evidence.judges or evidence.estimators else f"{NOBODY} No attribute estimator is here either."
+    if evidence.judges or evidence.estimators:
+        return ""
+    return f"{nobody(evidence)} No attribute estimator is here either."
 
 
 def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
@@ -34,7 +44,7 @@ def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
     outcomes, words, untested = [traits.outcome], list(traits.words), []
     figures, tables = traits.figures, traits.tables
     if identity is None:
-        words.insert(0, NOBODY)
+        words.insert(0, nobody(evidence))
     else:
         found = judged(identity, evidence)
         outcomes.append(found.outcome)

@@ -14,7 +14,7 @@ from facemin.audit.figures import counted
 from facemin.audit.result import Figure, RowResult, Table
 from facemin.audit.rows.attributes import beside, class_outcome, read_traits
 from facemin.audit.rows.identity import judged, match_all, purified_table
-from facemin.audit.rows.t1_off_the_shelf import NOBODY
+from facemin.audit.rows.t1_off_the_shelf import nobody
 from facemin.audit.sample_size import strongest
 from facemin.metrics import permutation_test
 
@@ -51,7 +51,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
         figures, tables = found.figures, (purified_table(identity, evidence.judges),)
         unreached["recognisers"] = identity.unreached
     else:
-        words.append(NOBODY)
+        words.append(nobody(evidence))
     if evidence.estimators:
         traits = read_traits(evidence, PURIFIED, budget.part(0.7))
         outcomes.append(traits.outcome)

@@ -15,6 +15,7 @@ from facemin.models.onnx.external import has_external, take_in
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
 from facemin.models.preprocess import Preprocess, prepend_preprocessing
+from facemin.runtime.errors import InvalidModel, told_as
 
 __all__ = ["Bottleneck", "GraphLimits", "Preprocess", "bottlenecks", "extract", "prepend_preprocessing", "read_graph"]
 
@@ -39,6 +40,7 @@ class Bottleneck(NamedTuple):
     share: float
 
 
+@told_as(InvalidModel)
 def read_graph(
     source: bytes | Path,
     *,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.protection.pmt.gradient_kernel import Kernel
+    from facemin.protection.pmt.optimise import OnStep
     from facemin.protection.pmt.transforms import Transform
 
 UNIT_TOLERANCE = 1e-4
@@ -91,17 +92,30 @@ class PMT:
         check_faces(faces)
         return sorted(self.stream(iter(faces), keys, seed=seed), key=lambda done: done.index)
 
-    def stream(self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int) -> Iterator[Done]:
+    def stream(
+        self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+    ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
+
+        Args:
+            faces: drawn as they are needed.
+            keys: as for a call.
+            seed: as for a call.
+            on_step: see `descend`.
 
         Raises:
             ValueError: as for a call.
         """
         seeded = ((face, image_seed(seed, face)) for face in faces)
-        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys)
+        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, on_step)
 
     def aim(
-        self, targets: Iterable[Sequence[NDArray[np.float32]]], keys: Sequence[Key], *, seed: int
+        self,
+        targets: Iterable[Sequence[NDArray[np.float32]]],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        on_step: OnStep | None = None,
     ) -> Iterator[Done]:
         """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
 
@@ -109,6 +123,7 @@ class PMT:
             targets: for each image one unit vector a key, float32 of that key's dimension; drawn when a row is free.
             keys: each with one layer, a unit-length embedding.
             seed: as for a call.
+            on_step: as for `stream`.
 
         Yields:
             One `Done` an image, in order of finishing.
@@ -124,7 +139,7 @@ class PMT:
             own = target_seed(seed, one)
             return Job(tuple(torch.from_numpy(np.ascontiguousarray(each)) for each in one), self.start(blank, own), own)
 
-        return self._descend((job(one) for one in targets), keys)
+        return self._descend((job(one) for one in targets), keys, on_step)
 
     def _check_aim(self, keys: Sequence[Key]) -> None:
         if self.start.needs_face or self.target != "plain":
@@ -139,7 +154,7 @@ class PMT:
                     f"got layers {key.manifest.layers} of features {key.manifest.features}"
                 )
 
-    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key]) -> Iterator[Done]:
+    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], on_step: OnStep | None) -> Iterator[Done]:
         device = choose_device(self.device)
         objective = FeatureMatching(
             keys,
@@ -158,6 +173,7 @@ class PMT:
             steps=self.steps,
             batch=self.batch,
             device=device,
+            on_step=on_step,
         )
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
     from facemin.protection.pmt.step_rules import Rule
+
+OnStep: TypeAlias = "Callable[[list[int]], None]"
+"""Told, before every step, how many steps each image in the batch has taken."""
 
 ROWS_AT_LEAST = 2
 """A lone image runs as two equal rows: on the CPU, a batch of one takes other kernels, whose last bits differ,
@@ -56,6 +59,10 @@ class Done:
     person. With several keys, it may be that they conflict."""
     seconds: float
     """Wall time in the batch; images share it, so these do not add up to the run's time."""
+
+    def __repr__(self) -> str:
+        residuals = ", ".join(f"{value:.3f}" for value in self.residuals)
+        return f"<Done {self.index}: {self.steps} steps, residual {residuals}, unmet {list(self.unmet)}>"
 
     @property
     def reached(self) -> bool:
@@ -108,6 +115,7 @@ def descend(
     steps: int,
     batch: int,
     device: torch.device,
+    on_step: OnStep | None = None,
 ) -> Iterator[Done]:
     """Optimise each job's image until its objective is met or `steps` are spent; in order of finishing.
 
@@ -121,6 +129,8 @@ def descend(
         steps: most gradient steps an image may take, at least 0.
         batch: rows of the batch, at least 1.
         device: where to compute.
+        on_step: told before every step how many each image in the batch has taken; whatever it raises ends the loop,
+            with everything finished handed out before.
 
     Yields:
         One `Done` a job.
@@ -142,6 +152,8 @@ def descend(
             rows.admit(drawn)
         if len(rows) == 0:
             return
+        if on_step is not None:
+            on_step(rows.taken)
         yield from rows.step(steps)
 
 
@@ -166,6 +178,11 @@ class _Rows:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def taken(self) -> list[int]:
+        """Steps that each image has taken."""
+        return [int(steps) for steps in self.steps[: len(self)].tolist()]
 
     @torch.inference_mode(mode=False)
     def admit(self, jobs: list[tuple[int, Job]]) -> None:

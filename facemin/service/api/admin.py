@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from starlette.responses import StreamingResponse
 
 from facemin import __version__
+from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Allowed, Caller, ProviderOf
 from facemin.service.api.errors import ServiceError, not_found
 from facemin.service.api.responses import audit_out, key_out, thresholds_out, token_out
@@ -27,9 +29,13 @@ from facemin.service.storage.audit_log import entries
 from facemin.service.telemetry import CONTENT_TYPE
 from facemin.service.tokens import list_tokens, make_token, parse_grant, revoke_token
 
-DAY = 86_400.0
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
-router = APIRouter(prefix="/v1", tags=["operations"])
+DAY = 86_400.0
+CHUNK = 64 << 10
+
+router = APIRouter(prefix="/v1", tags=["operations"], route_class=ParsedRoute)
 Admin = Annotated[Caller, Depends(Allowed(("admin",), "everywhere"))]
 Anybody = Annotated[Caller, Depends(Allowed((), "anywhere"))]
 KeyId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -109,8 +115,9 @@ def get_audit(
 
 
 @router.get("/health", response_model=Health)
-def health() -> Health:
+async def health() -> Health:
     """Say that the process answers."""
+    # on the event loop, so that it waits for no worker thread
     return Health()
 
 
@@ -140,4 +147,12 @@ def _file(provider: Provider, key: HeldKey, known: str | None) -> Response:
     headers = {"ETag": tag, "X-Key-Id": key.key_id, "X-Key-Number": str(key.number)}
     if known is not None and tag in (part.strip().removeprefix("W/") for part in known.split(",")):
         return Response(status_code=304, headers=headers)
-    return Response(provider.keyring.file(key), media_type="application/octet-stream", headers=headers)
+    data = provider.keyring.file(key)
+    headers["Content-Length"] = str(len(data))
+    return StreamingResponse(_chunks(data), media_type="application/octet-stream", headers=headers)
+
+
+async def _chunks(data: bytes) -> AsyncIterator[bytes]:
+    """The one copy in memory, a piece at a time: however slowly somebody reads, they hold no copy of their own."""
+    for at in range(0, len(data), CHUNK):
+        yield data[at : at + CHUNK]

@@ -20,7 +20,7 @@ from facemin.service.api.schemas import Problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.responses import JSONResponse
+    from starlette.responses import Response
 
     from facemin.service.provider import Provider
 
@@ -59,6 +59,8 @@ def create_app(provider: Provider) -> FastAPI:
         responses={status: {"model": Problem, "description": text} for status, text in REFUSALS.items()},
     )
     app.state.provider = provider
+    # its redirects would be built from the Host header, which the caller chooses
+    app.router.redirect_slashes = False
     for router in (faces.router, galleries.router, operations.router):
         app.include_router(router)
     app.add_exception_handler(ServiceError, _refused)
@@ -69,12 +71,12 @@ def create_app(provider: Provider) -> FastAPI:
     return app
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     return problem(error, request.state.request_id)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
@@ -82,14 +84,14 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return problem(ServiceError(422, "invalid_request", f"{where}: {first['msg']}"), request.state.request_id)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     answer = problem(ServiceError(error.status_code, "bad_request", str(error.detail)), request.state.request_id)
     answer.headers.update(error.headers or {})
     return answer
 
 
-async def _failed(request: Request, error: Exception) -> JSONResponse:
+async def _failed(request: Request, error: Exception) -> Response:
     del error
     failure = ServiceError(500, "internal", "server: expected no such failure; the log has it under this request's id")
     return problem(failure, request.state.request_id)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Allowed, Caller, checked_far
 from facemin.service.api.responses import collection_out, person_out
 from facemin.service.api.schemas import (
@@ -21,7 +22,7 @@ from facemin.service.api.schemas import (
 )
 from facemin.service.tokens import SCOPES
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=ParsedRoute)
 Admin = Annotated[Caller, Depends(Allowed(("admin",)))]
 AdminEverywhere = Annotated[Caller, Depends(Allowed(("admin",), "everywhere"))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import Depends, Header, Request
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +12,7 @@ from facemin.service.api.errors import ServiceError, conflict
 from facemin.service.provider import Provider
 from facemin.service.storage import audit_log as audit
 from facemin.service.storage.replay import Answer, keep, recall
-from facemin.service.tokens import Scope, Token
+from facemin.service.tokens import Claim, Scope, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +56,29 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Allowed:
-    """A dependency: the caller, who must have one of these scopes.
+class Claimant:
+    """Who says they ask, until their token is confirmed in the transaction that answers them."""
+
+    provider: Provider
+    claim: Claim
+    request_id: str
+    rule: Rule
+    collection: str | None
+
+    def confirmed(self, connection: Connection) -> Caller:
+        """The caller.
+
+        Raises:
+            ServiceError: the token is revoked or expired (401), or may not do this (403).
+        """
+        token = self.provider.doorkeeper.confirm(connection, self.claim)
+        self.rule.check(token, self.collection)
+        return Caller(self.provider, token, self.request_id)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which tokens may.
 
     Args:
         scopes: any one of them is enough; none asks only for a valid token.
@@ -67,16 +88,8 @@ class Allowed:
     scopes: tuple[Scope, ...]
     where: Literal["here", "everywhere", "anywhere"] = "here"
 
-    def __call__(self, request: Request) -> Caller:
-        """The caller.
-
-        Raises:
-            ServiceError: no token (401), or one that may not do this (403).
-        """
-        token: Token | None = request.state.token
-        if token is None:
-            raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
-        collection = request.path_params.get("collection")
+    def check(self, token: Token, collection: str | None) -> None:
+        """Raises ServiceError (403) where the token may not do this."""
         if self.where == "anywhere":
             allowed = not self.scopes or any(scope in self.scopes for scope, _ in token.grants)
         else:
@@ -85,7 +98,43 @@ class Allowed:
         if not allowed:
             need = " or ".join(self.scopes)
             raise ServiceError(403, "forbidden", f"token: expected the scope {need} for this, got one without")
+
+
+class Allowed(Rule):
+    """A dependency: the caller, whose token the gate has read from the database."""
+
+    def __call__(self, request: Request) -> Caller:
+        """The caller.
+
+        Raises:
+            ServiceError: no token (401), or one that may not do this (403).
+        """
+        token: Token | None = request.state.token
+        if token is None:
+            raise _no_token()
+        self.check(token, request.path_params.get("collection"))
         return Caller(request.app.state.provider, token, request.state.request_id)
+
+
+class Claimed(Rule):
+    """A dependency: the claimant, for endpoints whose own transaction confirms the token (`gate.CONFIRM`)."""
+
+    def __call__(self, request: Request) -> Claimant:
+        """The claimant, whose token as remembered may do this.
+
+        Raises:
+            ServiceError: no token (401), or one that may not do this (403).
+        """
+        claim: Claim | None = request.state.claim
+        if claim is None:
+            raise _no_token()
+        collection = request.path_params.get("collection")
+        self.check(claim.token, collection)
+        return Claimant(request.app.state.provider, claim, request.state.request_id, self, collection)
+
+
+def _no_token() -> ServiceError:
+    return ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
 
 
 def provider_of(request: Request) -> Provider:
@@ -105,12 +154,9 @@ IdempotencyKey = Annotated[
 ]
 
 
-def earlier(caller: Caller, key: str | None, request: bytes) -> Answer | None:
+def earlier(caller: Caller, connection: Connection, key: str | None, request: bytes) -> Answer | None:
     """The answer this very request was given before, or None."""
-    if key is None:
-        return None
-    with caller.provider.database.reading() as connection:
-        return recall(connection, caller.token.id, key, request)
+    return recall(connection, caller.token.id, key, request) if key is not None else None
 
 
 def answered(caller: Caller, key: str | None, request: bytes, work: Callable[[Connection], Answer]) -> Answer:
@@ -122,32 +168,32 @@ def answered(caller: Caller, key: str | None, request: bytes, work: Callable[[Co
     database, token = caller.provider.database, caller.token.id
     try:
         with database.writing() as connection:
-            if key is not None and (found := recall(connection, token, key, request)) is not None:
+            if (found := earlier(caller, connection, key, request)) is not None:
                 return found
             answer = work(connection)
             if key is not None:
                 keep(connection, token, key, request, answer, seconds=caller.provider.settings.answer_seconds)
             return answer
     except IntegrityError:
-        found = earlier(caller, key, request)
+        with database.reading() as connection:
+            found = earlier(caller, connection, key, request)
         if found is None:
             raise conflict("try_again", "request: expected no other at the same time on the same rows") from None
         return found
 
 
-def checked_far(provider: Provider, far: float) -> float:
-    """A FAR that was measured for every pair of kinds.
+def checked_far(provider: Provider, far: float, *, laxest: float = 1.0) -> float:
+    """A FAR that was measured for every pair of kinds, and is no laxer than the collection's own.
 
     Raises:
-        ServiceError: it was not (422); the message lists those that were.
+        ServiceError: it was not measured, or is laxer (422).
     """
     try:
         provider.thresholds.check(far)
     except ValueError as error:
         raise ServiceError(422, "far_not_calibrated", str(error)) from None
+    if far > laxest:
+        raise ServiceError(
+            422, "far_too_lax", f"far: expected at most the collection's own, {laxest:g}, got {far:g}; an admin sets it"
+        )
     return far
-
-
-def fields(row: Any, *names: str) -> dict[str, Any]:
-    """Some attributes of an object, by name."""
-    return {name: getattr(row, name) for name in names}

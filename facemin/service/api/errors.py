@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 class ServiceError(Exception):
     """A refusal or a failure that the caller is told of.
@@ -16,6 +18,11 @@ class ServiceError(Exception):
     def __init__(self, status: int, code: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
+
+
+def problem_text(error: ServiceError, request_id: str) -> str:
+    """A refusal as JSON, as the `Problem` of the API."""
+    return json.dumps({"code": error.code, "message": error.message, "request_id": request_id})
 
 
 def bad_input(message: str, *, code: str = "invalid_upload") -> ServiceError:

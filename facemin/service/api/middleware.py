@@ -12,9 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
-from facemin.service.api.errors import ServiceError
+from facemin.service.api.bodies import UPLOADS, Budget, longest_body
+from facemin.service.api.errors import ServiceError, problem_text
 from facemin.service.api.rate_limits import RateLimit
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from facemin.service.provider import Provider
     from facemin.service.tokens import Token
 
+CONFIRM = re.compile(rf"{UPLOADS.pattern}|/v1/challenges/?")
+"""POST to these: the endpoint's own transaction confirms the token (`asking.Claimed`)."""
 OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/version", "/v1/openapi.json"})
 """Paths that need no token."""
 KEYS = ("/v1/key", "/v1/keys")
@@ -37,8 +40,9 @@ _LOG = logging.getLogger("facemin.service")
 class Gate:
     """ASGI middleware around the whole application.
 
-    The body is read here, up to the limit and before the application sees the request, so memory is bounded by that
-    limit times the server's connections. What comes without a valid token is refused before its body is read.
+    The body is read here, up to its endpoint's limit and before the application sees the request, and counts towards
+    one budget until it is answered, so memory is bounded whoever asks. What comes without a valid token is refused
+    before its body is read.
 
     Args:
         app: the application.
@@ -51,6 +55,8 @@ class Gate:
         self._by_token = RateLimit(settings.requests_per_minute)
         self._by_address = RateLimit(settings.open_requests_per_minute)
         self._refused = RateLimit(settings.refusals_per_minute)
+        self._hashes = RateLimit(settings.refusals_per_minute)
+        self._budget = Budget()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand on what is not HTTP."""
@@ -70,74 +76,67 @@ class Gate:
             await send(message)
 
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id
+        state |= {"request_id": request_id, "token": None, "claim": None}
+        held = _Held(self._budget, scope["client"][0] if scope.get("client") else "unknown")
         try:
-            state["token"] = await self._caller(scope, headers)
-            body = await self._body(headers, receive)
+            _check_framing(scope)
+            await self._admit(scope, state, headers, held.name)
+            if (known := state["token"] or (state["claim"] and state["claim"].token)) is not None:
+                held.name = known.id
+            most = longest_body(scope["method"], scope["path"], self._provider.settings.body_bytes)
+            body = await _body(headers, receive, most, held)
             await self._app(scope, _once(body, receive), answer)
         except ServiceError as error:
             await problem(error, request_id)(scope, receive, answer)
         finally:
+            held.release()
             self._tell(scope, state, status, time.perf_counter() - began)
 
-    async def _caller(self, scope: Scope, headers: dict[str, str]) -> Token | None:
-        address = scope["client"][0] if scope.get("client") else "unknown"
+    async def _admit(self, scope: Scope, state: dict[str, Any], headers: dict[str, str], address: str) -> None:
+        """Put the caller's token into the state, or their claim to one."""
         given = headers.get("authorization")
         if given is None:
             if not self._is_open(scope["path"]):
                 self._refused.take(address)
                 raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
-            self._by_address.take(address)
-            return None
+            # the cheapest answer there is, and a monitor must not be locked out by a stranger behind its address
+            if scope["path"] != "/v1/health":
+                self._by_address.take(address)
+            return
         word, _, text = given.partition(" ")
-        # a known token costs no hashing, and its holder must not be locked out by a stranger behind one address
-        unknown = partial(self._refused.check, address)
+        text = text.strip()
+        deferred = scope["method"] == "POST" and CONFIRM.fullmatch(scope["path"]) is not None
+        doorkeeper = self._provider.doorkeeper
         try:
             if word.lower() != "bearer":
                 raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got another scheme")
-            token = await run_in_threadpool(self._provider.doorkeeper.admit, text.strip(), unknown)
+            if not deferred or doorkeeper.recognise(text) is None:
+                state["token"] = await run_in_threadpool(doorkeeper.admit, text, partial(self._before_hashing, address))
         except ServiceError as error:
+            # a right token is never refused for a stranger's wrong ones; those wait
             if error.status == 401:
                 self._refused.take(address)
             raise
-        self._by_token.take(token.id)
-        return token
+        if deferred:
+            state["claim"], state["token"] = doorkeeper.recognise(text), None
+        known = state["token"] or (state["claim"] and state["claim"].token)
+        if known is not None:
+            self._by_token.take(known.id)
+
+    def _before_hashing(self, address: str, token_id: str) -> None:
+        """An argon2 hash costs 19 MiB: so many guesses at one token, by one address."""
+        self._hashes.take(f"{address} {token_id}")
 
     def _is_open(self, path: str) -> bool:
         keys = path in KEYS or path.startswith(KEYS[1] + "/")
         return path in OPEN or (keys and self._provider.settings.key_access == "open")
-
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
-        most = self._provider.settings.body_bytes
-        too_long = ServiceError(413, "too_large", f"request: expected a body of at most {most} bytes, got a longer one")
-        length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()):
-            raise ServiceError(400, "bad_request", "Content-Length: expected a number, got something else")
-        if int(length) > most:
-            raise too_long
-        parts: list[bytes] = []
-        size, more = 0, True
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ServiceError(400, "bad_request", "request: expected a whole body, got a part of one")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > most:
-                        raise too_long
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise ServiceError(408, "too_slow", f"request: expected its body within {BODY_SECONDS:g} s") from None
-        return b"".join(parts)
 
     def _tell(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         # a client may send any word as its method; each would be a series of its own
         method = scope["method"] if scope["method"] in ("GET", "POST", "PATCH", "DELETE") else "other"
         self._provider.telemetry.request(method, route, status, seconds)
-        token: Token | None = state.get("token")
+        token: Token | None = state["token"] or (state["claim"].token if state["claim"] else None)
         line = {
             "request_id": state["request_id"],
             "method": method,
@@ -149,13 +148,65 @@ class Gate:
         _LOG.info(json.dumps(line))
 
 
-def problem(error: ServiceError, request_id: str) -> JSONResponse:
+class _Held:
+    """What one request's body takes of the budget."""
+
+    def __init__(self, budget: Budget, name: str) -> None:
+        self._budget, self.name, self._size = budget, name, 0
+
+    def take(self, size: int) -> None:
+        self._budget.take(self.name, size)
+        self._size += size
+
+    def release(self) -> None:
+        if self._size:
+            self._budget.give(self.name, self._size)
+
+
+def _check_framing(scope: Scope) -> None:
+    """Refuse what a proxy in front might end elsewhere than we do, and so take for two requests (RFC 9112, 6.1)."""
+    names = [name.lower() for name, _ in scope["headers"]]
+    lengths, encodings = names.count(b"content-length"), names.count(b"transfer-encoding")
+    if encodings and (lengths or encodings > 1 or scope["http_version"] == "1.0"):
+        raise ServiceError(
+            400,
+            "bad_request",
+            "request: expected one of Content-Length and Transfer-Encoding: chunked, got more",
+        )
+
+
+async def _body(headers: dict[str, str], receive: Receive, most: int, held: _Held) -> bytes:
+    too_long = ServiceError(413, "too_large", f"request: expected a body of at most {most} bytes, got a longer one")
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()):
+        raise ServiceError(400, "bad_request", "Content-Length: expected a number, got something else")
+    if int(length) > most:
+        raise too_long
+    parts: list[bytes] = []
+    size, more = 0, True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ServiceError(400, "bad_request", "request: expected a whole body, got a part of one")
+                parts.append(message.get("body", b""))
+                held.take(len(parts[-1]))
+                size += len(parts[-1])
+                if size > most:
+                    raise too_long
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise ServiceError(408, "too_slow", f"request: expected its body within {BODY_SECONDS:g} s") from None
+    return b"".join(parts)
+
+
+def problem(error: ServiceError, request_id: str) -> Response:
     """A refusal as an answer."""
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after + 0.5)))
-    content = {"code": error.code, "message": error.message, "request_id": request_id}
-    return JSONResponse(content, error.status, headers)
+    return Response(problem_text(error, request_id), error.status, headers, "application/json")
 
 
 def _request_id(given: str) -> str:

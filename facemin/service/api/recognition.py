@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from facemin.service.api.dependencies import Allowed, Caller, IdempotencyKey, answered, checked_far, earlier
-from facemin.service.api.errors import ServiceError, bad_input
+from facemin.service.api.bodies import ParsedRoute
+from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, answered, checked_far, earlier
+from facemin.service.api.errors import ServiceError, bad_input, problem_text
 from facemin.service.api.responses import person_out
 from facemin.service.api.schemas import (
     ChallengeOut,
@@ -38,15 +40,17 @@ if TYPE_CHECKING:
 
 MOST_CHALLENGES = 1000
 
-router = APIRouter(prefix="/v1", tags=["faces"])
+router = APIRouter(prefix="/v1", tags=["faces"], route_class=ParsedRoute)
 
 
 @router.post("/challenges", response_model=ChallengeOut, status_code=201)
-def challenge(caller: Annotated[Caller, Depends(Allowed(("verify", "identify"), "anywhere"))]) -> ChallengeOut:
+def challenge(claimant: Annotated[Claimant, Depends(Claimed(("verify", "identify"), "anywhere"))]) -> ChallengeOut:
     """Get a challenge, which one verify or identify of the same token has to bring along."""
-    seconds = caller.provider.settings.challenge_seconds
-    with caller.provider.database.writing() as connection:
-        text, expires = make_challenge(connection, caller.token.id, seconds=seconds, most=MOST_CHALLENGES)
+    provider = claimant.provider
+    with provider.database.writing() as connection:
+        token = claimant.confirmed(connection).token.id
+        seconds = provider.settings.challenge_seconds
+        text, expires = make_challenge(connection, token, seconds=seconds, most=MOST_CHALLENGES)
     return ChallengeOut(challenge=text, expires=moment(expires))
 
 
@@ -54,17 +58,19 @@ def challenge(caller: Annotated[Caller, Depends(Allowed(("verify", "identify"), 
 def enrol(
     collection: CollectionName,
     body: Enrolment,
-    caller: Annotated[Caller, Depends(Allowed(("enrol",)))],
+    claimant: Annotated[Claimant, Depends(Claimed(("enrol",)))],
     key: IdempotencyKey = None,
 ) -> Response:
     """Enrol a person, or add faces to one. Once answered, it is on the disk."""
+    provider = claimant.provider
     request = _content("enrol", collection, body)
-    if (found := earlier(caller, key, request)) is not None:
-        return _response(found)
-    provider = caller.provider
-    place = _collection(caller, collection)
     name = body.person or f"p-{secrets.token_hex(12)}"
-    faces = _faces(caller, place, body.uploads, "enrol", body.person)
+    with provider.database.reading() as reading:
+        caller = claimant.confirmed(reading)
+        if (found := earlier(caller, reading, key, request)) is not None:
+            return _response(found)
+        place = provider.store.collection(reading, collection)
+        faces = _faces(caller, reading, place, body.uploads, "enrol", body.person)
     rows = provider.embedder([(face.cut, face.value) for face in faces])
 
     def work(connection: Connection) -> Answer:
@@ -80,7 +86,8 @@ def enrol(
         )
         _remember(caller, connection, faces, refuse=False)
         caller.note(connection, "enrol", f"{len(faces)} faces", collection=collection, person=name)
-        return Answer(status=201, body=person_out(provider, person).model_dump_json())
+        shown = person_out(provider, person).model_dump_json()
+        return Answer(status=201, body=shown, people=frozenset({person.id}))
 
     answer = answered(caller, key, request, work)
     provider.telemetry.decision("enrol", "done")
@@ -91,33 +98,45 @@ def enrol(
 def verify(
     collection: CollectionName,
     body: Verification,
-    caller: Annotated[Caller, Depends(Allowed(("verify",)))],
+    claimant: Annotated[Claimant, Depends(Claimed(("verify",)))],
     key: IdempotencyKey = None,
 ) -> Response:
-    """Ask whether a face is a certain person's (1:1)."""
+    """Ask whether a face is a certain person's (1:1).
+
+    That there is no such person is answered where a decision would be, and costs what one costs: a challenge, an
+    upload that was never sent before, and a line in the audit log.
+    """
+    provider = claimant.provider
     request = _content("verify", collection, body)
-    if (found := earlier(caller, key, request)) is not None:
-        return _response(found)
-    provider = caller.provider
-    place = _collection(caller, collection)
-    far = checked_far(provider, body.far if body.far is not None else place.far)
-    with provider.database.reading() as connection:
-        check_challenge(connection, body.challenge, caller.token.id)
-        person = provider.store.person(connection, place, body.person)
-    faces = _faces(caller, place, [body.upload], "verify", body.person)
+    with provider.database.reading() as reading:
+        caller = claimant.confirmed(reading)
+        if (found := earlier(caller, reading, key, request)) is not None:
+            return _response(found)
+        place = provider.store.collection(reading, collection)
+        far = checked_far(provider, place.far if body.far is None else body.far, laxest=place.far)
+        check_challenge(reading, body.challenge, caller.token.id)
+        person = provider.store.find(reading, place, body.person)
+        faces = _faces(caller, reading, place, [body.upload], "verify", body.person)
     row = provider.embedder([(face.cut, face.value) for face in faces])[0]
-    verdict = judge(row, faces[0].kind, person, provider.thresholds, far=far)
-    outcome = "accepted" if verdict.accepted else "rejected"
 
     def work(connection: Connection) -> Answer:
         spend_challenge(connection, body.challenge, caller.token.id)
         _remember(caller, connection, faces, refuse=True)
+        try:
+            if person is None or not provider.store.still(connection, frozenset({person.id})):
+                raise ServiceError(404, "person_not_found", "person: expected one of this collection, got another name")
+            verdict = judge(row, faces[0].kind, person, provider.thresholds, far=far)
+        except ServiceError as error:
+            caller.note(connection, "verify", error.code, collection=collection, person=body.person)
+            return Answer(status=error.status, body=problem_text(error, caller.request_id))
+        outcome = "accepted" if verdict.accepted else "rejected"
         caller.note(connection, "verify", outcome, collection=collection, person=body.person)
-        return Answer(status=200, body=_decision(caller, person, verdict).model_dump_json())
+        shown = _decision(caller, person, verdict)
+        return Answer(status=200, body=shown.model_dump_json(), people=frozenset({person.id}))
 
     with _noting(caller, "verify", collection, body.person):
         answer = answered(caller, key, request, work)
-    provider.telemetry.decision("verify", outcome)
+    provider.telemetry.decision("verify", _outcome(answer))
     return _response(answer)
 
 
@@ -125,7 +144,7 @@ def verify(
 def identify(
     collection: CollectionName,
     body: Identification,
-    caller: Annotated[Caller, Depends(Allowed(("identify",)))],
+    claimant: Annotated[Claimant, Depends(Claimed(("identify",)))],
     key: IdempotencyKey = None,
 ) -> Response:
     """Ask whose faces these are (1:N).
@@ -133,31 +152,35 @@ def identify(
     The FAR is that of one comparison: among N people about N times as many strangers are accepted. Choose it
     accordingly.
     """
+    provider = claimant.provider
     request = _content("identify", collection, body)
-    if (found := earlier(caller, key, request)) is not None:
-        return _response(found)
-    provider = caller.provider
-    place = _collection(caller, collection)
-    far = checked_far(provider, body.far if body.far is not None else place.far)
-    with provider.database.reading() as connection:
-        check_challenge(connection, body.challenge, caller.token.id)
-    faces = _faces(caller, place, body.uploads, "identify", None)
-    rows = provider.embedder([(face.cut, face.value) for face in faces])
-    found_people = provider.store.nearest(place, rows, body.top)
-    results = [
-        _ranked(caller, row, face, people, far) for row, face, people in zip(rows, faces, found_people, strict=True)
-    ]
-    accepted = sum(any(decision.accepted for decision in decisions) for decisions in results)
+    with provider.database.reading() as reading:
+        caller = claimant.confirmed(reading)
+        if (found := earlier(caller, reading, key, request)) is not None:
+            return _response(found)
+        place = provider.store.collection(reading, collection)
+        far = checked_far(provider, place.far if body.far is None else body.far, laxest=place.far)
+        check_challenge(reading, body.challenge, caller.token.id)
+        faces = _faces(caller, reading, place, body.uploads, "identify", None)
+        rows = provider.embedder([(face.cut, face.value) for face in faces])
+        nearest = provider.store.nearest(place, rows, body.top, connection=reading)
+
+    ranked = [_ranked(caller, row, face, people, far) for row, face, people in zip(rows, faces, nearest, strict=True)]
+    named = frozenset(person for decisions in ranked for person, _ in decisions)
 
     def work(connection: Connection) -> Answer:
         spend_challenge(connection, body.challenge, caller.token.id)
         _remember(caller, connection, faces, refuse=True)
+        # somebody may have been deleted since the search
+        there = provider.store.still(connection, named)
+        results = [[decision for person, decision in decisions if person in there] for decisions in ranked]
+        accepted = sum(any(decision.accepted for decision in decisions) for decisions in results)
         caller.note(connection, "identify", f"{accepted} of {len(faces)} accepted", collection=collection)
-        return Answer(status=200, body=Identified(results=results).model_dump_json())
+        return Answer(status=200, body=Identified(results=results).model_dump_json(), people=there)
 
     with _noting(caller, "identify", collection, None):
         answer = answered(caller, key, request, work)
-    provider.telemetry.decision("identify", "accepted" if accepted else "rejected")
+    provider.telemetry.decision("identify", _outcome(answer))
     return _response(answer)
 
 
@@ -172,13 +195,16 @@ def _noting(caller: Caller, action: str, collection: str, person: str | None) ->
         raise
 
 
-def _ranked(caller: Caller, row: NDArray[np.float32], face: Face, people: list[Person], far: float) -> list[Decision]:
+def _ranked(
+    caller: Caller, row: NDArray[np.float32], face: Face, people: list[Person], far: float
+) -> list[tuple[int, Decision]]:
+    """Persons by number, with what was decided on each."""
     decisions = []
     for person in people:
         # somebody may have been enrolled anew, or by another model, since the search
         if any(template.row is not None for template in person.templates):
             verdict = judge(row, face.kind, person, caller.provider.thresholds, far=far)
-            decisions.append(_decision(caller, person, verdict))
+            decisions.append((person.id, _decision(caller, person, verdict)))
     return decisions
 
 
@@ -195,12 +221,23 @@ def _decision(caller: Caller, person: Person, verdict: Verdict) -> Decision:
     )
 
 
-def _faces(caller: Caller, place: Collection, uploads: list[Upload], action: str, person: str | None) -> list[Face]:
+def _outcome(answer: Answer) -> str:
+    """What was decided, for the counters."""
+    found = json.loads(answer.body)
+    if answer.status != 200:
+        return str(found["code"])
+    decisions = [found] if "accepted" in found else [decision for face in found["results"] for decision in face]
+    return "accepted" if any(decision["accepted"] for decision in decisions) else "rejected"
+
+
+def _faces(
+    caller: Caller, reading: Connection, place: Collection, uploads: list[Upload], action: str, person: str | None
+) -> list[Face]:
     most = caller.provider.settings.batch
     if len(uploads) > most:
         raise bad_input(f"uploads: expected at most {most}, got {len(uploads)}", code="too_many_uploads")
     try:
-        return [read_upload(caller.provider, place, upload) for upload in uploads]
+        return [read_upload(caller.provider, reading, place, upload) for upload in uploads]
     except ServiceError as error:
         caller.refuse(error, action, collection=place.name, person=person)
         raise
@@ -209,11 +246,6 @@ def _faces(caller: Caller, place: Collection, uploads: list[Upload], action: str
 def _remember(caller: Caller, connection: Connection, faces: list[Face], *, refuse: bool) -> None:
     seconds = caller.provider.settings.replay_seconds
     remember_uploads(connection, [face.digest for face in faces], seconds=seconds, refuse=refuse)
-
-
-def _collection(caller: Caller, name: str) -> Collection:
-    with caller.provider.database.reading() as connection:
-        return caller.provider.store.collection(connection, name)
 
 
 def _content(action: str, collection: str, body: Enrolment | Verification | Identification) -> bytes:

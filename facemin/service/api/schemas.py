@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
+from facemin.service.api.errors import ServiceError
 from facemin.service.recognition.thresholds import Pair
 from facemin.service.storage.store import Kind
 from facemin.service.tokens import Scope
@@ -29,8 +31,23 @@ Base64 = Annotated[Base64Bytes, PlainSerializer(lambda _: "", return_type=str)]
 """Never written out again: an upload is in no answer, log or error."""
 
 
+@dataclass(frozen=True)
+class Unusable:
+    """In place of a body that is not what its endpoint takes."""
+
+    message: str
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usable(cls, value: Any) -> Any:
+        """Refuse what could not be parsed, once the caller was found to be one who may ask."""
+        if isinstance(value, Unusable):
+            raise ServiceError(422, "invalid_request", value.message)
+        return value
 
 
 class Upload(_Strict):

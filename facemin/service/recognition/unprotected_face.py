@@ -7,15 +7,22 @@ Measured by experiments/service/plain_face.py.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
+from facemin.autograd.pixels import to_array
 from facemin.face import Detector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SMOOTH = 0.45
 """Neighbour correlation from which an image is natural. LFW's plain crops have 0.77 to 0.98, the default key's
 protected images -0.01 to 0.20; see the record in results/service/plain_face.jsonl."""
+SCALES = (2, 4)
+"""Pixels a side that are averaged before that: a pattern of single pixels, or of squares of two, hides in neither."""
 SCORE = 0.5
 """The detector's own threshold."""
 ZOOM, MARGIN = 2, 112
@@ -26,8 +33,9 @@ ZOOM, MARGIN = 2, 112
 class PlainFaceCheck:
     """Whether an uploaded image of 112 x 112 shows a natural face.
 
-    Two must agree: the image is smooth as photos are, and the detector finds a face in it. The first is cheap and
-    spares protected images the second.
+    Two must agree: the image is smooth as photos are, and the detector finds a face in one of its views: turned,
+    inverted, and without its finest detail, where noise, a pattern or a protected face may have been blended in. The
+    first is cheap and spares protected images the second.
 
     Args:
         smooth: least `smoothness`.
@@ -43,24 +51,42 @@ class PlainFaceCheck:
 
     def __call__(self, pixels: torch.Tensor) -> bool:
         """Whether uint8 RGB (3, 112, 112) looks like an unprotected face."""
-        if float(smoothness(pixels[None])[0]) < self.smooth:
+        if max(float(smoothness(pixels[None], scale)[0]) for scale in SCALES) < self.smooth:
             return False
-        # a phone's photo may come without its orientation
-        return any(self._detector(framed(pixels.rot90(turns, (1, 2)))) for turns in range(4))
+        return any(self._detector(to_array(framed(view))) for view in views(pixels))
 
 
-def smoothness(pixels: torch.Tensor) -> torch.Tensor:
-    """Correlation of brightness between neighbours in a half-size image, the lesser of the two directions.
+def views(pixels: torch.Tensor) -> Iterator[torch.Tensor]:
+    """An image uint8 (3, 112, 112) as it may have to be looked at to see the face in it, the likeliest first."""
+    # a phone's photo may come without its orientation
+    for turns in range(4):
+        yield pixels.rot90(turns, (1, 2))
+    for scale in SCALES:
+        yield coarse(pixels, scale)
+    yield 255 - pixels
+    for scale in SCALES:
+        yield 255 - coarse(pixels, scale)
 
-    Halving averages away a sensor's noise, which would make a plain photo look protected.
+
+def coarse(pixels: torch.Tensor, scale: int) -> torch.Tensor:
+    """An image uint8 (3, 112, 112) averaged over squares of `scale` pixels and enlarged again."""
+    small = F.avg_pool2d(pixels[None].float(), scale)
+    return F.interpolate(small, size=tuple(pixels.shape[1:]), mode="bilinear")[0].round().byte()
+
+
+def smoothness(pixels: torch.Tensor, scale: int = SCALES[0]) -> torch.Tensor:
+    """Correlation of brightness between neighbours in a smaller image, the lesser of the two directions.
+
+    Averaging takes away a sensor's noise, which would make a plain photo look protected.
 
     Args:
         pixels: uint8 RGB (B, 3, 112, 112).
+        scale: pixels a side that are averaged.
 
     Returns:
         (B,) float32 in [-1, 1]; 0 for an image of one brightness.
     """
-    grey = F.avg_pool2d(pixels.float().mean(1, keepdim=True), 2)[:, 0]
+    grey = F.avg_pool2d(pixels.float().mean(1, keepdim=True), scale)[:, 0]
     grey = grey - grey.mean((1, 2), keepdim=True)
     power = grey.square().mean((1, 2)).clamp_min(1e-6)
     along = (grey[:, :, 1:] * grey[:, :, :-1]).mean((1, 2)) / power

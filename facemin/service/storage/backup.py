@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from facemin.runtime.files import write_atomically
 from facemin.service.api.errors import ServiceError
-from facemin.service.settings import DATABASE, MASTER, SETTINGS, SIGNING, THRESHOLDS, read_settings
+from facemin.service.settings import DATABASE, MASTER, PRIVATE, SETTINGS, SIGNING, THRESHOLDS, read_settings
 from facemin.service.storage.crypto import Secrets
 from facemin.service.storage.database import Database
 from facemin.service.storage.tables import meta
@@ -24,7 +24,7 @@ MOST_BYTES = 64 << 30
 """Of a file in a back-up."""
 
 
-def back_up(folder: Path, out: Path, *, with_secrets: bool) -> None:
+def back_up(folder: Path, out: Path, *, with_secrets: bool) -> tuple[str, ...]:
     """Write a provider's database and settings to one file, while the service runs.
 
     People who are deleted later stay in the file: delete old back-ups in the same rhythm as people may ask for that.
@@ -34,6 +34,9 @@ def back_up(folder: Path, out: Path, *, with_secrets: bool) -> None:
         out: a `.tar` file to write; replaced as a whole.
         with_secrets: put the master key and the signing key in as well. Without them the file's templates cannot be
             read, so keep those two elsewhere.
+
+    Returns:
+        Names of what was written into it.
 
     Raises:
         ValueError: no provider there, one on PostgreSQL (use pg_dump), a database that is missing or damaged, or a
@@ -79,6 +82,7 @@ def back_up(folder: Path, out: Path, *, with_secrets: bool) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return (DATABASE, *kept)
 
 
 def restore(file: Path, folder: Path) -> list[str]:
@@ -103,20 +107,18 @@ def restore(file: Path, folder: Path) -> list[str]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         path = Path(scratch) / DATABASE
-        write_atomically(path, found[DATABASE])
+        write_atomically(path, found[DATABASE], mode=PRIVATE)
         if wrong := _wrong(path):
             raise ValueError(f"{file}: expected a whole database, got: {wrong}")
         write_atomically(Path(scratch) / SETTINGS, found[SETTINGS])
         read_settings(Path(scratch))
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        path.chmod(0o600)
         path.replace(folder / DATABASE)
     # last the settings, so that a home with settings is a whole one
     for name in (THRESHOLDS, *SECRET, SETTINGS):
         if name in found:
-            write_atomically(folder / name, found[name])
-            (folder / name).chmod(0o600)
+            write_atomically(folder / name, found[name], mode=PRIVATE)
     return [name for name in SECRET if not (folder / name).exists()]
 
 

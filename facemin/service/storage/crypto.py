@@ -97,7 +97,7 @@ class TemplateCipher:
 
         Args:
             row: float32.
-            owner: what it belongs to (collection, person, model); opening it for another owner fails.
+            owner: what it is bound to (`sealing.owner`); opening it for another owner fails.
         """
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._aes.encrypt(nonce, np.ascontiguousarray(row, "<f4").tobytes(), owner.encode())
@@ -112,7 +112,7 @@ class TemplateCipher:
             data = self._aes.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], owner.encode())
         except (InvalidTag, ValueError):
             raise ValueError(
-                "template: expected one sealed with this master key for this person and model, got another or a "
-                "changed one"
+                "template: expected one sealed with this master key for this person and model (by name, collection, "
+                "kind and key), got another or a changed one"
             ) from None
         return np.frombuffer(data, "<f4").astype(np.float32)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, text
@@ -108,6 +109,10 @@ def _engine(url: str) -> Engine:
     parsed = parsed.set(drivername=DRIVERS[name])
     if name == "postgresql":
         return create_engine(parsed, pool_pre_ping=True, pool_size=16, max_overflow=32, hide_parameters=True)
+    if parsed.database and parsed.database != ":memory:":
+        # SQLite would give it the umask's permissions, and its write-ahead log the same
+        with suppress(FileExistsError, FileNotFoundError):
+            os.close(os.open(parsed.database, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     engine = create_engine(
         parsed, connect_args={"timeout": WAIT_SECONDS}, pool_size=16, max_overflow=32, hide_parameters=True
     )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, select, text
 
-from facemin.service.storage.tables import meta, metadata
+from facemin.service.storage.replay import link_old_answers
+from facemin.service.storage.tables import answered, meta, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +18,11 @@ _SQLITE_TRIGGERS = tuple(
     f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit BEGIN "
     "SELECT RAISE(ABORT, 'the audit log is append-only'); END"
     for verb in ("update", "delete")
+)
+# REPLACE removes the row it collides with, and fires no DELETE trigger for it
+_SQLITE_NO_REPLACE = (
+    "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) BEGIN "
+    "SELECT RAISE(ABORT, 'the audit log is append-only'); END"
 )
 _POSTGRESQL_TRIGGERS = (
     "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
@@ -33,7 +39,15 @@ def _first(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first,)
+def _second(connection: Connection) -> None:
+    """Version 0.2: answers know whom they name, and the audit log withstands INSERT OR REPLACE."""
+    answered.create(connection, checkfirst=True)
+    link_old_answers(connection)
+    if connection.dialect.name == "sqlite":
+        connection.execute(text(_SQLITE_NO_REPLACE))
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second)
 """Step n brings a database of version n - 1 to version n. Steps are only ever appended."""
 
 

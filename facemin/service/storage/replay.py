@@ -1,23 +1,24 @@
-"""What may happen once only: challenges, uploads within a window, and requests with an idempotency key."""
+"""Replay protection: challenges, uploads within a window, and answers to requests with an idempotency key."""
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from facemin.service.api.errors import ServiceError, bad_input, conflict
-from facemin.service.storage.tables import answers, challenges, seen
+from facemin.service.storage.tables import answered, answers, challenges, persons, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Answer:
 
     status: int
     body: str
+    people: frozenset[int] = frozenset()
+    """Numbers of the persons it names: with any of them it is forgotten."""
 
 
 def make_challenge(connection: Connection, token_id: str, *, seconds: float, most: int) -> tuple[str, float]:
@@ -110,7 +113,8 @@ def recall(connection: Connection, token_id: str, key: str, request: bytes) -> A
         request: its content.
 
     Raises:
-        ServiceError: the key was used for another request (422).
+        ServiceError: the key was used for another request (422), or the answer named a person who was deleted since
+            (404).
     """
     mine = (answers.c.token_id == token_id) & (answers.c.key == key)
     row = connection.execute(select(answers).where(mine, answers.c.expires > time.time())).one_or_none()
@@ -118,6 +122,12 @@ def recall(connection: Connection, token_id: str, key: str, request: bytes) -> A
         return None
     if row.request != sha256(request).hexdigest():
         raise bad_input("Idempotency-Key: expected a new one for another request, got a used one", code="key_reused")
+    if not row.body:
+        raise ServiceError(
+            404,
+            "person_not_found",
+            "request: expected one whose answer can be given again, got one that named a person who was deleted since",
+        )
     return Answer(status=row.status, body=row.body)
 
 
@@ -138,6 +148,58 @@ def keep(connection: Connection, token_id: str, key: str, request: bytes, answer
         "expires": now + seconds,
     }
     connection.execute(answers.insert().values(values))
+    if answer.people:
+        named = [{"token_id": token_id, "key": key, "person_id": person} for person in sorted(answer.people)]
+        connection.execute(answered.insert(), named)
+
+
+def forget_answers(connection: Connection, whose: ColumnElement[bool]) -> None:
+    """Take the content out of every remembered answer that names certain persons.
+
+    What stays of one is that it was given, so that the same request again is refused and not done anew: a retry must
+    not enrol a deleted person again.
+
+    Args:
+        connection: a writing transaction.
+        whose: tells these persons, as a condition on `persons`.
+    """
+    named = (
+        select(answered.c.token_id, answered.c.key)
+        .join(persons, persons.c.id == answered.c.person_id)
+        .where(whose)
+        .distinct()
+    )
+    for token_id, key in connection.execute(named).all():
+        _empty(connection, token_id, key)
+        mine = (answered.c.token_id == token_id) & (answered.c.key == key)
+        connection.execute(answered.delete().where(mine))
+
+
+def link_old_answers(connection: Connection) -> None:
+    """Note whom the answers name that a version remembered which did not note it.
+
+    They do not tell in which collection, so a name counts in each; an answer whose person is gone is emptied.
+    """
+    for row in connection.execute(select(answers)).all():
+        names = _names(json.loads(row.body))
+        found = connection.execute(select(persons.c.id, persons.c.name).where(persons.c.name.in_(names))).all()
+        if names - {person.name for person in found}:
+            _empty(connection, row.token_id, row.key)
+        elif found:
+            named = [{"token_id": row.token_id, "key": row.key, "person_id": person.id} for person in found]
+            connection.execute(answered.insert(), named)
+
+
+def _names(body: dict[str, Any]) -> set[str]:
+    """The persons in the body of an answer to enrol, verify or identify."""
+    if "person" in body:
+        return {body["person"]}
+    return {decision["person"] for decisions in body.get("results", []) for decision in decisions}
+
+
+def _empty(connection: Connection, token_id: str, key: str) -> None:
+    mine = (answers.c.token_id == token_id) & (answers.c.key == key)
+    connection.execute(update(answers).where(mine).values(status=404, body=""))
 
 
 def _digest(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from sqlalchemy import select
 
-from facemin.service.api.errors import ServiceError
+from facemin.service.storage.sealing import bound_templates, opened
 from facemin.service.storage.tables import collections, removed, templates
 from facemin.service.storage.vector_index import Matrix
 
@@ -34,8 +34,10 @@ AT_ONCE = 8192
 class Search(Protocol):
     """How a collection is searched."""
 
-    def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
-        """The `count` nearest persons of a collection for each unit row (B, D), best first."""
+    def nearest(
+        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int
+    ) -> list[list[Hit]]:
+        """The `count` nearest persons of a collection for each unit row (B, D), best first, in any transaction."""
 
     def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
         """Called in the transaction that adds templates."""
@@ -79,13 +81,15 @@ class MemorySearch:
         self._lock = threading.Lock()
         self._swept = time.monotonic()
 
-    def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
+    def nearest(
+        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int
+    ) -> list[list[Hit]]:
         """See `Search`; for a collection that is gone, nobody."""
         with self._lock:
             held = self._held.setdefault(collection, _Held(matrix=Matrix(self._size)))
-        self._sweep(but=collection)
+        self._sweep(connection, but=collection)
         with held.lock:
-            self._follow(collection, held)
+            self._follow(connection, collection, held)
             return [held.matrix.search(row, count) for row in rows]
 
     def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
@@ -103,10 +107,10 @@ class MemorySearch:
         """Forget them here; other servers do within `SWEEP_SECONDS` of any search, or at once when they search it."""
         held = self._held.get(collection)
         if held is not None:
-            with held.lock:
-                self._follow(collection, held)
+            with self._database.reading() as connection, held.lock:
+                self._follow(connection, collection, held)
 
-    def _sweep(self, *, but: int) -> None:
+    def _sweep(self, connection: Connection, *, but: int) -> None:
         """Let go of what was deleted through another server."""
         with self._lock:
             now = time.monotonic()
@@ -116,7 +120,7 @@ class MemorySearch:
             others = [(number, held) for number, held in self._held.items() if number != but]
         for number, held in others:
             with held.lock:
-                self._follow(number, held)
+                self._follow(connection, number, held)
                 gone = held.revision == -1
             if gone:
                 self.dropped(number)
@@ -126,61 +130,39 @@ class MemorySearch:
         held = self._held.get(collection)
         return len(held.matrix) if held is not None else 0
 
-    def _follow(self, collection: int, held: _Held) -> None:
-        with self._database.reading() as connection:
-            revision = connection.scalar(select(collections.c.revision).where(collections.c.id == collection))
-            if revision is None:
-                held.matrix, held.revision = Matrix(self._size), -1
-                return
-            if revision == held.revision:
-                return
-            gone = connection.scalars(
-                select(removed.c.template_id).where(
-                    removed.c.collection_id == collection, removed.c.revision > held.revision
-                )
-            ).all()
-            if gone and len(held.matrix):
-                held.matrix.remove(np.array(gone, np.int64))
-            try:
-                self._read(connection, collection, held)
-            except BaseException:
-                # a part is there that no revision tells of; the next search starts anew
-                held.matrix, held.revision = Matrix(self._size), -1
-                raise
-            held.revision = revision
+    def _follow(self, connection: Connection, collection: int, held: _Held) -> None:
+        revision = connection.scalar(select(collections.c.revision).where(collections.c.id == collection))
+        if revision is None:
+            held.matrix, held.revision = Matrix(self._size), -1
+            return
+        # a transaction that began earlier may see an older state than another request has read since
+        if revision <= held.revision:
+            return
+        gone = connection.scalars(
+            select(removed.c.template_id).where(
+                removed.c.collection_id == collection, removed.c.revision > held.revision
+            )
+        ).all()
+        if gone and len(held.matrix):
+            held.matrix.remove(np.array(gone, np.int64))
+        try:
+            self._read(connection, collection, held)
+        except BaseException:
+            # a part is there that no revision tells of; the next search starts anew
+            held.matrix, held.revision = Matrix(self._size), -1
+            raise
+        held.revision = revision
 
     def _read(self, connection: Connection, collection: int, held: _Held) -> None:
-        columns = (templates.c.id, templates.c.person_id, templates.c.sealed)
         wanted = (
-            select(*columns)
+            bound_templates(templates.c.id, templates.c.sealed)
             .where(templates.c.collection_id == collection, templates.c.revision > held.revision)
             .where(templates.c.fingerprint == self._fingerprint)
         )
-        with connection.execution_options(yield_per=AT_ONCE).execute(wanted) as found:
+        with connection.execute(wanted, execution_options={"yield_per": AT_ONCE}) as found:
             for part in found.partitions():
-                rows = [
-                    opened(self._cipher, sealed, owner(collection, person, self._fingerprint))
-                    for _, person, sealed in part
-                ]
                 held.matrix.add(
-                    np.array([number for number, _, _ in part], np.int64),
-                    np.array([person for _, person, _ in part], np.int64),
-                    np.stack(rows),
+                    np.array([row.id for row in part], np.int64),
+                    np.array([row.person_id for row in part], np.int64),
+                    np.stack([opened(self._cipher, row) for row in part]),
                 )
-
-
-def opened(cipher: TemplateCipher, sealed: bytes, bound: str) -> NDArray[np.float32]:
-    """A stored template.
-
-    Raises:
-        ServiceError: it is damaged (503).
-    """
-    try:
-        return cipher.open(sealed, owner=bound)
-    except ValueError as error:
-        raise ServiceError(503, "store_damaged", f"store: {error}") from None
-
-
-def owner(collection: int, person: int, fingerprint: str) -> str:
-    """What a sealed template is bound to."""
-    return f"{collection} {person} {fingerprint}"

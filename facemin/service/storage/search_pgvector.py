@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 
 from facemin.service.api.errors import ServiceError
-from facemin.service.storage.search import owner
+from facemin.service.storage.sealing import bound_templates, check_sealing, opened
 from facemin.service.storage.tables import collections, templates
 from facemin.service.storage.vector_index import Hit
 
@@ -68,6 +68,7 @@ class VectorSearch:
             raise ValueError(f"search: expected PostgreSQL for pgvector, got {database.kind}")
         self._database, self._fingerprint, self._size = database, fingerprint, size
         self._hnsw, self._breadth = hnsw, breadth
+        check_sealing(database, cipher)
         try:
             with database.writing() as connection:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7106352)"))
@@ -81,10 +82,11 @@ class VectorSearch:
         except (DatabaseError, ServiceError) as error:
             raise ValueError(f"search: expected PostgreSQL with the extension vector, got: {error}") from error
 
-    def nearest(self, collection: int, rows: NDArray[np.float32], count: int) -> list[list[Hit]]:
+    def nearest(
+        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int
+    ) -> list[list[Hit]]:
         """See `Search`."""
-        with self._database.reading() as connection:
-            return [self._one(connection, collection, row, count) for row in rows]
+        return [self._one(connection, collection, row, count) for row in rows]
 
     def added(
         self,
@@ -126,12 +128,11 @@ class VectorSearch:
             connection.execute(text("DROP TABLE vectors"))
 
     def _fill(self, connection: Connection, cipher: TemplateCipher) -> None:
-        columns = (templates.c.id, templates.c.collection_id, templates.c.person_id, templates.c.sealed)
         absent = text("NOT EXISTS (SELECT 1 FROM vectors WHERE template_id = templates.id)")
-        missing = select(*columns).where(templates.c.fingerprint == self._fingerprint, absent)
+        wanted = bound_templates(templates.c.id, templates.c.sealed)
+        missing = wanted.where(templates.c.fingerprint == self._fingerprint, absent)
         for row in connection.execute(missing).all():
-            opened = cipher.open(row.sealed, owner=owner(row.collection_id, row.person_id, self._fingerprint))
-            self.added(connection, row.collection_id, [row.id], opened[None])
+            self.added(connection, row.collection_id, [row.id], opened(cipher, row)[None])
 
     def _one(self, connection: Connection, collection: int, row: NDArray[np.float32], count: int) -> list[Hit]:
         values = {"query": _text(row), "fingerprint": self._fingerprint, "count": count}

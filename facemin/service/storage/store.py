@@ -11,8 +11,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from facemin.service.api.errors import bad_input, conflict, not_found
-from facemin.service.storage.search import opened, owner
-from facemin.service.storage.tables import collections, meta, persons, removed, templates
+from facemin.service.storage.replay import forget_answers
+from facemin.service.storage.sealing import bound_templates, check_sealing, opened, owner
+from facemin.service.storage.tables import collections, persons, removed, templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["protected", "plain"]
 """What a template was made from: a protected image or feature, or a plain face."""
-
-CANARY = np.arange(4, dtype=np.float32)
-"""Sealed once when a store is made, to tell a wrong master key at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +79,7 @@ class Person:
 
 
 class TemplateStore:
-    """Templates at rest, encrypted and bound to person, collection and model.
+    """Templates at rest, encrypted and bound to whose they are, by name, and to what made them.
 
     Args:
         database: where they are.
@@ -99,7 +97,7 @@ class TemplateStore:
     ) -> None:
         self.database, self.search, self.fingerprint, self.size = database, search, fingerprint, size
         self._cipher = cipher
-        self._check_master_key()
+        check_sealing(database, cipher)
 
     def make_collection(self, connection: Connection, name: str, *, accept_plain: bool, far: float) -> None:
         """Make an empty collection.
@@ -156,6 +154,7 @@ class TemplateStore:
         number = connection.scalar(select(collections.c.id).where(collections.c.name == name))
         if number is None:
             raise not_found("collection", name)
+        forget_answers(connection, persons.c.collection_id == number)
         connection.execute(collections.delete().where(collections.c.id == number))
         return int(number)
 
@@ -201,9 +200,9 @@ class TemplateStore:
                 f"uploads: expected at most {most} templates a person, got {had} there and {len(rows)} more",
                 code="too_many_templates",
             )
-        bound = owner(collection.id, person, self.fingerprint)
         ids = []
         for row, kind, key_id in zip(rows, kinds, key_ids, strict=True):
+            bound = owner(collection.id, collection.name, person, name, kind, key_id, self.fingerprint)
             values = {
                 "collection_id": collection.id,
                 "person_id": person,
@@ -224,11 +223,16 @@ class TemplateStore:
         Raises:
             ServiceError: there is none (404).
         """
+        found = self.find(connection, collection, name)
+        if found is None:
+            raise not_found("person", name)
+        return found
+
+    def find(self, connection: Connection, collection: Collection, name: str) -> Person | None:
+        """The person of that name with their templates, or None."""
         mine = (persons.c.collection_id == collection.id) & (persons.c.name == name)
         row = connection.execute(select(persons).where(mine)).one_or_none()
-        if row is None:
-            raise not_found("person", name)
-        return self._person(connection, row)
+        return self._person(connection, row) if row is not None else None
 
     def persons(self, connection: Connection, collection: Collection, *, after: str, count: int) -> list[str]:
         """Names of up to `count` persons that come after a name, in order."""
@@ -236,7 +240,7 @@ class TemplateStore:
         return list(connection.scalars(wanted.order_by(persons.c.name).limit(count)))
 
     def delete_person(self, connection: Connection, collection: Collection, name: str) -> None:
-        """Delete a person and every template of theirs.
+        """Delete a person, every template of theirs and every remembered answer that names them.
 
         Raises:
             ServiceError: there is none of that name (404).
@@ -247,29 +251,44 @@ class TemplateStore:
         if person is None:
             raise not_found("person", name)
         self._remove_templates(connection, collection.id, person, revision)
+        forget_answers(connection, persons.c.id == person)
         connection.execute(persons.delete().where(persons.c.id == person))
 
-    def nearest(self, collection: Collection, rows: NDArray[np.float32], count: int) -> list[list[Person]]:
-        """For each unit row (B, D) the `count` persons with the nearest templates, best first."""
-        hits = self.search.nearest(collection.id, rows, count)
-        with self.database.reading() as connection:
-            wanted = {hit.person for found in hits for hit in found}
-            here = persons.c.collection_id == collection.id
-            rows_of = connection.execute(select(persons).where(here, persons.c.id.in_(wanted)))
-            known = {row.id: self._person(connection, row) for row in rows_of}
+    def nearest(
+        self, collection: Collection, rows: NDArray[np.float32], count: int, *, connection: Connection | None = None
+    ) -> list[list[Person]]:
+        """For each unit row (B, D) the `count` persons with the nearest templates, best first.
+
+        Args:
+            collection: where to look.
+            rows: float32.
+            count: most persons a row.
+            connection: a transaction to read in; one of its own when None.
+        """
+        if connection is None:
+            with self.database.reading() as own:
+                return self.nearest(collection, rows, count, connection=own)
+        hits = self.search.nearest(connection, collection.id, rows, count)
+        wanted = {hit.person for found in hits for hit in found}
+        here = persons.c.collection_id == collection.id
+        rows_of = connection.execute(select(persons).where(here, persons.c.id.in_(wanted)))
+        known = {row.id: self._person(connection, row) for row in rows_of}
         # somebody may have been deleted since the search
         return [[known[hit.person] for hit in found if hit.person in known] for found in hits]
 
     def warm(self) -> None:
         """Read every collection into memory, so that no request has to wait for that."""
         with self.database.reading() as connection:
-            found = self.collections(connection)
-        for collection in found:
-            self.search.nearest(collection.id, np.zeros((1, self.size), np.float32), 1)
+            for collection in self.collections(connection):
+                self.search.nearest(connection, collection.id, np.zeros((1, self.size), np.float32), 1)
+
+    def still(self, connection: Connection, people: frozenset[int]) -> frozenset[int]:
+        """Which of some persons, by number, have not been deleted."""
+        return frozenset(connection.scalars(select(persons.c.id).where(persons.c.id.in_(people))))
 
     def _person(self, connection: Connection, row: Row[Any]) -> Person:
-        bound = owner(row.collection_id, row.id, self.fingerprint)
-        theirs = select(templates).where(templates.c.person_id == row.id).order_by(templates.c.id)
+        wanted = bound_templates(templates.c.id, templates.c.created, templates.c.sealed)
+        theirs = wanted.where(templates.c.person_id == row.id).order_by(templates.c.id)
         held = tuple(
             Template(
                 id=found.id,
@@ -277,7 +296,7 @@ class TemplateStore:
                 key_id=found.key_id,
                 fingerprint=found.fingerprint,
                 created=found.created,
-                row=opened(self._cipher, found.sealed, bound) if found.fingerprint == self.fingerprint else None,
+                row=opened(self._cipher, found) if found.fingerprint == self.fingerprint else None,
             )
             for found in connection.execute(theirs)
         )
@@ -297,20 +316,6 @@ class TemplateStore:
         if gone:
             values = [{"template_id": number, "collection_id": collection, "revision": revision} for number in gone]
             connection.execute(removed.insert(), values)
-
-    def _check_master_key(self) -> None:
-        with self.database.writing() as connection:
-            sealed = connection.scalar(select(meta.c.value).where(meta.c.name == "canary"))
-            if sealed is None:
-                value = self._cipher.seal(CANARY, owner="canary").hex()
-                connection.execute(meta.insert().values(name="canary", value=value))
-                return
-        try:
-            self._cipher.open(bytes.fromhex(sealed), owner="canary")
-        except ValueError:
-            raise ValueError(
-                "master key: expected the one that this store's templates were encrypted with, got another"
-            ) from None
 
 
 def _collection(row: Row[Any]) -> Collection:

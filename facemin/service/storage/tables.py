@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -26,7 +27,7 @@ MOMENT = Float(53)
 """Seconds since 1970-01-01 UTC."""
 
 meta = Table("meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
-"""Schema version, and a sealed row that tells whether the master key is the right one."""
+"""Schema version, version of what templates are bound to, and a sealed row that tells the right master key."""
 
 collections = Table(
     "collections",
@@ -131,7 +132,18 @@ answers = Table(
     Column("body", Text, nullable=False),
     Column("expires", MOMENT, nullable=False, index=True),
 )
-"""Answers to requests with an idempotency key, given again when the request comes again."""
+"""Answers to requests with an idempotency key, given again when the request comes again. One whose person was deleted
+has the status 404 and no body."""
+
+answered = Table(
+    "answered",
+    metadata,
+    Column("token_id", String(16), primary_key=True),
+    Column("key", String(80), primary_key=True),
+    Column("person_id", NUMBER, primary_key=True, autoincrement=False, index=True),
+    ForeignKeyConstraint(("token_id", "key"), ("answers.token_id", "answers.key"), ondelete="CASCADE"),
+)
+"""Whom each remembered answer names, so that it goes with them."""
 
 audit = Table(
     "audit",
@@ -146,4 +158,4 @@ audit = Table(
     Column("outcome", String(64), nullable=False),
     sqlite_autoincrement=True,
 )
-"""Append-only: triggers refuse to change or delete a row."""
+"""Append-only: triggers refuse to change, delete or replace a row."""

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 from PIL import ExifTags, Image
 
 from facemin.image import decode, encode
@@ -52,7 +51,7 @@ class TestOrientation:
         assert kept.get_ifd(ExifTags.IFD.Exif) == nested
         assert kept.get_ifd(ExifTags.IFD.GPSInfo) == place
         again = decode(encode(photo.pixels, exif=photo.exif))
-        assert torch.equal(again.pixels, photo.pixels)
+        assert np.array_equal(again.pixels, photo.pixels)
 
     def test_a_strip_boundary_does_not_show(self) -> None:
         pixels = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
@@ -80,7 +79,7 @@ class TestOrientation:
     def test_a_broken_exif_is_no_exif(self, broken: bytes) -> None:
         photo = decode(saved(Image.fromarray(self.STORED), "JPEG", exif=b"Exif\0\0" + broken))
         assert photo.exif is None
-        assert photo.pixels.shape == (3, 2, 3)
+        assert photo.pixels.shape == (2, 3, 3)
 
     def test_no_second_picture_is_kept(self) -> None:
         thumbnail = saved(Image.fromarray(smooth(40, 40)), "JPEG")

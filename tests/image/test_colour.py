@@ -121,11 +121,10 @@ class TestColourProfile:
             b"no profile at all",
             icc(b"RGB ", LINEAR_RGB)[:200],
             icc(b"GRAY", {b"kTRC": LINEAR}),
-            icc(b"RGB ", LINEAR_RGB, "sRGB IEC61966-2.1"),
         ],
-        ids=["garbage", "truncated", "of another colour space", "sRGB by name"],
+        ids=["garbage", "truncated", "of another colour space"],
     )
-    def test_a_broken_or_srgb_profile_changes_nothing(self, profile: bytes) -> None:
+    def test_a_broken_profile_changes_nothing(self, profile: bytes) -> None:
         pixels = smooth(8, 8)
         found = hwc(decode(saved(Image.fromarray(pixels), "PNG", icc_profile=profile)))
         np.testing.assert_array_equal(found, pixels)

@@ -1,6 +1,6 @@
 """What of a photo's EXIF is used, and what is kept: orientation; time, place, camera and author."""
 
-from typing import NamedTuple
+from typing import NamedTuple, SupportsInt
 
 from PIL import ExifTags, Image
 
@@ -61,7 +61,7 @@ def read_exif(image: Image.Image) -> tuple[Turn, bytes | None]:
     """
     try:
         found = image.getexif()
-        turn = ORIENTATIONS.get(found.get(_TAG.Orientation, 1), ORIENTATIONS[1])
+        turn = ORIENTATIONS.get(_number(found.get(_TAG.Orientation, 1)), ORIENTATIONS[1])
     except Exception:  # noqa: BLE001 - Pillow's parser answers broken tags with almost any exception
         return ORIENTATIONS[1], None
     try:
@@ -76,6 +76,14 @@ def read_exif(image: Image.Image) -> tuple[Turn, bytes | None]:
         return turn, kept.tobytes() if kept else None
     except Exception:  # noqa: BLE001 - as above
         return turn, None
+
+
+def _number(value: object) -> int:
+    """An orientation of any type: SHORT as the standard has it, or BYTE, LONG, ASCII and others, as writers have it."""
+    if isinstance(value, bytes | tuple):
+        # Several are one orientation, repeated or padded to the four bytes of a tag's value.
+        return next((_number(one) for one in value if one), 0)
+    return int(value) if isinstance(value, SupportsInt | str) else 0
 
 
 def _is_short(value: object) -> bool:

@@ -1,7 +1,8 @@
-"""Bytes to tensors and back: the only place where an image is decoded or encoded."""
+"""Bytes to arrays and back: the only place where an image is decoded or encoded."""
 
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError, features
-from torch import Tensor
 
-from facemin.colour import to_srgb
-from facemin.exif import Turn, read_exif
+from facemin.image.coded_size import coded_sizes
+from facemin.image.colour import to_srgb
+from facemin.image.exif import Turn, read_exif
+from facemin.image.jpeg import END, lacks_only_its_end, read_marks
+from facemin.image.walk import APPLE_DOUBLE
+from facemin.runtime.errors import InvalidPhoto, told_as
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
@@ -28,14 +31,6 @@ MAX_PIXELS = 64_000_000
 
 # Few and named, because every further Pillow decoder (EPS runs Ghostscript) is more surface for an attacker.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF")
-SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"),
-        *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"),
-    )
-)
-"""Lower-case file suffixes that a walk through a folder should take for photos."""
-
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
@@ -45,8 +40,8 @@ _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 
 _LARGEST_TILE = 1 << 20
 """Pixels of a TIFF's tile that are always accepted."""
-_SCAN, _MOST_SCANS = b"\xff\xda", 200
-"""Start of a JPEG's scan; progressive files have about ten, those of previews in their EXIF and behind counted too."""
+_MOST_TOGETHER = 4
+"""Images' worth of pixels in one AVIF: the picture, its transparency, a brightness map, thumbnails."""
 _QUIET = threading.Lock()
 
 
@@ -55,33 +50,40 @@ class Photo:
     """A decoded photo.
 
     Attributes:
-        pixels: uint8 RGB (3, H, W), upright, in sRGB.
+        pixels: uint8 RGB (H, W, 3), upright, in sRGB.
         exif: what the file's EXIF says of time, place, camera and author, as `encode` takes it,
             or None; without the orientation, since the pixels are upright, and without thumbnail and maker
             note, since they show the face that is to be protected.
         format: one of `FORMATS`.
+        notes: what a person should know of how the file was read, in words; mostly none.
     """
 
-    pixels: Tensor
+    pixels: NDArray[np.uint8]
     exif: bytes | None
     format: str
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.pixels.shape))
+        return f"<Photo {self.format}: {shape}{'' if self.exif is None else ', with EXIF'}>"
 
 
+@told_as(InvalidPhoto)
 def decode(
     source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, formats: Collection[str] = FORMATS
 ) -> Photo:
     """Decode one photo: upright, 8 bits a channel, sRGB, transparency on white, first frame.
 
-    The tensor is a permuted view on (H, W, 3) memory, so `pixels.is_contiguous()` is False. At its peak
-    decoding a JPEG or PNG takes Pillow's four bytes a pixel beside the result's three; WebP's and AVIF's
+    At its peak decoding a JPEG or PNG takes Pillow's four bytes a pixel beside the result's three; WebP's and AVIF's
     decoders hold further copies. Transparent pixels get white, as in a viewer and on paper: their own colour
     is whatever an editor left there. 16-bit samples are scaled so that 65535 becomes 255.
 
     Args:
         source: bytes, a path, or a binary stream; a seekable stream is read from its start, none is closed.
         name: what errors call the input; the path or the stream's own name if None.
-        max_pixels: most pixels accepted, checked on the header before a pixel is decoded; Pillow's own
-            `Image.MAX_IMAGE_PIXELS` holds besides.
+        max_pixels: most pixels accepted, checked before a pixel is decoded on what the header declares and on what
+            the coded data would take; above `MAX_PIXELS` it stands in the place of Pillow's own
+            `Image.MAX_IMAGE_PIXELS`, which holds besides otherwise.
         formats: of `FORMATS`, those that are accepted; another one is refused on its header.
 
     Raises:
@@ -109,7 +111,7 @@ def decode(
 
 
 def encode(
-    image: Tensor,
+    image: NDArray[np.uint8],
     *,
     format: Encoding = "PNG",  # noqa: A002 - the word the field, Pillow and `Photo` use
     quality: int = 95,
@@ -122,20 +124,23 @@ def encode(
     4:2:0.
 
     Args:
-        image: RGB (3, H, W), uint8, or float in [0, 1], rounded to the 8-bit grid by `to_grid`.
+        image: uint8 RGB (H, W, 3).
         format: "PNG", "JPEG" or "WEBP".
         quality: JPEG's, 1 to 100; no effect on the others.
         exif: EXIF to carry along, as in `Photo.exif`; None for none.
 
     Raises:
-        ValueError: wrong shape, type, range, format or quality; NaN; image or EXIF too large for the format.
+        ValueError: wrong shape, type, format or quality; image or EXIF too large for the format.
     """
     if format not in get_args(Encoding):
         raise ValueError(f"format: expected one of {', '.join(get_args(Encoding))}, got {format!r}")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality: expected 1 to 100, got {quality}")
-    if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
-        raise ValueError(f"image: expected RGB (3, H, W) with at least one pixel, got {tuple(image.shape)}")
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{getattr(image, 'dtype', type(image).__name__)} {tuple(getattr(image, 'shape', ()))}"
+        raise ValueError(f"image: expected uint8 RGB (H, W, 3), got {got}")
+    if not image.size:
+        raise ValueError(f"image: expected at least one pixel, got {image.shape}")
     if max(image.shape) > _LONGEST_SIDE[format]:
         raise ValueError(
             f"image: expected sides of at most {_LONGEST_SIDE[format]} pixels for {format}, got {tuple(image.shape)}"
@@ -145,42 +150,13 @@ def encode(
             f"exif: expected at most {_EXIF_LIMIT} bytes that begin {_EXIF_HEADER!r}, "
             f"got {len(exif)} that begin {exif[:6]!r}"
         )
-    grid = image if image.dtype == torch.uint8 else to_grid(image)
-    picture = Image.fromarray(grid.detach().permute(1, 2, 0).contiguous().cpu().numpy())
+    picture = Image.fromarray(np.ascontiguousarray(image))
     file = BytesIO()
     if format == "JPEG":
         picture.save(file, format, exif=exif or b"", quality=quality, subsampling=0)
     else:
         picture.save(file, format, exif=exif or b"", lossless=True)
     return file.getvalue()
-
-
-def to_unit(pixels: Tensor) -> Tensor:
-    """uint8 of any shape -> float32 in [0, 1]; `to_grid` is its exact inverse.
-
-    Raises:
-        ValueError: another type than uint8.
-    """
-    if pixels.dtype != torch.uint8:
-        raise ValueError(f"pixels: expected uint8, got {pixels.dtype}")
-    return pixels.to(torch.float32) / 255
-
-
-def to_grid(image: Tensor) -> Tensor:
-    """Float in [0, 1] of any shape -> uint8, round(255 * x) with halves to even.
-
-    Raises:
-        ValueError: not a float type, NaN, or a value outside [0, 1].
-    """
-    if not image.is_floating_point():
-        raise ValueError(f"image: expected uint8 or float in [0, 1], got {image.dtype}")
-    if image.numel():
-        low, high = (float(bound) for bound in image.detach().aminmax())
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"image: expected values in [0, 1] and no NaN, got {low:.6g} to {high:.6g}")
-    # Half-precision types cannot hold 255 * x closely enough to round it.
-    wide = image.detach().to(torch.promote_types(image.dtype, torch.float32))
-    return (wide * 255).round_().to(torch.uint8)
 
 
 def _name(source: Source) -> str:
@@ -206,18 +182,23 @@ def _stream(source: Source) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Pillow's warnings and its log's errors from the user.
+def _quiet(max_pixels: int) -> Iterator[None]:
+    """Keep Pillow's warnings and its log's errors from the user, and its limit from one that was raised.
 
-    One thread at a time, because the filters that `warnings` saves and restores are the whole process's.
+    One thread at a time, because the filters that `warnings` saves and restores are the whole process's, and so is
+    Pillow's limit.
     """
     log, silence = logging.getLogger("PIL"), logging.NullHandler()
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         log.addHandler(silence)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and max_pixels > MAX_PIXELS:
+            Image.MAX_IMAGE_PIXELS = max(limit, max_pixels)
         try:
             yield
         finally:
+            Image.MAX_IMAGE_PIXELS = limit
             log.removeHandler(silence)
 
 
@@ -229,31 +210,70 @@ def _either(formats: Collection[str]) -> str:
 def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[str]) -> Photo:
     if not head:
         raise ValueError("0 bytes")
-    with _quiet():
-        image = _open(stream, head)
+    if head.startswith(APPLE_DOUBLE):
+        raise ValueError("an AppleDouble file: what macOS keeps beside a photo, not the photo")
+    notes = []
+    with _quiet(max_pixels):
+        image = _open(stream, head, max_pixels)
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         if kind not in formats:
             raise ValueError(f"a {kind} image")
         width, height = image.size
         if width < 1 or height < 1 or width * height > max_pixels:
-            raise ValueError(f"{width} x {height} = {width * height} pixels")
+            raise ValueError(f"{width} x {height} = {width * height} pixels; max_pixels raises the limit")
         if kind == "TIFF":
             _check_tiles(image, max_pixels)
-        if kind == "JPEG":
-            _check_scans(stream)
+        # The pictures behind a JPEG's first are previews, depth and brightness.
+        if head[4:12] == b"ftypavis" or (kind != "JPEG" and getattr(image, "is_animated", False)):
+            notes.append("only the first picture of the file was read; it holds more")
+        # Gone once the image is loaded.
+        tiles = getattr(image, "tile", ())
+        rawmode = str(tiles[0][3]) if kind == "PNG" and tiles else ""
         # These read tags while they load, which may warn; the others can decode in parallel.
-        if image.format in {"PNG", "TIFF"}:
+        if kind in {"PNG", "TIFF"}:
             image.load()
+    if kind == "JPEG":
+        image, whole = _end_jpeg(image, stream)
+        if not whole:
+            notes.append("the JPEG lacked its end marker; every pixel is there")
     image.load()
-    with _quiet():
+    with _quiet(max_pixels):
         # Only now: a PNG may carry its EXIF behind the pixels, and a TIFF turns itself upright on loading.
         turn, exif = read_exif(image)
     # Multi-picture files are JPEGs with further pictures behind the first.
     return Photo(
-        pixels=torch.from_numpy(_upright(image, turn)).permute(2, 0, 1),
+        pixels=_upright(image, turn, rawmode),
         exif=exif,
         format=kind,
+        notes=tuple(notes),
     )
+
+
+def _end_jpeg(image: Image.Image, stream: BinaryIO) -> tuple[Image.Image, bool]:
+    """The image to load, and whether its file has its end marker; where only that is missing, it is put there.
+
+    Raises:
+        ValueError: endlessly many scans, each a few bytes that cost a pass over the whole image.
+    """
+    place = stream.tell()
+    marks = read_marks(stream)
+    if not marks.ended and marks.in_scan:
+        stream.seek(0)
+        data = stream.read()
+        # Half of an end marker may be left; a file system may have filled the rest.
+        for part in (data.rstrip(b"\xff"), data.rstrip(b"\xff\0")):
+            if marks.every_scan_began and lacks_only_its_end(part, _load_jpeg):
+                return _load_jpeg(part + END), False
+        raise ValueError("a JPEG that stops within its coded data")
+    stream.seek(place)
+    return image, True
+
+
+def _load_jpeg(data: bytes) -> Image.Image:
+    with _quiet(sys.maxsize):
+        image = Image.open(BytesIO(data), formats=("JPEG",))
+    image.load()
+    return image
 
 
 def _check_tiles(image: Image.Image, max_pixels: int) -> None:
@@ -264,29 +284,35 @@ def _check_tiles(image: Image.Image, max_pixels: int) -> None:
         raise ValueError(f"tiles of {sides[0]} x {sides[1]} pixels")
 
 
-def _check_scans(stream: BinaryIO) -> None:
-    """Refuse a JPEG of endlessly many scans, each a few bytes that cost a pass over the whole image."""
-    place, found, tail = stream.tell(), 0, b""
-    stream.seek(0)
-    while part := stream.read(1 << 20):
-        found += (tail + part).count(_SCAN)
-        tail = part[-1:]
-        if found > _MOST_SCANS:
-            raise ValueError(f"more than {_MOST_SCANS} scans")
-    stream.seek(place)
-
-
-def _open(stream: BinaryIO, head: bytes) -> Image.Image:
+def _open(stream: BinaryIO, head: bytes, max_pixels: int) -> Image.Image:
     brands = {head[i : i + 4] for i in range(8, len(head), 4)} if head[4:8] == b"ftyp" else set()
     if brands & _AVIF_BRANDS:
         if not features.check("avif"):
             raise ValueError("an AVIF image, which this Pillow was built without")
-    elif brands & _HEIF_BRANDS:
-        return _open_heif(stream)
-    return Image.open(stream, formats=FORMATS[:-1] if brands & _AVIF_BRANDS else FORMATS[:-2])
+        stream.seek(0)
+        # Called a still image, a sequence is read by its items too, whose sizes are known.
+        data = head[:8] + b"avif" + stream.read()[12:]
+        _check_coded_sizes(data, max_pixels)
+        return Image.open(BytesIO(data), formats=("AVIF",))
+    if brands & _HEIF_BRANDS:
+        return _open_heif(stream, max_pixels)
+    return Image.open(stream, formats=FORMATS[:-2])
 
 
-def _open_heif(stream: BinaryIO) -> Image.Image:
+def _check_coded_sizes(data: bytes, max_pixels: int) -> None:
+    """Refuse coded pictures that take more than is allowed, each and, of AVIF, whose tiles wait together, in sum."""
+    total = 0
+    for width, height in coded_sizes(data):
+        # Coded pictures end on whole blocks of up to 64 pixels, behind the image's edge.
+        pixels = max(0, width - 63) * max(0, height - 63)
+        total += pixels
+        if pixels > max_pixels:
+            raise ValueError(f"coded pictures of {width} x {height} pixels; max_pixels raises the limit")
+    if data[8:12] == b"avif" and total > _MOST_TOGETHER * max_pixels:
+        raise ValueError(f"coded pictures of {total} pixels together")
+
+
+def _open_heif(stream: BinaryIO, max_pixels: int) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:
@@ -294,16 +320,18 @@ def _open_heif(stream: BinaryIO) -> Image.Image:
     # Pillow's plugin as a plain class: registering it would change Pillow for the whole process.
     opener: Callable[[BinaryIO], Image.Image] = HeifImageFile
     stream.seek(0)
-    return opener(stream)
+    data = stream.read()
+    _check_coded_sizes(data, max_pixels)
+    return opener(BytesIO(data))
 
 
-def _upright(image: Image.Image, turn: Turn) -> NDArray[np.uint8]:
+def _upright(image: Image.Image, turn: Turn, rawmode: str) -> NDArray[np.uint8]:
     """The image as (H, W, 3), turned upright.
 
     Strip by strip, each written where it belongs: beside Pillow's image and the result no third copy exists,
     whatever has to be done to the colours.
     """
-    convert = to_srgb(image)
+    convert = to_srgb(image, rawmode)
     width, height = image.size
     upright = np.empty((width, height, 3) if turn.swapped else (height, width, 3), dtype=np.uint8)
     stored = upright.swapaxes(0, 1) if turn.swapped else upright

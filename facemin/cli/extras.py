@@ -1,0 +1,26 @@
+"""Packages that come with an extra, by the names under which they are imported."""
+
+from __future__ import annotations
+
+EXTRAS: dict[str, str] = {
+    "argon2": "service",
+    "fastapi": "service",
+    "jinja2": "bench",
+    "lightning_fabric": "train",
+    "matplotlib": "bench",
+    "pillow_heif": "heic",
+    "psycopg": "service",
+    "sqlalchemy": "service",
+    "starlette": "service",
+    "uvicorn": "service",
+}
+"""The extra of `pyproject.toml` that brings each package."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> str | None:
+    """What to install, in a sentence; None where no extra brings the package that was not found."""
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(package)
+    if extra is None:
+        return None
+    return f"expected the package {package}, which comes with: pip install 'facemin[{extra}]'"

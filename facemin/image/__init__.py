@@ -1,0 +1,19 @@
+"""Images: bytes decoded and encoded, EXIF, colour, and the photos in a folder."""
+
+from facemin.image.codec import FORMATS, MAX_PIXELS, Encoding, Photo, Source, decode, encode
+from facemin.image.walk import SUFFIXES, Skipped, Walk, describe, walk
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Encoding",
+    "Photo",
+    "Skipped",
+    "Source",
+    "Walk",
+    "decode",
+    "describe",
+    "encode",
+    "walk",
+]

@@ -1,0 +1,111 @@
+"""Linear inversion of a key's features: what an uploaded feature gives back of the face.
+
+A ridge regression from features to faces, fitted on drawn faces in seconds. It undoes whatever is linear in the face
+(the face itself, averages, other orders of pixels, secret matrices) and little of what a deep network made of it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from facemin.protection.resemblance import SIDE, likenesses, mean_face
+from facemin.protection.revealed import Revealing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from facemin.keys.key import Key
+    from facemin.protection.resemblance import Pixels
+
+    Inverter = Callable[[NDArray[np.float32]], Pixels]
+
+VALUES = SIDE * SIDE * 3 // 4
+"""So many values hold a 2 x 2 average of the face whole; fewer are asked what they give back."""
+DRAWN, BATCH = 384, 32
+COARSE = 28
+"""Side of the face that is reconstructed."""
+RIDGE = 1e-3
+"""Share of the features' power."""
+
+
+def check_revealing_feature(feature: NDArray[np.float32], face: Pixels, key: Key) -> Revealing | None:
+    """What a feature gives back of its face; None where that is nothing.
+
+    Args:
+        feature: what would be sent, of the key's shape.
+        face: the aligned plain face, uint8 (112, 112, 3).
+        key: whose feature it is.
+    """
+    names = (key.manifest.key_id,)
+    if feature.size >= VALUES:
+        return Revealing(keys=names, measure="values in the feature", value=feature.size, limit=VALUES)
+    strongest = likenesses(_inverter(_ByFingerprint(key))(feature), face)[0]
+    if strongest.share < 1:
+        return None
+    measure = f"{strongest.measure}, of what a linear inversion of the feature gives back"
+    return Revealing(keys=names, measure=measure, value=strongest.value, limit=strongest.limit)
+
+
+class _ByFingerprint:
+    """A key that is equal to every other of the same bytes, so that it is inverted once."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+
+    def __hash__(self) -> int:
+        return hash(self.key.fingerprint)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByFingerprint) and self.key.fingerprint == other.key.fingerprint
+
+
+@lru_cache(maxsize=8)
+def _inverter(given: _ByFingerprint) -> Inverter:
+    faces = drawn_faces(DRAWN, seed=0)
+    shallow = given.key.shallow
+    device = next(shallow.buffers(), torch.empty(0)).device
+    with torch.no_grad():
+        parts = [shallow(part.to(device)).flatten(1).cpu() for part in torch.from_numpy(faces).split(BATCH)]  # type: ignore[no-untyped-call]
+    features = torch.cat(parts).double().numpy()
+    coarse = faces.reshape(DRAWN, 3, COARSE, SIDE // COARSE, COARSE, SIDE // COARSE).mean((3, 5)).reshape(DRAWN, -1)
+    centre, mean = features.mean(0), coarse.mean(0)
+    spread = features.std(0)
+    # dead features must not become loud ones
+    scale = 1 / np.maximum(spread, 1e-3 * max(float(spread.max()), 1e-12))
+    rows = (features - centre) * scale
+    gram = rows @ rows.T
+    weights = np.linalg.solve(gram + RIDGE * np.trace(gram) / DRAWN * np.eye(DRAWN), coarse - mean)
+
+    def invert(feature: NDArray[np.float32]) -> Pixels:
+        values = ((feature.ravel().astype(np.float64) - centre) * scale) @ rows.T @ weights
+        # what the regression adds to the mean, as strong as a face's own detail is
+        values *= 0.2 / max(float(values.std()), 1e-12)
+        image = (0.5 + values).reshape(3, COARSE, COARSE).clip(0, 1)
+        large = image.repeat(SIDE // COARSE, 1).repeat(SIDE // COARSE, 2)
+        return np.ascontiguousarray(np.moveaxis((large * 255).round().astype(np.uint8), 0, -1))
+
+    return invert
+
+
+def drawn_faces(count: int, *, seed: int) -> NDArray[np.float32]:
+    """The mean face under random smooth light, shapes and texture; nobody's.
+
+    Returns:
+        (count, 3, 112, 112) in [0, 1].
+    """
+    generator = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None]) + 1 / SIDE
+    mean = np.moveaxis(mean_face(), -1, 0).astype(np.float32) / 255
+    faces = np.empty((count, 3, SIDE, SIDE), np.float32)
+    for face in faces:
+        fields = np.fft.irfft2(np.fft.rfft2(generator.standard_normal((4, SIDE, SIDE))) / frequency, (SIDE, SIDE))
+        fields /= fields.std((1, 2), keepdims=True)
+        common = generator.uniform(0.08, 0.2) * fields[0]
+        face[:] = mean * generator.uniform(0.6, 1.2) + common + 0.04 * fields[1:]
+    return faces.clip(0, 1)

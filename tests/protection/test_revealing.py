@@ -1,0 +1,305 @@
+"""Refusal of results that show the plain face: what is found, what passes, and that nothing is written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from skimage import data
+
+import facemin
+from facemin.face import Detector, align
+from facemin.image import encode
+from facemin.keys.key import Key, export_key
+from facemin.models import Recogniser, load_recogniser
+from facemin.protection import PMT, Failure, RevealingKey, RevealingWarning, check_revealing, protect_photos
+from facemin.protection.feature_inversion import check_revealing_feature, drawn_faces
+from facemin.protection.folder import FolderJob, plan, protect_into
+from facemin.protection.resemblance import likenesses, mean_face
+from facemin.protection.revealing import is_of_default_recogniser
+from facemin.protection.upload import feature_of
+
+Pixels = NDArray[np.uint8]
+QUICK = PMT(steps=40, batch=2)
+
+
+@pytest.fixture(scope="module")
+def face() -> Pixels:
+    """The astronaut's face, (112, 112, 3)."""
+    photo = data.astronaut().copy()
+    crop: Pixels = align(photo, Detector(threads=1)(photo)[0].points[None])[0]
+    return crop
+
+
+def noise(seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+
+
+def grid(image: NDArray[np.floating]) -> Pixels:
+    return np.asarray(image.clip(0, 255).round(), np.uint8)
+
+
+def averaged(image: Pixels, count: int) -> Pixels:
+    small = image.reshape(112 // count, count, 112 // count, count, 3).mean((1, 3))
+    return grid(small.repeat(count, 0).repeat(count, 1))
+
+
+def hidden(image: Pixels, side: int) -> Pixels:
+    """Small, in a corner of noise."""
+    count = 112 // side
+    canvas = noise(1)
+    canvas[4 : 4 + side, 108 - side : 108] = image.reshape(side, count, side, count, 3).mean((1, 3)).round()
+    return canvas
+
+
+def tiled(image: Pixels, count: int) -> Pixels:
+    """Every count-th pixel to a tile of its own."""
+    pieces = image.reshape(112 // count, count, 112 // count, count, 3)
+    return pieces.transpose(1, 0, 3, 2, 4).reshape(112, 112, 3)
+
+
+def one_plane(image: Pixels, plane: int) -> Pixels:
+    made = noise(2)
+    made[..., plane] = image[..., plane]
+    return made
+
+
+SIGNS = np.where(np.add.outer(np.arange(112), np.arange(112)) % 2, 1, -1)[..., None]
+
+SHOWN: dict[str, Callable[[Pixels], NDArray[np.generic]]] = {
+    "identity": lambda face: face,
+    "average of 2": lambda face: averaged(face, 2),
+    "average of 4": lambda face: averaged(face, 4),
+    "average of 8": lambda face: averaged(face, 8),
+    "average of 8 under noise": lambda face: grid(
+        averaged(face, 8) + np.random.default_rng(0).normal(0, 50, face.shape)
+    ),
+    "mirrored": lambda face: face[:, ::-1],
+    "inverted": lambda face: 255 - face,
+    "upside down": lambda face: face[::-1],
+    "on its side": lambda face: np.rot90(face),
+    "turned by 180 degrees": lambda face: np.rot90(face, 2),
+    "other order of colours": lambda face: face[..., [1, 2, 0]],
+    "red alone": lambda face: one_plane(face, 0),
+    "green alone": lambda face: one_plane(face, 1),
+    "blue alone": lambda face: one_plane(face, 2),
+    "in a corner": lambda face: hidden(face, 56),
+    "small, upside down and inverted in a corner": lambda face: hidden(255 - face[::-1], 56),
+    "sub-pixels of 2": lambda face: tiled(face, 2),
+    "sub-pixels of 4": lambda face: tiled(face, 4),
+    "sub-pixels of 8": lambda face: tiled(face, 8),
+    "pieces of 28 px": lambda face: tiled(face, 28),
+    "pixels in a secret order": lambda face: np.random.default_rng(0).permutation(face.reshape(-1, 3)),
+    "every second row": lambda face: np.where((np.arange(112) % 2)[:, None, None], face, noise(3)),
+    "chequered signs": lambda face: grid(127.5 + (face - 127.5) * SIGNS),
+    "signs by chance": lambda face: grid(127.5 + (face - 127.5) * np.random.default_rng(0).choice([-1, 1], face.shape)),
+    "solarised": lambda face: np.where(face > 127, 255 - face, face) * 2,
+    "in the low bits": lambda face: (noise(4) & 0xF0) | (face >> 4),
+    "planes for rows": lambda face: face.transpose(2, 0, 1),
+    "faint": lambda face: grid(128 + 0.1 * (face - 128.0) + np.random.default_rng(0).normal(0, 5, face.shape)),
+    "under noise": lambda face: grid(face + np.random.default_rng(0).normal(0, 80, face.shape)),
+    "blended with noise": lambda face: grid(0.4 * face + 0.6 * noise(5)),
+    "half of it": lambda face: np.where((np.arange(112) < 56)[:, None, None], face, noise(6)),
+    "shifted": lambda face: np.roll(face, (10, -10), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_finds_the_face(name: str, face: Pixels) -> None:
+    image = np.ascontiguousarray(SHOWN[name](face).reshape(112, 112, 3).astype(np.uint8))
+    assert likenesses(image, face)[0].share >= 1
+
+
+PASSES: dict[str, Callable[[Pixels], Pixels]] = {
+    "noise": lambda face: noise(),
+    "grey": lambda face: np.full_like(face, 128),
+    "black": lambda face: np.zeros_like(face),
+    "its mean colour": lambda face: grid(np.broadcast_to(face.mean((0, 1)), face.shape)),
+    "the mean face": lambda face: mean_face(),
+    "the mean face, mirrored": lambda face: np.ascontiguousarray(mean_face()[:, ::-1]),
+    "the mean face under noise": lambda face: grid(mean_face() + np.random.default_rng(0).normal(0, 30, face.shape)),
+    "coarse noise": lambda face: noise().reshape(14, 8, 14, 8, 3)[:, 0, :, 0].repeat(8, 0).repeat(8, 1),
+    "smooth light": lambda face: grid(np.broadcast_to(np.linspace(0, 255, 112)[:, None, None], face.shape)),
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_what_knows_nobody_passes(name: str, face: Pixels) -> None:
+    strongest = likenesses(np.ascontiguousarray(PASSES[name](face)), face)[0]
+    assert strongest.share < 1, strongest
+
+
+def test_drawn_strangers_pass(face: Pixels) -> None:
+    for drawn in drawn_faces(4, seed=5):
+        stranger = np.ascontiguousarray(grid(255.0 * np.moveaxis(drawn, 0, -1)))
+        assert likenesses(stranger, face)[0].share < 1
+
+
+@pytest.mark.parametrize("shape", [(3, 112, 112), (112, 112), (111, 112, 3)])
+def test_refuses_other_shapes(shape: tuple[int, ...], face: Pixels) -> None:
+    with pytest.raises(ValueError, match=r"pixels: expected uint8 \(112, 112, 3\)"):
+        likenesses(np.zeros(shape, np.uint8), face)
+    with pytest.raises(ValueError, match="float32"):
+        likenesses(np.zeros((112, 112, 3), np.float32), face)
+
+
+def foreign(nodes: list[NodeProto], layers: list[str], weights: dict[str, NDArray[np.float32]] | None = None) -> Key:
+    """A key of a graph that is no recogniser at all."""
+    nodes = [
+        *nodes,
+        helper.make_node("GlobalAveragePool", [nodes[-1].output[0]], ["pool"]),
+        helper.make_node("Flatten", ["pool"], ["end"], axis=1),
+    ]
+    graph: ModelProto = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "foreign",
+            [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, 112, 112])],
+            [helper.make_tensor_value_info("end", TensorProto.FLOAT, ["batch", None])],
+            [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    recogniser = Recogniser(graph, name="foreign")
+    return export_key(recogniser, layers[-1], layers=tuple(layers[:-1]), provider="Mallory", residual=0.05)
+
+
+def identity_key() -> Key:
+    """One layer shows the face; the last, which a count of values looks at, has three numbers."""
+    return foreign([helper.make_node("Relu", ["faces"], ["same"])], ["same", "pool"])
+
+
+def average_key(count: int) -> Key:
+    pool = helper.make_node("AveragePool", ["faces"], ["mean"], kernel_shape=[count] * 2, strides=[count] * 2)
+    return foreign([pool], ["mean"])
+
+
+def plane_key() -> Key:
+    weights = {"green": np.array([[0, 1, 0]], np.float32).reshape(1, 3, 1, 1)}
+    return foreign([helper.make_node("Conv", ["faces", "green"], ["plane"], kernel_shape=[1, 1])], ["plane"], weights)
+
+
+HOSTILE: dict[str, Callable[[], Key]] = {
+    "identity and pool": identity_key,
+    "average of 2": lambda: average_key(2),
+    "average of 8": lambda: average_key(8),
+    "green": plane_key,
+    "dlib's conv7": lambda: export_key(load_recogniser("dlib-resnet29"), "conv7", provider="x", residual=0.2),
+}
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    return encode(data.astronaut().copy())
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_key_is_refused_by_name(name: str, photo: bytes) -> None:
+    key = HOSTILE[name]()
+    with pytest.raises(RevealingKey, match=key.manifest.key_id) as caught:
+        facemin.protect(photo, keys=[key], method=QUICK, seed=0)
+    assert caught.value.found.keys == (key.manifest.key_id,)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_folder_gets_no_file_of_it(photo: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "me.png"
+    source.write_bytes(photo)
+    job = FolderJob(out=tmp_path / "out", keys=[identity_key()], method=QUICK, seed=0, paste=True)
+    (failure,) = protect_into(plan([source], job), job)
+    assert isinstance(failure, Failure)
+    assert failure.revealing is not None
+    assert "shows it" in failure.reason
+    assert not list(tmp_path.glob("out/**/*"))
+
+
+def test_research_may_keep_it_and_is_told(photo: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "me.png"
+    source.write_bytes(photo)
+    key = identity_key()
+    with pytest.warns(RevealingWarning, match="shows"):
+        out = facemin.protect(photo, keys=[key], method=QUICK, seed=0, allow_revealing=True)
+    assert out.faces[0].revealing is not None
+    job = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0, allow_revealing=True)
+    with pytest.warns(RevealingWarning):
+        list(protect_into(plan([source], job), job))
+    record = json.loads((tmp_path / "out" / "me.protected.json").read_text())
+    assert key.manifest.key_id in record["faces"][0]["revealing"]
+    # and what was allowed once is not taken for done where it is not
+    strict = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0)
+    assert plan([source], strict).todo
+
+
+def test_two_keys_of_which_one_shows_it(photo: bytes, dlib_keys: dict[str, Key]) -> None:
+    keys = [dlib_keys["conv256.3"], identity_key()]
+    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30, batch=2), seed=0)
+    assert isinstance(failure, Failure)
+    assert all(key.manifest.key_id in failure.reason for key in keys)
+
+
+class TestDefaultRecogniser:
+    """It judges what is not built on it."""
+
+    def test_its_own_cuts_are_its_own(self) -> None:
+        recogniser = load_recogniser("dlib-resnet29")
+        for cut, layers in (("pooled", ()), ("conv32.1", ("conv7",))):
+            assert is_of_default_recogniser(export_key(recogniser, cut, layers=layers, provider="x", residual=0.2))
+
+    def test_other_graphs_and_other_weights_are_not(self) -> None:
+        assert not is_of_default_recogniser(identity_key())
+        recogniser = load_recogniser("dlib-resnet29")
+        graph = ModelProto()
+        graph.CopyFrom(recogniser.graph)
+        weight = max(graph.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * 1.001, weight.name))
+        tuned = Recogniser(graph, name="dlib-resnet29", cuts=("conv7", "pooled"))
+        assert not is_of_default_recogniser(export_key(tuned, "pooled", provider="x", residual=0.2))
+
+    def test_refuses_what_it_recognises(self, photo: bytes, face: Pixels) -> None:
+        own = export_key(load_recogniser("dlib-resnet29"), "pooled", provider="x", residual=0.07)
+        done = facemin.protect(photo, keys=[own], seed=0, method=PMT(steps=60))
+        pixels = np.ascontiguousarray(done.faces[0].pixels.permute(1, 2, 0).numpy())
+        assert check_revealing(pixels, face, [own]) is None
+        found = check_revealing(pixels, face, [average_key(2)])
+        assert found is not None
+        assert "dlib-resnet29" in found.measure
+        assert check_revealing(noise(), face, [average_key(2)]) is None
+
+
+class TestFeatures:
+    """What is uploaded instead of an image."""
+
+    @pytest.mark.parametrize("count", [2, 4, 8])
+    def test_what_an_inversion_gives_back_is_refused(self, count: int, face: Pixels) -> None:
+        key = average_key(count)
+        feature = feature_of(torch.from_numpy(face).permute(2, 0, 1), key).numpy()
+        found = check_revealing_feature(feature, face, key)
+        assert found is not None
+        assert ("values" in found.measure) == (feature.size >= 9408)
+
+    def test_a_secret_matrix_hides_nothing(self, face: Pixels) -> None:
+        matrix = np.random.default_rng(0).standard_normal((588, 588)).astype(np.float32)
+        nodes = [
+            helper.make_node("AveragePool", ["faces"], ["mean"], kernel_shape=[8, 8], strides=[8, 8]),
+            helper.make_node("Flatten", ["mean"], ["flat"], axis=1),
+            helper.make_node("MatMul", ["flat", "matrix"], ["mixed"]),
+            helper.make_node("Reshape", ["mixed", "square"], ["map"]),
+        ]
+        weights = {"matrix": matrix, "square": np.array([-1, 3, 14, 14])}
+        key = foreign(nodes, ["mixed"], weights)
+        feature = feature_of(torch.from_numpy(face).permute(2, 0, 1), key).numpy()
+        assert check_revealing_feature(feature, face, key) is not None
+
+    def test_the_default_keys_feature_passes(self, face: Pixels) -> None:
+        key = export_key(load_recogniser("dlib-resnet29"), "pooled", provider="x", residual=0.07)
+        feature = feature_of(torch.from_numpy(face).permute(2, 0, 1), key).numpy()
+        assert check_revealing_feature(feature, face, key) is None
+
+    def test_protect_refuses_them(self, photo: bytes) -> None:
+        with pytest.raises(RevealingKey):
+            facemin.protect(photo, keys=[average_key(8)], method=PMT(steps=0), seed=0, upload="features")
