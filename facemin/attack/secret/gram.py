@@ -36,7 +36,7 @@ def gram(rows: ArrayLike) -> Rows:
 def entries(grams: Rows) -> Rows:
     """What stands above the diagonal, rising: (N, n, n) to (N, n (n - 1) / 2)."""
     above = np.triu_indices(grams.shape[-1], 1)
-    return np.sort(grams[..., above[0], above[1]], axis=-1)
+    return np.asarray(np.sort(grams[..., above[0], above[1]], axis=-1))
 
 
 def _mean(grams: Rows) -> Rows:
@@ -57,7 +57,7 @@ def _quantiles(grams: Rows) -> Rows:
 
 
 def _row_means(grams: Rows) -> Rows:
-    return np.sort((grams.sum(-1) - 1) / (grams.shape[-1] - 1), axis=-1)
+    return np.asarray(np.sort((grams.sum(-1) - 1) / (grams.shape[-1] - 1), axis=-1))
 
 
 STATISTICS: dict[str, Callable[[Rows], Rows]] = {

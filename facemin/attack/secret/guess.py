@@ -16,12 +16,12 @@ class Guess(NamedTuple):
     """The best of all guesses.
 
     Attributes:
-        index: of the guess.
+        number: of the guess, from 0.
         score: mean cosine of the uploads taken back and the faces they are compared with.
         tried: number of guesses.
     """
 
-    index: int
+    number: int
     score: float
     tried: int
 
@@ -43,7 +43,7 @@ def guess_secret(rotations: Iterable[NDArray[np.float64]], plain: ArrayLike, upl
     scores = [float((first @ rotation.T * second).sum(1).mean()) for rotation in rotations]
     if not scores:
         raise ValueError("rotations: expected at least one, got none")
-    return Guess(index=int(np.argmax(scores)), score=max(scores), tried=len(scores))
+    return Guess(number=int(np.argmax(scores)), score=max(scores), tried=len(scores))
 
 
 def guess_without_pairs(rotations: Iterable[NDArray[np.float64]], gallery: ArrayLike, uploaded: ArrayLike) -> Guess:
@@ -63,4 +63,4 @@ def guess_without_pairs(rotations: Iterable[NDArray[np.float64]], gallery: Array
     scores = [float((second @ rotation @ plain.T).mean(0).max()) for rotation in rotations]
     if not scores:
         raise ValueError("rotations: expected at least one, got none")
-    return Guess(index=int(np.argmax(scores)), score=max(scores), tried=len(scores))
+    return Guess(number=int(np.argmax(scores)), score=max(scores), tried=len(scores))

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-_SURELY_ANCHORS = 1e-9
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TriggerKey:
@@ -59,13 +57,13 @@ class TriggerKey:
     def read(self, uploads: ArrayLike) -> int | None:
         """The watched person that n uploads (n, dimension) under one rotation are of; None where nothing shows it.
 
-        Any cosine that is not 1 is of an anchor and an angle, or of angles of two people it was taken for; the most
-        frequent reading counts.
+        An angle well above none is that of a person to the anchor, or between two people a photo was taken for each;
+        the most frequent reading counts.
         """
-        cosines = np.asarray(uploads, np.float64) @ np.asarray(uploads, np.float64).T
-        found = cosines[np.triu_indices(len(cosines), 1)]
-        found = found[found < 1 - _SURELY_ANCHORS]
+        rows = np.asarray(uploads, np.float64)
+        found = np.arccos((rows @ rows.T)[np.triu_indices(len(rows), 1)].clip(-1, 1))
+        found = found[found > self.angles[0] / 2]
         if not len(found):
             return None
-        people = np.abs(np.arccos(found.clip(-1, 1))[:, None] - self.angles[None]).argmin(1)
+        people = np.abs(found[:, None] - self.angles[None]).argmin(1)
         return int(np.bincount(people).argmax())
