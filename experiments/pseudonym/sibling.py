@@ -11,6 +11,7 @@ from embeddings import crops
 from torch.nn import functional as F
 from uploads import cast, targets
 
+from facemin.attack.link.trainable import Trainable
 from facemin.models import DEFAULT_MODEL, load_recogniser
 from facemin.protection.one_pass import OnePass, Painter
 
@@ -37,9 +38,7 @@ def fine_tuned(
     labels = torch.arange(len(people)).repeat_interleave(4)
     torch.manual_seed(given.seed)
     torch.set_num_threads(1)
-    network = load_recogniser(DEFAULT_MODEL)
-    network = type(network)(network.graph, name="sibling", cuts=network.cuts).train()
-    network.requires_grad_(True)
+    network = Trainable(load_recogniser(DEFAULT_MODEL))
     before = _embed(network, faces[:BATCH])
     centres = torch.nn.Parameter(F.normalize(torch.randn(len(people), before.shape[1])))
     optimiser = torch.optim.Adam([*network.parameters(), centres], RATE)
@@ -49,7 +48,6 @@ def fine_tuned(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    network.eval().requires_grad_(False)
     moved = float((_embed(network, faces[:BATCH]) * before).sum(1).mean())
     centre = _embed(network, faces).mean(0)
     order = np.random.default_rng((given.seed, 1))
