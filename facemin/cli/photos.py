@@ -26,42 +26,40 @@ SHALLOW = 0.25
 """Share of an image's values from which a key's features are called shallow."""
 
 
-def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, device: Device = "auto", as_json: Json = False) -> int:
-    """Protect a real photo (NASA's astronaut), verify it, and draw what happened.
+def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, as_json: Json = False) -> int:
+    """Enrol and verify a real photo (NASA's astronaut) under a pseudonym, and draw what happened.
+
+    Exit status: 0 when every answer is what it should be, 1 when not.
 
     Parameters
     ----------
     out: Path
-        Folder for demo.png, demo.json and the protected face.
+        Folder for demo.png, demo.json and what was sent.
     """
     from facemin.cli.places import check_folder
-    from facemin.cli.progress import StepDisplay
 
     check_folder("--out", out)
     say(errors(), "Loading")
-    from facemin.cli.demo import NOT_SHOWN, SHOWN, run_demo, summary
+    from facemin.cli.demo import FAR, NOT_SHOWN, SHOWN, run_demo, summary
 
     console = Console(stderr=as_json)
-    with StepDisplay(errors(), 1) as display:
-        done = run_demo(
-            out, seed=seed, device=available_device(device), tell=partial(say, errors()), on_step=display.step
-        )
+    done = run_demo(out, seed=seed, tell=partial(say, errors()))
     if as_json:
         print_json(summary(done))
-        return 0 if done.accepted else FAILED
-    say(console, f"Device: {done.device}")
+        return 0 if done.as_expected else FAILED
     for panel in done.panels:
-        verdict = "[green]accepted[/]" if panel.accepted else "[red]not accepted[/]"
-        say(console, f"  {panel.title:32} cosine {panel.cosine:.3f}  {verdict}")
+        for answer in panel.answers:
+            verdict = "[green]yes[/]" if answer.accepted else "[red]no[/]"
+            say(console, f"  {panel.title:26} {answer.question:25} {verdict:15} cosine {answer.cosine:6.3f}")
     say(
         console,
-        f"  threshold {done.threshold:.3f} at FAR 1e-3; {done.steps} steps in {done.seconds:.1f} s, "
-        f"residual {done.residual:.3f} of at most {done.limit:.3f}",
+        f"  yes from cosine {done.threshold:.3f} (FAR {FAR:g}); one face took {done.milliseconds:.0f} ms, "
+        f"everything {done.seconds:.1f} s",
     )
     say(console, f"Picture: {escape(str(done.picture))}\n")
-    say(console, SHOWN[done.accepted])
+    say(console, SHOWN[done.as_expected])
     say(console, NOT_SHOWN)
-    return 0 if done.accepted else FAILED
+    return 0 if done.as_expected else FAILED
 
 
 def protect(

@@ -209,10 +209,12 @@ def test_demo_writes_one_picture_and_ends_with_two_lines(facemin: Run, tmp_path:
     assert last[0].startswith("Shown:")
     assert last[1].startswith("Not shown:")
     figures = json.loads((tmp_path / "shown/demo.json").read_bytes())
-    original, protected, _ = figures["panels"]
-    assert original["cosine"] == pytest.approx(1, abs=1e-5)
-    assert protected["accepted"]
-    assert figures["residual"] <= figures["residual_to_reach"]
+    answers = {(panel["title"], one["question"]): one for panel in figures["panels"] for one in panel["answers"]}
+    assert answers["Sent another day", "the enrolled person?"]["accepted"]
+    assert not answers["Sent another day", "the person in the photo?"]["accepted"]
+    assert not answers["Under a renewed secret", "the enrolled person?"]["accepted"]
+    assert figures["as_expected"]
+    assert not (tmp_path / "home" / "secrets").exists()
 
 
 def test_models_are_listed(facemin: Run) -> None:
