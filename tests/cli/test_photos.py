@@ -214,7 +214,6 @@ def test_demo_writes_one_picture_and_ends_with_two_lines(facemin: Run, tmp_path:
     assert not answers["Sent another day", "the person in the photo?"]["accepted"]
     assert not answers["Under a renewed secret", "the enrolled person?"]["accepted"]
     assert figures["as_expected"]
-    assert not (tmp_path / "home" / "secrets").exists()
 
 
 def test_models_are_listed(facemin: Run) -> None:
