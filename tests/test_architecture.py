@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "facemin"
 
 LAYERS: dict[str, set[str]] = {
     "runtime": set(),
-    "image": set(),
+    "image": {"runtime"},
     "pseudonym": {"runtime"},
-    "face": {"image"},
+    "face": {"image", "runtime"},
     "autograd": {"models"},
     "models": {"autograd", "runtime", "train"},
     "keys": {"autograd", "models", "runtime"},
@@ -21,7 +21,9 @@ LAYERS: dict[str, set[str]] = {
     "datasets": {"image", "runtime"},
     "protection": {"ahm", "models", "autograd", "face", "image", "keys", "runtime"},
     "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
-    "train": {"autograd", "datasets", "evaluation", "face", "image", "metrics", "models", "runtime"},
+    "train": {
+        *("autograd", "datasets", "evaluation", "face", "image", "keys", "metrics", "models", "protection", "runtime"),
+    },
     "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
     "ahm": {"attack", "autograd", "evaluation", "image", "keys", "metrics", "protection", "runtime", "train"},
     "report": {"evaluation", "metrics"},

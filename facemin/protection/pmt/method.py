@@ -46,7 +46,7 @@ class PMT:
         rule: how a gradient becomes a step: `Adam`, or the paper's `Sign` and `L1`.
         start: where to begin; `GaussianNoise(mean=0, deviation=1)` is the paper's.
         transform: T of Algorithm 2, drawn anew for each image and step; None for Algorithm 1. With one, an image ends
-            once its residual is met after each of `matching.PROBES` too.
+            once its residual is met after each of `objective.PROBES` too.
         target: "plain" compares T's result with the plain face's features, "same" applies T to the face as well, as
             Algorithm 2 has it.
         kernel: W of Algorithm 2, with which gradients are smoothed; None for none.
