@@ -15,10 +15,11 @@ import torch
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
+from facemin.autograd.distance import relative_distance
 from facemin.client.pins import KeyChanged, Pins
 from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.image import Photo
-from facemin.keys.key import Key, relative_distance
+from facemin.keys.key import Key
 from facemin.protection import ProtectedFace, ProtectedPhoto, Protector, RevealingKey, protect
 from facemin.protection.resemblance import mean_face
 from facemin.runtime.errors import NoFace

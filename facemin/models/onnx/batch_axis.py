@@ -58,9 +58,7 @@ def _common(places: list[int | None]) -> int | None:
 
 def _broadcast(node: StaticNode, result: Shape) -> int | None:
     rank = len(result)
-    place = _common(
-        [None if value.place is None else value.place + rank - value.rank for value in node.batched]
-    )
+    place = _common([None if value.place is None else value.place + rank - value.rank for value in node.batched])
     for value in node.inputs:
         if place is None or value is None:
             continue
@@ -97,7 +95,13 @@ def _reshaped(node: StaticNode, result: Shape) -> int | None:
 def _gemm(node: StaticNode, result: Shape) -> int | None:
     x, weight, bias = node.value(0), node.value(1), node.optional(2)
     del result
-    if x.place != 0 or x.rank != 2 or weight.batched or node.integer("transA", 0) or (bias is not None and bias.batched):
+    if (
+        x.place != 0
+        or x.rank != 2
+        or weight.batched
+        or node.integer("transA", 0)
+        or (bias is not None and bias.batched)
+    ):
         raise ValueError(f"expected (batch, K) times a constant (K, N), got {x.shape} and {weight.shape}")
     if bias is not None and bias.rank == 2 and bias.shape[0] != 1:
         raise ValueError(SPANS)
@@ -247,7 +251,10 @@ def _padded(node: StaticNode, result: Shape) -> int | None:
         if not (low or high):
             continue
         size = x.shape[node.axis(x, axis)]
-        if node.only("mode", ["constant", "reflect", "edge", "wrap"], "constant") == "reflect" and max(low, high) >= size:
+        if (
+            node.only("mode", ["constant", "reflect", "edge", "wrap"], "constant") == "reflect"
+            and max(low, high) >= size
+        ):
             raise ValueError(f"cannot reflect {size} entries by {low} and {high}")
     return x.place
 

@@ -181,9 +181,7 @@ def _inner_axes(node: StaticNode, result: Shape) -> int:
         held = node.optional(index) if index == 2 else node.value(1)
         if held is None:
             continue
-        fits = held.rank <= len(inner) and all(
-            n in (1, m) for n, m in zip(held.shape[::-1], inner[::-1], strict=False)
-        )
+        fits = held.rank <= len(inner) and all(n in (1, m) for n, m in zip(held.shape[::-1], inner[::-1], strict=False))
         if held.batched or held.kind not in FLOATS or not fits:
             raise ValueError(f"expected input number {index + 1} to be constant and to fit {inner}, got {held.shape}")
     return 4

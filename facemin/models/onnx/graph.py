@@ -142,7 +142,12 @@ def extract(
 
 
 def _assemble(
-    model: onnx.ModelProto, plan: GraphShapes, nodes: list[onnx.NodeProto], needed: set[str], start: str, ends: tuple[str, ...]
+    model: onnx.ModelProto,
+    plan: GraphShapes,
+    nodes: list[onnx.NodeProto],
+    needed: set[str],
+    start: str,
+    ends: tuple[str, ...],
 ) -> onnx.ModelProto:
     made = {name for node in nodes for name in node.output}
     held = {tensor.name: tensor for tensor in model.graph.initializer}

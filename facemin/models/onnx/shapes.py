@@ -145,7 +145,15 @@ class _Walk:
         for index, node in enumerate(self.graph.node):
             try:
                 self._step(node)
-            except (*_ERRORS, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, ValueError) as error:
+            except (
+                *_ERRORS,
+                RuntimeError,
+                LookupError,
+                TypeError,
+                ArithmeticError,
+                AttributeError,
+                ValueError,
+            ) as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise ValueError(f"node {index} ({node.op_type!r:.40}, {node.name!r:.80}): {reason}") from error
         batched = {name: value for name, value in self.values.items() if value.batched}
