@@ -162,7 +162,8 @@ class Key:
         features = known.shapes[outputs[-1]][1:]
         if features != self.manifest.features:
             raise ValueError(
-                f"{name}: expected features {self.manifest.features} as its manifest says, got {features} from its graph"
+                f"{name}: expected features {self.manifest.features} as its manifest says, "
+                f"got {features} from its graph"
             )
         if self.manifest.space is not None and not ends_in_unit_length(model):
             raise ValueError(f"{name}: expected a graph that ends in a normalisation to unit length, got another end")

@@ -95,17 +95,12 @@ def _reshaped(node: StaticNode, result: Shape) -> int | None:
 def _gemm(node: StaticNode, result: Shape) -> int | None:
     x, weight, bias = node.value(0), node.value(1), node.optional(2)
     del result
-    if (
-        x.place != 0
-        or x.rank != 2
-        or weight.batched
-        or node.integer("transA", 0)
-        or (bias is not None and bias.batched)
-    ):
+    constant = not weight.batched and (bias is None or not bias.batched)
+    if x.place == 1 or x.rank != 2 or not constant or node.integer("transA", 0):
         raise ValueError(f"expected (batch, K) times a constant (K, N), got {x.shape} and {weight.shape}")
     if bias is not None and bias.rank == 2 and bias.shape[0] != 1:
         raise ValueError(SPANS)
-    return 0
+    return x.place
 
 
 def _matmul(node: StaticNode, result: Shape) -> int | None:
@@ -251,10 +246,8 @@ def _padded(node: StaticNode, result: Shape) -> int | None:
         if not (low or high):
             continue
         size = x.shape[node.axis(x, axis)]
-        if (
-            node.only("mode", ["constant", "reflect", "edge", "wrap"], "constant") == "reflect"
-            and max(low, high) >= size
-        ):
+        mode = node.only("mode", ["constant", "reflect", "edge", "wrap"], "constant")
+        if mode == "reflect" and max(low, high) >= size:
             raise ValueError(f"cannot reflect {size} entries by {low} and {high}")
     return x.place
 

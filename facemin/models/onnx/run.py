@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto
+
+from facemin.models.onnx.limits import GraphLimits
+from facemin.models.onnx.shapes import graph_shapes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +50,8 @@ class FaceRunner:
         if shapes != [[FACE[2], *FACE[:2]]] or inputs[0].type != "tensor(float)":
             raise ValueError(f"graph: expected one input of faces (batch, 3, 112, 112), got {shapes}")
         self._session, self._input = session, inputs[0].name
-        self._output = session.get_outputs()[-1].name
+        self._rows = _BATCH if _batches(graph) else 1
+        self._outputs = [output.name for output in session.get_outputs()]
 
     def __call__(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features of aligned faces.
@@ -54,19 +60,39 @@ class FaceRunner:
             faces: RGB, uint8, (N, 112, 112, 3).
 
         Returns:
-            (N, ...) float32, as the graph gives them.
+            (N, ...) float32, as the graph's last output gives them.
 
         Raises:
             ValueError: another shape or type, no face, or features that are not finite.
         """
+        return self._all(faces, self._outputs[-1:])[0]
+
+    def layers(self, faces: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        """The same, of every output of the graph in order.
+
+        Raises:
+            ValueError: as for a call.
+        """
+        return self._all(faces, self._outputs)
+
+    def _all(self, faces: NDArray[np.uint8], outputs: list[str]) -> tuple[NDArray[np.float32], ...]:
         if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != FACE or len(faces) == 0:
             raise ValueError(f"faces: expected uint8 (N, 112, 112, 3) with N > 0, got {faces.dtype} {faces.shape}")
-        rows = [self._run(faces[start : start + _BATCH]) for start in range(0, len(faces), _BATCH)]
-        return np.concatenate(rows)
+        parts = [self._run(faces[at : at + self._rows], outputs) for at in range(0, len(faces), self._rows)]
+        return tuple(np.concatenate(rows) for rows in zip(*parts, strict=True))
 
-    def _run(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(self, faces: NDArray[np.uint8], outputs: list[str]) -> list[NDArray[np.float32]]:
         planes = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
-        features: NDArray[np.float32] = self._session.run([self._output], {self._input: planes})[0]
-        if len(features) != len(faces) or not np.isfinite(features).all():
-            raise ValueError(f"graph: expected finite features of {len(faces)} faces, got {features.shape}")
-        return features
+        made: list[NDArray[np.float32]] = self._session.run(outputs, {self._input: planes})
+        for features in made:
+            if len(features) != len(faces) or not np.isfinite(features).all():
+                raise ValueError(f"graph: expected finite features of {len(faces)} faces, got {features.shape}")
+        return made
+
+
+def _batches(graph: bytes) -> bool:
+    """Whether images of one batch are independent of each other, whatever their number."""
+    try:
+        return graph_shapes(ModelProto.FromString(graph), limits=GraphLimits()).batches
+    except (ValueError, DecodeError):
+        return False

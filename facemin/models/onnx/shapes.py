@@ -43,7 +43,18 @@ INDEXED = frozenset({"Expand", "Gather", "Pad", "Reshape", "Slice", "Split", "Sq
 NOT_FOLDED = IMAGES_ONLY | {"Einsum", "Gemm", "MatMul"}
 """What is not computed before a run, even of constants."""
 
-_ERRORS = (InferenceError, SchemaError, ValidationError)
+_ERRORS = (
+    InferenceError,
+    SchemaError,
+    ValidationError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What ONNX's inference and its reference runtime raise for a node that is not sound."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class GraphShapes:
         shapes: of every value that depends on the images, at a batch of one.
         macs: multiply-accumulates by the step's first output, for one image.
         inner: values whose batch axis is not the first: they serve inside the graph alone.
+        batches: whether any number of images may run at once; else what is written in the graph is for one.
     """
 
     inputs: tuple[str, ...]
@@ -82,6 +94,7 @@ class GraphShapes:
     shapes: dict[str, tuple[int, ...]]
     macs: dict[str, int]
     inner: frozenset[str]
+    batches: bool
 
 
 def image_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
@@ -130,6 +143,7 @@ class _Walk:
         self.steps: list[Step] = []
         self.macs: dict[str, int] = {}
         self.elements = self.work = 0
+        self.for_one = False
         self.given = {value.name for value in self.graph.output}
         self.used = self.given | {name for node in self.graph.node for name in node.input}
         self.held = {tensor.name: tensor for tensor in self.graph.initializer}
@@ -145,18 +159,11 @@ class _Walk:
         for index, node in enumerate(self.graph.node):
             try:
                 self._step(node)
-            except (
-                *_ERRORS,
-                RuntimeError,
-                LookupError,
-                TypeError,
-                ArithmeticError,
-                AttributeError,
-                ValueError,
-            ) as error:
+            except _ERRORS as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise ValueError(f"node {index} ({node.op_type!r:.40}, {node.name!r:.80}): {reason}") from error
         batched = {name: value for name, value in self.values.items() if value.batched}
+        inner = frozenset(name for name, value in batched.items() if value.place != 0)
         return GraphShapes(
             inputs=tuple(image.name for image in images),
             outputs=tuple(value.name for value in self.graph.output),
@@ -164,7 +171,8 @@ class _Walk:
             constants={name: v.elements for name, v in self.values.items() if v.elements is not None},
             shapes={name: value.shape for name, value in batched.items()},
             macs=self.macs,
-            inner=frozenset(name for name, value in batched.items() if value.place != 0),
+            inner=inner,
+            batches=not inner and not self.for_one,
         )
 
     def _step(self, proto: NodeProto) -> None:
@@ -189,6 +197,11 @@ class _Walk:
             self._keep_constants(proto, node, names, kinds, results)
             return
         place = batch_axis(node, results[0])
+        # a first dimension in numbers holds for one image, and may take others' numbers in
+        self.for_one |= node.op == "Reshape" and node.integers(1)[:1] not in ([-1], [0])
+        if place is None and results[0][:1] == (1,):
+            # merged with another axis before, it is whole again
+            place = 0
         for name, kind, shape in zip(names, kinds, results, strict=True):
             self._check_result(name, shape, place)
             self.values[name] = StaticValue(shape=shape, kind=kind, batched=True, place=place)
@@ -274,7 +287,7 @@ class _Walk:
 
     def _check_result(self, name: str, shape: tuple[int, ...], place: int | None) -> None:
         if 0 in shape:
-            raise ValueError(f"the result, {shape}, is empty")
+            raise ValueError(f"the result, {shape} at a batch of one, is empty: it has lost its rows")
         if place is not None and (place >= len(shape) or shape[place] != 1):
             raise ValueError(f"the result, {shape} at a batch of one, has lost its rows")
         if name in self.given and place != 0:
