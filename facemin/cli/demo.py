@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facemin.attack import GaussianBlur
 from facemin.autograd.pixels import to_array, to_tensor, to_unit
+from facemin.data import data_file
 from facemin.face import align_unrounded
 from facemin.image import decode, encode
 from facemin.keys.default import plain_key
@@ -142,18 +142,15 @@ def run_demo(
 
 
 def astronaut() -> Path:
-    """The photo's place in the installed scikit-image, which is located, not imported.
+    """The photo's place: among facemin's data, or in the installed scikit-image.
 
     Raises:
         ValueError: when it is not there.
     """
-    spec = importlib.util.find_spec("skimage")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    for folder in folders:
-        path = Path(folder) / "data" / "astronaut.png"
-        if path.is_file():
-            return path
-    raise ValueError("demo: expected scikit-image's astronaut.png to be installed, found none")
+    path = data_file("astronaut.jpg", package="skimage", path="data/astronaut.png")
+    if path is None:
+        raise ValueError("demo: expected astronaut.jpg among facemin's data, or scikit-image to be installed")
+    return path
 
 
 def summary(demo: Demo) -> dict[str, object]:

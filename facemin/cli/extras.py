@@ -12,6 +12,7 @@ EXTRAS: dict[str, str] = {
     "psycopg": "service",
     "sqlalchemy": "service",
     "starlette": "service",
+    "torch": "torch",
     "uvicorn": "service",
 }
 """The extra of `pyproject.toml` that brings each package."""
