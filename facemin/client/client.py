@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 import numpy as np
-import torch
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
 from facemin.client.pins import KeyChanged, Pins
 from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.image import Photo
-from facemin.keys.key import Key, relative_distance
+from facemin.keys.key import Key
+from facemin.models.onnx.run import FaceRunner
 from facemin.protection import ProtectedFace, ProtectedPhoto, Protector, RevealingKey, protect
 from facemin.protection.resemblance import mean_face
 from facemin.runtime.errors import NoFace
@@ -132,12 +132,13 @@ def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> 
 def _check_asks(key: Key) -> None:
     """Refuse a key that noise satisfies: whatever is sent for it says nothing, and would be accepted for anybody."""
     generator = np.random.default_rng(0)
-    noise = generator.random((3, 112, 112), dtype=np.float32)
-    faces = torch.from_numpy(np.stack([np.moveaxis(mean_face(), -1, 0).astype(np.float32) / 255, noise]))
-    with torch.no_grad():
-        layers = key.shallow.layers(faces)
-    features = torch.cat([layer.flatten(1) for layer in layers], 1)
-    distance = float(relative_distance(features[1:], features[:1])[0])
+    noise = generator.integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    try:
+        layers = FaceRunner(key.graph).layers(np.stack([mean_face(), noise]))
+    except ValueError as error:
+        raise NotReached(f"key {key.manifest.key_id}: expected finite features of a face, got others") from error
+    face, other = np.concatenate([layer.reshape(2, -1) for layer in layers], 1).astype(np.float64)
+    distance = float(np.linalg.norm(other - face) / max(np.linalg.norm(face), np.finfo(np.float32).tiny))
     if not math.isfinite(distance):
         raise NotReached(f"key {key.manifest.key_id}: expected finite features of a face, got others")
     if distance <= key.manifest.residual:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facemin.models import Recogniser
+    from facemin.models import RecogniserGraph
 
 FARS = (1e-3, 1e-4)
 LEAST_RATIO = 0.2
@@ -96,7 +96,7 @@ class IsotropicSpace:
 
 
 def isotropic_space(
-    recogniser: Recogniser,
+    recogniser: RecogniserGraph,
     data: Path,
     *,
     points: Path | None = None,
@@ -206,7 +206,7 @@ def _deal(people: dict[str, list[int]], seed: int) -> dict[str, list[str]]:
 
 
 def _embed(
-    recogniser: Recogniser,
+    recogniser: RecogniserGraph,
     data: Path,
     paths: Sequence[str],
     points: Path | None,

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from facemin.ahm.mask import raw_channels
+from facemin.autograd.distance import relative_distance
 from facemin.autograd.pixels import to_unit
 from facemin.experiments.methods import describe_method, make_method
-from facemin.keys.key import Key, relative_distance
+from facemin.keys.key import Key
 from facemin.metrics import ssim
 from facemin.protection import METHODS, Done, FrequencyMask, ProtectedPhoto, protect_photos
 from tests.pictures import decode_tensor, encode_tensor
