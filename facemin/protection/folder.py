@@ -5,23 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facemin.face import Detector
+from facemin.face import Detector, Face
 from facemin.image import MAX_PIXELS, Skipped, encode, walk
-from facemin.protection import (
-    DEFAULT_PROTECTOR,
-    PROTECTORS,
-    Failure,
-    ProtectedFace,
-    ProtectedPhoto,
-    Protector,
-    protect_photos,
-)
-from facemin.protection.photo import SUFFIXES as UPLOAD_SUFFIXES
-from facemin.protection.photo import Upload
+from facemin.protection.contract import Compute
+from facemin.protection.photo import check_upload, protect_photos
+from facemin.protection.result import SUFFIXES as UPLOAD_SUFFIXES
+from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto, Upload
+from facemin.protection.sources import open_method, open_secret
+from facemin.protection.targets import Identity, check_keys
+from facemin.pseudonym import DEFAULT_SECRET, LOCAL, Secret, normalise_origin
 from facemin.runtime.errors import in_words
 from facemin.runtime.files import PRIVATE, write_atomically
 
@@ -29,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from facemin.keys.key import Key
-    from facemin.protection.pmt.optimise import OnStep
+    from facemin.protection.contract import OnStep
+    from facemin.protection.sources import AnySecret
 
 OURS = (".protected.png", ".pasted.png", ".protected.json", ".protected.safetensors")
 """Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
@@ -42,11 +40,18 @@ class FolderJob:
     Args:
         out: the folder; made when needed.
         keys: provider keys; at least one.
-        method: settings of the protection.
+        method: settings of the protection, or a name, as `protect` takes it.
+        secret: see `protect`; one that is not there is made when the first photo is planned.
+        purpose: see `protect`.
+        origin: see `protect`.
+        epoch: see `protect`.
+        linkable: see `protect`.
+        one_image: see `protect`.
+        trust_key: see `protect`.
         seed: see `protect`.
         upload: "image" writes `b.protected.png`; "features" writes `b.protected.safetensors` for a single key.
         paste: also write `b.pasted.png`, the photo with its protected faces.
-        exif: keep the photo's EXIF in the PNG files; dropped otherwise.
+        exif: keep the photo's EXIF in the PNG files; dropped otherwise, and never kept with a secret.
         aligned: inputs are aligned 112 x 112 faces.
         detector: finds the faces.
         max_pixels: most pixels that a photo may have.
@@ -55,7 +60,14 @@ class FolderJob:
 
     out: Path
     keys: Sequence[Key]
-    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
+    method: Any = None
+    secret: AnySecret = DEFAULT_SECRET
+    purpose: str = "main"
+    origin: str | tuple[str, ...] = LOCAL
+    epoch: int = 0
+    linkable: bool = False
+    one_image: bool = False
+    trust_key: bool = False
     seed: int | None = None
     upload: Upload = "image"
     paste: bool = False
@@ -66,24 +78,68 @@ class FolderJob:
     allow_revealing: bool = False
 
     def __post_init__(self) -> None:
-        if self.upload == "features" and len(self.keys) != 1:
-            raise ValueError(f"upload 'features': expected exactly one key, got {len(self.keys)}")
+        check_upload(self.keys, self.upload, secret=self.secret)
         names = [key.manifest.key_id for key in self.keys]
         if len(set(names)) != len(names):
             raise ValueError(f"keys: expected keys of different ids, got {', '.join(names)}")
+        if self.secret is None:
+            return
+        if self.exif:
+            raise ValueError("exif: expected none with a secret, since it tells time, place and camera")
+        if self.paste and self.upload == "features":
+            raise ValueError("paste: expected images, got features under a pseudonym, which have none")
+        check_keys(self.keys, linkable=self.linkable, one_image=self.one_image, trust_key=self.trust_key)
 
-    @property
+    @cached_property
+    def settings(self) -> Any:
+        """The method's settings; None where it is not used, since the target itself is sent.
+
+        Raises:
+            ValueError: as `open_method`.
+        """
+        if self.secret is None:
+            return open_method(self.method, self.keys)
+        group = self.keys if self.one_image else self.keys[:1]
+        return None if self.upload == "features" else open_method(self.method, group, aimed=True)
+
+    @cached_property
+    def opened_secret(self) -> tuple[Secret | None, bool]:
+        """The secret itself, and whether it was made for this job.
+
+        Raises:
+            ValueError: as `open_secret`.
+        """
+        secret, _, made = open_secret(self.secret)
+        return secret, made
+
+    @cached_property
     def digest(self) -> str:
         """Names these settings: a result made under other ones is made anew.
 
-        The seed does not count, nor what changes no result: the batch, the device and the largest photo.
+        The seed does not count, nor what changes no result: the batch, the device and the largest photo. Of a secret
+        its fingerprint does.
         """
-        method = replace(self.method, batch=1, device="cpu")
-        settings: list[object] = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        settings: list[object] = [self._method, self.detector, self.upload, self.paste, self.exif, self.aligned]
         # only where it was asked for, so that older records stay valid
         settings += ["allow_revealing"] if self.allow_revealing else []
+        if self.secret is not None:
+            secret, _ = self.opened_secret
+            assert secret is not None
+            origins = Identity(secret=secret, origin=self.origin).origins(len(self.keys))
+            settings += ["pseudonym", secret.fingerprint, self.purpose, [*map(normalise_origin, origins)], self.epoch]
+            settings += ["one image"] if self.one_image else []
         text = "\n".join([*map(repr, settings), *(key.fingerprint for key in self.keys)])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def _method(self) -> object:
+        """What decides the method's results."""
+        if self.settings is None:
+            return None
+        described = getattr(self.settings, "describe", None)
+        # one device's results stand for another's: the repr of what optimises holds its device
+        plain = Compute(device="cpu", precision=getattr(self.settings, "precision", "auto"), batch=1)
+        return described() if described is not None else plain.of(self.settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +156,7 @@ class Written:
         seconds: wall time of its slowest face.
         notes: of how the photo was read; see `Photo.notes`.
         steps: of the face that took most.
+        others: faces left out because they are not the person's whose secret was used.
     """
 
     source: Path
@@ -110,6 +167,7 @@ class Written:
     seconds: float
     steps: int
     notes: tuple[str, ...] = ()
+    others: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +226,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
         if _is_done(source, target, job):
             done.append(source)
             earlier = _earlier(source, target)
-            short += [earlier] if earlier.unreached or earlier.at_edge else []
+            short += [earlier] if earlier.unreached or earlier.at_edge or earlier.others else []
         else:
             todo[source] = target
     return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped)
@@ -192,9 +250,15 @@ def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -
     results = protect_photos(
         plan.todo,
         keys=job.keys,
+        secret=None if job.secret is None else job.opened_secret[0],
+        purpose=job.purpose,
+        origin=job.origin,
+        epoch=job.epoch,
+        method=job.settings,
+        linkable=job.linkable,
+        one_image=job.one_image,
         seed=job.seed,
         upload=job.upload,
-        method=job.method,
         detector=job.detector,
         aligned=job.aligned,
         keep_photo=job.paste,
@@ -276,20 +340,29 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         "source": _state(source),
         "job": job.digest,
         "files": names,
-        "faces": [_face(face, job.keys) for face in result.faces],
-        "at_edge": [{"box": face.box, "score": face.score} for face in result.at_edge],
+        "faces": [_face(face) for face in result.faces],
+        "at_edge": _left_out(result.at_edge),
         "notes": result.notes,
     }
+    if result.secret is not None:
+        record["others"] = _left_out(result.others)
+        record["pseudonym"] = {
+            "secret": result.secret,
+            "purpose": job.purpose,
+            "origin": job.origin,
+            "epoch": job.epoch,
+        }
     # it describes the plain photo
     write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
     return Written(
         source=source,
         record=_record(target),
-        faces=len(result.faces),
+        faces=len({id(face.face) for face in result.faces}),
         unreached=result.unreached,
         at_edge=len(result.at_edge),
         seconds=max(face.done.seconds for face in result.faces),
         notes=result.notes,
+        others=len(result.others),
         steps=max(face.done.steps for face in result.faces),
     )
 
@@ -301,9 +374,10 @@ def _earlier(source: Path, target: Path) -> Written:
     return Written(
         source=source,
         record=_record(target),
-        faces=len(faces),
+        faces=len({tuple(face["box"]) for face in faces}),
         unreached=dict(Counter(key for face in faces for key in face["unmet"])),
         at_edge=len(record["at_edge"]),
+        others=len(record.get("others", [])),
         seconds=max(face["seconds"] for face in faces),
         steps=max(face["steps"] for face in faces),
     )
@@ -322,17 +396,21 @@ def _forget(target: Path) -> None:
             (target.parent / name).unlink(missing_ok=True)
 
 
-def _face(face: ProtectedFace, keys: Sequence[Key]) -> dict[str, Any]:
-    residuals = {key.manifest.key_id: value for key, value in zip(keys, face.done.residuals, strict=True)}
+def _left_out(faces: Sequence[Face]) -> list[dict[str, Any]]:
+    return [{"box": face.box, "score": face.score} for face in faces]
+
+
+def _face(face: ProtectedFace) -> dict[str, Any]:
+    names = [key.manifest.key_id for key in face.keys]
     return {
         "box": face.face.box,
         "points": face.face.points.tolist(),
         "score": face.face.score,
         "inside": face.inside,
         "steps": face.done.steps,
-        "residuals": residuals,
+        "residuals": dict(zip(names, face.done.residuals, strict=True)),
         "reached": face.done.reached,
         "revealing": str(face.revealing) if face.revealing is not None else None,
-        "unmet": [keys[number].manifest.key_id for number in face.done.unmet],
+        "unmet": [names[number] for number in face.done.unmet],
         "seconds": face.done.seconds,
     }

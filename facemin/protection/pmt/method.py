@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.protection.pmt.initialisation import GaussianNoise, Start, image_seed, target_seed
+from facemin.protection.pmt.initialisation import GaussianNoise, Start, image_seed
 from facemin.protection.pmt.objective import FeatureMatching, Target
 from facemin.protection.pmt.optimise import Done, Job, descend
 from facemin.protection.pmt.step_rules import Adam, Rule
+from facemin.protection.seeds import target_seed
 from facemin.runtime.device import Precision, choose_device, choose_precision
 
 if TYPE_CHECKING:
