@@ -108,12 +108,12 @@ def run_demo(
     began = time.perf_counter()
     photo = decode(astronaut())
     method = replace(PROTECTORS[DEFAULT_PROTECTOR], device=device)
-    result = protect(photo, keys=[key], seed=seed, method=method, on_step=on_step)
+    result = protect(photo, keys=[key], seed=seed, method=method, on_step=on_step, secret=None)
     seconds = time.perf_counter() - began
     say("Verifying it, and drawing")
     face = result.faces[0]
     plain = to_tensor(align_unrounded(photo.pixels, face.face.points[None]))
-    protected = to_unit(face.pixels)[None]
+    protected = to_unit(to_tensor(face.pixels))[None]
     images = torch.cat([plain, protected, GaussianBlur(sigma=1.0)(protected)])
     with torch.inference_mode():
         rows = recogniser(images)

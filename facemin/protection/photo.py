@@ -9,7 +9,7 @@ from facemin.face import Detector
 from facemin.image import MAX_PIXELS
 from facemin.keys.default import default_key
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
-from facemin.protection.seeds import fresh_seed
+from facemin.protection.seeds import check_seed, fresh_seed
 from facemin.protection.sources import open_keys, open_method, open_secret
 from facemin.protection.stream import PhotoStream, PlainStream, PseudonymStream, Reading
 from facemin.protection.targets import Identity, TargetMaker, check_keys
@@ -190,6 +190,7 @@ def protect_photos(
         max_pixels=max_pixels,
     )
     seed = fresh_seed() if seed is None else seed
+    check_seed(seed)
     if secret is None:
         plain = PlainStream(
             reading,

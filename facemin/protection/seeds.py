@@ -43,8 +43,17 @@ def hashed_seed(seed: int, data: bytes) -> int:
     Raises:
         ValueError: when the seed is out of range.
     """
-    if not 0 <= seed < 2**SEED_BITS:
-        raise ValueError(f"seed: expected in [0, 2^{SEED_BITS}), got {seed}")
+    check_seed(seed)
     digest = hashlib.sha256(seed.to_bytes(SEED_BITS // 8, "little"))
     digest.update(data)
     return int.from_bytes(digest.digest(), "little")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed of a run.
+
+    Raises:
+        ValueError: out of range.
+    """
+    if not 0 <= seed < 2**SEED_BITS:
+        raise ValueError(f"seed: expected in [0, 2^{SEED_BITS}), got {seed}")

@@ -98,6 +98,9 @@ def open_method(
             "method: expected one that takes targets, as pseudonyms need (one-pass, robust, pmt), "
             f"got {_called(method)}"
         )
+    check = getattr(chosen, "check_aim", None)
+    if aimed and check is not None:
+        check(keys)
     if not aimed and not hasattr(chosen, "stream"):
         raise ValueError(
             f"method: expected one that takes faces, since there is no pseudonym (robust, pmt, pmt-enhanced, "

@@ -38,7 +38,7 @@ class NoSpace(InvalidKey):
     """A provider's key without the space that a pseudonym needs."""
 
 
-class UntrustedKey(InvalidKey):  # noqa: N818
+class UntrustedKey(InvalidKey):
     """A key whose network is not known to be honest: from the second upload on it could identify a person."""
 
 
