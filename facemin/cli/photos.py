@@ -190,6 +190,7 @@ def protect(
     from facemin.protection.folder_job import FolderJob
     from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
     from facemin.protection.protector_file import ProtectorFile
+    from facemin.protection.seeds import check_seed
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
 
@@ -199,7 +200,9 @@ def protect(
     if signer is not None and not key:
         raise ValueError("--signer: expected with --key, got no key file")
     _check_options(no_pseudonym, exif=exif, allow_revealing=allow_revealing, linkable=linkable, trust_key=trust_key)
-    public = public_key(signer)
+    if seed is not None:
+        check_seed(seed)
+    public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
     keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device) if torch_is_there() else "cpu"
     settings = None
@@ -217,7 +220,7 @@ def protect(
         method=settings,
         secret=None if no_pseudonym else secret_in_use(secret),
         purpose=purpose,
-        origin=_origins(recipient),
+        origin=origin,
         epoch=epoch,
         linkable=linkable,
         one_image=one_image,
@@ -226,7 +229,7 @@ def protect(
         paste=paste,
         exif=exif,
         aligned=aligned,
-        detector=Detector(min_face=min_face),
+        detector=detector,
         max_pixels=max_pixels,
         allow_revealing=allow_revealing,
     )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TENSOR = "feature"
 FORMAT = "facemin-feature-1"
 PSEUDONYM = "pseudonym"
+LONGEST_EPOCH = 16
+"""Digits: as many as numbers that JavaScript keeps whole."""
 UNIT_TOLERANCE = 1e-4
 """How far from 1 the length of an uploaded target may be, float32 included."""
 
@@ -126,8 +128,10 @@ def decode_pseudonym(data: bytes, key: Key, *, name: str = "feature") -> Pseudon
         ValueError: when it is no such file, or was made for another key, cut, space, shape, length or type.
     """
     values, metadata = _read(data, key.manifest, name)
-    text = metadata.get("epoch", "")
-    epoch = int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 16 else -1
+    text = str(metadata.get("epoch", ""))
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_EPOCH):
+        raise ValueError(f"{name}: expected an epoch from 0 on, got {text!r:.40}")
+    epoch = int(text)
     _expect(metadata, _metadata(key.manifest) | _of_pseudonym(key, epoch), name)
     _check(values, key.manifest, name)
     _check_unit(values, name)
