@@ -240,9 +240,8 @@ def test_what_was_left_and_how_it_was_read_is_said(facemin: Run, photos: Path, t
     (folder / "one.jpg").write_bytes(whole[:-2])
     (folder / "clip.mov").touch()
     (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
-    done = facemin(
-        "protect", folder, "--out", "out", "--no-pseudonym", "--method", "pmt", "--json", "--max-pixels", 1000
-    )
+    plain = ("protect", folder, "--out", "out", "--no-pseudonym", "--method", "pmt")
+    done = facemin(*plain, "--json", "--max-pixels", 1000)
     assert done.returncode == 1
     assert "max_pixels raises the limit" in json.loads(done.stdout)["failed"][0]["reason"]
     done = facemin(*plain)
