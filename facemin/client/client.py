@@ -117,8 +117,7 @@ def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> 
             f"{name}: expected key {key_id} to have finite features of this face, got others; nothing was sent, and "
             "its provider should be told"
         )
-    flat = face.pixels.flatten(1)
-    if bool((flat.amin(1) == flat.amax(1)).all()):
+    if bool((face.pixels.min((0, 1)) == face.pixels.max((0, 1))).all()):
         raise NotReached(f"{name}: expected an image, got an even colour for key {key_id}; nothing was sent")
     # a method that takes no steps matches no features: its recogniser was trained on its images
     if number in face.done.unmet and face.done.steps:
@@ -173,7 +172,9 @@ def prepare(
         ProviderError: a provider refused, or was not reached.
     """
     keys = tuple(client.key() for client in clients)
-    done = protect(photo, keys=keys, seed=seed, method=method, detector=detector, allow_revealing=allow_revealing)
+    done = protect(
+        photo, keys=keys, seed=seed, method=method, detector=detector, allow_revealing=allow_revealing, secret=None
+    )
     return Prepared(photo=done, keys=keys)
 
 
@@ -350,7 +351,9 @@ class Client:
         key = self.key()
         if isinstance(photo, Prepared):
             return photo.uploads(key, largest=largest)
-        done = protect(photo, keys=[key], upload=self.upload, method=self.method, allow_revealing=self.allow_revealing)
+        done = protect(
+            photo, keys=[key], upload=self.upload, method=self.method, allow_revealing=self.allow_revealing, secret=None
+        )
         return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
 
     def _challenge(self) -> str:
