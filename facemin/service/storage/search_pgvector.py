@@ -99,7 +99,8 @@ class VectorSearch:
         """Put the vectors beside their templates; they are deleted with them."""
         statement = text(
             "INSERT INTO vectors (template_id, collection_id, person_id, fingerprint, pool, embedding) "
-            "SELECT id, collection_id, person_id, fingerprint, possession, CAST(:vector AS vector) FROM templates WHERE id = :id"
+            "SELECT id, collection_id, person_id, fingerprint, possession, CAST(:vector AS vector) "
+            "FROM templates WHERE id = :id"
         )
         connection.execute(statement, [{"id": at, "vector": _text(row)} for at, row in zip(ids, rows, strict=True)])
 

@@ -219,7 +219,8 @@ class TemplateStore:
                 transaction ends, and what it raises ends it.
 
         Raises:
-            ServiceError: what `check` raises; the collection is gone (404), or the person would have too many templates (422).
+            ServiceError: what `check` raises; the collection is gone (404), or the person would have too many
+                templates (422).
         """
         revision = self._grow(connection, collection)
         if check is not None:
