@@ -85,7 +85,9 @@ def main() -> None:
         os.environ["FACEMIN_HOME"] = str(folder / "client")
         home, port = str(folder / "acme"), int(os.environ.get("FACEMIN_PORT", "8471"))
 
-        token = json.loads(run("provider", "init", "--provider", "Acme", "--home", home, "--json"))["token"]
+        token = json.loads(
+            run("provider", "init", "--provider", "Acme", "--home", home, "--pseudonyms", "allowed", "--json")
+        )["token"]
         server = start(home, port)
         try:
             # an app gets a token of its own, with the scopes that it needs: facemin provider token add

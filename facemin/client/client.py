@@ -390,8 +390,8 @@ class Client:
         """Ask who the people on a photo are: for each face, the largest first, the nearest people.
 
         Args:
-            photo: or what `prepare` made of it. Under a pseudonym it is compared with people under the same secret alone,
-                and where that is one person's, the largest face alone is sent.
+            photo: or what `prepare` made of it. Under a pseudonym it is compared with people under the same secret
+                alone, and where that is one person's, the largest face alone is sent.
             far: as for `verify`, of one comparison.
             top: people named for each face.
 
