@@ -77,7 +77,7 @@ class Template:
     fingerprint: str
     """Of the recogniser that made it."""
     created: float
-    binding: Binding | None
+    binding: Binding | None = None
     """None for every kind but a pseudonym."""
     row: NDArray[np.float32] | None
     """float32 (D,), unit length; None where another model made it."""
