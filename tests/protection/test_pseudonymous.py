@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 import facemin
+from facemin.autograd.recogniser import Recogniser
 from facemin.keys.key import Key, export_key
 from facemin.keys.trust import TrustLog
 from facemin.models.onnx.run import FaceRunner
-from facemin.models.recogniser import Recogniser
 from facemin.models.space import Isotropy, SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
 from facemin.protection import (
