@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from common import REPOSITORY, Lfw, load, record, rotation, show, together, unit
 from scipy.stats import binom
-from sibling import fine_tuned
+from sibling import Sibling, fine_tune, painted
 from uploads import OFF_THE_SHELF, PAIRS, PHOTOS, SEEDED, SEEDS, Seen, cast, galleries, networks, uploads
 
 from facemin.attack.secret.ridge import fit_ridge
@@ -43,13 +43,14 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--protector", type=Path, required=True)
-    parser.add_argument("--sibling", type=int, default=24, help="steps of fine-tuning; 0 leaves the sibling out")
+    parser.add_argument("--sibling", type=int, default=16, help="steps of fine-tuning; 0 leaves the sibling out")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     lfw, protector = load(given.shared, given.cache), ProtectorFile.load(given.protector)
+    sibling = fine_tune(lfw, steps=given.sibling, seed=given.seed) if given.sibling else None
     tables = {}
     for secret in (True, False):
-        found = images(lfw, protector, given, secret=secret) + features(lfw, given.seed, secret=secret)
+        found = images(lfw, protector, given, sibling, secret=secret) + features(lfw, given.seed, secret=secret)
         tables["a secret each" if secret else "no secret"] = adjusted(found)
     record("linkers", given, {"protector_sha256": protector.manifest.sha256, "tables": tables})
     for name, rows in tables.items():
@@ -58,7 +59,9 @@ def main() -> None:
             show(f"{row['attacker']} [{row['row']}]; Holm {row['holm']['auc']:.2g}", row)
 
 
-def images(lfw: Lfw, protector: ProtectorFile, given: argparse.Namespace, *, secret: bool) -> Table:
+def images(
+    lfw: Lfw, protector: ProtectorFile, given: argparse.Namespace, sibling: Sibling | None, *, secret: bool
+) -> Table:
     """Attacks on images painted in one pass."""
     looking = networks(given.shared)
     seen: dict[str, Seen] = {}
@@ -91,11 +94,10 @@ def images(lfw: Lfw, protector: ProtectorFile, given: argparse.Namespace, *, sec
         scores = fitted(inputs(seen["test"], parts, thumbnails=thumbnails)) @ plain.T
         note(row, name, scores, pairs=len(taught), ridge=fitted.ridge, cosine_held_out=round(fitted.cosine, 4))
     several(lfw, seen, key_of, note)
-    if given.sibling:
-        for name, (sent, held) in fine_tuned(
-            lfw, protector, given, steps=given.sibling, secret=secret, run=looking.run[SPACE_MODEL]
-        ).items():
-            note("T5b", name, sent @ held.T, steps=given.sibling)
+    if sibling:
+        sent = sibling(painted(lfw, protector, looking.run[SPACE_MODEL], seed=given.seed, secret=secret))
+        name = f"a sibling of the key's network, {given.sibling} steps away, cosine {sibling.moved:.2f}"
+        note("T5b", name, sent @ sibling.gallery.T)
     return table
 
 
@@ -140,9 +142,9 @@ def features(lfw: Lfw, seed: int, *, secret: bool) -> Table:
     wide = [np.concatenate([rows, rows**2, rows * np.roll(rows, 1, 1)], 1) for rows in (pairs, test)]
     fitted = fit_ridge(wide[0], lfw.both[who.pairs])
     note("ridge on the feature, its squares and products", fitted(wide[1]) @ plain.T, pairs=len(pairs))
-    # another provider has another space (the recogniser's own, whitened by nothing) and so another rotation
+    # another provider has another space (here the recogniser's own, centred) and so another rotation
     second = unit(lfw.raw - lfw.raw.mean(0))
-    both = [np.concatenate([sent(lfw.both[rows]), sent(second[rows])], 1) for rows in (who.pairs, who.sent)]
+    both = [np.concatenate([first, sent(second[rows])], 1) for first, rows in ((pairs, who.pairs), (test, who.sent))]
     cross = [_products(rows, lfw.dimension) for rows in both]
     fitted = fit_ridge(np.concatenate([both[0], cross[0]], 1), lfw.both[who.pairs])
     scores = fitted(np.concatenate([both[1], cross[1]], 1)) @ plain.T

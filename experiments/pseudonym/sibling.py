@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,6 @@ from facemin.models import DEFAULT_MODEL, load_recogniser
 from facemin.protection.one_pass import OnePass, Painter
 
 if TYPE_CHECKING:
-    import argparse
-
     from numpy.typing import NDArray
 
     from facemin.models.onnx.run import FaceRunner
@@ -25,18 +24,37 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-PEOPLE, BATCH, RATE, TEST = 60, 24, 1e-3, 150
+PEOPLE, PHOTOS, BATCH, RATE = 40, 4, 16, 1e-3
+TEST = 100
 
 
-def fine_tuned(
-    lfw: Lfw, protector: ProtectorFile, given: argparse.Namespace, *, steps: int, secret: bool, run: FaceRunner
-) -> dict[str, tuple[Rows, Rows]]:
-    """Uploads of TEST people and their gallery photos as a sibling embeds them, less its mean."""
-    who = cast(lfw)
-    people = lfw.people("fit", "choose", least=4, most=4)[:PEOPLE]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sibling:
+    """A network like the key's, and the gallery as it sees it.
+
+    Attributes:
+        network: images to unit embeddings.
+        moved: mean cosine of its embeddings to the original's.
+        centre: its mean embedding.
+        gallery: plain photos of TEST people, (TEST, D).
+    """
+
+    network: Trainable
+    moved: float
+    centre: Rows
+    gallery: Rows
+
+    def __call__(self, images: NDArray[np.uint8]) -> Rows:
+        """Embeddings less the mean, at unit length."""
+        return unit(_embed(self.network, _tensor(images)) - self.centre)
+
+
+def fine_tune(lfw: Lfw, *, steps: int, seed: int) -> Sibling:
+    """Train with cosines to a centre for each person, scaled by 16, by Adam."""
+    people = lfw.people("fit", "choose", least=PHOTOS, most=PHOTOS)[:PEOPLE]
     faces = _tensor(crops(lfw.shared, [lfw.paths[row] for rows in people for row in rows]))
-    labels = torch.arange(len(people)).repeat_interleave(4)
-    torch.manual_seed(given.seed)
+    labels = torch.arange(len(people)).repeat_interleave(PHOTOS)
+    torch.manual_seed(seed)
     torch.set_num_threads(1)
     network = Trainable(load_recogniser(DEFAULT_MODEL))
     before = _embed(network, faces[:BATCH])
@@ -44,21 +62,25 @@ def fine_tuned(
     optimiser = torch.optim.Adam([*network.parameters(), centres], RATE)
     for _ in range(steps):
         rows = torch.randint(len(faces), (BATCH,))
-        loss = F.cross_entropy(16 * F.normalize(network(faces[rows])) @ F.normalize(centres).T, labels[rows])
+        loss = F.cross_entropy(16 * network(faces[rows]) @ F.normalize(centres).T, labels[rows])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     moved = float((_embed(network, faces[:BATCH]) * before).sum(1).mean())
     centre = _embed(network, faces).mean(0)
-    order = np.random.default_rng((given.seed, 1))
-    wanted = targets(lfw.both[who.sent], len(who.sent), order, secret=secret)[:TEST]
-    painted = Painter(protector, run, OnePass(residual=0.3)).paint(wanted, list(range(TEST)))
-    gallery = crops(lfw.shared, [lfw.paths[row] for row in who.gallery[:TEST]])
-    sent, held = (_embed(network, _tensor(images)) for images in (painted, gallery))
-    return {f"a sibling of the key's network, cosine {moved:.2f} to it": (unit(sent - centre), unit(held - centre))}
+    plain = crops(lfw.shared, [lfw.paths[row] for row in cast(lfw).gallery[:TEST]])
+    gallery = unit(_embed(network, _tensor(plain)) - centre)
+    return Sibling(network=network, moved=moved, centre=centre, gallery=gallery)
 
 
-def _embed(network: torch.nn.Module, faces: torch.Tensor) -> Rows:
+def painted(lfw: Lfw, protector: ProtectorFile, run: FaceRunner, *, seed: int, secret: bool) -> NDArray[np.uint8]:
+    """Uploads of TEST people, under the rotations of uploads.py."""
+    sent = cast(lfw).sent
+    wanted = targets(lfw.both[sent], len(sent), np.random.default_rng((seed, 1)), secret=secret)[:TEST]
+    return Painter(protector, run, OnePass(residual=0.3)).paint(wanted, list(range(TEST)))
+
+
+def _embed(network: Trainable, faces: torch.Tensor) -> Rows:
     with torch.no_grad():
         return unit(torch.cat([network(some) for some in faces.split(32)]).double().numpy())
 
