@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import secrets
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from facemin.data import data_file
 from facemin.face import Detector, align, faces_in
 from facemin.image import decode, encode
 from facemin.keys.default import default_key
@@ -212,18 +212,15 @@ def _face(photo: Pixels, detector: Detector) -> Pixels:
 
 
 def astronaut() -> Path:
-    """The photo's place in the installed scikit-image, which is located, not imported.
+    """The photo's place: among facemin's data, or in the installed scikit-image.
 
     Raises:
         ValueError: when it is not there.
     """
-    spec = importlib.util.find_spec("skimage")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    for folder in folders:
-        path = Path(folder) / "data" / "astronaut.png"
-        if path.is_file():
-            return path
-    raise ValueError("demo: expected scikit-image's astronaut.png to be installed, found none")
+    path = data_file("astronaut.jpg", package="skimage", path="data/astronaut.png")
+    if path is None:
+        raise ValueError("demo: expected astronaut.jpg among facemin's data, or scikit-image to be installed")
+    return path
 
 
 def summary(demo: Demo) -> dict[str, object]:

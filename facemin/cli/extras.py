@@ -14,6 +14,7 @@ EXTRAS: dict[str, str] = {
     "psycopg": "service",
     "sqlalchemy": "service",
     "starlette": "service",
+    "torch": "torch",
     "uvicorn": "service",
 }
 """The extra of `pyproject.toml` that brings each package."""

@@ -58,7 +58,7 @@ def is_of_default_recogniser(key: Key) -> bool:
 
     Such an image is recognised by it as it should be. One more layer, or another weight, makes the key a stranger's.
     """
-    recogniser = MODELS[DEFAULT_MODEL].open()
+    recogniser = MODELS[DEFAULT_MODEL].graph()
     layers = key.manifest.layers
     if not set(layers) <= {cut.name for cut in recogniser.cuts}:
         return False
@@ -86,7 +86,7 @@ def _judged(pixels: Pixels, face: Pixels, names: tuple[str, ...]) -> Revealing |
 
 @cache
 def _default_meaning(layers: tuple[str, ...]) -> str:
-    return _meaning(MODELS[DEFAULT_MODEL].open().shallow_graph(layers[-1], layers[:-1]))
+    return _meaning(MODELS[DEFAULT_MODEL].graph().shallow_graph(layers[-1], layers[:-1]))
 
 
 def _meaning(model: ModelProto) -> str:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 
 from facemin.keys.key import Key, export_key, read_signing_key, renew_key
-from facemin.models.store import calibration_of, open_model
+from facemin.models.store import calibration_of, open_graph
 from facemin.runtime.files import write_atomically
 from facemin.service.provider_keys import HeldKey, Keyring, add_key, key_prefix
 from facemin.service.recognition.embed import Embedder
@@ -47,7 +47,7 @@ from facemin.service.tokens import SCOPES, Doorkeeper, make_token
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facemin.models import Recogniser
+    from facemin.models import RecogniserGraph
 
 DAY = 86_400.0
 FIRST = "main"
@@ -93,7 +93,7 @@ def make_provider(
             raise ValueError(
                 f"{folder}: expected a folder without a provider, found {name}; a lost {SETTINGS} comes from a back-up"
             )
-    recogniser = open_model(model)
+    recogniser = open_graph(model)
     recogniser.cut(cut)
     try:
         settings = Settings(
@@ -140,7 +140,7 @@ def make_provider(
     return text
 
 
-def rotate(database: Database, folder: Path, settings: Settings, recogniser: Recogniser) -> HeldKey:
+def rotate(database: Database, folder: Path, settings: Settings, recogniser: RecogniserGraph) -> HeldKey:
     """Make a new key the current one; the old one's uploads are taken for `Settings.overlap_days` more.
 
     Raises:
@@ -182,7 +182,7 @@ _SAME = {"provider", "recogniser", "cut", "features", "layers", "residual", "spa
 """What two keys' manifests share where the second one only renews the first."""
 
 
-def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> ThresholdSet:
+def default_thresholds(recogniser: RecogniserGraph, cut: str, residual: float) -> ThresholdSet:
     """What was measured of a recogniser, on protected faces where that was done, else on plain ones.
 
     Raises:
@@ -211,14 +211,14 @@ class Provider:
     keyring: Keyring
     doorkeeper: Doorkeeper
     thresholds: ThresholdSet
-    recogniser: Recogniser
+    recogniser: RecogniserGraph
     embedder: Embedder
     plain: PlainFaceCheck
     telemetry: Telemetry
     started: float
 
     @classmethod
-    def open(cls, folder: Path, *, device: str = "cpu") -> Provider:
+    def open(cls, folder: Path) -> Provider:
         """Open a provider's home.
 
         Raises:
@@ -227,7 +227,7 @@ class Provider:
         """
         settings = read_settings(folder)
         make_private(folder)
-        recogniser = open_model(settings.model)
+        recogniser = open_graph(settings.model)
         if recogniser.fingerprint != settings.fingerprint:
             raise ValueError(
                 f"{settings.model}: expected the recogniser that the provider was made for "
@@ -250,7 +250,7 @@ class Provider:
             doorkeeper=Doorkeeper(database),
             thresholds=thresholds,
             recogniser=recogniser,
-            embedder=Embedder(recogniser, [settings.cut], device=device),
+            embedder=Embedder(recogniser, [settings.cut]),
             plain=PlainFaceCheck(),
             telemetry=Telemetry(),
             started=time.time(),

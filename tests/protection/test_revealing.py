@@ -18,7 +18,8 @@ from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.protection import PMT, Failure, RevealingKey, RevealingWarning, check_revealing, protect_photos
 from facemin.protection.feature_inversion import check_revealing_feature, drawn_faces
-from facemin.protection.folder import FolderJob, plan, protect_into
+from facemin.protection.folder import plan, protect_into
+from facemin.protection.folder_job import FolderJob
 from facemin.protection.resemblance import likenesses, mean_face
 from facemin.protection.revealing import is_of_default_recogniser
 from facemin.protection.upload import feature_of
@@ -202,7 +203,7 @@ def photo() -> bytes:
 def test_a_hostile_key_is_refused_by_name(name: str, photo: bytes) -> None:
     key = HOSTILE[name]()
     with pytest.raises(RevealingKey, match=key.manifest.key_id) as caught:
-        facemin.protect(photo, keys=[key], method=QUICK, seed=0)
+        facemin.protect(photo, keys=[key], method=QUICK, seed=0, secret=None)
     assert caught.value.found.keys == (key.manifest.key_id,)
     assert isinstance(caught.value, ValueError)
 
@@ -210,7 +211,7 @@ def test_a_hostile_key_is_refused_by_name(name: str, photo: bytes) -> None:
 def test_a_folder_gets_no_file_of_it(photo: bytes, tmp_path: Path) -> None:
     source = tmp_path / "me.png"
     source.write_bytes(photo)
-    job = FolderJob(out=tmp_path / "out", keys=[identity_key()], method=QUICK, seed=0, paste=True)
+    job = FolderJob(out=tmp_path / "out", keys=[identity_key()], method=QUICK, seed=0, paste=True, secret=None)
     (failure,) = protect_into(plan([source], job), job)
     assert isinstance(failure, Failure)
     assert failure.revealing is not None
@@ -223,21 +224,21 @@ def test_research_may_keep_it_and_is_told(photo: bytes, tmp_path: Path) -> None:
     source.write_bytes(photo)
     key = identity_key()
     with pytest.warns(RevealingWarning, match="shows"):
-        out = facemin.protect(photo, keys=[key], method=QUICK, seed=0, allow_revealing=True)
+        out = facemin.protect(photo, keys=[key], method=QUICK, seed=0, allow_revealing=True, secret=None)
     assert out.faces[0].revealing is not None
-    job = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0, allow_revealing=True)
+    job = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0, allow_revealing=True, secret=None)
     with pytest.warns(RevealingWarning):
         list(protect_into(plan([source], job), job))
     record = json.loads((tmp_path / "out" / "me.protected.json").read_text())
     assert key.manifest.key_id in record["faces"][0]["revealing"]
     # and what was allowed once is not taken for done where it is not
-    strict = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0)
+    strict = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0, secret=None)
     assert plan([source], strict).todo
 
 
 def test_two_keys_of_which_one_shows_it(photo: bytes, dlib_keys: dict[str, Key]) -> None:
     keys = [dlib_keys["conv256.3"], identity_key()]
-    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30, batch=2), seed=0)
+    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30, batch=2), seed=0, secret=None)
     assert isinstance(failure, Failure)
     assert all(key.manifest.key_id in failure.reason for key in keys)
 
@@ -262,8 +263,8 @@ class TestDefaultRecogniser:
 
     def test_refuses_what_it_recognises(self, photo: bytes, face: Pixels) -> None:
         own = export_key(load_recogniser("dlib-resnet29"), "pooled", provider="x", residual=0.07)
-        done = facemin.protect(photo, keys=[own], seed=0, method=PMT(steps=60))
-        pixels = np.ascontiguousarray(done.faces[0].pixels.permute(1, 2, 0).numpy())
+        done = facemin.protect(photo, keys=[own], seed=0, method=PMT(steps=60), secret=None)
+        pixels = done.faces[0].pixels
         assert check_revealing(pixels, face, [own]) is None
         found = check_revealing(pixels, face, [average_key(2)])
         assert found is not None
@@ -302,4 +303,4 @@ class TestFeatures:
 
     def test_protect_refuses_them(self, photo: bytes) -> None:
         with pytest.raises(RevealingKey):
-            facemin.protect(photo, keys=[average_key(8)], method=PMT(steps=0), seed=0, upload="features")
+            facemin.protect(photo, keys=[average_key(8)], method=PMT(steps=0), seed=0, upload="features", secret=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional as F
 
-from facemin.keys.key import relative_distance
+from facemin.autograd.distance import relative_distance
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.jpeg import jpeg
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Moment, Progress
