@@ -1,4 +1,4 @@
-"""Imports run one way (design, "Layout"), and what must not be imported is not."""
+"""Imports run one way (docs/architecture.md), and what must not be imported is not."""
 
 import ast
 import subprocess
