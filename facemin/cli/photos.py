@@ -197,7 +197,22 @@ def protect(
     check_folder("--out", out)
     if signer is not None and not key:
         raise ValueError("--signer: expected with --key, got no key file")
-    _check_options(no_pseudonym, exif=exif, allow_revealing=allow_revealing, linkable=linkable, trust_key=trust_key)
+    _check_options(
+        no_pseudonym,
+        plain={"--exif": exif, "--allow-revealing": allow_revealing},
+        pseudonymous={
+            "--secret": secret != DEFAULT_SECRET,
+            "--purpose": purpose != "main",
+            "--for": bool(recipient),
+            "--epoch": epoch != 0,
+            "--linkable": linkable,
+            "--one-image": one_image,
+            "--trust-key": trust_key,
+            "--protector": bool(protector),
+        },
+    )
+    if protector and method not in ("auto", "one-pass"):
+        raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:
         check_seed(seed)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
@@ -252,13 +267,12 @@ def protect(
     )
 
 
-def _check_options(no_pseudonym: bool, *, exif: bool, allow_revealing: bool, linkable: bool, trust_key: bool) -> None:
-    for name, given in (("--exif", exif), ("--allow-revealing", allow_revealing)):
+def _check_options(no_pseudonym: bool, *, plain: dict[str, bool], pseudonymous: dict[str, bool]) -> None:
+    """Refuse options that would do nothing: those of plain protection with a secret, and the other way round."""
+    for name, given in plain.items():
         if given and not no_pseudonym:
-            raise ValueError(
-                f"{name}: expected with --no-pseudonym, since a pseudonym's image holds nothing of a photo"
-            )
-    for name, given in (("--linkable", linkable), ("--trust-key", trust_key)):
+            raise ValueError(f"{name}: expected with --no-pseudonym: a pseudonym's image holds nothing of a photo")
+    for name, given in pseudonymous.items():
         if given and no_pseudonym:
             raise ValueError(f"{name}: expected with a pseudonym, got it with --no-pseudonym")
 

@@ -89,8 +89,8 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
     short: list[Written] = []
     for source, relative in photos:
         target = job.out / relative.with_suffix("")
-        stem, _, number = target.name.rpartition(".")
-        if stem and number.isdecimal() and target.with_name(stem) in places:
+        stem, number = _marked(target.name, job)
+        if stem and target.with_name(stem) in places:
             reason = f"expected a name of its own, got one like that of the other faces of {stem}.*; rename one of them"
             failures.append(Failure(name=str(source), reason=reason))
             continue
@@ -100,8 +100,8 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
                 failures.append(Failure(name=str(source), reason=reason))
             continue
         other = _owner(target)
-        if other is None and stem and number.isdecimal():
-            other = _owner(target.with_name(stem), number=int(number))
+        if other is None and stem and number:
+            other = _owner(target.with_name(stem), number=number)
         if other is not None and other != source.resolve() and other.exists():
             reason = f"expected a name of its own, got the same result {target}.* as {other}, protected before"
             failures.append(Failure(name=str(source), reason=reason))
@@ -179,6 +179,15 @@ def _photos(
             yield path, Path(path.name)
         else:
             failures.append(Failure(name=str(path), reason="expected a photo or a folder, found nothing there"))
+
+
+def _marked(name: str, job: FolderJob) -> tuple[str, int]:
+    """For a name like that of a photo's further file: the photo's own, and which of its files; else nothing."""
+    stem, _, number = name.rpartition(".")
+    if stem and number.isdecimal():
+        return stem, int(number)
+    marks = [f".{key.manifest.key_id}" for key in job.keys] if job.linkable and not job.one_image else []
+    return next(((name.removesuffix(mark), 1) for mark in marks if name.endswith(mark)), ("", 0))
 
 
 def _record(target: Path) -> Path:

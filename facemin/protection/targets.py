@@ -131,9 +131,12 @@ def check_keys(keys: Sequence[Key], *, linkable: bool, one_image: bool, trust_ke
     Raises:
         NoSpace: a key has no space.
         UntrustedKey: its network is not on the list, and no consent was given.
-        ValueError: several keys without `linkable`.
+        ValueError: several keys without `linkable`, or two of one id.
     """
     spaces = [space_of(key) for key in keys]
+    names = [key.manifest.key_id for key in keys]
+    if len(set(names)) != len(names):
+        raise ValueError(f"keys: expected keys of different ids, got {', '.join(names)}")
     if len(keys) > 1 and not linkable:
         raise ValueError(
             f"keys: expected one, got {len(keys)}: {LINKABLE}; take another photo for each, or ask for it (--linkable, "

@@ -13,15 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto
 
 import facemin
-from facemin.autograd.recogniser import Recogniser
-from facemin.keys.key import Key, export_key
+from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
 from facemin.models.onnx.run import FaceRunner
-from facemin.models.space import Isotropy, SpaceDeclaration
-from facemin.models.space_fit import SpaceMap, append_space
 from facemin.protection import (
     PMT,
     Check,
@@ -35,48 +31,16 @@ from facemin.protection import (
     encode_pseudonym,
     protect_photos,
 )
-from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
 from facemin.protection.folder import Written, plan, protect_into
 from facemin.protection.folder_job import FolderJob
-from facemin.protection.protector_file import ProtectorFile
 from facemin.protection.sources import open_method, open_secret
 from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, Secret, SecretStore
 from facemin.runtime.files import write_atomically
-from tests.models.test_store import tiny_graph
 from tests.pictures import Pixels
+from tests.space_keys import D, person, protector_for, space_key
 
-D = 12
 PACKAGE = Path(facemin.__file__).parent
 SECRET = Secret(bytes(range(7, 7 + 64, 2))[:31] + b"\xf1")
-
-
-def person(number: int, photo: int = 0) -> Pixels:
-    """An aligned face: one pattern a person, and some noise a photo."""
-    pattern = np.random.default_rng(number).integers(40, 216, (4, 4, 3)).repeat(28, 0).repeat(28, 1)
-    noise = np.random.default_rng((number, photo)).integers(-25, 26, (112, 112, 3))
-    return (pattern + noise).clip(0, 255).astype(np.uint8)
-
-
-def space_key(*, seed: int = 0, residual: float = 2.0, provider: str = "Acme") -> Key:
-    """A key that ends in a space of twelve dimensions, views alike for a face and its mirror image."""
-    graph = ModelProto.FromString(tiny_graph(seed=seed))
-    grey = FaceRunner(graph.SerializeToString())(np.full((1, 112, 112, 3), 128, np.uint8))[0]
-    fitted = SpaceMap(mean=grey / np.linalg.norm(grey), matrix=np.eye(D, 16, dtype=np.float32))
-    isotropy = Isotropy(mean=0.1, last_over_first=0.5, effective_dimension=9.0, faces=100)
-    declaration = SpaceDeclaration(dimension=D, isotropy=isotropy, fitted="noise", views="face")
-    recogniser = Recogniser(append_space(graph, fitted), name="tiny-space", space=declaration)
-    return export_key(recogniser, "space", provider=provider, residual=residual)
-
-
-def protector_for(key: Key) -> ProtectorFile:
-    size = DecoderSize(widths=(16, 8, 8, 4), blocks=(1, 1, 0, 0), style=16, layers=2)
-    rng = np.random.default_rng(0)
-    weights = {
-        name: (rng.standard_normal(shape) / np.sqrt(max(int(np.prod(shape[1:])), 1))).astype(np.float32)
-        for name, shape in weight_shapes(size, target=D, noise=4).items()
-    }
-    assert key.space is not None
-    return ProtectorFile.make(decoder_graph(size, weights, target=D, noise=4), size, space=key.space.id.hex())
 
 
 @pytest.fixture(autouse=True)
