@@ -81,8 +81,9 @@ class Embedder:
                 raise ServiceError(
                     503, "busy", "server: expected room for another upload, got a full queue", retry_after=2
                 ) from None
+        rows = np.stack([job.done.result() for job in jobs])
         try:
-            return unit_rows(np.stack([job.done.result() for job in jobs])).astype(np.float32)
+            return unit_rows(rows).astype(np.float32)
         except ValueError:
             raise ServiceError(
                 422, "no_embedding", "upload: expected one with a finite embedding, got another"
