@@ -118,7 +118,7 @@ class Key:
         with torch.inference_mode(mode=False):
             return OnnxModule(ModelProto.FromString(self.data), outputs=self.manifest.layers).eval()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the whole file, in hexadecimal: what a client pins."""
         return hashlib.sha256(self.data).hexdigest()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from facemin.protection.by_fingerprint import ByFingerprint
 from facemin.protection.resemblance import SIDE, likenesses, mean_face
 from facemin.protection.revealed import Revealing
 
@@ -45,28 +46,15 @@ def check_revealing_feature(feature: NDArray[np.float32], face: Pixels, key: Key
     names = (key.manifest.key_id,)
     if feature.size >= VALUES:
         return Revealing(keys=names, measure="values in the feature", value=feature.size, limit=VALUES)
-    strongest = likenesses(_inverter(_ByFingerprint(key))(feature), face)[0]
+    strongest = likenesses(_inverter(ByFingerprint(key))(feature), face)[0]
     if strongest.share < 1:
         return None
     measure = f"{strongest.measure}, of what a linear inversion of the feature gives back"
     return Revealing(keys=names, measure=measure, value=strongest.value, limit=strongest.limit)
 
 
-class _ByFingerprint:
-    """A key that is equal to every other of the same bytes, so that it is inverted once."""
-
-    def __init__(self, key: Key) -> None:
-        self.key = key
-
-    def __hash__(self) -> int:
-        return hash(self.key.fingerprint)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByFingerprint) and self.key.fingerprint == other.key.fingerprint
-
-
 @lru_cache(maxsize=8)
-def _inverter(given: _ByFingerprint) -> Inverter:
+def _inverter(given: ByFingerprint) -> Inverter:
     faces = drawn_faces(DRAWN, seed=0)
     shallow = given.key.shallow
     device = next(shallow.buffers(), torch.empty(0)).device

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 from skimage import data
 
 import facemin
@@ -22,6 +22,7 @@ from facemin.protection.folder import FolderJob, plan, protect_into
 from facemin.protection.resemblance import likenesses, mean_face
 from facemin.protection.revealing import is_of_default_recogniser
 from facemin.protection.upload import feature_of
+from tests.foreign_keys import average_key, foreign, identity_key, plane_key
 
 Pixels = NDArray[np.uint8]
 QUICK = PMT(steps=40, batch=2)
@@ -145,43 +146,6 @@ def test_refuses_other_shapes(shape: tuple[int, ...], face: Pixels) -> None:
         likenesses(np.zeros(shape, np.uint8), face)
     with pytest.raises(ValueError, match="float32"):
         likenesses(np.zeros((112, 112, 3), np.float32), face)
-
-
-def foreign(nodes: list[NodeProto], layers: list[str], weights: dict[str, NDArray[np.float32]] | None = None) -> Key:
-    """A key of a graph that is no recogniser at all."""
-    nodes = [
-        *nodes,
-        helper.make_node("GlobalAveragePool", [nodes[-1].output[0]], ["pool"]),
-        helper.make_node("Flatten", ["pool"], ["end"], axis=1),
-    ]
-    graph: ModelProto = helper.make_model(
-        helper.make_graph(
-            nodes,
-            "foreign",
-            [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, 112, 112])],
-            [helper.make_tensor_value_info("end", TensorProto.FLOAT, ["batch", None])],
-            [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    recogniser = Recogniser(graph, name="foreign")
-    return export_key(recogniser, layers[-1], layers=tuple(layers[:-1]), provider="Mallory", residual=0.05)
-
-
-def identity_key() -> Key:
-    """One layer shows the face; the last, which a count of values looks at, has three numbers."""
-    return foreign([helper.make_node("Relu", ["faces"], ["same"])], ["same", "pool"])
-
-
-def average_key(count: int) -> Key:
-    pool = helper.make_node("AveragePool", ["faces"], ["mean"], kernel_shape=[count] * 2, strides=[count] * 2)
-    return foreign([pool], ["mean"])
-
-
-def plane_key() -> Key:
-    weights = {"green": np.array([[0, 1, 0]], np.float32).reshape(1, 3, 1, 1)}
-    return foreign([helper.make_node("Conv", ["faces", "green"], ["plane"], kernel_shape=[1, 1])], ["plane"], weights)
 
 
 HOSTILE: dict[str, Callable[[], Key]] = {
