@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
-    Form = Callable[[Pixels, Pixels, np.random.Generator], NDArray[np.generic]]
-    """Of the face, another person's protected image, and a source of noise."""
+    Form = Callable[["Given"], NDArray[np.generic]]
+
+
+class Given(NamedTuple):
+    """What a form is made of: the face, another person's protected image, and a source of noise."""
+
+    face: Pixels
+    other: Pixels
+    random: np.random.Generator
 
 
 def _noise(generator: np.random.Generator) -> Pixels:
@@ -44,36 +51,36 @@ def _hidden(face: Pixels, side: int, canvas: Pixels) -> Pixels:
 
 
 def _blend(share: float, *, noise: bool) -> Form:
-    def form(face: Pixels, other: Pixels, generator: np.random.Generator) -> NDArray[np.floating]:
-        return share * face + (1 - share) * (_noise(generator) if noise else other)
+    def form(x: Given) -> NDArray[np.floating]:
+        return share * x.face + (1 - share) * (_noise(x.random) if noise else x.other)
 
     return form
 
 
 FORMS: dict[str, Form] = {
-    "identity": lambda face, other, g: face,
-    **{f"average of {n}": lambda face, other, g, n=n: _average(face, n) for n in (2, 4, 7, 8)},  # type: ignore[misc]
-    **{f"{c} alone": lambda face, other, g, n=n: _plane(face, n, g) for n, c in enumerate(("red", "green", "blue"))},  # type: ignore[misc]
-    **{f"sub-pixels of {n}": lambda face, other, g, n=n: _tiled(face, n) for n in (2, 4, 8)},  # type: ignore[misc]
-    "in a corner of noise, 56 px": lambda face, other, g: _hidden(face, 56, _noise(g)),
-    "in a corner of noise, 28 px": lambda face, other, g: _hidden(face, 28, _noise(g)),
-    "in a corner of a protected image, 56 px": lambda face, other, g: _hidden(face, 56, other),
-    "in a corner of a protected image, 28 px": lambda face, other, g: _hidden(face, 28, other),
-    "mirrored": lambda face, other, g: face[:, ::-1],
-    "inverted": lambda face, other, g: 255 - face,
-    "upside down": lambda face, other, g: face[::-1],
-    "turned by 90 degrees": lambda face, other, g: np.rot90(face),
-    "other order of colours": lambda face, other, g: face[..., [1, 2, 0]],
-    "pixels in a secret order": lambda face, other, g: g.permutation(face.reshape(-1, 3)),
-    "pixels in a secret order, each colour its own": lambda face, other, g: g.permuted(face.reshape(-1, 3), axis=0),
-    "secret order of pixels, greys halved": lambda face, other, g: g.permutation(face.reshape(-1, 3)) // 2,
-    "secret rotation of each 8 x 8 block": lambda face, other, g: _rotated_blocks(face, g),
-    "every second row": lambda face, other, g: np.where((np.arange(112) % 2)[:, None, None], face, _noise(g)),
-    "half of it": lambda face, other, g: np.where((np.arange(112) < 56)[:, None, None], face, _noise(g)),
-    "signs by chance": lambda face, other, g: 127.5 + (face - 127.5) * g.choice([-1, 1], face.shape),
-    "in the low four bits": lambda face, other, g: (_noise(g) & 0xF0) | (face >> 4),
-    "in the lowest bit": lambda face, other, g: (_noise(g) & 0xFE) | (face >> 7),
-    "shifted by 10 px": lambda face, other, g: np.roll(face, (10, -10), (0, 1)),
+    "identity": lambda x: x.face,
+    **{f"average of {n}": lambda x, n=n: _average(x.face, n) for n in (2, 4, 7, 8)},  # type: ignore[misc]
+    **{f"{c} alone": lambda x, n=n: _plane(x.face, n, x.random) for n, c in enumerate(("red", "green", "blue"))},  # type: ignore[misc]
+    **{f"sub-pixels of {n}": lambda x, n=n: _tiled(x.face, n) for n in (2, 4, 8)},  # type: ignore[misc]
+    "in a corner of noise, 56 px": lambda x: _hidden(x.face, 56, _noise(x.random)),
+    "in a corner of noise, 28 px": lambda x: _hidden(x.face, 28, _noise(x.random)),
+    "in a corner of a protected image, 56 px": lambda x: _hidden(x.face, 56, x.other),
+    "in a corner of a protected image, 28 px": lambda x: _hidden(x.face, 28, x.other),
+    "mirrored": lambda x: x.face[:, ::-1],
+    "inverted": lambda x: 255 - x.face,
+    "upside down": lambda x: x.face[::-1],
+    "turned by 90 degrees": lambda x: np.rot90(x.face),
+    "other order of colours": lambda x: x.face[..., [1, 2, 0]],
+    "pixels in a secret order": lambda x: x.random.permutation(x.face.reshape(-1, 3)),
+    "pixels in a secret order, each colour its own": lambda x: x.random.permuted(x.face.reshape(-1, 3), axis=0),
+    "secret order of pixels, greys halved": lambda x: x.random.permutation(x.face.reshape(-1, 3)) // 2,
+    "secret rotation of each 8 x 8 block": lambda x: _rotated_blocks(x.face, x.random),
+    "every second row": lambda x: np.where((np.arange(112) % 2)[:, None, None], x.face, _noise(x.random)),
+    "half of it": lambda x: np.where((np.arange(112) < 56)[:, None, None], x.face, _noise(x.random)),
+    "signs by chance": lambda x: 127.5 + (x.face - 127.5) * x.random.choice([-1, 1], x.face.shape),
+    "in the low four bits": lambda x: (_noise(x.random) & 0xF0) | (x.face >> 4),
+    "in the lowest bit": lambda x: (_noise(x.random) & 0xFE) | (x.face >> 7),
+    "shifted by 10 px": lambda x: np.roll(x.face, (10, -10), (0, 1)),
     **{f"blended with noise, {s:.0%} face": _blend(s, noise=True) for s in (0.8, 0.65, 0.5, 0.35, 0.2)},
     **{f"blended with a protected face, {s:.0%} face": _blend(s, noise=False) for s in (0.8, 0.65, 0.5, 0.35, 0.2)},
 }
@@ -88,5 +95,5 @@ def _rotated_blocks(face: Pixels, generator: np.random.Generator) -> NDArray[np.
 
 def made(name: str, face: Pixels, other: Pixels, seed: int) -> Pixels:
     """A form of a face, as the 8-bit image that is sent."""
-    image = np.asarray(FORMS[name](face, other, np.random.default_rng(seed)), np.float64).reshape(112, 112, 3)
+    image = np.asarray(FORMS[name](Given(face, other, np.random.default_rng(seed))), np.float64).reshape(112, 112, 3)
     return np.ascontiguousarray(image.clip(0, 255).round().astype(np.uint8))

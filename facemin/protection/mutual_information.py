@@ -61,7 +61,7 @@ def _binned(plane: Planes) -> NDArray[np.uint8]:
 def _members(bins: NDArray[np.uint8]) -> Planes:
     """Whether each pixel is in each bin, (N BINS, pixels)."""
     there = bins[:, None] == np.arange(BINS, dtype=np.uint8)[:, None]
-    return there.reshape(-1, bins.shape[-1]).astype(np.float32)
+    return np.asarray(there.reshape(-1, bins.shape[-1]), np.float32)
 
 
 def _information(joint: Planes, count: int) -> Planes:

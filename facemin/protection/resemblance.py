@@ -1,7 +1,7 @@
 """Resemblance of a protected image to its plain face: correlation, mutual information, histogram and PSNR.
 
-Each measure is compared with a limit in `LIMITS`, which `experiments/keys/revealing.py` sets on some people and holds to
-honest and hostile keys on others. What any face has in common is taken out first, so that only likeness in excess of
+Each measure is compared with a limit in `LIMITS`, which `experiments/keys/revealing.py` sets on some people and holds
+to honest and hostile keys on others. What any face has in common is taken out first, so that only likeness in excess of
 the mean face's counts.
 """
 

@@ -1,4 +1,4 @@
-"""What a client does not send: results that show the face, do not reach their key, or were asked for by a hollow one."""
+"""What a client does not send: what shows the face, what does not reach its key, and what a hollow key asks for."""
 
 from collections.abc import Callable
 from pathlib import Path
