@@ -4,8 +4,8 @@
     python experiments/keys/revealing.py --shared ../shared
 
 LFW, one photo a person, aligned by the published landmarks, people dealt as everywhere (experiments/pseudonym). The
-first command prints limits found on people who are not reported on: above every honest image's and every stranger's
-value by `MARGIN`. The second measures on people to report on, at the limits that facemin has, and appends a record a
+first command prints limits found on people who are not reported on: the highest value of any honest image times
+`MARGIN`. The second measures on people to report on, at the limits that facemin has, and appends a record a
 line to results/keys/revealing.jsonl. Protected images are kept in --cache, so that a run that was interrupted goes on.
 
 Honest: the default key of plain protection, deep cuts of the default recogniser, whole MobileFaceNets; and another
@@ -52,7 +52,8 @@ RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "revealing.
 CHUNK = 50
 STEPS = 40
 """Of every key but the default one, which has as many as it needs; what they leave unmet is harder to find."""
-MARGIN = 1.15
+MARGIN = 1.5
+STRANGERS = 100
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=RECORDS.parents[3] / "shared")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "revealing")
     parser.add_argument("--count", type=int, default=550, help="faces of the default key, of every part")
-    parser.add_argument("--faces", type=int, default=25, help="faces that each hostile form is made of")
+    parser.add_argument("--faces", type=int, default=12, help="faces that each hostile form is made of")
     parser.add_argument("--only", choices=["honest", "keys", "forms"], help="a third of the measurement")
     parser.add_argument("--choose", action="store_true", help="print limits instead of measuring")
     arguments = parser.parse_args()
@@ -71,11 +72,10 @@ def main() -> None:
 
 
 def choose(faces: Sample, arguments: argparse.Namespace) -> None:
-    """Print, for each measure, the highest value of what has to pass, and the limit."""
+    """Print, for each measure, the limit, and the highest value of honest images."""
     images = of_default_key(faces, arguments.cache)
     rows = np.flatnonzero(faces.parts[: len(images)] != "report")
     pairs = [(images[i], faces.faces[i]) for i in rows]
-    pairs += [(faces.faces[j], faces.faces[i]) for i, j in zip(rows, np.roll(rows, 1), strict=True)]
     for name, key in honest(arguments.shared).items():
         chosen = faces.of("choose", 8)
         pairs += zip(of_key(name, key(), faces, chosen, arguments.cache), faces.faces[chosen], strict=True)
@@ -85,6 +85,9 @@ def choose(faces: Sample, arguments: argparse.Namespace) -> None:
         for likeness in likenesses(image, face, limits=low):
             highest[likeness.measure] = max(highest[likeness.measure], likeness.value)
     for name in LIMITS:
+        if name.startswith(("template", "PSNR")):
+            # the mean face's own value, beside which theirs is held, decides
+            continue
         print(f'    "{name}": {limit_above(name, highest[name]):.2f},  # {highest[name]:.3f} of {len(pairs)}')
 
 
@@ -118,7 +121,8 @@ def report_honest(faces: Sample, images: Pixels, rows: NDArray[np.intp], argumen
     started = time.process_time()
     write("default key", "honest", check(zip(images[rows], faces.faces[rows], strict=True), key), arguments)
     print(f"{1000 * (time.process_time() - started) / len(rows):.0f} ms of one core a face")
-    strangers = zip(faces.faces[np.roll(rows, 1)], faces.faces[rows], strict=True)
+    few = rows[:STRANGERS]
+    strangers = zip(faces.faces[np.roll(few, 1)], faces.faces[few], strict=True)
     write("another person's plain photo", "stranger", check(strangers, key), arguments)
     report_keys("honest", honest(arguments.shared), faces, arguments)
 

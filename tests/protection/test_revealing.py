@@ -14,12 +14,13 @@ from skimage import data
 import facemin
 from facemin.face import Detector, align
 from facemin.image import encode
+from facemin.keys.default import default_key
 from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.protection import PMT, Failure, RevealingKey, RevealingWarning, check_revealing, protect_photos
 from facemin.protection.feature_inversion import check_revealing_feature, drawn_faces
 from facemin.protection.folder import FolderJob, plan, protect_into
-from facemin.protection.resemblance import likenesses, mean_face
+from facemin.protection.resemblance import LIMITS, likenesses, mean_face
 from facemin.protection.revealing import is_of_default_recogniser
 from facemin.protection.upload import feature_of
 from tests.foreign_keys import average_key, foreign, identity_key, plane_key
@@ -140,6 +141,15 @@ def test_drawn_strangers_pass(face: Pixels) -> None:
         assert likenesses(stranger, face)[0].share < 1
 
 
+def test_every_limit_is_of_a_measure(face: Pixels) -> None:
+    assert {each.measure for each in likenesses(noise(), face)} == set(LIMITS)
+
+
+def test_limits_may_be_others(face: Pixels) -> None:
+    strict = dict.fromkeys(LIMITS, 1e-3)
+    assert likenesses(noise(), face)[0].share < 1 < likenesses(noise(), face, limits=strict)[0].share
+
+
 @pytest.mark.parametrize("shape", [(3, 112, 112), (112, 112), (111, 112, 3)])
 def test_refuses_other_shapes(shape: tuple[int, ...], face: Pixels) -> None:
     with pytest.raises(ValueError, match=r"pixels: expected uint8 \(112, 112, 3\)"):
@@ -213,6 +223,9 @@ class TestDefaultRecogniser:
         recogniser = load_recogniser("dlib-resnet29")
         for cut, layers in (("pooled", ()), ("conv32.1", ("conv7",))):
             assert is_of_default_recogniser(export_key(recogniser, cut, layers=layers, provider="x", residual=0.2))
+
+    def test_its_space_is_its_own(self) -> None:
+        assert is_of_default_recogniser(default_key())
 
     def test_other_graphs_and_other_weights_are_not(self) -> None:
         assert not is_of_default_recogniser(identity_key())
