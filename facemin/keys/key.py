@@ -120,7 +120,7 @@ class Key:
 
         return shallow_module(self.data, self.manifest.layers)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the whole file, in hexadecimal: what a client pins."""
         return hashlib.sha256(self.data).hexdigest()
