@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facemin.protect.protector_file import ProtectorFile
 
-FOLDER = Path(__file__).resolve().parents[1] / "protectors"
+FOLDER = Path(__file__).resolve().parent / "protectors"
 
 SHIPPED: dict[str, str] = {"dlib-resnet29-space66": "dlib-resnet29-space66.onnx"}
 """File of each by the model whose space it paints for; trained from that model's CC0 weights alone, no face seen."""
