@@ -26,8 +26,8 @@ SCALES = (2, 4)
 SCORE = 0.5
 """The detector's own threshold."""
 PSEUDONYM_SCORE = 0.65
-"""Least score of what was painted in one pass, which is as smooth as a photo: one of 148 such images reached 0.52, plain
-crops of 30 people 0.83 or more, with noise of 25 grey levels 0.76 (docs/service/threat-model.md)."""
+"""Least score of what was painted in one pass, which is as smooth as a photo. One of 148 such images reached 0.52;
+plain crops of 30 people 0.83 or more, with noise of 25 grey levels 0.76 (docs/service/threat-model.md)."""
 ZOOM, MARGIN = 2, 112
 """The detector was made for photos: an aligned crop fills its frame, so it is enlarged and put on grey."""
 
@@ -53,7 +53,7 @@ class PlainFaceCheck:
         object.__setattr__(self, "_detector", Detector(threshold=self.score, min_face=56, threads=1))
 
     def __call__(self, pixels: torch.Tensor, *, pseudonym: bool = False) -> bool:
-        """Whether uint8 RGB (3, 112, 112) looks like an unprotected face; `pseudonym`: sent as one under a pseudonym."""
+        """Whether uint8 RGB (3, 112, 112) looks like an unprotected face; `pseudonym`: it was sent under one."""
         least = max(self.score, PSEUDONYM_SCORE) if pseudonym else self.score
         if max(float(smoothness(pixels[None], scale)[0]) for scale in SCALES) < self.smooth:
             return False
