@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 import numpy as np
-import torch
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
@@ -36,8 +35,9 @@ from facemin.client.pseudonymous import (
 from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.image import Photo
 from facemin.keys.default import DEFAULT_SPACE
-from facemin.keys.key import Key, relative_distance
+from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
+from facemin.models.onnx.run import FaceRunner
 from facemin.protection import ProtectedFace, ProtectedPhoto, Protector, RevealingKey, protect
 from facemin.protection.resemblance import mean_face
 from facemin.runtime.errors import NoFace
@@ -153,8 +153,7 @@ def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> 
             f"{name}: expected key {key_id} to have finite features of this face, got others; nothing was sent, and "
             "its provider should be told"
         )
-    flat = face.pixels.flatten(1)
-    if bool((flat.amin(1) == flat.amax(1)).all()):
+    if bool((face.pixels.min((0, 1)) == face.pixels.max((0, 1))).all()):
         raise NotReached(f"{name}: expected an image, got an even colour for key {key_id}; nothing was sent")
     # a method that takes no steps matches no features: its recogniser was trained on its images
     if number in face.done.unmet and face.done.steps:
@@ -168,12 +167,13 @@ def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> 
 def _check_asks(key: Key) -> None:
     """Refuse a key that noise satisfies: whatever is sent for it says nothing, and would be accepted for anybody."""
     generator = np.random.default_rng(0)
-    noise = generator.random((3, 112, 112), dtype=np.float32)
-    faces = torch.from_numpy(np.stack([np.moveaxis(mean_face(), -1, 0).astype(np.float32) / 255, noise]))
-    with torch.no_grad():
-        layers = key.shallow.layers(faces)
-    features = torch.cat([layer.flatten(1) for layer in layers], 1)
-    distance = float(relative_distance(features[1:], features[:1])[0])
+    noise = generator.integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    try:
+        layers = FaceRunner(key.graph).layers(np.stack([mean_face(), noise]))
+    except ValueError as error:
+        raise NotReached(f"key {key.manifest.key_id}: expected finite features of a face, got others") from error
+    face, other = np.concatenate([layer.reshape(2, -1) for layer in layers], 1).astype(np.float64)
+    distance = float(np.linalg.norm(other - face) / max(np.linalg.norm(face), np.finfo(np.float32).tiny))
     if not math.isfinite(distance):
         raise NotReached(f"key {key.manifest.key_id}: expected finite features of a face, got others")
     if distance <= key.manifest.residual:
@@ -224,7 +224,9 @@ def prepare(
             "would link them; send each an image of its own"
         )
     keys = tuple(client.key() for client in clients)
-    done = protect(photo, keys=keys, seed=seed, method=method, detector=detector, allow_revealing=allow_revealing)
+    done = protect(
+        photo, keys=keys, seed=seed, method=method, detector=detector, allow_revealing=allow_revealing, secret=None
+    )
     return Prepared(photo=done, keys=keys)
 
 
@@ -522,7 +524,9 @@ class Client:
         if isinstance(photo, Prepared):
             return photo.uploads(key, largest=largest)
         upload: Upload = "image" if self.upload == "auto" else self.upload
-        done = protect(photo, keys=[key], upload=upload, method=self.method, allow_revealing=self.allow_revealing)
+        done = protect(
+            photo, keys=[key], upload=upload, method=self.method, allow_revealing=self.allow_revealing, secret=None
+        )
         return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
 
     def _challenge(self) -> str:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from facemin.keys.key import Key, export_key, read_signing_key, renew_key
 from facemin.models.calibration import shipped_calibration
-from facemin.models.store import calibration_of, open_model
+from facemin.models.store import calibration_of, open_graph
 from facemin.runtime.files import write_atomically
 from facemin.service.api.errors import bad_input
 from facemin.service.provider_keys import HeldKey, Keyring, add_key, keep_protector, key_prefix
@@ -55,7 +55,7 @@ from facemin.service.tokens import SCOPES, Doorkeeper, make_token
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facemin.models import Recogniser
+    from facemin.models import RecogniserGraph
     from facemin.models.calibration import Calibration
     from facemin.service.storage.store import Policy
 
@@ -105,7 +105,7 @@ def make_provider(
             raise ValueError(
                 f"{folder}: expected a folder without a provider, found {name}; a lost {SETTINGS} comes from a back-up"
             )
-    recogniser = open_model(model)
+    recogniser = open_graph(model)
     recogniser.cut(cut)
     policy = checked_policy(pseudonyms, space=has_space(recogniser, cut))
     try:
@@ -153,7 +153,7 @@ def make_provider(
     return text
 
 
-def has_space(recogniser: Recogniser, cut: str) -> bool:
+def has_space(recogniser: RecogniserGraph, cut: str) -> bool:
     """Whether a key of a recogniser at a cut declares a space for pseudonyms: at its output, where it has one."""
     return recogniser.space is not None and cut == recogniser.graph.graph.output[0].name
 
@@ -172,7 +172,7 @@ def checked_policy(wanted: Policy | None, *, space: bool) -> Policy:
 
 
 def rotate(
-    database: Database, folder: Path, settings: Settings, recogniser: Recogniser, *, protector: bytes | None = None
+    database: Database, folder: Path, settings: Settings, recogniser: RecogniserGraph, *, protector: bytes | None = None
 ) -> HeldKey:
     """Make a new key the current one; the old one's uploads are taken for `Settings.overlap_days` more.
 
@@ -243,7 +243,7 @@ _SAME = {"provider", "recogniser", "cut", "features", "layers", "residual", "spa
 """What two keys' manifests share where the second one only renews the first."""
 
 
-def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> ThresholdSet:
+def default_thresholds(recogniser: RecogniserGraph, cut: str, residual: float) -> ThresholdSet:
     """What was measured of a recogniser, on protected faces where that was done, else on plain ones.
 
     Raises:
@@ -261,7 +261,9 @@ def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> Thr
     return _with_pseudonyms(plain_thresholds(calibration, cut=cut, residual=residual), recogniser, cut, calibration)
 
 
-def _with_pseudonyms(found: ThresholdSet, recogniser: Recogniser, cut: str, plain: Calibration | None) -> ThresholdSet:
+def _with_pseudonyms(
+    found: ThresholdSet, recogniser: RecogniserGraph, cut: str, plain: Calibration | None
+) -> ThresholdSet:
     if not has_space(recogniser, cut):
         return found
     measured = shipped_calibration(recogniser, "pseudonym")
@@ -283,14 +285,14 @@ class Provider:
     keyring: Keyring
     doorkeeper: Doorkeeper
     thresholds: ThresholdSet
-    recogniser: Recogniser
+    recogniser: RecogniserGraph
     embedder: Embedder
     plain: PlainFaceCheck
     telemetry: Telemetry
     started: float
 
     @classmethod
-    def open(cls, folder: Path, *, device: str = "cpu") -> Provider:
+    def open(cls, folder: Path) -> Provider:
         """Open a provider's home.
 
         Raises:
@@ -299,7 +301,7 @@ class Provider:
         """
         settings = read_settings(folder)
         make_private(folder)
-        recogniser = open_model(settings.model)
+        recogniser = open_graph(settings.model)
         if recogniser.fingerprint != settings.fingerprint:
             raise ValueError(
                 f"{settings.model}: expected the recogniser that the provider was made for "
@@ -322,7 +324,7 @@ class Provider:
             doorkeeper=Doorkeeper(database),
             thresholds=thresholds,
             recogniser=recogniser,
-            embedder=Embedder(recogniser, [settings.cut], device=device),
+            embedder=Embedder(recogniser, [settings.cut]),
             plain=PlainFaceCheck(),
             telemetry=Telemetry(),
             started=time.time(),

@@ -48,7 +48,8 @@ def fill(store: TemplateStore, enrol: Enrol) -> np.ndarray:
         enrol(store, f"plain{number}", near[10 + number])
     enrol_pseudonym(store, "mine", -row, KEYS[0])
     enrol(store, "faraway", -row)
-    return row
+    found: np.ndarray = row
+    return found
 
 
 def check_pools(store: TemplateStore, enrol: Enrol) -> None:
