@@ -26,7 +26,7 @@ SCALES = (2, 4)
 SCORE = 0.5
 """The detector's own threshold."""
 PSEUDONYM_SCORE = 0.65
-"""Least score of what was painted in one pass, which is as smooth as a photo. One of 148 such images reached 0.52;
+"""Least score of what was painted in one pass, which is as smooth as a photo. One of 248 such images reached 0.52;
 plain crops of 30 people 0.83 or more, with noise of 25 grey levels 0.76 (docs/service/threat-model.md)."""
 ZOOM, MARGIN = 2, 112
 """The detector was made for photos: an aligned crop fills its frame, so it is enlarged and put on grey."""
