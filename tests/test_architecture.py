@@ -40,8 +40,8 @@ LAYERS: dict[str, set[str]] = {
     "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
     "ahm": {"attack", "autograd", "evaluation", "image", "keys", "metrics", "protection", "runtime", "train"},
     "report": {"evaluation", "metrics"},
-    "client": {"face", "image", "keys", "models", "protection", "runtime"},
-    "service": {"autograd", "face", "image", "keys", "metrics", "models", "protection", "runtime"},
+    "client": {"face", "image", "keys", "models", "protection", "pseudonym", "runtime"},
+    "service": {"autograd", "face", "image", "keys", "metrics", "models", "protection", "pseudonym", "runtime"},
 }
 """What each room may import of ours; the other rooms (experiments, audit, cli) sit on top, and nothing imports them."""
 
