@@ -15,7 +15,7 @@ DAT = "dlib_face_recognition_resnet_model_v1.dat"
 def targets() -> set[str]:
     tree = ast.parse((REPOSITORY / "hatch_build.py").read_text())
     return {
-        node.value.value
+        str(node.value.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.keyword) and node.arg == "target" and isinstance(node.value, ast.Constant)
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 EXTRAS: dict[str, str] = {
-    "argon2": "service",
+    "argon2": "argon2",
     "fastapi": "service",
     "jinja2": "bench",
+    "keyring": "keyring",
     "lightning_fabric": "train",
     "matplotlib": "bench",
     "pillow_heif": "heic",
