@@ -1,4 +1,4 @@
-"""Imports run one way (design, "Layout"), and what must not be imported is not."""
+"""Imports run one way (docs/architecture.md), and what must not be imported is not."""
 
 import ast
 import subprocess
@@ -16,13 +16,27 @@ LAYERS: dict[str, set[str]] = {
     "pseudonym": {"runtime"},
     "face": {"data", "image", "runtime"},
     "autograd": {"models"},
-    "models": {"autograd", "data", "runtime", "train"},
+    "models": {"autograd", "data", "pseudonym", "runtime", "train"},
     "keys": {"autograd", "models", "runtime"},
     "metrics": set(),
     "datasets": {"image", "runtime"},
-    "protection": {"ahm", "models", "autograd", "face", "image", "keys", "runtime"},
+    "protection": {"ahm", "models", "autograd", "face", "image", "keys", "pseudonym", "runtime"},
     "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
-    "train": {"autograd", "datasets", "evaluation", "face", "image", "metrics", "models", "runtime"},
+    "train": {
+        *(
+            "autograd",
+            "datasets",
+            "evaluation",
+            "face",
+            "image",
+            "keys",
+            "metrics",
+            "models",
+            "protection",
+            "pseudonym",
+            "runtime",
+        ),
+    },
     "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
     "ahm": {"attack", "autograd", "evaluation", "image", "keys", "metrics", "protection", "runtime", "train"},
     "report": {"evaluation", "metrics"},

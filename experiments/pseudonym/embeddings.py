@@ -42,7 +42,7 @@ def crops(shared: Path, paths: list[str]) -> NDArray[np.uint8]:
     """Aligned faces (N, 112, 112, 3) on the 8-bit grid, by the landmarks given with LFW."""
     points = landmarks(shared / "data" / "lfw_landmarks.npz")
     faces = [align(decode(shared / "data" / "lfw" / path).pixels, points[path][None])[0] for path in paths]
-    return np.stack([np.rint(face.numpy() * 255).astype(np.uint8).transpose(1, 2, 0) for face in faces])
+    return np.stack(faces)
 
 
 def embed(graph: ModelProto, shared: Path, paths: Iterable[str], cache: Path) -> Embedded:

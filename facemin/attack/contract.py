@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Row = Literal["T0", "T1", "T2", "T3", "T4", "T5"]
+Row = Literal["T0", "T1", "T2", "T3", "T4", "T5", "T6"]
 """A row of the threat model: an eye; an off-the-shelf model; the same behind a purifier; a white box; a trained
-inverter; a linker."""
+inverter; a linker; one who attacks a secret."""
 
 Knowledge = Literal[
     "protected image",

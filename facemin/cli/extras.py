@@ -10,6 +10,7 @@ EXTRAS: dict[str, str] = {
     "lightning_fabric": "train",
     "matplotlib": "bench",
     "pillow_heif": "heic",
+    "prometheus_client": "service",
     "psycopg": "service",
     "sqlalchemy": "service",
     "starlette": "service",

@@ -26,7 +26,7 @@ from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.shapes import graph_shapes
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.models.space import Space, space_id
+from facemin.models.space import Space
 from facemin.models.space_fit import ends_in_unit_length
 from facemin.runtime.errors import InvalidKey, KeyExpired, told_as
 from facemin.runtime.files import write_atomically
@@ -120,7 +120,7 @@ class Key:
 
         return shallow_module(self.data, self.manifest.layers)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the whole file, in hexadecimal: what a client pins."""
         return hashlib.sha256(self.data).hexdigest()
@@ -136,9 +136,8 @@ class Key:
         manifest = self.manifest
         if manifest.space is None:
             return None
-        identity = space_id(
-            manifest.sha256, declaration=manifest.space, input_convention=manifest.input, output=manifest.cut
-        )
+        identity = manifest.space_id
+        assert identity is not None
         return Space(id=identity, graph_sha256=manifest.sha256, declaration=manifest.space, name=manifest.recogniser)
 
     def save(self, path: str | Path) -> None:
@@ -235,6 +234,7 @@ def renew_key(
     key_id: str,
     created: datetime | None = None,
     expires: datetime | None = None,
+    protector: str | None = None,
     signing_key: Ed25519PrivateKey | None = None,
 ) -> Key:
     """A key with the graph of another, byte for byte, and so with its space; another name, time and signature.
@@ -247,6 +247,7 @@ def renew_key(
         key_id: of the new key.
         created: time of making, with a time zone; the present when None.
         expires: end of its validity, with a time zone; None for never.
+        protector: SHA-256 of the one-pass protector that the provider offers beside it; None for none.
         signing_key: signs the new manifest; unsigned when None.
 
     Raises:
@@ -255,7 +256,7 @@ def renew_key(
     created = created or datetime.now(UTC).replace(microsecond=0)
     if expires is not None and expires <= created:
         raise ValueError(f"expires: expected a time after the key's making on {created}, got {expires}")
-    values = dict(key.manifest) | {"key_id": key_id, "created": created, "expires": expires}
+    values = dict(key.manifest) | {"key_id": key_id, "created": created, "expires": expires, "protector": protector}
     try:
         manifest = Manifest.model_validate(values)
     except ValidationError as error:

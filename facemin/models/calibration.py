@@ -104,7 +104,7 @@ def shipped_calibration(recogniser: RecogniserGraph, kind: Kind = "plain") -> Ca
     """The calibration that comes with facemin for this very model, or None.
 
     Under one pseudonym the FAR of a threshold is that of somebody who stole the secret, so that both faces are rotated
-    alike; for somebody without it see `space.stranger_far`.
+    alike; for somebody without it see `pseudonym.stranger_far`.
 
     Args:
         recogniser: the model.

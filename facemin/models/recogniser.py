@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from facemin.models.onnx.graph import bottlenecks, extract
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.shapes import graph_shapes
-from facemin.models.space import unit_rows
+from facemin.pseudonym.rotation import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

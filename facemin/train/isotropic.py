@@ -16,8 +16,9 @@ from facemin.evaluation.pairs import PhotoReader
 from facemin.face import Detector
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models.onnx.run import FaceRunner
-from facemin.models.space import SpaceDeclaration, average_views, mirrored, unit_rows
+from facemin.models.space import SpaceDeclaration, mirrored
 from facemin.models.space_fit import SpaceMap, Whitening, fit, measure_isotropy, spectrum
+from facemin.pseudonym.rotation import average_views, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -232,7 +233,7 @@ def _embed(
 
 
 def _average(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    return average_views([one, other], dimension=one.shape[1])
+    return average_views([one, other])
 
 
 def _judge(embeddings: NDArray[np.float64], people: list[list[int]]) -> tuple[tuple[Rate, ...], int, int]:

@@ -16,6 +16,8 @@ from facemin.audit.rows.t4_inverter import TITLE as INVERTER
 from facemin.audit.rows.t4_inverter import nothing_to_train_on, trained_inverter
 from facemin.audit.rows.t5_linker import TITLE as LINKER
 from facemin.audit.rows.t5_linker import linker, nothing_to_link_by
+from facemin.audit.rows.t6_secret import TITLE as SECRET
+from facemin.audit.rows.t6_secret import no_pseudonyms, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,5 +51,6 @@ ROWS: dict[Row, RowTest] = {
     "T3": RowTest(WHITE_BOX, white_box, 4, no_key),
     "T4": RowTest(INVERTER, trained_inverter, 6, nothing_to_train_on),
     "T5": RowTest(LINKER, linker, 6, nothing_to_link_by),
+    "T6": RowTest(SECRET, secret, 1, no_pseudonyms),
 }
 """Tests by row."""

@@ -87,7 +87,7 @@ class FeatureMatching:
         return features if self.transform is None or self.target == "plain" else (*features, faces)
 
     def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
-        """See `steps.Objective`."""
+        """See `optimise.Objective`."""
         if self.transform is None:
             distances = self._distances(images, targets)
             return Progress(distances @ self.weights, distances.detach())
@@ -120,7 +120,7 @@ class FeatureMatching:
         return worst
 
     def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
-        """See `steps.Objective`; with a transform the largest distance under any of `PROBES`."""
+        """See `optimise.Objective`; with a transform the largest distance under any of `PROBES`."""
         probes = PROBES.values() if self.transform is not None else (PROBES["none"],)
         found = [self._compared(self._features(self.shallow, probe(images)), targets) for probe in probes]
         return torch.stack(found).amax(0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facemin.models.onnx.run import FloatRunner
-from facemin.models.space import unit_rows
+from facemin.pseudonym.rotation import unit_rows
 from facemin.service.api.errors import ServiceError
 
 if TYPE_CHECKING:

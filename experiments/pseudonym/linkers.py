@@ -1,0 +1,201 @@
+"""Linkers against uploads under pseudonyms, images and features, and the same linkers where there is no secret.
+
+    python experiments/pseudonym/linkers.py --shared ../shared --cache CACHE --protector PROTECTOR.onnx
+
+Who is who: uploads.py. Rows T5a (without the key) and T5b (with it); ridge maps are taught by pairs of other people
+under their own secrets, and everybody's plain gallery photo is embedded by the map's teacher, the key's recogniser.
+Area with its interval over people, ranks with Wilson's, D_sys beside its permutations' 95th percentile, and Holm's
+adjustment of all p of a table together: of the area, of rank one and rank ten against chance (binomial).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from common import REPOSITORY, Lfw, load, record, rotation, show, together, unit
+from scipy.stats import binom
+from sibling import Sibling, fine_tune, painted
+from uploads import OFF_THE_SHELF, PAIRS, PHOTOS, SEEDED, SEEDS, Seen, cast, galleries, networks, uploads
+
+from facemin.attack.secret.ridge import fit_ridge
+from facemin.metrics import d_sys, holm
+from facemin.models import SPACE_MODEL
+from facemin.protection.protector_file import ProtectorFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float64]
+    Table = list[dict[str, Any]]
+
+NULLS = 99
+FEATURE_PAIRS = 2000
+KEY = [SPACE_MODEL, f"{SPACE_MODEL} blurred"]
+OTHERS = [*OFF_THE_SHELF, f"{OFF_THE_SHELF[0]} blurred"]
+
+
+def main() -> None:
+    """Attack, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--protector", type=Path, required=True)
+    parser.add_argument("--sibling", type=int, default=16, help="steps of fine-tuning; 0 leaves the sibling out")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    lfw, protector = load(given.shared, given.cache), ProtectorFile.load(given.protector)
+    sibling = fine_tune(lfw, steps=given.sibling, seed=given.seed) if given.sibling else None
+    tables = {}
+    for secret in (True, False):
+        found = images(lfw, protector, given, sibling, secret=secret) + features(lfw, given.seed, secret=secret)
+        tables["a secret each" if secret else "no secret"] = adjusted(found)
+    record("linkers", given, {"protector_sha256": protector.manifest.sha256, "tables": tables})
+    for name, rows in tables.items():
+        print(name)
+        for row in sorted(rows, key=lambda row: -row["interval"][1]):
+            show(f"{row['attacker']} [{row['row']}]; Holm {row['holm']['auc']:.2g}", row)
+
+
+def images(
+    lfw: Lfw, protector: ProtectorFile, given: argparse.Namespace, sibling: Sibling | None, *, secret: bool
+) -> Table:
+    """Attacks on images painted in one pass."""
+    looking = networks(given.shared)
+    seen: dict[str, Seen] = {}
+    for group in ("pairs", "test", "five", "seeds"):
+        _, seen[group] = uploads(
+            lfw, group, secret=secret, protector=protector, looking=looking, cache=given.cache, seed=given.seed
+        )
+    gallery = galleries(lfw, looking, given.cache)
+    who = cast(lfw, pairs=PAIRS[secret])
+    taught, plain = lfw.both[who.pairs], lfw.both[who.gallery]
+    table: Table = []
+
+    def note(row: str, attacker: str, scores: Rows, **more: Any) -> None:
+        table.append({"row": row, "attacker": attacker, "upload": "image", **more, **judged(scores)})
+
+    key_of = {group: unit(found.features[SPACE_MODEL]) for group, found in seen.items()}
+    note("T5b", "the key itself", key_of["test"] @ plain.T)
+    for name in OFF_THE_SHELF:
+        rows = unit(seen["test"].features[name]) @ unit(gallery["test"][name]).T
+        note("T5a", f"{name} itself", rows)
+    blurred = unit(seen["test"].features[OTHERS[-1]]) @ unit(gallery["test"][OFF_THE_SHELF[0]]).T
+    note("T5a", f"{OTHERS[-1]}, itself", blurred)
+    for row, name, parts, thumbnails in (
+        ("T5b", "ridge on the key's features", KEY, False),
+        ("T5a", "ridge on thumbnails", [], True),
+        ("T5a", "ridge on recognisers off the shelf and thumbnails", OTHERS, True),
+        ("T5b", "ridge on the key, recognisers off the shelf and thumbnails", [*KEY, *OTHERS], True),
+    ):
+        fitted = fit_ridge(inputs(seen["pairs"], parts, thumbnails=thumbnails), taught)
+        scores = fitted(inputs(seen["test"], parts, thumbnails=thumbnails)) @ plain.T
+        note(row, name, scores, pairs=len(taught), ridge=fitted.ridge, cosine_held_out=round(fitted.cosine, 4))
+    several(lfw, seen, key_of, note)
+    if sibling:
+        sent = sibling(painted(lfw, protector, looking.run[SPACE_MODEL], seed=given.seed, secret=secret))
+        name = f"a sibling of the key's network, {given.sibling} steps away, cosine {sibling.moved:.2f}"
+        note("T5b", name, sent @ sibling.gallery.T)
+    return table
+
+
+def several(lfw: Lfw, seen: dict[str, Seen], key_of: dict[str, Rows], note: Any) -> None:
+    """Sixteen images of one photo put together, and five photos of a person."""
+    who, pairs = cast(lfw), len(seen["pairs"].thumbnails)
+    taught = lfw.both[cast(lfw, pairs=pairs).pairs]
+    sixteen = lfw.both[who.gallery[:SEEDED]]
+    note("T5b", "the key itself, 16 images of a photo", unit(_mean(key_of["seeds"], SEEDS)) @ sixteen.T)
+    fitted = fit_ridge(inputs(seen["pairs"], KEY[:1], thumbnails=True), taught)
+    mean = _mean(inputs(seen["seeds"], KEY[:1], thumbnails=True), SEEDS)
+    note(
+        "T5b", "ridge on the key's features and thumbnails, 16 images of a photo", fitted(mean) @ sixteen.T, pairs=pairs
+    )
+    five = lfw.both[who.gallery_five]
+    note("T5b", "the key itself, five photos", unit(_mean(key_of["five"], PHOTOS)) @ five.T)
+    parts = [SPACE_MODEL, OFF_THE_SHELF[0]]
+    fitted = fit_ridge(inputs(seen["pairs"], parts, thumbnails=True), taught)
+    made = _mean(fitted(inputs(seen["five"], parts, thumbnails=True)), PHOTOS)
+    note("T5b", "ridge on the key, a recogniser off the shelf and thumbnails, five photos", made @ five.T, pairs=pairs)
+
+
+def features(lfw: Lfw, seed: int, *, secret: bool) -> Table:
+    """Attacks on features, two providers put together among them."""
+    generator = np.random.default_rng((seed, 99))
+    who = cast(lfw, pairs=FEATURE_PAIRS)
+    table: Table = []
+
+    def sent(rows: Rows) -> Rows:
+        if not secret:
+            return rows
+        return np.stack([row @ rotation(rows.shape[1], generator).T for row in rows])
+
+    def note(attacker: str, scores: Rows, **more: Any) -> None:
+        table.append({"row": "T5b", "attacker": attacker, "upload": "feature", **more, **judged(scores)})
+
+    plain, pairs, test = lfw.both[who.gallery], sent(lfw.both[who.pairs]), sent(lfw.both[who.sent])
+    note("the key itself", test @ plain.T)
+    fitted = fit_ridge(pairs, lfw.both[who.pairs])
+    note("ridge on the feature", fitted(test) @ plain.T, pairs=len(pairs), ridge=fitted.ridge)
+    # what depends on the rotation's sign and axes least: squares, and products of neighbours
+    wide = [np.concatenate([rows, rows**2, rows * np.roll(rows, 1, 1)], 1) for rows in (pairs, test)]
+    fitted = fit_ridge(wide[0], lfw.both[who.pairs])
+    note("ridge on the feature, its squares and products", fitted(wide[1]) @ plain.T, pairs=len(pairs))
+    # another provider has another space (here the recogniser's own, centred) and so another rotation
+    second = unit(lfw.raw - lfw.raw.mean(0))
+    both = [np.concatenate([first, sent(second[rows])], 1) for first, rows in ((pairs, who.pairs), (test, who.sent))]
+    cross = [_products(rows, lfw.dimension) for rows in both]
+    fitted = fit_ridge(np.concatenate([both[0], cross[0]], 1), lfw.both[who.pairs])
+    scores = fitted(np.concatenate([both[1], cross[1]], 1)) @ plain.T
+    note("two providers put together: ridge on both features and their products", scores, pairs=len(pairs))
+    note("two providers put together: one's feature looked for among the other's", _cross(both[1], lfw.dimension))
+    return table
+
+
+def inputs(seen: Seen, parts: list[str], *, thumbnails: bool) -> Rows:
+    """Unit features of some networks, and thumbnails, side by side."""
+    columns = [unit(seen.features[name]) for name in parts]
+    return np.concatenate([*columns, seen.thumbnails] if thumbnails else columns, 1)
+
+
+def judged(scores: Rows) -> dict[str, Any]:
+    """All measures of one attack, with D_sys of permuted galleries and binomial p of the ranks."""
+    n, generator = len(scores), np.random.default_rng(0)
+    off = ~np.eye(n, dtype=bool)
+    null = []
+    for _ in range(NULLS):
+        mixed = scores[:, generator.permutation(n)]
+        null.append(d_sys(np.diag(mixed), mixed[off]))
+    row = together([scores])
+    row["d_sys_null"] = round(float(np.quantile(null, 0.95)), 4)
+    row["p_d_sys"] = round((1 + sum(value >= row["d_sys"] for value in null)) / (NULLS + 1), 4)
+    for k in (1, 10):
+        row[f"rank {k}"]["p"] = float(f"{binom.sf(row[f'rank {k}']['hits'] - 1, n, k / n):.3g}")
+    return row
+
+
+def adjusted(table: Table) -> Table:
+    """The table with Holm's adjustment over all its p of areas and ranks."""
+    places = [(row, name) for row in table for name in ("auc", "rank 1", "rank 10")]
+    raw = [row["p"] if name == "auc" else row[name]["p"] for row, name in places]
+    for (row, name), value in zip(places, holm(raw).tolist(), strict=True):
+        row.setdefault("holm", {})[name] = float(f"{value:.3g}")
+    return table
+
+
+def _mean(rows: Rows, each: int) -> Rows:
+    return np.asarray(rows.reshape(-1, each, rows.shape[1]).mean(1))
+
+
+def _products(rows: Rows, dimension: int) -> Rows:
+    """Products of the first 24 numbers of both providers' features."""
+    return np.asarray((rows[:, :24, None] * rows[:, None, dimension : dimension + 24]).reshape(len(rows), -1))
+
+
+def _cross(rows: Rows, dimension: int) -> Rows:
+    return np.asarray(rows[:, :dimension] @ rows[:, dimension : 2 * dimension].T)
+
+
+if __name__ == "__main__":
+    main()

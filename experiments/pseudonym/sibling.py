@@ -1,0 +1,89 @@
+"""A fine-tuned sibling of the key's network: a few steps on other people's plain faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from common import Lfw, unit
+from embeddings import crops
+from torch.nn import functional as F
+from uploads import cast, targets
+
+from facemin.attack.link.trainable import Trainable
+from facemin.models import DEFAULT_MODEL, load_recogniser
+from facemin.protection.one_pass import OnePass, Painter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from facemin.models.onnx.run import FaceRunner
+    from facemin.protection.protector_file import ProtectorFile
+
+    Rows = NDArray[np.float64]
+
+PEOPLE, PHOTOS, BATCH, RATE = 40, 4, 16, 1e-3
+TEST = 100
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sibling:
+    """A network like the key's, and the gallery as it sees it.
+
+    Attributes:
+        network: images to unit embeddings.
+        moved: mean cosine of its embeddings to the original's.
+        centre: its mean embedding.
+        gallery: plain photos of TEST people, (TEST, D).
+    """
+
+    network: Trainable
+    moved: float
+    centre: Rows
+    gallery: Rows
+
+    def __call__(self, images: NDArray[np.uint8]) -> Rows:
+        """Embeddings less the mean, at unit length."""
+        return unit(_embed(self.network, _tensor(images)) - self.centre)
+
+
+def fine_tune(lfw: Lfw, *, steps: int, seed: int) -> Sibling:
+    """Train with cosines to a centre for each person, scaled by 16, by Adam."""
+    people = lfw.people("fit", "choose", least=PHOTOS, most=PHOTOS)[:PEOPLE]
+    faces = _tensor(crops(lfw.shared, [lfw.paths[row] for rows in people for row in rows]))
+    labels = torch.arange(len(people)).repeat_interleave(PHOTOS)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    network = Trainable(load_recogniser(DEFAULT_MODEL))
+    before = _embed(network, faces[:BATCH])
+    centres = torch.nn.Parameter(F.normalize(torch.randn(len(people), before.shape[1])))
+    optimiser = torch.optim.Adam([*network.parameters(), centres], RATE)
+    for _ in range(steps):
+        rows = torch.randint(len(faces), (BATCH,))
+        loss = F.cross_entropy(16 * network(faces[rows]) @ F.normalize(centres).T, labels[rows])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    moved = float((_embed(network, faces[:BATCH]) * before).sum(1).mean())
+    centre = _embed(network, faces).mean(0)
+    plain = crops(lfw.shared, [lfw.paths[row] for row in cast(lfw).gallery[:TEST]])
+    gallery = unit(_embed(network, _tensor(plain)) - centre)
+    return Sibling(network=network, moved=moved, centre=centre, gallery=gallery)
+
+
+def painted(lfw: Lfw, protector: ProtectorFile, run: FaceRunner, *, seed: int, secret: bool) -> NDArray[np.uint8]:
+    """Uploads of TEST people, under the rotations of uploads.py."""
+    sent = cast(lfw).sent
+    wanted = targets(lfw.both[sent], len(sent), np.random.default_rng((seed, 1)), secret=secret)[:TEST]
+    return Painter(protector, run, OnePass(residual=0.3)).paint(wanted, list(range(TEST)))
+
+
+def _embed(network: Trainable, faces: torch.Tensor) -> Rows:
+    with torch.no_grad():
+        return unit(torch.cat([network(some) for some in faces.split(32)]).double().numpy())
+
+
+def _tensor(images: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255

@@ -1,0 +1,60 @@
+"""Row T6 on a tiny recogniser in a space of its own."""
+
+import numpy as np
+import pytest
+import torch
+
+from facemin.audit import ROWS, Budget, Evidence
+from facemin.audit.rows.t6_secret import no_pseudonyms, secret
+from facemin.keys.key import Key, export_key
+from facemin.models import SPACE_MODEL, load_recogniser
+from tests.audit.conftest import Make, people_of_patterns
+
+PEOPLE = 12
+
+
+@pytest.fixture(scope="module")
+def space_key() -> Key:
+    recogniser = load_recogniser(SPACE_MODEL)
+    return export_key(recogniser, recogniser.cuts[-1].name, provider="test", residual=0.3)
+
+
+@pytest.fixture
+def known(evidence: Make, space_key: Key) -> Evidence:
+    return evidence(PEOPLE, keys=(space_key,))
+
+
+def test_a_secret_hides_and_its_loss_does_not(known: Evidence) -> None:
+    done = secret(known, Budget(seconds=100))
+    found = {figure.where: figure for figure in done.figures}
+    assert [found[where].n for where in found] == [PEOPLE] * 3
+    # the key tells patterns apart, and finds a pseudonym among 12 people as often as a guess
+    assert (found["without it"].hits or 0) > PEOPLE // 2
+    assert found["if it is stolen"].hits == found["without it"].hits
+    assert (found["with your secret"].hits or 0) <= 4
+    assert done.outcome != "leak"
+    assert f"1 of {PEOPLE}" in done.verdict
+
+
+def test_stands_among_the_rows() -> None:
+    assert ROWS["T6"].run is secret
+
+
+def test_says_why_it_cannot_run(evidence: Make, space_key: Key) -> None:
+    assert "makes no pseudonyms" in no_pseudonyms(evidence(5))
+    assert "At least 3 people" in no_pseudonyms(evidence(2, keys=(space_key,)))
+    alone = people_of_patterns(4, 1)
+    nobody = Evidence(
+        names=tuple("abcd"),
+        originals=alone.faces,
+        protected=torch.zeros_like(alone.faces),
+        people=None,
+        keys=(space_key,),
+    )
+    assert "At least 3 people" in no_pseudonyms(nobody)
+    assert no_pseudonyms(evidence(3, keys=(space_key,))) == ""
+
+
+def test_draws_the_same_secrets_for_the_same_seed(known: Evidence) -> None:
+    first, second = (secret(known, Budget(seconds=100)).figures for _ in range(2))
+    assert np.array_equal([figure.value for figure in first], [figure.value for figure in second])
