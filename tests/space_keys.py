@@ -3,9 +3,9 @@
 import numpy as np
 from onnx import ModelProto
 
+from facemin.autograd.recogniser import Recogniser
 from facemin.keys.key import Key, export_key
 from facemin.models.onnx.run import FaceRunner
-from facemin.autograd.recogniser import Recogniser
 from facemin.models.space import Isotropy, SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
 from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facemin.bench.provenance import conditions
-from facemin.files import write_atomically
+from facemin.evaluation.provenance import conditions
 from facemin.metrics.intervals import wilson
-from facemin.protect.one_pass import OnePass, Painter
-from facemin.protect.protector_file import ProtectorFile
-from facemin.service.plain import PlainFaceCheck, smoothness
+from facemin.protection.one_pass import OnePass, Painter
+from facemin.protection.protector_file import ProtectorFile
+from facemin.runtime.files import write_atomically
+from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
 
 
 def main() -> None:

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facemin.bench.provenance import conditions
-from facemin.defaults import DEFAULT_SPACE
-from facemin.files import write_atomically
+from facemin.evaluation.provenance import conditions
+from facemin.keys.default import DEFAULT_SPACE
 from facemin.models import MODELS, SPACE_MODEL
-from facemin.models.onnx_run import FaceRunner
-from facemin.protect.one_pass import OnePass, Painter
-from facemin.protect.protector_file import ProtectorFile
-from facemin.space import average_views, mirrored
+from facemin.models.onnx.run import FaceRunner
+from facemin.models.space import average_views, mirrored
+from facemin.protection.one_pass import OnePass, Painter
+from facemin.protection.protector_file import ProtectorFile
+from facemin.runtime.files import write_atomically
 from facemin.train.one_pass.decoder import SIZES, Decoder
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def protected(
 ) -> tuple[float, float]:
     """Processor seconds of a batch: of everything, and of the painting alone."""
     began = time.process_time()
-    rows = average_views([runner(faces), runner(mirrored(faces))], dimension=len(turn))
+    rows = average_views([runner(faces), runner(mirrored(faces))])
     targets = (rows @ turn.T).astype(np.float32)
     for each in painter(targets, list(range(len(faces)))):
         Image.fromarray(each.pixels).save(BytesIO(), "PNG", compress_level=1)

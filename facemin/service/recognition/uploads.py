@@ -105,7 +105,7 @@ def _image(provider: Provider, connection: Connection, collection: Collection, u
             raise bad_input(f"upload: expected a protected image of {SIDE} x {SIDE}, got {width} x {height}")
         return Face(cut=WHOLE, value=_aligned(photo.pixels), kind="plain", key_id="", digest=digest)
     face = to_unit(pixels)
-    if provider.plain(pixels):
+    if provider.plain(pixels, pseudonym=upload.pseudonym is not None):
         if not collection.accept_plain:
             raise bad_input(
                 "upload: this looks like an unprotected face; protect it before sending it", code="plain_face"
