@@ -40,7 +40,7 @@ LAYERS: dict[str, set[str]] = {
     "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
     "ahm": {"attack", "autograd", "evaluation", "image", "keys", "metrics", "protection", "runtime", "train"},
     "report": {"evaluation", "metrics"},
-    "client": {"face", "image", "keys", "models", "protection", "pseudonym", "runtime"},
+    "client": {"autograd", "face", "image", "keys", "models", "protection", "pseudonym", "runtime"},
     "service": {"autograd", "face", "image", "keys", "metrics", "models", "protection", "pseudonym", "runtime"},
 }
 """What each room may import of ours; the other rooms (experiments, audit, cli) sit on top, and nothing imports them."""
@@ -136,13 +136,20 @@ import numpy as np
 import facemin
 from facemin.keys.default import DEFAULT_SPACE, default_key
 from facemin.models import load_graph
+from facemin.client.client import Client
+from facemin.face import Detector
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.store import open_graph
+from facemin.protection.one_pass import OnePass, Painter
+from facemin.protection.shipped import shipped_protector
 from facemin.service.recognition.embed import WHOLE, Embedder
 key = facemin.Key.load(default_key().data)
 faces = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
 assert key.space.id.hex() == DEFAULT_SPACE
 assert key.space.embed(FaceRunner(key.graph), faces).shape == (2, 66)
+painter = Painter(shipped_protector("dlib-resnet29-space66"), FaceRunner(key.graph), OnePass(residual=1.9))
+target = key.space.embed(FaceRunner(key.graph), faces)[:1].astype(np.float32)
+assert painter(target, [1])[0].pixels.shape == (112, 112, 3)
 recogniser = open_graph("dlib-resnet29")
 embedder = Embedder(recogniser, ["pooled"])
 planes = faces.transpose(0, 3, 1, 2).astype(np.float32) / 255

@@ -38,7 +38,7 @@ from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection import ProtectedFace, ProtectedPhoto, Protector, RevealingKey, protect
+from facemin.protection import ProtectedFace, ProtectedPhoto, RevealingKey, protect
 from facemin.protection.resemblance import mean_face
 from facemin.runtime.errors import NoFace
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import httpx
 
     from facemin.face import Detector
+    from facemin.protection import Protector
     from facemin.protection.photo import Upload
     from facemin.protection.protector_file import ProtectorFile
     from facemin.pseudonym import Secret
