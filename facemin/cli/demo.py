@@ -17,7 +17,7 @@ from facemin.data import data_file
 from facemin.face import Detector, align, faces_in
 from facemin.image import decode, encode
 from facemin.keys.default import default_key
-from facemin.models import SPACE_MODEL
+from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.calibration import shipped_calibration
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass import CHECKS, OnePass, Painter
@@ -187,9 +187,7 @@ def run_demo(out: Path, *, seed: int | None = None, tell: Callable[[str], None] 
 
 def pseudonym_threshold() -> float:
     """The cosine from which the default key's space accepts, at FAR 1e-3 of somebody who has the same secret."""
-    from facemin.models import load_recogniser
-
-    calibration = shipped_calibration(load_recogniser(SPACE_MODEL), "pseudonym")
+    calibration = shipped_calibration(MODELS[SPACE_MODEL].graph(), "pseudonym")
     assert calibration is not None
     return calibration.threshold(FAR).threshold
 
