@@ -27,7 +27,8 @@ from facemin.cli.demo import astronaut
 from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, Failure
-from facemin.protection.folder import FolderJob, plan, protect_into
+from facemin.protection.folder import plan, protect_into
+from facemin.protection.folder_job import FolderJob
 
 MEGAPIXELS_12 = (3000, 4000)
 
@@ -55,7 +56,7 @@ def mebibytes() -> tuple[float, float]:
 def measure(inputs: Path, out: Path, counts: Sequence[int], steps: int) -> None:
     """Protect a folder, and print a line whenever one of the counts is reached."""
     method = replace(PROTECTORS[DEFAULT_PROTECTOR], steps=steps)
-    job = FolderJob(out=out, keys=[plain_key()], method=method, seed=0)
+    job = FolderJob(out=out, keys=[plain_key()], method=method, seed=0, secret=None)
     began = time.perf_counter()
     for done, result in enumerate(protect_into(plan([inputs], job), job), start=1):
         if isinstance(result, Failure):

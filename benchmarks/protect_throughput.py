@@ -29,9 +29,9 @@ from panel import REPOSITORY, calibrated, lfw_faces
 
 from facemin import PMT, load_recogniser
 from facemin.attack import PURIFIERS
+from facemin.autograd.distance import relative_distance
 from facemin.autograd.pixels import to_unit
 from facemin.keys.default import plain_key
-from facemin.keys.key import relative_distance
 from facemin.protection import PROTECTORS, GaussianNoise, Sign, image_seed
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import Moment

@@ -3,7 +3,8 @@
     pip install 'facemin[service,bench]'
     python examples/provider_end_to_end.py
 
-Everything runs on this machine, in a folder that is removed at the end. Without arguments two public-domain portraits
+Without pseudonyms, which take another photo each time: the portraits below are one photo a person. Everything runs on
+this machine, in a folder that is removed at the end. Without arguments two public-domain portraits
 are taken that come with scikit-image (Eileen Collins, NASA) and matplotlib (Grace Hopper, US Navy); the probe is then
 the same photo, darker and smaller. Give photos of your own, two each of two people, to see what it does with those:
 
@@ -85,11 +86,13 @@ def main() -> None:
         os.environ["FACEMIN_HOME"] = str(folder / "client")
         home, port = str(folder / "acme"), int(os.environ.get("FACEMIN_PORT", "8471"))
 
-        token = json.loads(run("provider", "init", "--provider", "Acme", "--home", home, "--json"))["token"]
+        token = json.loads(
+            run("provider", "init", "--provider", "Acme", "--home", home, "--model", "dlib-resnet29", "--json")
+        )["token"]
         server = start(home, port)
         try:
             # an app gets a token of its own, with the scopes that it needs: facemin provider token add
-            client = facemin.Client(f"http://127.0.0.1:{port}", token, pins=Pins(root=folder / "pins"))
+            client = facemin.Client(f"http://127.0.0.1:{port}", token, pins=Pins(root=folder / "pins"), secret=None)
             key = client.key().manifest
             print(f"key {key.key_id} of {key.provider}, cut {key.cut}, expires {key.expires}")
             client.enrol("first", photos[0:1])

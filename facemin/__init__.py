@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         KeyChanged,
         KeyExpired,
         NoFace,
+        NoSpace,
+        UntrustedKey,
     )
 
     __version__: str
@@ -38,8 +40,10 @@ __all__ = [
     "KeyChanged",
     "KeyExpired",
     "NoFace",
+    "NoSpace",
     "NothingProtected",
     "ProtectedPhoto",
+    "UntrustedKey",
     "export_key",
     "load_recogniser",
     "protect",
@@ -61,6 +65,8 @@ _getattr, _dir = lazy_exports(
             "KeyChanged",
             "KeyExpired",
             "NoFace",
+            "NoSpace",
+            "UntrustedKey",
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""Imports run one way (design, "Layout"), and what must not be imported is not."""
+"""Imports run one way (docs/architecture.md), and what must not be imported is not."""
 
 import ast
 import subprocess
@@ -11,22 +11,37 @@ PACKAGE = Path(__file__).resolve().parents[1] / "facemin"
 
 LAYERS: dict[str, set[str]] = {
     "runtime": set(),
-    "image": set(),
+    "data": set(),
+    "image": {"runtime"},
     "pseudonym": {"runtime"},
-    "face": {"image"},
+    "face": {"data", "image", "runtime"},
     "autograd": {"models"},
-    "models": {"autograd", "runtime", "train"},
+    "models": {"autograd", "data", "pseudonym", "runtime", "train"},
     "keys": {"autograd", "models", "runtime"},
     "metrics": set(),
     "datasets": {"image", "runtime"},
-    "protection": {"ahm", "models", "autograd", "face", "image", "keys", "runtime"},
+    "protection": {"ahm", "models", "autograd", "face", "image", "keys", "pseudonym", "runtime"},
     "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
-    "train": {"autograd", "datasets", "evaluation", "face", "image", "metrics", "models", "runtime"},
+    "train": {
+        *(
+            "autograd",
+            "datasets",
+            "evaluation",
+            "face",
+            "image",
+            "keys",
+            "metrics",
+            "models",
+            "protection",
+            "pseudonym",
+            "runtime",
+        ),
+    },
     "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
     "ahm": {"attack", "autograd", "evaluation", "image", "keys", "metrics", "protection", "runtime", "train"},
     "report": {"evaluation", "metrics"},
-    "client": {"face", "image", "keys", "protection", "runtime"},
-    "service": {"autograd", "face", "image", "keys", "metrics", "models", "protection", "runtime"},
+    "client": {"autograd", "face", "image", "keys", "models", "protection", "pseudonym", "runtime"},
+    "service": {"autograd", "face", "image", "keys", "metrics", "models", "protection", "pseudonym", "runtime"},
 }
 """What each room may import of ours; the other rooms (experiments, audit, cli) sit on top, and nothing imports them."""
 
@@ -110,6 +125,68 @@ print(faces.shape)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("(1, 112, 112, 3)\n", "")
+
+
+def test_keys_and_recognisers_need_no_torch() -> None:
+    """A key is made, read and run, and a stranger's graph refused, where torch cannot be imported."""
+    code = """
+import sys
+sys.modules["torch"] = None
+import numpy as np
+import facemin
+from facemin.keys.default import DEFAULT_SPACE, default_key
+from facemin.models import load_graph
+from facemin.client.client import Client
+from facemin.face import Detector
+from facemin.models.onnx.run import FaceRunner
+from facemin.models.store import open_graph
+from facemin.protection.one_pass import OnePass, Painter
+from facemin.protection.shipped import shipped_protector
+from facemin.service.recognition.embed import WHOLE, Embedder
+key = facemin.Key.load(default_key().data)
+faces = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
+assert key.space.id.hex() == DEFAULT_SPACE
+assert key.space.embed(FaceRunner(key.graph), faces).shape == (2, 66)
+painter = Painter(shipped_protector("dlib-resnet29-space66"), FaceRunner(key.graph), OnePass(residual=1.9))
+target = key.space.embed(FaceRunner(key.graph), faces)[:1].astype(np.float32)
+assert painter(target, [1])[0].pixels.shape == (112, 112, 3)
+recogniser = open_graph("dlib-resnet29")
+embedder = Embedder(recogniser, ["pooled"])
+planes = faces.transpose(0, 3, 1, 2).astype(np.float32) / 255
+assert np.allclose(embedder([(WHOLE, face) for face in planes]), recogniser.embed(faces), atol=1e-5)
+embedder.close()
+broken = bytearray(key.data)
+broken[-2000] ^= 1
+for data in (bytes(broken), b"no key"):
+    try:
+        facemin.Key.load(data)
+    except facemin.InvalidKey:
+        continue
+    raise AssertionError("expected a refusal")
+try:
+    key.shallow
+except ImportError:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("refused\n", "")
+
+
+LAZILY = {"models/registry.py", "models/store.py", "models/__init__.py", "keys/key.py"}
+"""Their workshop's half is imported by the functions that need it."""
+
+
+@pytest.mark.parametrize("part", ["image", "face", "models", "keys", "pseudonym"])
+def test_everyday_rooms_import_no_workshop_when_they_are_imported(part: str) -> None:
+    for path in modules(part):
+        at_once = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = imports(path) if str(path.relative_to(PACKAGE)) not in LAZILY else {_module(node) for node in at_once}
+        assert not {name.split(".")[0] for name in names} & {"torch"}, path
+        assert not ours(names) & {"autograd", "train"}, path
+
+
+def _module(node: ast.Import | ast.ImportFrom) -> str:
+    return node.names[0].name if isinstance(node, ast.Import) else node.module or ""
 
 
 @pytest.mark.parametrize("part", ["image", "face"])

@@ -50,7 +50,13 @@ def test_every_public_name_is_there() -> None:
 )
 def test_protect_is_the_function_whoever_imported_the_package_first(code: str) -> None:
     check = f"{code}\nassert type(facemin.protect).__name__ == {FunctionType.__name__!r}, facemin.protect"
-    assert "facemin.protect" in loaded(check)
+    assert "facemin.protection" in loaded(check)
+
+
+def test_no_room_has_the_name_of_a_public_function() -> None:
+    """Importing a room binds its name in the package, where it would hide what is lazily given under that name."""
+    rooms = {path.name for path in Path(facemin.__file__).parent.iterdir() if path.is_dir()}
+    assert not rooms & set(facemin.__all__)
 
 
 def test_the_project_says_what_it_runs_on() -> None:

@@ -30,9 +30,10 @@ from facemin.metrics.intervals import wilson
 from facemin.metrics.verification import threshold_at_far
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.models.space import average_views, mirrored
+from facemin.models.space import mirrored
 from facemin.protection.one_pass import CHECKS, OnePass, Painter
 from facemin.protection.protector_file import ProtectorFile
+from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import write_atomically
 from facemin.train.one_pass.loop import visible_difference
 
@@ -148,7 +149,7 @@ def speed(painter: Painter, runner: FaceRunner, faces: Pixels, turn: Rows) -> di
     start = began = time.process_time()
     views = [runner(faces), runner(mirrored(faces))]
     began = timed("embedding", began)
-    targets = (average_views(views, dimension=len(turn)) @ turn.T).astype(np.float32)
+    targets = (average_views(views) @ turn.T).astype(np.float32)
     began = timed("rotation", began)
     seeds = list(range(count))
     painter.paint(targets, seeds)
@@ -186,7 +187,7 @@ def main() -> None:
     people = [pair.name for pair in pairs]
     sides = [crops(arguments.shared, [pair.probe for pair in pairs])]
     sides.append(crops(arguments.shared, [pair.enrolment for pair in pairs]))
-    probes, enrolments = (average_views([runner(side), runner(mirrored(side))], dimension=dimension) for side in sides)
+    probes, enrolments = (average_views([runner(side), runner(mirrored(side))]) for side in sides)
     rng = np.random.default_rng(arguments.seed)
     groups = np.arange(len(pairs)) // UNDER_ONE_SECRET
     turns = [rotation(dimension, rng) for _ in range(groups[-1] + 1)]

@@ -26,8 +26,8 @@ from facemin.models import SPACE_MODEL, dlib_resnet, load_recogniser
 from facemin.models.calibration import Calibration, StoppingResidual, Threshold
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.registry import shipped_space
-from facemin.models.space import average_views
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import write_atomically
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def main() -> None:
     recogniser = load_recogniser(SPACE_MODEL)
     fitted, _ = shipped_space(SPACE_MODEL)
     face, mirror = (fitted(rows).astype(np.float32) for rows in (embedded.face, embedded.mirror))
-    both = average_views([face, mirror], dimension=fitted.dimension).astype(np.float32)
+    both = average_views([face, mirror]).astype(np.float32)
     folder = REPOSITORY / "facemin" / "calibrations"
     about = (
         f"LFW (deep-funneled), {len(wanted):,} photos of the {len(by_name):,} people of `choose` "

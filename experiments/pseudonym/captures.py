@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from facemin.datasets.lfw import genuine_pairs, landmarks, lfw_pairs
@@ -53,7 +52,9 @@ def jpeg(quality: int) -> Change:
 
 def resize(factor: float) -> Change:
     """Another size."""
-    return lambda photo, _: photo.resize((round(photo.width * factor), round(photo.height * factor)), Image.BICUBIC)
+    return lambda photo, _: photo.resize(
+        (round(photo.width * factor), round(photo.height * factor)), Image.Resampling.BICUBIC
+    )
 
 
 def crop(most: int) -> Change:
@@ -98,7 +99,6 @@ COPIES: dict[str, Change] = {
 def main() -> None:
     """Measure, print and record."""
     arguments = _arguments()
-    torch.set_num_threads(1)
     data = arguments.shared / "data"
     pairs = lfw_pairs(data / "lfw_pairs.txt")
     generator, detect = np.random.default_rng(arguments.seed), Detector(threads=1)
@@ -117,7 +117,9 @@ def main() -> None:
         _note(others, missed, "other photo", own, second)
     marks = landmarks(data / "lfw_landmarks.npz")
     every = [
-        hash_distance(*(_aligned(_pixels(data / "lfw" / path), marks[path]) for path in (pair.path_a, pair.path_b)))
+        hash_distance(
+            *(_aligned(_pixels(data / "lfw" / path), marks[path].numpy()) for path in (pair.path_a, pair.path_b))
+        )
         for pair in pairs
         if pair.same and not arguments.quick
     ]
@@ -144,18 +146,18 @@ def main() -> None:
 
 def _hash(photo: Image.Image, detect: Detector) -> NDArray[np.uint8] | None:
     """Hash of the largest face, or None where none is found."""
-    pixels = torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
+    pixels = np.array(photo)
     faces = detect(pixels)
     return _aligned(pixels, faces[0].points) if faces else None
 
 
-def _aligned(pixels: torch.Tensor, points: torch.Tensor) -> NDArray[np.uint8]:
-    face = (align(pixels, points[None])[0] * 255).round().byte().permute(1, 2, 0).numpy()
-    return capture_hashes(face)[0]
+def _aligned(pixels: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.uint8]:
+    hashes: NDArray[np.uint8] = capture_hashes(align(pixels, points[None])[0])[0]
+    return hashes
 
 
-def _pixels(path: Path) -> torch.Tensor:
-    return torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1).contiguous()
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    return np.array(Image.open(path).convert("RGB"))
 
 
 def _note(

@@ -25,8 +25,8 @@ from facemin.evaluation.provenance import conditions
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models import SPACE_MODEL, dlib_resnet, load_recogniser
 from facemin.models.registry import shipped_space
-from facemin.models.space import average_views, unit_rows
 from facemin.models.space_fit import Whitening, fit, measure_isotropy, spectrum
+from facemin.pseudonym.rotation import average_views, unit_rows
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def table(
 
 def average(face: NDArray[np.float64], mirror: NDArray[np.float64]) -> NDArray[np.float64]:
     """Both views' mean at unit length."""
-    return average_views([face.astype(np.float32), mirror.astype(np.float32)], dimension=face.shape[1])
+    return average_views([face.astype(np.float32), mirror.astype(np.float32)])
 
 
 def judge(embeddings: NDArray[np.float64], at: dict[str, int], pairs: list[GenuinePair]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from facemin.evaluation.compare import load_face
 from facemin.face import Detector, align_unrounded, faces_in, is_aligned
 from facemin.image import decode
 from facemin.protection import DEFAULT_PROTECTOR, METHODS, Failure, Protector
-from facemin.protection.folder import FolderJob, Plan, protect_into
+from facemin.protection.folder import Plan, protect_into
+from facemin.protection.folder_job import FolderJob
 from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
@@ -184,7 +185,9 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
     """Protect photos into the folder, each at its own place; what became of them, and what failed."""
     aligned = all(is_aligned(decode(photo.path).pixels) for photo in photos)
     method = replace(protecting.method, device=protecting.device)
-    job = FolderJob(out=protecting.out, keys=protecting.keys, method=method, seed=protecting.seed, aligned=aligned)
+    job = FolderJob(
+        out=protecting.out, keys=protecting.keys, method=method, seed=protecting.seed, aligned=aligned, secret=None
+    )
     todo = {photo.path: protecting.out / photo.place.rpartition(".")[0] for photo in photos}
     done, failed = [], []
     for one in protect_into(Plan(todo=todo, done=[], failures=[]), job):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from onnx.numpy_helper import to_array
 
 from facemin.attack.attributes.deepface import DeepFaceEstimator
 from facemin.attack.attributes.estimators import ESTIMATORS, Estimator, find_estimators
@@ -17,7 +19,7 @@ from facemin.models.store import ModelStore, calibration_of, open_model
 from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from facemin.audit.budget import Budget
@@ -31,6 +33,8 @@ ADD = (
     "a folder of ONNX recognisers with --models"
 )
 
+LEAST_WEIGHTS = 32
+"""Values of a tensor that two networks do not share by chance."""
 
 NO_TIME = "no time was left for it; give more with --minutes"
 
@@ -69,7 +73,16 @@ def find_panel(
         f"Whether {name}, whose key was used, still recognises the protected faces: it is not on this machine."
         for name in sorted(owners - set(found))
     ]
-    seats = {name: seat(recogniser, plain=plain, far=far, budget=budget) for name, recogniser in found.items()}
+    twins = _twins(found, first=owners)
+    untested += [
+        f"{name} as a judge of its own: it holds {of}'s network, which would be counted twice."
+        for name, of in twins.items()
+    ]
+    seats = {
+        name: seat(recogniser, plain=plain, far=far, budget=budget)
+        for name, recogniser in found.items()
+        if name not in twins
+    }
     others = tuple(one for name, one in seats.items() if name not in owners)
     untested += [f"{one.name}: {one.missing}" for one in seats.values() if one.at is None]
     if not others:
@@ -81,6 +94,32 @@ def find_panel(
         distance=_distance(models),
         untested=tuple(untested),
     )
+
+
+def _twins(found: Mapping[str, Recogniser], *, first: Container[str]) -> dict[str, str]:
+    """Recognisers that hold the network of another, such as one with a space after it, with the other's name.
+
+    Args:
+        found: recognisers by name.
+        first: names that stay, whatever network they hold; of the others, the first found of each network.
+    """
+    twins: dict[str, str] = {}
+    kept: dict[str, frozenset[bytes]] = {}
+    for name in sorted(found, key=lambda name: name not in first):
+        weights = _weights(found[name])
+        same = (one for one, held in kept.items() if 2 * len(held & weights) > max(len(held), len(weights)))
+        twin = None if name in first else next(same, None)
+        if twin is None:
+            kept[name] = weights
+        else:
+            twins[name] = twin
+    return twins
+
+
+def _weights(recogniser: Recogniser) -> frozenset[bytes]:
+    """Digests of the tensors that training made: biases and scales of a few values may be equal by chance."""
+    arrays = (to_array(tensor) for tensor in recogniser.graph.graph.initializer)
+    return frozenset(sha256(array.tobytes()).digest() for array in arrays if array.size >= LEAST_WEIGHTS)
 
 
 def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float, budget: Budget | None = None) -> Panelist:

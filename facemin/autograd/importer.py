@@ -18,6 +18,7 @@ from facemin.autograd.operator_api import KEPT, LONGEST_STATIC, BatchMovedError,
 from facemin.autograd.operators import IMAGES_ONLY, OPERATORS
 from facemin.autograd.operators.shape import TYPES
 from facemin.models.onnx.limits import GraphLimits
+from facemin.models.onnx.shapes import image_shape
 
 PROBE_ROWS = 2
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -88,18 +89,6 @@ def attribute_value(attribute: AttributeProto, *, elements: bool = True) -> Any:
     if kind == AttributeProto.STRING:
         return attribute.s.decode("utf-8", errors="replace")
     raise ValueError(f"attribute {attribute.name!r:.80} has a type that is not allowed here")
-
-
-def image_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """The declared shape of a graph input at a batch of one. Raises ValueError where a dimension is not fixed."""
-    dims = value.type.tensor_type.shape.dim
-    shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
-    if not shape or shape[0] not in (None, 1):
-        raise ValueError(f"input {value.name!r:.80}: expected a first dimension that is free or 1, got {list(shape)}")
-    rest = tuple(n for n in shape[1:] if n is not None and n > 0)
-    if len(rest) != len(shape) - 1:
-        raise ValueError(f"input {value.name!r:.80}: expected fixed sides, all above 0, got {list(shape)}")
-    return (1, *rest)
 
 
 def trace(model: onnx.ModelProto, *, limits: GraphLimits, weights: bool = True) -> Plan:

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from facemin.cli import audit, bench, client, evaluate, keys, models, photos, protector, provider, secrets, train
+from facemin.cli import (
+    audit,
+    bench,
+    client,
+    evaluate,
+    keys,
+    licences,
+    models,
+    photos,
+    protector,
+    provider,
+    secrets,
+    train,
+)
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
 from facemin.cli.output import errors, note, say
@@ -44,6 +57,7 @@ app.command(bench.app)
 app.command(provider.app)
 app.command(provider.serve)
 app.command(client.app)
+app.command(licences.licences)
 app.register_install_completion_command(
     help="Install completion for your shell (bash, zsh or fish), so that Tab completes verbs and options."
 )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from facemin.cli.options import FAILED, Device, Json
-from facemin.cli.output import available_device, errors, print_json, say, tell
+from facemin.cli.output import available_device, errors, note, print_json, say, tell
 
 if TYPE_CHECKING:
     from facemin.client.client import Client, Decision
+    from facemin.pseudonym import Secret
 
 app = App(name="client", help="Talk to a provider: photos are protected on this machine before anything is sent.")
 
@@ -21,6 +22,21 @@ Url = Annotated[str, Parameter(help="Of the provider, https, or http on this mac
 Token = Annotated[str | None, Parameter(help="By default $FACEMIN_TOKEN, which other users of the machine cannot see.")]
 Collection = Annotated[str, Parameter(help="Where people are enrolled.")]
 Signer = Annotated[str | None, Parameter(help="Ed25519 public key, 64 hexadecimal digits, that must sign the key.")]
+FIRST = "default"
+"""Name of the secret that is made at its first use."""
+SecretName = Annotated[str, Parameter(help="Your secret, made at its first use: without it nobody links what is sent.")]
+NoPseudonym = Annotated[
+    bool,
+    Parameter(negative="", help="Send without a pseudonym: whoever has the provider's key recognises you on it."),
+]
+Purpose = Annotated[
+    str | None,
+    Parameter(help="What a site's devices share a secret for, many people under it: weaker than one each."),
+]
+UploadForm = Annotated[
+    Literal["auto", "image", "features"],
+    Parameter(help="auto: features under a pseudonym where the provider takes them, else images."),
+]
 Far = Annotated[float | None, Parameter(help="False accept rate whose threshold decides; else the collection's.")]
 
 
@@ -32,12 +48,18 @@ def client_enrol(
     token: Token = None,
     collection: Collection = "main",
     signer: Signer = None,
+    secret: SecretName = FIRST,
+    no_pseudonym: NoPseudonym = False,
+    purpose: Purpose = None,
+    upload: UploadForm = "auto",
     replace: Annotated[bool, Parameter(negative="", help="Take out the person's earlier templates.")] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
     """Enrol a person, or add faces to one."""
-    name = _client(url, token, collection, signer, device).enrol(person, photos, replace=replace)
+    name = _client(
+        url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
+    ).enrol(person, photos, replace=replace)
     if as_json:
         print_json({"person": name})
     else:
@@ -55,6 +77,10 @@ def client_verify(
     token: Token = None,
     collection: Collection = "main",
     signer: Signer = None,
+    secret: SecretName = FIRST,
+    no_pseudonym: NoPseudonym = False,
+    purpose: Purpose = None,
+    upload: UploadForm = "auto",
     far: Far = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -63,7 +89,9 @@ def client_verify(
 
     Exit status: 0 when accepted, 1 when not, 2 on wrong input or where the provider refused.
     """
-    decision = _client(url, token, collection, signer, device).verify(person, photo, far=far)
+    decision = _client(
+        url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
+    ).verify(person, photo, far=far)
     if as_json:
         print_json(asdict(decision))
     else:
@@ -80,6 +108,10 @@ def client_identify(
     token: Token = None,
     collection: Collection = "main",
     signer: Signer = None,
+    secret: SecretName = FIRST,
+    no_pseudonym: NoPseudonym = False,
+    purpose: Purpose = None,
+    upload: UploadForm = "auto",
     far: Far = None,
     top: Annotated[int, Parameter(help="People named for each face.")] = 5,
     device: Device = "auto",
@@ -89,13 +121,67 @@ def client_identify(
 
     Exit status: 0 when some face was accepted as somebody, 1 when none was, 2 as for verify.
     """
-    found = _client(url, token, collection, signer, device).identify(photo, far=far, top=top)
+    found = _client(
+        url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
+    ).identify(photo, far=far, top=top)
     if as_json:
         print_json([[asdict(decision) for decision in decisions] for decisions in found])
     else:
         for number, decisions in enumerate(found, 1):
             tell(f"face {number}:", *(f"  {_told(decision)}" for decision in decisions))
     return 0 if any(decision.accepted for decisions in found for decision in decisions) else FAILED
+
+
+@app.command(name="renew")
+def client_renew(
+    person: Annotated[str, Parameter(help="As enrolled.")],
+    photo: Annotated[Path, Parameter(help="To be verified under the old pseudonym.")],
+    *photos: Annotated[Path, Parameter(help="To be enrolled under the new one; none of them sent before.")],
+    url: Url,
+    token: Token = None,
+    collection: Collection = "main",
+    signer: Signer = None,
+    secret: SecretName = FIRST,
+    new_secret: Annotated[
+        str | None, Parameter(help="Another secret to renew by; else the old one's next epoch.")
+    ] = None,
+    purpose: Purpose = None,
+    upload: UploadForm = "auto",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> int:
+    """Put a fresh pseudonym in place of the old one; the old one is refused from then on."""
+    new = _who(new_secret, no_pseudonym=False) if new_secret is not None else None
+    client = _client(url, token, collection, signer, device, _who(secret, no_pseudonym=False), purpose, upload)
+    epoch = client.renew(person, photo, photos, secret=new)
+    if as_json:
+        print_json({"person": person, "epoch": epoch})
+    else:
+        tell(f"renewed {person} in {collection}: epoch {epoch}")
+    return 0
+
+
+@app.command(name="trust")
+def client_trust(
+    *,
+    url: Url,
+    reason: Annotated[str, Parameter(help="Why, for the log.")],
+    token: Token = None,
+    as_json: Json = False,
+) -> int:
+    """Agree to pseudonyms for a provider's network that is not on the published list; it is logged."""
+    from facemin.client.client import Client
+    from facemin.client.pseudonymous import CONSENT
+
+    note(CONSENT)
+    client = Client(url, token or os.environ.get("FACEMIN_TOKEN"), secret=None)
+    client.trust(reason)
+    graph = client.key().manifest.sha256
+    if as_json:
+        print_json({"trusted": graph})
+    else:
+        tell(f"trusted {graph} of {url}")
+    return 0
 
 
 @app.command(name="delete")
@@ -111,7 +197,7 @@ def client_delete(
     """Delete a person with every template of theirs; needs a token with the scope admin."""
     from facemin.client.client import Client
 
-    Client(url, token or os.environ.get("FACEMIN_TOKEN"), collection=collection).delete(person)
+    Client(url, token or os.environ.get("FACEMIN_TOKEN"), collection=collection, secret=None).delete(person)
     if as_json:
         print_json({"deleted": person, "collection": collection})
     else:
@@ -124,7 +210,7 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     """Trust the provider's next key, whoever made it: only after the provider has confirmed that it changed."""
     from facemin.client.client import Client
 
-    Client(url).forget()
+    Client(url, secret=None).forget()
     if as_json:
         print_json({"forgot": url})
     else:
@@ -132,7 +218,27 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     return 0
 
 
-def _client(url: str, token: str | None, collection: str, signer: str | None, device: str) -> Client:
+def _who(secret: str, *, no_pseudonym: bool) -> Secret | None:
+    from facemin.cli.secrets import secret_in_use
+
+    if no_pseudonym:
+        note(
+            "without a pseudonym whoever has the provider's key, the provider included, recognises you on what is sent"
+        )
+        return None
+    return secret_in_use(secret)
+
+
+def _client(
+    url: str,
+    token: str | None,
+    collection: str,
+    signer: str | None,
+    device: str,
+    secret: Secret | None,
+    purpose: str | None,
+    upload: Literal["auto", "image", "features"],
+) -> Client:
     from facemin.cli.photos import public_key
 
     # fetching a key, loading it and protecting take seconds
@@ -145,6 +251,9 @@ def _client(url: str, token: str | None, collection: str, signer: str | None, de
         token or os.environ.get("FACEMIN_TOKEN"),
         collection=collection,
         signer=public_key(signer),
+        secret=secret,
+        purpose=purpose,
+        upload=upload,
         method=replace(PROTECTORS[DEFAULT_PROTECTOR], device=available_device(device)),
     )
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 EXTRAS: dict[str, str] = {
-    "argon2": "service",
+    "argon2": "argon2",
     "fastapi": "service",
     "jinja2": "bench",
+    "keyring": "keyring",
     "lightning_fabric": "train",
     "matplotlib": "bench",
     "pillow_heif": "heic",
+    "prometheus_client": "service",
     "psycopg": "service",
     "sqlalchemy": "service",
     "starlette": "service",
+    "torch": "torch",
     "uvicorn": "service",
 }
 """The extra of `pyproject.toml` that brings each package."""

@@ -44,11 +44,11 @@ def key_export(
     from facemin.keys.default import stopping_residual
     from facemin.keys.key import export_key, read_signing_key
     from facemin.models import DEFAULT_MODEL, MODELS
-    from facemin.models.store import open_model
+    from facemin.models.store import open_graph
 
     check_file("OUT", out)
     name = model or DEFAULT_MODEL
-    recogniser = open_model(name, preprocess=preprocess.given())
+    recogniser = open_graph(name, preprocess=preprocess.given())
     if not cut and name not in MODELS:
         raise ValueError(f"--cut: expected one of {', '.join(c.name for c in recogniser.cuts)}; got none")
     cut = cut or MODELS[name].default_cut

@@ -91,11 +91,11 @@ def model_show(name: str, /, *, as_json: Json = False) -> int:
         Its name.
     """
     from facemin.models import MODELS
-    from facemin.models.store import ModelStore, calibration_of, open_model
+    from facemin.models.store import ModelStore, calibration_of, open_graph
 
     store = ModelStore()
     if name in MODELS:
-        recogniser, about = open_model(name), MODELS[name]
+        recogniser, about = open_graph(name), MODELS[name]
         calibration = calibration_of(recogniser)
         values: dict[str, Any] = {
             "name": name,
@@ -143,9 +143,9 @@ def model_cuts(
 
     Parameters and computation are those of the part before the cut, which a provider would publish.
     """
-    from facemin.models.store import open_model
+    from facemin.models.store import open_graph
 
-    cuts = open_model(model, preprocess=preprocess.given()).cuts
+    cuts = open_graph(model, preprocess=preprocess.given()).cuts
     if as_json:
         print_json([cut._asdict() for cut in cuts])
         return 0

@@ -14,7 +14,7 @@ from facemin.cli.interrupt import interruptible
 from facemin.cli.options import FAILED, INTERRUPTED
 from facemin.image import describe as describe_skipped
 from facemin.protection import Failure
-from facemin.runtime.device import choose_device, describe
+from facemin.protection.one_pass_protector import torch_is_there
 from facemin.runtime.errors import without_name
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def follow(
     from facemin.protection import Failure
 
     console = Console(stderr=True)
-    where = describe(choose_device(device))
+    where = _device(device)
     console.print(f"Device: {where}", highlight=False)
     written: list[Written] = []
     failures = list(plan.failures)
@@ -150,6 +150,14 @@ def follow(
     return done.status
 
 
+def _device(name: str) -> str:
+    if not torch_is_there():
+        return name
+    from facemin.runtime.device import choose_device, describe
+
+    return describe(choose_device(name))
+
+
 class Outcome:
     """What became of a plan."""
 
@@ -161,7 +169,7 @@ class Outcome:
     @property
     def short(self) -> list[Written]:
         """Photos, also of earlier runs, of which a key was not reached, or a face left out."""
-        return [*self.plan.short, *(one for one in self.written if one.unreached or one.at_edge)]
+        return [*self.plan.short, *(one for one in self.written if one.unreached or one.at_edge or one.others)]
 
     @property
     def left(self) -> int:
@@ -202,6 +210,11 @@ class Outcome:
                 )
             if result.at_edge:
                 say(f"[yellow]left out:[/] {source}: {result.at_edge} faces at the edge of the photo")
+            if result.others:
+                say(
+                    f"[yellow]left out:[/] {source}: {result.others} faces of another person, who needs a secret of "
+                    "their own"
+                )
         for failure in self.failures:
             reason = without_name(failure.reason, failure.name)
             say(f"[red]failed:[/] {escape(failure.name)}: {escape(reason)}")
@@ -234,5 +247,6 @@ def _values(result: Written) -> dict[str, object]:
         "faces": result.faces,
         "unreached": result.unreached,
         "at_edge": result.at_edge,
+        "others": result.others,
         "notes": result.notes,
     }

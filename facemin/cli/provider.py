@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from facemin.cli.options import FAILED, Device, Json, Model
-from facemin.cli.output import available_device, note, print_json, tell
+from facemin.cli.options import FAILED, Json, Model
+from facemin.cli.output import note, print_json, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,10 @@ def provider_init(
     ] = "memory",
     key_access: Annotated[Literal["open", "token"], Parameter(help="Who may fetch the key.")] = "open",
     key_days: Annotated[float, Parameter(help="Validity of a key, days.")] = 90,
+    pseudonyms: Annotated[
+        Literal["required", "allowed", "off"] | None,
+        Parameter(help="Of the first collection; by default required where the key has a space, else off."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Make a provider: its secrets, its first key, the thresholds that decide, and an admin token.
@@ -55,14 +59,14 @@ def provider_init(
     """
     from facemin.cli.places import check_folder
     from facemin.keys.default import stopping_residual
-    from facemin.models import DEFAULT_MODEL, MODELS
-    from facemin.models.store import open_model
-    from facemin.service.provider import make_provider
+    from facemin.models import MODELS, SPACE_MODEL
+    from facemin.models.store import open_graph
+    from facemin.service.provider import has_space, make_provider
     from facemin.service.settings import provider_home
 
-    name = model or DEFAULT_MODEL
+    name = model or SPACE_MODEL
     if not cut and name not in MODELS:
-        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_model(name).cuts)}; got none")
+        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_graph(name).cuts)}; got none")
     cut = cut or MODELS[name].default_cut
     folder = provider_home(home)
     check_folder("--home", folder)
@@ -72,15 +76,22 @@ def provider_init(
             provider=provider,
             model=name,
             cut=cut,
-            residual=stopping_residual(open_model(name), cut) if residual is None else residual,
+            residual=stopping_residual(open_graph(name), cut) if residual is None else residual,
             database=database,
             search=search,
             key_access=key_access,
             key_days=key_days,
+            pseudonyms=pseudonyms,
         )
+        space = has_space(open_graph(name), cut)
     if as_json:
-        print_json({"home": str(folder), "token": token})
+        print_json({"home": str(folder), "token": token, "space": space})
         return 0
+    if not space:
+        note(
+            f"the key of {name} at {cut} has no space, so that no pseudonyms can be made for it: whoever has the key "
+            "recognises people on what is sent"
+        )
     tell(f"Provider made in {folder}. Start it with: facemin serve" + (f" --home {folder}" if home else ""))
     tell("Admin token, shown this once:", token)
     return 0
@@ -91,24 +102,27 @@ def serve(
     home: Home = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Port to listen on.")] = 8470,
-    device: Device = "auto",
+    device: Literal["auto", "cpu"] = "auto",
     as_json: Json = False,
 ) -> int:
     """Run the provider's service; SIGTERM and Ctrl-C end it once running requests are answered."""
     from facemin.service.server import serve as run
     from facemin.service.settings import provider_home
 
+    # onnxruntime computes there; the option stays for scripts that name it
+    del device
+
     if host not in ("127.0.0.1", "localhost", "::1"):
         note("the service speaks plain HTTP: put a reverse proxy with TLS in front of it (docs/service/deployment.md)")
-    folder, where = provider_home(home), available_device(device)
+    folder = provider_home(home)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if as_json:
         # before it runs, for it runs until it is ended
-        print_json({"home": str(folder), "url": url, "device": where})
+        print_json({"home": str(folder), "url": url, "device": "cpu"})
     else:
         note(f"serving {folder} at {url}; Ctrl-C ends it")
     with _plainly():
-        run(folder, host=host, port=port, device=where)
+        run(folder, host=host, port=port)
     return 0
 
 
@@ -134,11 +148,63 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
 @app.command(name="rotate")
 def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
     """Make a new key the current one; uploads for the old one are taken for the overlap that the settings name."""
-    from facemin.models.store import open_model
+    from facemin.models.store import open_graph
     from facemin.service.provider import rotate
 
     with _opened(home) as (database, folder, settings):
-        made = rotate(database, folder, settings, open_model(settings.model))
+        made = rotate(database, folder, settings, open_graph(settings.model))
+    _print({"key_id": made.key_id, "number": made.number, "fingerprint": made.fingerprint}, as_json=as_json)
+    return 0
+
+
+@app.command(name="collection")
+def provider_collection(
+    name: Annotated[str, Parameter(help="Of a collection that is there.")] = "main",
+    /,
+    *,
+    pseudonyms: Annotated[
+        Literal["required", "allowed", "off"] | None,
+        Parameter(help="Whether uploads have to be under a pseudonym, may be, or must not be."),
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Show a collection, or change what it says of pseudonyms."""
+    from facemin.models.store import open_graph
+    from facemin.service.api.responses import collection_out
+    from facemin.service.provider import COMMAND_LINE, checked_policy, has_space, open_store
+    from facemin.service.settings import MASTER
+    from facemin.service.storage.audit_log import record
+    from facemin.service.storage.crypto import Secrets
+
+    with _opened(home) as (database, folder, settings):
+        recogniser = open_graph(settings.model)
+        store = open_store(database, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
+        with database.writing() as connection:
+            if pseudonyms is not None:
+                policy = checked_policy(pseudonyms, space=has_space(recogniser, settings.cut))
+                store.change_collection(connection, name, pseudonyms=policy)
+                record(connection, "change_collection", "pseudonyms", request_id=COMMAND_LINE, collection=name)
+            found = store.collection(connection, name)
+            shown = collection_out(found, store.counts(connection, found)).model_dump(mode="json")
+    _print(shown, as_json=as_json)
+    return 0
+
+
+@app.command(name="protector")
+def provider_protector(
+    file: Annotated[Path, Parameter(help="A one-pass network for the key's space (facemin key fit-protector).")],
+    /,
+    *,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Offer a one-pass network beside the key: makes a new key, of the same space, that names its SHA-256."""
+    from facemin.models.store import open_graph
+    from facemin.service.provider import rotate
+
+    with _opened(home) as (database, folder, settings):
+        made = rotate(database, folder, settings, open_graph(settings.model), protector=file.read_bytes())
     _print({"key_id": made.key_id, "number": made.number, "fingerprint": made.fingerprint}, as_json=as_json)
     return 0
 
@@ -228,7 +294,7 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
 
     Exit status: 0 when all is whole, 1 when something is damaged.
     """
-    from facemin.models.store import open_model
+    from facemin.models.store import open_graph
     from facemin.service.provider import open_store
     from facemin.service.settings import MASTER
     from facemin.service.storage.crypto import Secrets
@@ -237,7 +303,7 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
         wrong = database.check()
         if not wrong:
             open_store(
-                database, Secrets.load(folder / MASTER), settings, open_model(settings.model).embedding_size
+                database, Secrets.load(folder / MASTER), settings, open_graph(settings.model).embedding_size
             ).warm()
     if as_json:
         print_json({"wrong": wrong})

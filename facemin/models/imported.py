@@ -1,4 +1,4 @@
-"""A stranger's ONNX file as a recogniser, compared with onnxruntime."""
+"""A stranger's ONNX file as a recogniser, tried on onnxruntime."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from facemin.models.onnx.graph import read_graph
 from facemin.models.preprocess import Preprocess, prepend_preprocessing
-from facemin.models.recogniser import Recogniser
+from facemin.models.recogniser import RecogniserGraph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ def read_recogniser(
     preprocess: Preprocess,
     label: str | None = None,
     space: SpaceDeclaration | None = None,
-) -> Recogniser:
+) -> RecogniserGraph:
     """Read a recogniser.
 
     Args:
@@ -32,25 +32,25 @@ def read_recogniser(
         space: what is declared of its embedding where that is a unit-length space.
 
     Raises:
-        ValueError: it is refused; see `read_graph` and `Recogniser`.
+        ValueError: it is refused; see `read_graph` and `RecogniserGraph`.
         OSError: the path cannot be read.
     """
     graph = read_graph(source, name=label or name, layout=preprocess.layout, output=preprocess.output)
-    return Recogniser(prepend_preprocessing(graph, preprocess), name=name, space=space)
+    return RecogniserGraph(prepend_preprocessing(graph, preprocess), name=name, space=space)
 
 
-def import_recogniser(
+def import_graph(
     source: bytes | Path, *, name: str, preprocess: Preprocess, label: str | None = None
-) -> Recogniser:
-    """The same, refused too where onnxruntime computes anything else.
+) -> RecogniserGraph:
+    """The same, refused too where onnxruntime does not run it or tells no faces apart by it.
 
     Raises:
-        ValueError: as for `read_recogniser` and `check_agreement`.
+        ValueError: as for `read_recogniser` and `reference_embeddings`.
         OSError: the path cannot be read.
     """
     # with it comes onnxruntime, which what is in the store does without
-    from facemin.autograd.agreement import check_agreement
+    from facemin.models.onnx.trial import reference_embeddings
 
     recogniser = read_recogniser(source, name=name, preprocess=preprocess, label=label)
-    check_agreement(recogniser.graph, recogniser.whole, name=label or name)
+    reference_embeddings(recogniser.graph, name=label or name)
     return recogniser

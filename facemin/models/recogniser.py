@@ -7,17 +7,19 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from onnx import helper, numpy_helper
-from torch import nn
-from torch.nn import functional as F
 
-from facemin.autograd.module import OnnxModule
 from facemin.models.onnx.graph import bottlenecks, extract
+from facemin.models.onnx.limits import GraphLimits
+from facemin.models.onnx.shapes import graph_shapes
+from facemin.pseudonym.rotation import unit_rows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from onnx import ModelProto
-    from torch import Tensor
 
+    from facemin.models.onnx.run import FaceRunner
     from facemin.models.space import SpaceDeclaration
 
 FACE_SHAPE = (3, 112, 112)
@@ -35,10 +37,10 @@ class Cut(NamedTuple):
     """Of the whole network's multiply-accumulates that lie before the cut, in [0, 1]."""
 
 
-class Recogniser(nn.Module):
-    """A network from aligned faces to unit embeddings, as an ONNX graph made differentiable.
+class RecogniserGraph:
+    """A network from aligned faces to unit embeddings, as an ONNX graph that onnxruntime runs.
 
-    Always in eval mode, and without gradients on its weights.
+    Its differentiable twin is `autograd.recogniser.Recogniser`.
 
     Args:
         graph: takes (batch, 3, 112, 112), RGB in [0, 1]; its one output is the embedding, of any length.
@@ -58,19 +60,20 @@ class Recogniser(nn.Module):
         cuts: tuple[str, ...] | None = None,
         space: SpaceDeclaration | None = None,
     ) -> None:
-        super().__init__()
         if len(graph.graph.output) > 1:
             names = ", ".join(value.name for value in graph.graph.output)
             raise ValueError(f"{name}: expected one output, the embedding, got {names}: name it (--output NAME)")
         self.name, self.graph, self.space = name, graph, space
-        self.whole = OnnxModule(graph)
-        if self.whole.input_shapes != (FACE_SHAPE,):
-            raise ValueError(
-                f"{name}: expected a graph that takes faces {FACE_SHAPE}, got one that takes {self.whole.input_shapes}"
-            )
+        known = graph_shapes(graph, limits=GraphLimits())
+        taken = tuple(known.shapes[image][1:] for image in known.inputs)
+        if taken != (FACE_SHAPE,):
+            raise ValueError(f"{name}: expected a graph that takes faces {FACE_SHAPE}, got one that takes {taken}")
+        if known.outputs[0] not in known.shapes:
+            raise ValueError(f"{name}: expected an output that images change, got {known.outputs[0]!r:.80}")
+        self.output_shape = known.shapes[known.outputs[0]][1:]
         if self.embedding_size < 2:
             raise ValueError(
-                f"{name}: expected an embedding of two numbers or more, got {self.whole.output_shape}: another output "
+                f"{name}: expected an embedding of two numbers or more, got {self.output_shape}: another output "
                 "may be the embedding (--output NAME)"
             )
         found = {
@@ -80,16 +83,15 @@ class Recogniser(nn.Module):
         if absent:
             raise ValueError(f"{name}: expected cuts that the whole face flows through, got {absent}")
         self.cuts = tuple(found.values()) if cuts is None else tuple(found[cut] for cut in cuts)
-        if space is not None and tuple(self.whole.output_shape) != (space.dimension,):
+        if space is not None and self.output_shape != (space.dimension,):
             raise ValueError(
-                f"{name}: expected embeddings of the space's {space.dimension} numbers, got {self.whole.output_shape}"
+                f"{name}: expected embeddings of the space's {space.dimension} numbers, got {self.output_shape}"
             )
-        self.requires_grad_(False).eval()
 
     @property
     def embedding_size(self) -> int:
         """Length of an embedding."""
-        return prod(self.whole.output_shape)
+        return prod(self.output_shape)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -115,15 +117,6 @@ class Recogniser(nn.Module):
             digest.update(b"flattens" if version < _FLATTENED_BEFORE else b"")
         return digest.hexdigest()
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Embed faces (B, 3, 112, 112), RGB in [0, 1], as rows of unit length (B, D)."""
-        return F.normalize(self.whole(faces).flatten(1))
-
-    def train(self, mode: bool = True) -> Recogniser:
-        """Use never changes a recogniser: it stays in eval mode whatever is asked."""
-        del mode
-        return super().train(False)
-
     def cut(self, name: str) -> Cut:
         """The cut of that name.
 
@@ -147,33 +140,37 @@ class Recogniser(nn.Module):
         """
         return extract(self.graph, end=self.cut(cut).name, layers=tuple(self.cut(layer).name for layer in layers))
 
-    def until(self, cut: str) -> OnnxModule:
-        """E_c: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape of the cut).
+    @cached_property
+    def network(self) -> FaceRunner:
+        """The whole network on onnxruntime, one thread: aligned faces, uint8 (N, 112, 112, 3), to (N, *embedding)."""
+        from facemin.models.onnx.run import FaceRunner
 
-        Source: PMT section 4, the shallow model that users hold.
+        return FaceRunner(self.graph.SerializeToString())
+
+    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of aligned faces, without torch.
+
+        Args:
+            faces: RGB, uint8, (N, 112, 112, 3).
+
+        Returns:
+            (N, D) float32, rows of unit length.
+
+        Raises:
+            ValueError: another shape or type, no face, or embeddings that are not finite or have no direction.
         """
-        return OnnxModule(self.shallow_graph(cut)).eval()
+        rows = self.network(faces)
+        return unit_rows(rows.reshape(len(rows), -1)).astype(np.float32)
 
-    def after(self, cut: str) -> ServerModel:
-        """E_s: features (B, *shape of the cut) to unit embeddings (B, D); what the provider keeps."""
+    def head_graph(self, cut: str) -> ModelProto | None:
+        """The part after a cut, E_s, as a graph of its own; None where nothing is left to compute.
+
+        Raises:
+            ValueError: an unknown cut.
+        """
         output = self.graph.graph.output[0].name
-        if self.cut(cut).name == output:
-            # whoever is sent the embedding has nothing left to compute
-            return ServerModel(nn.Identity()).eval()
-        return ServerModel(OnnxModule(extract(self.graph, start=self.cut(cut).name, end=output))).eval()
+        return None if self.cut(cut).name == output else extract(self.graph, start=self.cut(cut).name, end=output)
 
 
 _FLATTENING, _FLATTENED_BEFORE = frozenset({"Softmax", "LogSoftmax", "Hardmax"}), 13
 """Operators that took all later axes for one before this version of ONNX's own operators."""
-
-
-class ServerModel(nn.Module):
-    """The rest of a recogniser after a cut, ending in rows of unit length."""
-
-    def __init__(self, rest: nn.Module) -> None:
-        super().__init__()
-        self.rest = rest
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features (B, *shape of the cut) to unit embeddings (B, D)."""
-        return F.normalize(self.rest(features).flatten(1))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facemin.models import dlib_resnet
-from facemin.models.imported import import_recogniser
+from facemin.models.imported import import_graph, read_recogniser
 from facemin.models.preprocess import BYTE_RANGE, Preprocess
-from facemin.models.recogniser import Recogniser
+from facemin.models.recogniser import RecogniserGraph
 from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import OUTPUT, SpaceMap, append_space
 from facemin.runtime.errors import InvalidModel, told_as
@@ -20,29 +20,38 @@ from facemin.runtime.errors import InvalidModel, told_as
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from facemin.autograd.recogniser import Recogniser
+
 
 class Entry(NamedTuple):
     """A recogniser that can be opened by name."""
 
-    open: Callable[[], Recogniser]
+    graph: Callable[[], RecogniserGraph]
+    """As onnxruntime runs it."""
     licence: str
     source: str
     default_cut: str
 
+    def open(self) -> Recogniser:
+        """The same, differentiable; takes the extra `torch`."""
+        from facemin.autograd.recogniser import differentiable
+
+        return differentiable(self.graph())
+
 
 @cache
-def dlib_resnet29() -> Recogniser:
+def dlib_resnet29() -> RecogniserGraph:
     """Dlib's ResNet-29; the same object each time, since a recogniser is never changed by use."""
-    return Recogniser(dlib_resnet.graph(), name="dlib-resnet29", cuts=dlib_resnet.CUTS)
+    return RecogniserGraph(dlib_resnet.graph(), name="dlib-resnet29", cuts=dlib_resnet.CUTS)
 
 
 @cache
-def dlib_resnet29_space66() -> Recogniser:
+def dlib_resnet29_space66() -> RecogniserGraph:
     """Dlib's ResNet-29 with the space of 66 dimensions after it; the same object each time."""
     fitted, declaration = shipped_space("dlib-resnet29-space66")
     graph = append_space(dlib_resnet.graph(), fitted)
     cuts = (*dlib_resnet.CUTS, "embedding", OUTPUT)
-    return Recogniser(graph, name="dlib-resnet29-space66", cuts=cuts, space=declaration)
+    return RecogniserGraph(graph, name="dlib-resnet29-space66", cuts=cuts, space=declaration)
 
 
 def shipped_space(name: str) -> tuple[SpaceMap, SpaceDeclaration]:
@@ -84,20 +93,46 @@ SPACE_MODEL = "dlib-resnet29-space66"
 
 
 @told_as(InvalidModel)
-def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
-    """Open a recogniser by its name, or from an ONNX file.
+def load_graph(name: str | Path, *, preprocess: Preprocess | None = None) -> RecogniserGraph:
+    """Open a recogniser by its name, or from an ONNX file, for onnxruntime.
 
     Args:
         name: one of `MODELS`, or a path that ends in `.onnx`.
         preprocess: how the file's graph wants its faces; RGB in [0, 255] when None. Not for a name.
 
     Raises:
-        ValueError: an unknown name, or a file that is refused; see `import_recogniser`.
+        ValueError: an unknown name, or a file that is refused; see `import_graph`.
         FileNotFoundError: when the file does not exist.
     """
     if str(name) in MODELS:
+        return MODELS[str(name)].graph()
+    path = _onnx(name)
+    return import_graph(path, name=path.stem, preprocess=preprocess or BYTE_RANGE, label=path.name)
+
+
+@told_as(InvalidModel)
+def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
+    """The same, differentiable; takes the extra `torch`.
+
+    Args:
+        name: as in `load_graph`.
+        preprocess: likewise.
+
+    Raises:
+        ValueError: an unknown name, or a file that is refused; see `agreeing`.
+        FileNotFoundError: when the file does not exist.
+    """
+    from facemin.autograd.recogniser import agreeing
+
+    if str(name) in MODELS:
         return MODELS[str(name)].open()
+    path = _onnx(name)
+    found = read_recogniser(path, name=path.stem, preprocess=preprocess or BYTE_RANGE, label=path.name)
+    return agreeing(found, label=path.name)
+
+
+def _onnx(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"model: expected one of {', '.join(MODELS)}, or an .onnx file; got {str(name)!r}")
-    return import_recogniser(path, name=path.stem, preprocess=preprocess or BYTE_RANGE, label=path.name)
+    return path

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from facemin.pseudonym.rotation import average_views
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -84,7 +86,7 @@ class Space:
         """Embeddings as a device makes them before it rotates: views, and frames, averaged.
 
         Args:
-            run: the key's graph, such as a `models.onnx_run.FaceRunner`.
+            run: the key's graph, such as a `models.onnx.run.FaceRunner`.
             frames: one array for each frame, aligned faces, uint8 RGB (N, 112, 112, 3), row by row of one person.
 
         Returns:
@@ -96,7 +98,11 @@ class Space:
         views = list(frames)
         if self.declaration.views == "face+mirror":
             views += [mirrored(frame) for frame in frames]
-        return average_views([run(view) for view in views], dimension=self.dimension)
+        rows = [run(view) for view in views]
+        wrong = [row.shape for row in rows if row.shape[1:] != (self.dimension,)]
+        if wrong:
+            raise ValueError(f"embeddings: expected (N, {self.dimension}), got {wrong[0]}")
+        return average_views(rows)
 
 
 def mirrored(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -126,68 +132,3 @@ def space_id(graph_sha256: str, *, declaration: SpaceDeclaration, input_conventi
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
     return digest.digest()
-
-
-def stranger_far(cosine: float, dimension: int) -> float:
-    """How often two embeddings under different pseudonyms reach a cosine: that of two random directions.
-
-    Source: half the regularised incomplete beta function at 1 - c^2 with (D - 1) / 2 and 1 / 2; here as the integral of
-    (1 - t^2)^((D - 3) / 2), by Gauss and Legendre.
-
-    Args:
-        cosine: the threshold, in [-1, 1].
-        dimension: of the space, at least 3.
-
-    Returns:
-        A fraction in [0, 1], exact to a relative 1e-9 or better.
-
-    Raises:
-        ValueError: a value out of its range.
-    """
-    if not -1 <= cosine <= 1 or dimension < 3:
-        raise ValueError(f"expected a cosine in [-1, 1] and at least 3 dimensions, got {cosine} and {dimension}")
-    if cosine < 0:
-        return 1 - stranger_far(-cosine, dimension)
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-
-    def area(start: float) -> float:
-        # angles, not cosines: the integrand is then smooth at the pole as well
-        half = (np.pi / 2 - start) / 2
-        return float(half * (weights * np.cos(start + half * (nodes + 1)) ** (dimension - 2)).sum())
-
-    return area(float(np.arcsin(cosine))) / (2 * area(0.0))
-
-
-def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Rows (N, D) at unit length, float64.
-
-    A norm left as a key made it would carry some bits of whatever the key computed, so the device does this itself.
-
-    Raises:
-        ValueError: no rows, or one that is zero or not finite, and so has no direction.
-    """
-    if rows.ndim != 2 or rows.size == 0:
-        raise ValueError(f"embeddings: expected (N, D) with at least one row, got {rows.shape}")
-    wide = rows.astype(np.float64)
-    norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    good = np.isfinite(norms) & (norms > np.finfo(np.float32).tiny)
-    if not good.all():
-        row = int(np.flatnonzero(~good[:, 0])[0])
-        raise ValueError(f"embeddings[{row}]: expected a finite embedding that is not zero, got norm {norms[row, 0]}")
-    unit: NDArray[np.float64] = wide / norms
-    return unit
-
-
-def average_views(views: Sequence[NDArray[np.floating]], *, dimension: int) -> NDArray[np.float64]:
-    """Mean of several views' embeddings, each at unit length first, and at unit length again.
-
-    Args:
-        views: (N, D) each, row by row of the same person.
-        dimension: D.
-
-    Raises:
-        ValueError: no view, other shapes, or embeddings without a direction.
-    """
-    if not views or any(view.shape != (len(views[0]), dimension) for view in views):
-        raise ValueError(f"views: expected arrays (N, {dimension}), got {[view.shape for view in views]}")
-    return unit_rows(np.mean([unit_rows(view) for view in views], axis=0))

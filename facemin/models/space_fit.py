@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from facemin.models.space import Isotropy, unit_rows
+from facemin.models.space import Isotropy
+from facemin.pseudonym.rotation import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

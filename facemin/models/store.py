@@ -8,13 +8,15 @@ import secrets
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from facemin.models import MODELS, Recogniser, load_recogniser
+from facemin.models import MODELS, RecogniserGraph, load_graph
 from facemin.models.calibration import Calibration, shipped_calibration
-from facemin.models.imported import import_recogniser, read_recogniser
+from facemin.models.imported import import_graph, read_recogniser
 from facemin.models.onnx.external import self_contained
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
@@ -24,7 +26,9 @@ from facemin.models.space_fit import SpaceMap, append_space
 from facemin.runtime.errors import in_words
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
-from facemin.train.pytorch_checkpoint import convert_checkpoint
+
+if TYPE_CHECKING:
+    from facemin.autograd.recogniser import Recogniser
 
 CHECKPOINTS = frozenset({".pt", ".pth"})
 GRAPH, ENTRY, WEIGHTS = "model.onnx", "entry.json", "weights.safetensors"
@@ -98,7 +102,7 @@ class ModelStore:
             raise ValueError(f"{file}: expected the entry of {name}, got that of {entry.name!r:.80}")
         return entry
 
-    def open(self, name: str) -> Recogniser:
+    def open(self, name: str) -> RecogniserGraph:
         """Open a model after comparing its bytes with the hash taken when it was added.
 
         Raises:
@@ -152,13 +156,19 @@ class ModelStore:
         if file.suffix.lower() in CHECKPOINTS:
             if family is None or preprocess is not None:
                 raise ValueError(f"{file}: expected a family and no preprocessing for a checkpoint")
+            from facemin.train.pytorch_checkpoint import convert_checkpoint
+
             data, weights = convert_checkpoint(file, family=family)
             preprocess = Preprocess()
         elif family is not None:
             raise ValueError(f"{file}: expected a .pt or .pth checkpoint for the family {family}, got another file")
         else:
             data, preprocess = self_contained(file, limits=_LIMITS), preprocess or BYTE_RANGE
-        imported = import_recogniser(data, name=name, preprocess=preprocess, label=str(file))
+        imported = import_graph(data, name=name, preprocess=preprocess, label=str(file))
+        if find_spec("torch") is not None:
+            from facemin.autograd.recogniser import agreeing
+
+            agreeing(imported, label=str(file))
         entry = StoredModel(
             name=name,
             licence=_text("licence", licence),
@@ -267,7 +277,7 @@ class ModelStore:
             shutil.rmtree(leaving, ignore_errors=True)
 
 
-def open_model(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
+def open_graph(name: str | Path, *, preprocess: Preprocess | None = None) -> RecogniserGraph:
     """Open a recogniser: one that comes with facemin, else a stored one, else an ONNX file.
 
     Args:
@@ -287,12 +297,30 @@ def open_model(name: str | Path, *, preprocess: Preprocess | None = None) -> Rec
     if stored and text not in MODELS:
         return store.open(text)
     if text in MODELS or Path(name).suffix.lower() == ".onnx":
-        return load_recogniser(name, preprocess=preprocess)
+        return load_graph(name, preprocess=preprocess)
     known = ", ".join([*MODELS, *store.names()])
     raise ValueError(f"model: expected one of {known}, or an .onnx file; got {text!r}")
 
 
-def calibration_of(recogniser: Recogniser) -> Calibration | None:
+def open_model(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
+    """The same, differentiable; takes the extra `torch`.
+
+    Args:
+        name: as in `open_graph`.
+        preprocess: likewise.
+
+    Raises:
+        ValueError: as for `open_graph`, or a graph that torch would compute otherwise.
+        FileNotFoundError: when the file does not exist.
+    """
+    from facemin.autograd.recogniser import agreeing, differentiable
+
+    found = open_graph(name, preprocess=preprocess)
+    known = str(name) in MODELS or str(name) in ModelStore()
+    return differentiable(found) if known else agreeing(found, label=Path(name).name)
+
+
+def calibration_of(recogniser: RecogniserGraph) -> Calibration | None:
     """What was measured of a recogniser: as shipped with facemin, else as stored under its name, or None.
 
     Raises:

@@ -6,14 +6,9 @@ from facemin.runtime.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from facemin.ahm.protector import FrequencyMask
-    from facemin.protection.photo import (
-        Failure,
-        NothingProtected,
-        ProtectedFace,
-        ProtectedPhoto,
-        protect,
-        protect_photos,
-    )
+    from facemin.protection.contract import Check, Compute, Protected, TargetProtector
+    from facemin.protection.one_pass_protector import OnePassProtector
+    from facemin.protection.photo import protect, protect_photos
     from facemin.protection.pmt.degradations import ProviderOperations
     from facemin.protection.pmt.gradient_kernel import Kernel
     from facemin.protection.pmt.initialisation import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
@@ -22,22 +17,24 @@ if TYPE_CHECKING:
     from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
     from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
     from facemin.protection.registry import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
+    from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto
     from facemin.protection.revealed import Revealing, RevealingKey, RevealingWarning
     from facemin.protection.revealing import check_revealing
-    from facemin.protection.upload import decode_feature, encode_feature, feature_of
+    from facemin.protection.upload import (
+        decode_feature,
+        decode_pseudonym,
+        encode_feature,
+        encode_pseudonym,
+        feature_of,
+    )
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "facemin.ahm.protector": ("FrequencyMask",),
-        "facemin.protection.photo": (
-            "Failure",
-            "NothingProtected",
-            "ProtectedFace",
-            "ProtectedPhoto",
-            "protect",
-            "protect_photos",
-        ),
+        "facemin.protection.contract": ("Check", "Compute", "Protected", "TargetProtector"),
+        "facemin.protection.one_pass_protector": ("OnePassProtector",),
+        "facemin.protection.photo": ("protect", "protect_photos"),
         "facemin.protection.pmt.degradations": ("ProviderOperations",),
         "facemin.protection.pmt.gradient_kernel": ("Kernel",),
         "facemin.protection.pmt.initialisation": (
@@ -69,11 +66,14 @@ __getattr__, __dir__ = lazy_exports(
             "PROTECTORS",
             "Protector",
         ),
+        "facemin.protection.result": ("Failure", "NothingProtected", "ProtectedFace", "ProtectedPhoto"),
         "facemin.protection.revealed": ("Revealing", "RevealingKey", "RevealingWarning"),
         "facemin.protection.revealing": ("check_revealing",),
         "facemin.protection.upload": (
             "decode_feature",
+            "decode_pseudonym",
             "encode_feature",
+            "encode_pseudonym",
             "feature_of",
         ),
     },
@@ -88,6 +88,8 @@ __all__ = [
     "RULES",
     "STARTS",
     "Adam",
+    "Check",
+    "Compute",
     "Done",
     "Failure",
     "FrequencyMask",
@@ -96,6 +98,8 @@ __all__ = [
     "Kernel",
     "Mix",
     "NothingProtected",
+    "OnePassProtector",
+    "Protected",
     "ProtectedFace",
     "ProtectedPhoto",
     "Protector",
@@ -109,10 +113,13 @@ __all__ = [
     "Rule",
     "Sign",
     "Start",
+    "TargetProtector",
     "Transform",
     "check_revealing",
     "decode_feature",
+    "decode_pseudonym",
     "encode_feature",
+    "encode_pseudonym",
     "feature_of",
     "image_seed",
     "protect",

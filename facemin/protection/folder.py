@@ -2,88 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facemin.face import Detector
-from facemin.image import MAX_PIXELS, Skipped, encode, walk
-from facemin.protection import (
-    DEFAULT_PROTECTOR,
-    PROTECTORS,
-    Failure,
-    ProtectedFace,
-    ProtectedPhoto,
-    Protector,
-    protect_photos,
-)
-from facemin.protection.photo import SUFFIXES as UPLOAD_SUFFIXES
-from facemin.protection.photo import Upload
+from facemin.image import Skipped, encode, walk
+from facemin.protection.folder_job import FolderJob
+from facemin.protection.photo import protect_photos
+from facemin.protection.result import SUFFIXES as UPLOAD_SUFFIXES
+from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto
 from facemin.runtime.errors import in_words
 from facemin.runtime.files import PRIVATE, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from facemin.keys.key import Key
-    from facemin.protection.pmt.optimise import OnStep
+    from facemin.face import Face
+    from facemin.protection.contract import OnStep
 
 OURS = (".protected.png", ".pasted.png", ".protected.json", ".protected.safetensors")
 """Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FolderJob:
-    """How files are protected into a folder.
-
-    Args:
-        out: the folder; made when needed.
-        keys: provider keys; at least one.
-        method: settings of the protection.
-        seed: see `protect`.
-        upload: "image" writes `b.protected.png`; "features" writes `b.protected.safetensors` for a single key.
-        paste: also write `b.pasted.png`, the photo with its protected faces.
-        exif: keep the photo's EXIF in the PNG files; dropped otherwise.
-        aligned: inputs are aligned 112 x 112 faces.
-        detector: finds the faces.
-        max_pixels: most pixels that a photo may have.
-        allow_revealing: see `protect`.
-    """
-
-    out: Path
-    keys: Sequence[Key]
-    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
-    seed: int | None = None
-    upload: Upload = "image"
-    paste: bool = False
-    exif: bool = False
-    aligned: bool = False
-    detector: Detector = field(default_factory=Detector)
-    max_pixels: int = MAX_PIXELS
-    allow_revealing: bool = False
-
-    def __post_init__(self) -> None:
-        if self.upload == "features" and len(self.keys) != 1:
-            raise ValueError(f"upload 'features': expected exactly one key, got {len(self.keys)}")
-        names = [key.manifest.key_id for key in self.keys]
-        if len(set(names)) != len(names):
-            raise ValueError(f"keys: expected keys of different ids, got {', '.join(names)}")
-
-    @property
-    def digest(self) -> str:
-        """Names these settings: a result made under other ones is made anew.
-
-        The seed does not count, nor what changes no result: the batch, the device and the largest photo.
-        """
-        method = replace(self.method, batch=1, device="cpu")
-        settings: list[object] = [method, self.detector, self.upload, self.paste, self.exif, self.aligned]
-        # only where it was asked for, so that older records stay valid
-        settings += ["allow_revealing"] if self.allow_revealing else []
-        text = "\n".join([*map(repr, settings), *(key.fingerprint for key in self.keys)])
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +40,7 @@ class Written:
         seconds: wall time of its slowest face.
         notes: of how the photo was read; see `Photo.notes`.
         steps: of the face that took most.
+        others: faces left out because they are not the person's whose secret was used.
     """
 
     source: Path
@@ -110,6 +51,7 @@ class Written:
     seconds: float
     steps: int
     notes: tuple[str, ...] = ()
+    others: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +89,8 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
     short: list[Written] = []
     for source, relative in photos:
         target = job.out / relative.with_suffix("")
-        stem, _, number = target.name.rpartition(".")
-        if stem and number.isdecimal() and target.with_name(stem) in places:
+        stem, number = _marked(target.name, job)
+        if stem and target.with_name(stem) in places:
             reason = f"expected a name of its own, got one like that of the other faces of {stem}.*; rename one of them"
             failures.append(Failure(name=str(source), reason=reason))
             continue
@@ -158,8 +100,8 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
                 failures.append(Failure(name=str(source), reason=reason))
             continue
         other = _owner(target)
-        if other is None and stem and number.isdecimal():
-            other = _owner(target.with_name(stem), number=int(number))
+        if other is None and stem and number:
+            other = _owner(target.with_name(stem), number=number)
         if other is not None and other != source.resolve() and other.exists():
             reason = f"expected a name of its own, got the same result {target}.* as {other}, protected before"
             failures.append(Failure(name=str(source), reason=reason))
@@ -168,7 +110,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
         if _is_done(source, target, job):
             done.append(source)
             earlier = _earlier(source, target)
-            short += [earlier] if earlier.unreached or earlier.at_edge else []
+            short += [earlier] if earlier.unreached or earlier.at_edge or earlier.others else []
         else:
             todo[source] = target
     return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped)
@@ -192,9 +134,15 @@ def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -
     results = protect_photos(
         plan.todo,
         keys=job.keys,
+        secret=None if job.secret is None else job.opened_secret[0],
+        purpose=job.purpose,
+        origin=job.origin,
+        epoch=job.epoch,
+        method=job.settings,
+        linkable=job.linkable,
+        one_image=job.one_image,
         seed=job.seed,
         upload=job.upload,
-        method=job.method,
         detector=job.detector,
         aligned=job.aligned,
         keep_photo=job.paste,
@@ -231,6 +179,15 @@ def _photos(
             yield path, Path(path.name)
         else:
             failures.append(Failure(name=str(path), reason="expected a photo or a folder, found nothing there"))
+
+
+def _marked(name: str, job: FolderJob) -> tuple[str, int]:
+    """For a name like that of a photo's further file: the photo's own, and which of its files; else nothing."""
+    stem, _, number = name.rpartition(".")
+    if stem and number.isdecimal():
+        return stem, int(number)
+    marks = [f".{key.manifest.key_id}" for key in job.keys] if job.linkable and not job.one_image else []
+    return next(((name.removesuffix(mark), 1) for mark in marks if name.endswith(mark)), ("", 0))
 
 
 def _record(target: Path) -> Path:
@@ -276,20 +233,29 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         "source": _state(source),
         "job": job.digest,
         "files": names,
-        "faces": [_face(face, job.keys) for face in result.faces],
-        "at_edge": [{"box": face.box, "score": face.score} for face in result.at_edge],
+        "faces": [_face(face) for face in result.faces],
+        "at_edge": _left_out(result.at_edge),
         "notes": result.notes,
     }
+    if result.secret is not None:
+        record["others"] = _left_out(result.others)
+        record["pseudonym"] = {
+            "secret": result.secret,
+            "purpose": job.purpose,
+            "origin": job.origin,
+            "epoch": job.epoch,
+        }
     # it describes the plain photo
     write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
     return Written(
         source=source,
         record=_record(target),
-        faces=len(result.faces),
+        faces=len({id(face.face) for face in result.faces}),
         unreached=result.unreached,
         at_edge=len(result.at_edge),
         seconds=max(face.done.seconds for face in result.faces),
         notes=result.notes,
+        others=len(result.others),
         steps=max(face.done.steps for face in result.faces),
     )
 
@@ -301,9 +267,10 @@ def _earlier(source: Path, target: Path) -> Written:
     return Written(
         source=source,
         record=_record(target),
-        faces=len(faces),
+        faces=len({tuple(face["box"]) for face in faces}),
         unreached=dict(Counter(key for face in faces for key in face["unmet"])),
         at_edge=len(record["at_edge"]),
+        others=len(record.get("others", [])),
         seconds=max(face["seconds"] for face in faces),
         steps=max(face["steps"] for face in faces),
     )
@@ -322,17 +289,21 @@ def _forget(target: Path) -> None:
             (target.parent / name).unlink(missing_ok=True)
 
 
-def _face(face: ProtectedFace, keys: Sequence[Key]) -> dict[str, Any]:
-    residuals = {key.manifest.key_id: value for key, value in zip(keys, face.done.residuals, strict=True)}
+def _left_out(faces: Sequence[Face]) -> list[dict[str, Any]]:
+    return [{"box": face.box, "score": face.score} for face in faces]
+
+
+def _face(face: ProtectedFace) -> dict[str, Any]:
+    names = [key.manifest.key_id for key in face.keys]
     return {
         "box": face.face.box,
         "points": face.face.points.tolist(),
         "score": face.face.score,
         "inside": face.inside,
         "steps": face.done.steps,
-        "residuals": residuals,
+        "residuals": dict(zip(names, face.done.residuals, strict=True)),
         "reached": face.done.reached,
         "revealing": str(face.revealing) if face.revealing is not None else None,
-        "unmet": [keys[number].manifest.key_id for number in face.done.unmet],
+        "unmet": [names[number] for number in face.done.unmet],
         "seconds": face.done.seconds,
     }

@@ -6,11 +6,10 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from facemin.autograd.pixels import to_array
 from facemin.image import encode
 
 if TYPE_CHECKING:
-    from facemin.protection.photo import ProtectedFace
+    from facemin.protection.result import ProtectedFace
 
 
 class InNotebooks:
@@ -37,7 +36,8 @@ class InNotebooks:
         """The protected faces in a row."""
         images = "".join(
             f'<img alt="protected face {number}" width="112" height="112" style="image-rendering: pixelated" '
-            f'src="data:image/png;base64,{base64.b64encode(encode(to_array(face.pixels))).decode()}"> '
+            f'src="data:image/png;base64,{base64.b64encode(encode(face.done.pixels)).decode()}"> '
             for number, face in enumerate(self.faces, 1)
+            if face.done.pixels is not None
         )
         return f"<figure>{images}<figcaption>{escape(repr(self))}</figcaption></figure>"

@@ -8,21 +8,24 @@ for keys that are not built on that recogniser.
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from onnx import ModelProto, helper, numpy_helper
 
-from facemin.models import DEFAULT_MODEL, MODELS
+from facemin.models import DEFAULT_MODEL, MODELS, SPACE_MODEL
 from facemin.models.calibration import shipped_calibration
-from facemin.protection.pmt import separable as linear_maps
+from facemin.models.onnx.run import FaceRunner
+from facemin.protection.by_fingerprint import ByFingerprint
+from facemin.protection.pmt.separable import blur_matrix
 from facemin.protection.resemblance import likenesses, mean_face
 from facemin.protection.revealed import Revealing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from facemin.keys.key import Key
     from facemin.protection.resemblance import Pixels
@@ -56,37 +59,58 @@ def check_revealing(pixels: Pixels, face: Pixels, keys: Sequence[Key]) -> Reveal
 def is_of_default_recogniser(key: Key) -> bool:
     """Whether a key's graph is the default recogniser's part before one of its cuts, and nothing else.
 
-    Such an image is recognised by it as it should be. One more layer, or another weight, makes the key a stranger's.
+    With its space or without. Such an image is recognised by it as it should be. One more layer, or another weight,
+    makes the key a stranger's.
     """
-    recogniser = MODELS[DEFAULT_MODEL].open()
-    layers = key.manifest.layers
-    if not set(layers) <= {cut.name for cut in recogniser.cuts}:
-        return False
-    return _meaning(ModelProto.FromString(key.data)) == _default_meaning(layers)
+    return _is_of_default(ByFingerprint(key))
 
 
 def _judged(pixels: Pixels, face: Pixels, names: tuple[str, ...]) -> Revealing | None:
-    recogniser = MODELS[DEFAULT_MODEL].open()
-    calibration = shipped_calibration(recogniser)
+    calibration = shipped_calibration(MODELS[DEFAULT_MODEL].open())
     assert calibration is not None
     limit = calibration.thresholds[0].threshold
-    stacked = np.stack([face, mean_face(), pixels])
-    images = torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
-    shown = images[2:]
-    maps = (linear_maps.blur_matrix(sigma).to(shown)[None] for sigma in JUDGED_BLURS)
-    blurred = [linear_maps.apply(shown, each, each) for each in maps]
-    with torch.no_grad():
-        embedded = recogniser(torch.cat([images, *blurred]))
-    scores = embedded[1:] @ embedded[0]
-    baseline, value = float(scores[0]), float(scores[1:].max())
-    if value < limit or value <= baseline:
+    maps = (blur_matrix(sigma).numpy() for sigma in JUDGED_BLURS)
+    blurred = [np.einsum("ij,jkc,lk->ilc", each, pixels, each, optimize=True) for each in maps]
+    embedded = _embeddings(np.stack([face, pixels, *(np.asarray(each.round(), np.uint8) for each in blurred)]))
+    value = float((embedded[1:] @ embedded[0]).max())
+    if value < limit or value <= float((_embedded_mean() @ embedded[0]).max()):
         return None
     return Revealing(keys=names, measure=f"cosine by {DEFAULT_MODEL}", value=value, limit=limit)
 
 
 @cache
-def _default_meaning(layers: tuple[str, ...]) -> str:
-    return _meaning(MODELS[DEFAULT_MODEL].open().shallow_graph(layers[-1], layers[:-1]))
+def _embedded_mean() -> NDArray[np.float32]:
+    return _embeddings(mean_face()[None])
+
+
+def _embeddings(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    rows = _default_runner()(faces)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@cache
+def _default_runner() -> FaceRunner:
+    return FaceRunner(MODELS[DEFAULT_MODEL].graph().graph.SerializeToString())
+
+
+@lru_cache(maxsize=64)
+def _is_of_default(given: ByFingerprint) -> bool:
+    layers = given.key.manifest.layers
+    models = [name for name in (DEFAULT_MODEL, SPACE_MODEL) if set(layers) <= _cuts(name)]
+    if not models:
+        return False
+    meaning = _meaning(ModelProto.FromString(given.key.graph))
+    return any(meaning == _default_meaning(name, layers) for name in models)
+
+
+@cache
+def _cuts(name: str) -> frozenset[str]:
+    return frozenset(cut.name for cut in MODELS[name].graph().cuts)
+
+
+@cache
+def _default_meaning(name: str, layers: tuple[str, ...]) -> str:
+    return _meaning(MODELS[name].graph().shallow_graph(layers[-1], layers[:-1]))
 
 
 def _meaning(model: ModelProto) -> str:

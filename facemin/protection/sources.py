@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from facemin.image import MAX_PIXELS, Photo, decode
 from facemin.keys.key import Key
-from facemin.protection.registry import DEFAULT_PROTECTOR, METHODS, PROTECTORS
+from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
+from facemin.pseudonym import Secret, SecretStore
 from facemin.runtime.errors import InvalidPhoto
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ AnyPhoto: TypeAlias = "str | Path | bytes | Photo | Image.Image | np.ndarray[Any
 
 AnyKey: TypeAlias = "Key | str | Path"
 """A key, or its file."""
+
+AnySecret: TypeAlias = "Secret | str | None"
+"""A secret, its name in the store, or None for plain protection."""
+
+METHOD_NAMES = ("auto", "one-pass", "robust", "pmt", "pmt-enhanced", "frequency-mask")
+"""What a method may be called; `registry.METHODS` has those that optimise or mask."""
 
 PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 """PIL's modes that PNG keeps as they are; TIFF keeps the others."""
@@ -64,19 +71,78 @@ def open_keys(keys: Sequence[AnyKey] | AnyKey) -> tuple[Key, ...]:
     return tuple(key if isinstance(key, Key) else Key.load(Path(key)) for key in several)
 
 
-def open_method(method: Protector | str | None) -> Protector:
+def open_method(
+    method: Protector | OnePassProtector | str | None, keys: Sequence[Key] = (), *, aimed: bool = False
+) -> Protector | OnePassProtector:
     """A method's settings, by its name where one was given.
 
+    Args:
+        method: settings, one of `METHOD_NAMES`, or None for "auto": "one-pass" where the key has a protector and is
+            the only one, else "robust".
+        keys: that images are made for.
+        aimed: whether they are made for targets, under a pseudonym.
+
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, a method that cannot do it, or one that needs torch where there is none.
     """
-    if method is None:
-        return PROTECTORS[DEFAULT_PROTECTOR]
-    if not isinstance(method, str):
-        return method
-    if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, or settings; got {method!r}")
-    return METHODS[method]
+    if isinstance(method, str) and method not in METHOD_NAMES:
+        raise ValueError(f"method: expected one of {', '.join(METHOD_NAMES)}, or settings; got {method!r}")
+    name = method
+    if name in (None, "auto"):
+        painter = OnePassProtector()
+        name = "one-pass" if aimed and len(keys) == 1 and painter.file_for(keys[0]) is not None else "robust"
+    chosen = _named(name) if isinstance(name, str) else name
+    assert chosen is not None
+    if aimed and not hasattr(chosen, "aim"):
+        raise ValueError(
+            "method: expected one that takes targets, as pseudonyms need (one-pass, robust, pmt), "
+            f"got {_called(method)}"
+        )
+    check = getattr(chosen, "check_aim", None)
+    if aimed and check is not None:
+        check(keys)
+    if not aimed and not hasattr(chosen, "stream"):
+        raise ValueError(
+            f"method: expected one that takes faces, since there is no pseudonym (robust, pmt, pmt-enhanced, "
+            f"frequency-mask), got {_called(method)}"
+        )
+    return chosen
+
+
+def open_secret(secret: Secret | str | None) -> tuple[Secret | None, tuple[Secret, ...], bool]:
+    """A secret, read from the store where a name was given, and made there at its first use.
+
+    Returns:
+        It; the person's other secrets; and whether it was made now, so that `LOSS` is to be said.
+
+    Raises:
+        ValueError: a name that is none; a secret that is damaged, or that others may read.
+        OSError: it cannot be read or written.
+    """
+    if secret is None:
+        return None, (), False
+    store, made = SecretStore(), False
+    if isinstance(secret, str):
+        secret, made = store.load_or_make(secret)
+    others = tuple(other for other in map(store.load, store.names()) if other != secret)
+    return secret, others, made
+
+
+def _named(name: str) -> Protector | OnePassProtector:
+    if name == "one-pass":
+        return OnePassProtector()
+    if not torch_is_there():
+        raise ValueError(
+            f"method {name}: expected torch, which optimisation needs, found none: pip install 'facemin[torch]', or "
+            "take a key with a one-pass protector (the default key has one)"
+        )
+    from facemin.protection.registry import METHODS
+
+    return METHODS[name]
+
+
+def _called(method: object) -> str:
+    return method if isinstance(method, str) else type(method).__name__
 
 
 def _image(array: np.ndarray[Any, Any]) -> Image.Image:

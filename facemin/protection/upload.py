@@ -1,4 +1,4 @@
-"""Uploading features instead of images: case 1 of the paper, where E_c(x~) is sent.
+"""Uploading features instead of images: case 1 of the paper, where E_c(x~) is sent; and targets under a pseudonym.
 
 Source: PMT section 4 (uploading facial features) and Algorithm 1, which returns the feature beside the image.
 """
@@ -6,16 +6,15 @@ Source: PMT section 4 (uploading facial features) and Algorithm 1, which returns
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-
-from facemin.autograd.pixels import to_unit
-from facemin.protection.pmt.optimise import ROWS_AT_LEAST
+from safetensors.numpy import load, save
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
     from facemin.keys.key import Key
@@ -23,6 +22,23 @@ if TYPE_CHECKING:
 
 TENSOR = "feature"
 FORMAT = "facemin-feature-1"
+PSEUDONYM = "pseudonym"
+LONGEST_EPOCH = 16
+"""Digits: as many as numbers that JavaScript keeps whole."""
+UNIT_TOLERANCE = 1e-4
+"""How far from 1 the length of an uploaded target may be, float32 included."""
+
+
+class PseudonymFeature(NamedTuple):
+    """An uploaded target.
+
+    Attributes:
+        values: Q e, (D,) float32 of unit length.
+        epoch: that Q was made for.
+    """
+
+    values: NDArray[np.float32]
+    epoch: int
 
 
 def feature_of(pixels: Tensor, key: Key) -> Tensor:
@@ -35,21 +51,47 @@ def feature_of(pixels: Tensor, key: Key) -> Tensor:
     Returns:
         float32, the shape that the key's manifest names.
     """
+    import torch
+
+    from facemin.autograd.pixels import to_unit
+    from facemin.protection.pmt.optimise import ROWS_AT_LEAST
+
     with torch.no_grad():
         faces = to_unit(pixels).expand(ROWS_AT_LEAST, -1, -1, -1)
         feature: Tensor = key.shallow(faces.to(next(key.shallow.buffers(), pixels).device))[0].cpu()
     return feature.contiguous()
 
 
-def encode_feature(feature: Tensor, key: Key) -> bytes:
+def encode_feature(feature: ArrayLike, key: Key) -> bytes:
     """A protected feature as a safetensors file with the key's id and cut.
+
+    Args:
+        feature: float32, the key's shape.
+        key: that it was made for.
 
     Raises:
         ValueError: when the feature has not the key's shape.
     """
-    _check(feature, key.manifest, "feature")
-    metadata = {"format": FORMAT, "key_id": key.manifest.key_id, "cut": key.manifest.cut}
-    return save({TENSOR: feature.contiguous()}, metadata)
+    values = np.ascontiguousarray(feature)
+    _check(values, key.manifest, "feature")
+    return save({TENSOR: values}, _metadata(key.manifest))
+
+
+def encode_pseudonym(target: NDArray[np.float32], key: Key, *, epoch: int) -> bytes:
+    """A target Q e as a safetensors file: the format of features, with the pseudonym's public values beside the key's.
+
+    Args:
+        target: (D,) float32 of unit length.
+        key: whose space it lies in.
+        epoch: that Q was made for.
+
+    Raises:
+        ValueError: another shape, length or type, or a key without a space.
+    """
+    values = np.ascontiguousarray(target)
+    _check(values, key.manifest, "target")
+    _check_unit(values, "target")
+    return save({TENSOR: values}, _metadata(key.manifest) | _of_pseudonym(key, epoch))
 
 
 def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") -> Tensor:
@@ -66,27 +108,77 @@ def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") ->
     Raises:
         ValueError: when it is no such file, or was made for another key, cut, shape or type.
     """
-    most = 4 * torch.Size(manifest.features).numel() + 4096
+    import torch
+
+    values, metadata = _read(data, manifest, name)
+    _expect(metadata, _metadata(manifest), name)
+    _check(values, manifest, name)
+    return torch.from_numpy(values)
+
+
+def decode_pseudonym(data: bytes, key: Key, *, name: str = "feature") -> PseudonymFeature:
+    """Read an uploaded target, as the provider does: everything but the epoch is checked against the provider's key.
+
+    Args:
+        data: the file's bytes.
+        key: that the upload claims to be for.
+        name: what to call the upload in an error.
+
+    Raises:
+        ValueError: when it is no such file, or was made for another key, cut, space, shape, length or type.
+    """
+    values, metadata = _read(data, key.manifest, name)
+    text = str(metadata.get("epoch", ""))
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_EPOCH):
+        raise ValueError(f"{name}: expected an epoch from 0 on, got {text!r:.40}")
+    epoch = int(text)
+    _expect(metadata, _metadata(key.manifest) | _of_pseudonym(key, epoch), name)
+    _check(values, key.manifest, name)
+    _check_unit(values, name)
+    return PseudonymFeature(values, epoch)
+
+
+def _metadata(manifest: Manifest) -> dict[str, str]:
+    return {"format": FORMAT, "key_id": manifest.key_id, "cut": manifest.cut}
+
+
+def _of_pseudonym(key: Key, epoch: int) -> dict[str, str]:
+    if key.space is None:
+        raise ValueError(f"key {key.manifest.key_id}: expected one with a space, got one without")
+    return {"kind": PSEUDONYM, "space": key.space.id.hex(), "epoch": str(epoch)}
+
+
+def _read(data: bytes, manifest: Manifest, name: str) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    most = 4 * math.prod(manifest.features) + 4096
     if len(data) > most:
         raise ValueError(f"{name}: expected at most {most} bytes for a feature {manifest.features}, got {len(data)}")
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except (SafetensorError, ValueError) as error:
+    # a type that NumPy lacks is a KeyError
+    except (SafetensorError, ValueError, KeyError) as error:
         raise ValueError(f"{name}: expected a safetensors file, got {len(data)} other bytes: {error}") from None
-    metadata = header.get("__metadata__", {})
-    expected = {"format": FORMAT, "key_id": manifest.key_id, "cut": manifest.cut}
-    if metadata != expected or set(tensors) != {TENSOR}:
-        raise ValueError(f"{name}: expected {expected} and one tensor {TENSOR!r}, got {metadata} and {sorted(tensors)}")
-    _check(tensors[TENSOR], manifest, name)
-    return tensors[TENSOR]
+    if set(tensors) != {TENSOR}:
+        raise ValueError(f"{name}: expected one tensor {TENSOR!r}, got {sorted(tensors)!r:.200}")
+    return tensors[TENSOR], header.get("__metadata__", {})
 
 
-def _check(feature: Tensor, manifest: Manifest, name: str) -> None:
-    if feature.dtype != torch.float32 or tuple(feature.shape) != manifest.features:
+def _expect(metadata: dict[str, Any], expected: dict[str, str], name: str) -> None:
+    if metadata != expected:
+        raise ValueError(f"{name}: expected {expected}, got {metadata!r:.500}")
+
+
+def _check(feature: NDArray[Any], manifest: Manifest, name: str) -> None:
+    if feature.dtype != np.float32 or feature.shape != manifest.features:
         raise ValueError(
             f"{name}: expected float32 {manifest.features} for key {manifest.key_id}, "
-            f"got {feature.dtype} {tuple(feature.shape)}"
+            f"got {feature.dtype} {feature.shape}"
         )
-    if not bool(feature.isfinite().all()):
+    if not bool(np.isfinite(feature).all()):
         raise ValueError(f"{name}: expected finite values, got some that are not")
+
+
+def _check_unit(values: NDArray[np.float32], name: str) -> None:
+    length = float(np.linalg.norm(values.astype(np.float64)))
+    if values.ndim != 1 or not abs(length - 1) < UNIT_TOLERANCE:
+        raise ValueError(f"{name}: expected a vector of length 1, got {values.shape} of length {length:.6g}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -13,8 +15,12 @@ from facemin.pseudonym.encoding import derive_key, encode_fields
 from facemin.pseudonym.origin import normalise_origin
 from facemin.pseudonym.secret import Secret
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 KEY_SALT = "facemin possession v1"
 STATEMENT = "facemin upload v1"
+RENEWAL = "facemin renewal v1"
 LEAST_CHALLENGE, LONGEST_CHALLENGE = 16, 64
 
 _LONGEST_NAME = 256
@@ -109,6 +115,22 @@ class PossessionKey:
     def _private(self) -> Ed25519PrivateKey:
         info = encode_fields(VERSION, self.origin, self.purpose)
         return Ed25519PrivateKey.from_private_bytes(derive_key(self.secret.data, salt=KEY_SALT, info=info))
+
+
+def renewal_digest(probe: bytes, uploads: Sequence[bytes], public: bytes) -> bytes:
+    """What the registered key signs in place of the probe's hash when it renews: the probe and all that replaces it.
+
+    So nobody on the way can put another secret's enrolment in its place.
+
+    Args:
+        probe: SHA-256 of the upload under the old epoch.
+        uploads: SHA-256 of each under the next one, in order.
+        public: possession key of those, 32 bytes.
+
+    Returns:
+        SHA-256, 32 bytes, of `RENEWAL`, probe, public and uploads by `encode_fields`.
+    """
+    return sha256(encode_fields(RENEWAL, probe, public, *uploads)).digest()
 
 
 def verify_upload(public: bytes, signature: bytes, statement: UploadStatement) -> bool:

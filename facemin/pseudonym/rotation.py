@@ -125,7 +125,7 @@ def average_views(views: Sequence[ArrayLike]) -> NDArray[np.float64]:
     return unit_rows(np.mean(rows, 0), "mean of the views")
 
 
-def unit_rows(rows: ArrayLike, name: str) -> NDArray[np.float64]:
+def unit_rows(rows: ArrayLike, name: str = "embeddings") -> NDArray[np.float64]:
     """Rows made to unit length, (N, D) float64.
 
     Raises:

@@ -34,6 +34,14 @@ class KeyChanged(InvalidKey):
     """A provider's key is not the one that was trusted, nor one that its signer made later."""
 
 
+class NoSpace(InvalidKey):
+    """A provider's key without the space that a pseudonym needs."""
+
+
+class UntrustedKey(InvalidKey):
+    """A key whose network is not known to be honest: from the second upload on it could identify a person."""
+
+
 class InvalidModel(FaceminError):  # noqa: N818
     """A recogniser's file that is none, or does not fit its settings."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from dataclasses import dataclass
@@ -13,11 +14,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 
 from facemin.keys.key import Key, export_key, read_signing_key, renew_key
-from facemin.models.store import calibration_of, open_model
+from facemin.models.calibration import shipped_calibration
+from facemin.models.store import calibration_of, open_graph
 from facemin.runtime.files import write_atomically
-from facemin.service.provider_keys import HeldKey, Keyring, add_key, key_prefix
+from facemin.service.api.errors import bad_input
+from facemin.service.provider_keys import HeldKey, Keyring, add_key, keep_protector, key_prefix
 from facemin.service.recognition.embed import Embedder
-from facemin.service.recognition.thresholds import ThresholdSet, plain_thresholds, shipped_thresholds
+from facemin.service.recognition.thresholds import (
+    ThresholdSet,
+    plain_thresholds,
+    pseudonym_thresholds,
+    shipped_thresholds,
+)
 from facemin.service.recognition.unprotected_face import PlainFaceCheck
 from facemin.service.settings import (
     DATABASE,
@@ -47,7 +55,9 @@ from facemin.service.tokens import SCOPES, Doorkeeper, make_token
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from facemin.models import Recogniser
+    from facemin.models import RecogniserGraph
+    from facemin.models.calibration import Calibration
+    from facemin.service.storage.store import Policy
 
 DAY = 86_400.0
 FIRST = "main"
@@ -64,6 +74,7 @@ def make_provider(
     cut: str,
     residual: float,
     database: str | None = None,
+    pseudonyms: Policy | None = None,
     **more: Any,
 ) -> str:
     """Make a provider's home: master key, signing key, settings, thresholds, the first key and an admin token.
@@ -76,6 +87,7 @@ def make_provider(
         residual: at which protecting for this cut stops.
         database: URL; None for SQLite in the home folder. A password in it goes into a file of its own, unless it comes
             from the environment.
+        pseudonyms: of the first collection; when None, required where the key will have a space, else off.
         **more: further `Settings`.
 
     Returns:
@@ -93,8 +105,9 @@ def make_provider(
             raise ValueError(
                 f"{folder}: expected a folder without a provider, found {name}; a lost {SETTINGS} comes from a back-up"
             )
-    recogniser = open_model(model)
+    recogniser = open_graph(model)
     recogniser.cut(cut)
+    policy = checked_policy(pseudonyms, space=has_space(recogniser, cut))
     try:
         settings = Settings(
             provider=provider,
@@ -131,7 +144,7 @@ def make_provider(
         rotate(opened, folder, settings, recogniser)
         with opened.writing() as connection:
             _, text = make_token(connection, "first admin", frozenset((scope, "*") for scope in SCOPES))
-            store.make_collection(connection, FIRST, accept_plain=False, far=settings.far)
+            store.make_collection(connection, FIRST, accept_plain=False, far=settings.far, pseudonyms=policy)
             audit.record(connection, "init", "done", request_id=COMMAND_LINE)
     finally:
         opened.close()
@@ -140,11 +153,38 @@ def make_provider(
     return text
 
 
-def rotate(database: Database, folder: Path, settings: Settings, recogniser: Recogniser) -> HeldKey:
-    """Make a new key the current one; the old one's uploads are taken for `Settings.overlap_days` more.
+def has_space(recogniser: RecogniserGraph, cut: str) -> bool:
+    """Whether a key of a recogniser at a cut declares a space for pseudonyms: at its output, where it has one."""
+    return recogniser.space is not None and cut == recogniser.graph.graph.output[0].name
+
+
+def checked_policy(wanted: Policy | None, *, space: bool) -> Policy:
+    """What a collection says of pseudonyms; where it says nothing, required with a space and off without.
 
     Raises:
-        ValueError: the signing key is no such thing.
+        ServiceError: pseudonyms are required, and the key has no space (422).
+    """
+    if wanted == "required" and not space:
+        raise bad_input(
+            "pseudonyms: expected allowed or off, since this provider's key has no space, got required", code="no_space"
+        )
+    return wanted if wanted is not None else "required" if space else "off"
+
+
+def rotate(
+    database: Database, folder: Path, settings: Settings, recogniser: RecogniserGraph, *, protector: bytes | None = None
+) -> HeldKey:
+    """Make a new key the current one; the old one's uploads are taken for `Settings.overlap_days` more.
+
+    Args:
+        database: of the provider.
+        folder: its home.
+        settings: of it.
+        recogniser: that it uses.
+        protector: the one-pass protector's file to offer from now on; the one offered until now when None.
+
+    Raises:
+        ValueError: the signing key is no such thing; or the protector is none, or of another space.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     keyring = Keyring(database, settings.fingerprint)
@@ -160,44 +200,78 @@ def rotate(database: Database, folder: Path, settings: Settings, recogniser: Rec
         expires=now + timedelta(days=settings.key_days) if settings.key_days is not None else None,
         signing_key=read_signing_key(folder / SIGNING),
     )
+    source, offered = key, None
     if held and held[0][0].key_id.startswith(key_prefix(recogniser.fingerprint)):
         last = Key.load(keyring.file(held[0][0]), allow_expired=True)
         if last.manifest.model_dump(include=_SAME) == key.manifest.model_dump(include=_SAME):
             # the graph's bytes as they were: written by another version of a library they may differ, and with them
             # the space, in which everybody would have to enrol again
-            key = renew_key(
-                last,
-                key_id=key.manifest.key_id,
-                created=now,
-                expires=key.manifest.expires,
-                signing_key=read_signing_key(folder / SIGNING),
-            )
+            source, offered = last, last.manifest.protector
+    if protector is not None:
+        offered = _checked_protector(protector, source)
+    key = renew_key(
+        source,
+        key_id=key.manifest.key_id,
+        created=now,
+        expires=key.manifest.expires,
+        protector=offered,
+        signing_key=read_signing_key(folder / SIGNING),
+    )
     with database.writing() as connection:
+        if protector is not None:
+            keep_protector(connection, protector)
         made = add_key(connection, key, overlap=settings.overlap_days * DAY)
         audit.record(connection, "rotate_key", made.key_id, request_id=COMMAND_LINE)
     return made
+
+
+def _checked_protector(data: bytes, key: Key) -> str:
+    """SHA-256 of a protector's file, once it was found to be one of the key's space."""
+    from facemin.protection.protector_file import ProtectorFile
+
+    file = ProtectorFile.load(data)
+    space = key.space
+    if space is None or file.manifest.space != space.id.hex():
+        raise ValueError(
+            f"protector: expected one of the key's space ({'none' if space is None else space.id.hex()[:16]}), "
+            f"got one of {file.manifest.space[:16]}"
+        )
+    return hashlib.sha256(data).hexdigest()
 
 
 _SAME = {"provider", "recogniser", "cut", "features", "layers", "residual", "space"}
 """What two keys' manifests share where the second one only renews the first."""
 
 
-def default_thresholds(recogniser: Recogniser, cut: str, residual: float) -> ThresholdSet:
+def default_thresholds(recogniser: RecogniserGraph, cut: str, residual: float) -> ThresholdSet:
     """What was measured of a recogniser, on protected faces where that was done, else on plain ones.
 
     Raises:
         ValueError: nothing was measured.
     """
     shipped = shipped_thresholds(recogniser.name, recogniser.fingerprint, cut=cut, residual=residual)
-    if shipped is not None:
-        return shipped
     calibration = calibration_of(recogniser)
+    if shipped is not None:
+        return _with_pseudonyms(shipped, recogniser, cut, calibration)
     if calibration is None:
         raise ValueError(
             f"{recogniser.name}: expected a calibrated recogniser (facemin eval DATA --model {recogniser.name}), "
             "got one without thresholds"
         )
-    return plain_thresholds(calibration, cut=cut, residual=residual)
+    return _with_pseudonyms(plain_thresholds(calibration, cut=cut, residual=residual), recogniser, cut, calibration)
+
+
+def _with_pseudonyms(
+    found: ThresholdSet, recogniser: RecogniserGraph, cut: str, plain: Calibration | None
+) -> ThresholdSet:
+    if not has_space(recogniser, cut):
+        return found
+    measured = shipped_calibration(recogniser, "pseudonym")
+    calibration = measured if measured is not None else plain
+    if calibration is None:
+        return found
+    more = pseudonym_thresholds(calibration, dimension=recogniser.embedding_size, measured=measured is not None)
+    return found.model_copy(update={"thresholds": (*found.thresholds, *more)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,14 +285,14 @@ class Provider:
     keyring: Keyring
     doorkeeper: Doorkeeper
     thresholds: ThresholdSet
-    recogniser: Recogniser
+    recogniser: RecogniserGraph
     embedder: Embedder
     plain: PlainFaceCheck
     telemetry: Telemetry
     started: float
 
     @classmethod
-    def open(cls, folder: Path, *, device: str = "cpu") -> Provider:
+    def open(cls, folder: Path) -> Provider:
         """Open a provider's home.
 
         Raises:
@@ -227,13 +301,13 @@ class Provider:
         """
         settings = read_settings(folder)
         make_private(folder)
-        recogniser = open_model(settings.model)
+        recogniser = open_graph(settings.model)
         if recogniser.fingerprint != settings.fingerprint:
             raise ValueError(
                 f"{settings.model}: expected the recogniser that the provider was made for "
                 f"({settings.fingerprint[:16]}), got another one of that name ({recogniser.fingerprint[:16]})"
             )
-        thresholds = _read_thresholds(folder / THRESHOLDS, settings)
+        thresholds = _read_thresholds(folder / THRESHOLDS, settings).above_strangers(recogniser.embedding_size)
         secrets = Secrets.load(folder / MASTER)
         database = Database(database_url(folder, settings))
         try:
@@ -250,11 +324,15 @@ class Provider:
             doorkeeper=Doorkeeper(database),
             thresholds=thresholds,
             recogniser=recogniser,
-            embedder=Embedder(recogniser, [settings.cut], device=device),
+            embedder=Embedder(recogniser, [settings.cut]),
             plain=PlainFaceCheck(),
             telemetry=Telemetry(),
             started=time.time(),
         )
+
+    def checked_policy(self, wanted: Policy | None) -> Policy:
+        """See `checked_policy`."""
+        return checked_policy(wanted, space=has_space(self.recogniser, self.settings.cut))
 
     def close(self) -> None:
         """Finish what is being computed and close the database."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from facemin.keys.key import Key
 from facemin.service.api.errors import ServiceError, bad_input, not_found
-from facemin.service.storage.tables import provider_keys
+from facemin.service.storage.tables import protectors, provider_keys
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -98,6 +99,22 @@ class Keyring:
                     self._files[key.fingerprint] = connection.scalars(select(provider_keys.c.data).where(mine)).one()
             return self._files[key.fingerprint]
 
+    def protector(self, fingerprint: str) -> bytes:
+        """The file of a one-pass protector, by its SHA-256.
+
+        Raises:
+            ServiceError: there is none (404).
+        """
+        with self._lock:
+            if fingerprint not in self._files:
+                with self._database.reading() as connection:
+                    mine = protectors.c.fingerprint == fingerprint
+                    data = connection.scalar(select(protectors.c.data).where(mine))
+                if data is None:
+                    raise not_found("protector", fingerprint)
+                self._files[fingerprint] = data
+            return self._files[fingerprint]
+
     def manifest(self, key_id: str, connection: Connection | None = None) -> Manifest:
         """The manifest of a key for which uploads are taken; `connection` as for `all`.
 
@@ -138,6 +155,15 @@ def add_key(connection: Connection, key: Key, *, overlap: float) -> HeldKey:
     }
     connection.execute(provider_keys.insert().values(values | {"data": key.data}))
     return HeldKey(**values)
+
+
+def keep_protector(connection: Connection, data: bytes) -> str:
+    """Keep a one-pass protector's file for the keys that name it; its SHA-256."""
+    fingerprint = hashlib.sha256(data).hexdigest()
+    mine = protectors.c.fingerprint == fingerprint
+    if connection.scalar(select(protectors.c.fingerprint).where(mine)) is None:
+        connection.execute(protectors.insert().values(fingerprint=fingerprint, data=data))
+    return fingerprint
 
 
 def revoke_key(connection: Connection, key_id: str) -> None:

@@ -39,7 +39,7 @@ def make_server(provider: Provider, *, host: str, port: int) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(folder: Path, *, host: str, port: int, device: str) -> None:
+def serve(folder: Path, *, host: str, port: int) -> None:
     """Serve a provider until SIGINT or SIGTERM; requests under way are answered first.
 
     Raises:
@@ -47,7 +47,7 @@ def serve(folder: Path, *, host: str, port: int, device: str) -> None:
         ServiceError: the database cannot be opened (503).
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    provider = Provider.open(folder, device=device)
+    provider = Provider.open(folder)
     provider.store.warm()
     server = make_server(provider, host=host, port=port)
     # uvicorn raises the signal that ended it again once everything is closed; the end is then no failure any more

@@ -65,6 +65,8 @@ class Settings(BaseModel):
     answer_seconds: float = Field(default=86_400, gt=0)
     """How long the answer to a request with an idempotency key is kept."""
 
+    feature_uploads: bool = True
+    """Take features as well as images."""
     batch: int = Field(default=8, ge=1, le=64)
     """Uploads in one request."""
     templates_per_person: int = Field(default=16, ge=1, le=1000)

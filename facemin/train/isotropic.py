@@ -16,8 +16,9 @@ from facemin.evaluation.pairs import PhotoReader
 from facemin.face import Detector
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models.onnx.run import FaceRunner
-from facemin.models.space import SpaceDeclaration, average_views, mirrored, unit_rows
+from facemin.models.space import SpaceDeclaration, mirrored
 from facemin.models.space_fit import SpaceMap, Whitening, fit, measure_isotropy, spectrum
+from facemin.pseudonym.rotation import average_views, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facemin.models import Recogniser
+    from facemin.models import RecogniserGraph
 
 FARS = (1e-3, 1e-4)
 LEAST_RATIO = 0.2
@@ -96,7 +97,7 @@ class IsotropicSpace:
 
 
 def isotropic_space(
-    recogniser: Recogniser,
+    recogniser: RecogniserGraph,
     data: Path,
     *,
     points: Path | None = None,
@@ -206,7 +207,7 @@ def _deal(people: dict[str, list[int]], seed: int) -> dict[str, list[str]]:
 
 
 def _embed(
-    recogniser: Recogniser,
+    recogniser: RecogniserGraph,
     data: Path,
     paths: Sequence[str],
     points: Path | None,
@@ -232,7 +233,7 @@ def _embed(
 
 
 def _average(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    return average_views([one, other], dimension=one.shape[1])
+    return average_views([one, other])
 
 
 def _judge(embeddings: NDArray[np.float64], people: list[list[int]]) -> tuple[tuple[Rate, ...], int, int]:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from facemin.ahm.mask import raw_channels
+from facemin.autograd.distance import relative_distance
 from facemin.autograd.pixels import to_unit
 from facemin.experiments.methods import describe_method, make_method
-from facemin.keys.key import Key, relative_distance
+from facemin.keys.key import Key
 from facemin.metrics import ssim
 from facemin.protection import METHODS, Done, FrequencyMask, ProtectedPhoto, protect_photos
 from tests.pictures import decode_tensor, encode_tensor
@@ -108,7 +109,7 @@ def test_refuses_wrong_settings_and_no_keys(faces: Tensor) -> None:
 def test_protects_photos_as_any_method_does(faces: Tensor, keys: list[Key], tmp_path: Path) -> None:
     photo = tmp_path / "face.png"
     photo.write_bytes(encode_tensor(faces[0]))
-    (found,) = protect_photos([photo], keys=keys, method=METHOD, aligned=True)
+    (found,) = protect_photos([photo], keys=keys, method=METHOD, aligned=True, secret=None)
     assert isinstance(found, ProtectedPhoto)
     (saved,) = found.save(tmp_path / "face.protected.png")
     assert torch.equal(decode_tensor(saved), METHOD(faces[:1], keys, seed=0)[0].pixels)

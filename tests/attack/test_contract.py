@@ -14,8 +14,8 @@ def test_says_who_and_whether_adaptive() -> None:
 
 
 def test_refuses_an_unknown_row() -> None:
-    with pytest.raises(ValueError, match=r"row: expected one of T0.*'T6'"):
-        Adversary(row="T6", knows=("key",))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"row: expected one of T0.*'T7'"):
+        Adversary(row="T7", knows=("key",))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("knows", [(), ("everything",)])

@@ -249,8 +249,17 @@ class TestPanel:
         panel = find_panel([plain_key()], models=None, plain=[], far=1e-3)
         assert [one.name for one in panel.authorised] == ["dlib-resnet29"]
         assert panel.authorised[0].at is not None
+        # the same network with a space after it is no other recogniser
         assert panel.others == ()
+        assert any(text.startswith("dlib-resnet29-space66 as a judge of its own") for text in panel.untested)
         assert any("Other recognisers than the authorised one: none are here" in text for text in panel.untested)
+
+    def test_one_network_judges_once_whichever_of_its_forms_has_the_key(self) -> None:
+        panel = find_panel([default_key()], models=None, plain=[], far=1e-3)
+        assert [one.name for one in panel.authorised] == ["dlib-resnet29-space66"]
+        assert panel.others == ()
+        both = find_panel([default_key(), plain_key()], models=None, plain=[], far=1e-3)
+        assert {one.name for one in both.authorised} == {"dlib-resnet29", "dlib-resnet29-space66"}
 
     def test_a_key_of_somebody_who_is_not_here(self) -> None:
         panel = find_panel([tiny_key()], models=None, plain=[], far=1e-3)
@@ -332,7 +341,7 @@ class TestRecognisersWithoutThreshold:
         bare = seat(tiny("own", 1), plain=[], far=1e-3)
         assert "own, whose key was used, is here" in still_recognises(evidence(3, authorised=(bare,))).verdict
         absent = still_recognises(evidence(3, keys=(default_key(),)))
-        assert absent.verdict == "The recogniser whose key was used (dlib-resnet29) is not on this machine."
+        assert absent.verdict == "The recogniser whose key was used (dlib-resnet29-space66) is not on this machine."
 
     def test_time_that_runs_out_is_said(self, tmp_path: Path) -> None:
         (tmp_path / "models").mkdir()

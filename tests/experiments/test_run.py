@@ -281,7 +281,7 @@ class TestRecordFiles:
         path = tmp_path / "r.jsonl"
         append(path, records[0])
         with path.open("a") as file:
-            file.write(json.dumps({"format": "facemin.experiments/1"}) + "\n")
+            file.write(json.dumps({"format": "facemin.bench/1"}) + "\n")
         with pytest.raises(ValueError, match=r"r\.jsonl, line 2: expected a record; identity: Field required"):
             read_records(path)
 

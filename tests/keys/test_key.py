@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, StringStringEntryProto, helper
 
+from facemin.autograd.distance import relative_distance
 from facemin.keys.key import (
     MANIFEST,
     SIGNATURE,
@@ -22,7 +23,6 @@ from facemin.keys.key import (
     _metadata,
     export_key,
     read_signing_key,
-    relative_distance,
     renew_key,
 )
 from facemin.models import Recogniser, load_recogniser

@@ -8,7 +8,7 @@ import pytest
 from facemin.keys.default import DEFAULT_SPACE, calibrated_key, default_key, plain_key, stopping_residual
 from facemin.models import MODELS, SPACE_MODEL, Recogniser, load_recogniser
 from facemin.models.calibration import read_calibration, shipped_calibration
-from facemin.models.space import stranger_far
+from facemin.pseudonym import stranger_far
 
 
 @pytest.mark.parametrize("name", MODELS)

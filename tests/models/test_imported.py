@@ -13,12 +13,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from facemin.autograd import agreement
-from facemin.autograd.agreement import check_agreement, random_faces
+from facemin.autograd.agreement import check_agreement
 from facemin.autograd.module import OnnxModule
 from facemin.models import load_recogniser
 from facemin.models.onnx.graph import read_graph
+from facemin.models.onnx.trial import random_faces
 from facemin.models.preprocess import Preprocess
-from facemin.models.store import ModelStore
+from facemin.models.store import ModelStore, open_model
 from tests.models.test_store import tiny_graph
 
 Array = np.ndarray[Any, Any]
@@ -373,7 +374,7 @@ class TestExternalData:
         torch.testing.assert_close(load_recogniser(path)(faces), expected)
         ModelStore().add(path, name="acme", licence="MIT")
         (tmp_path / "weights.bin").unlink()
-        torch.testing.assert_close(ModelStore().open("acme")(faces), expected)
+        torch.testing.assert_close(open_model("acme")(faces), expected)
 
     def test_in_a_folder_below(self, tmp_path: Path) -> None:
         path = split_off(tmp_path, "parts/weights.bin")

@@ -11,7 +11,8 @@ from torch import Tensor
 from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
 from facemin.protection import PMT, Failure
-from facemin.protection.folder import FolderJob, Written, plan, protect_into
+from facemin.protection.folder import Written, plan, protect_into
+from facemin.protection.folder_job import FolderJob
 from facemin.runtime.files import write_atomically
 from tests.pictures import encode_tensor
 
@@ -35,7 +36,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def job(keys: list[Key], out: Path, **settings: object) -> FolderJob:
-    return FolderJob(out=out, keys=keys[:1], method=QUICK, seed=1, aligned=True, **settings)  # type: ignore[arg-type]
+    return FolderJob(out=out, keys=keys[:1], method=QUICK, seed=1, aligned=True, **settings, secret=None)  # type: ignore[arg-type]
 
 
 def run(inputs: list[Path], job: FolderJob) -> list[Written | Failure]:
@@ -56,11 +57,13 @@ def test_done_is_done_until_something_that_matters_changes(photos: Path, keys: l
     out = tmp_path / "out"
     run([photos], job(keys, out))
     assert len(plan([photos], job(keys, out)).done) == 3
-    faster = FolderJob(out=out, keys=keys[:1], method=PMT(steps=1, batch=3, device="cpu"), seed=9, aligned=True)
+    faster = FolderJob(
+        out=out, keys=keys[:1], method=PMT(steps=1, batch=3, device="cpu"), seed=9, aligned=True, secret=None
+    )
     assert len(plan([photos], faster).done) == 3
     for other in (
-        FolderJob(out=out, keys=keys[1:], method=QUICK, aligned=True),
-        FolderJob(out=out, keys=keys[:1], method=PMT(steps=2), aligned=True),
+        FolderJob(out=out, keys=keys[1:], method=QUICK, aligned=True, secret=None),
+        FolderJob(out=out, keys=keys[:1], method=PMT(steps=2), aligned=True, secret=None),
         job(keys, out, paste=True),
     ):
         assert len(plan([photos], other).todo) == 3
@@ -100,12 +103,12 @@ def test_failed_write_leaves_no_record(photos: Path, keys: list[Key], tmp_path: 
 
 def test_features_are_for_one_key(keys: list[Key], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="exactly one key"):
-        FolderJob(out=tmp_path, keys=keys, upload="features")
+        FolderJob(out=tmp_path, keys=keys, upload="features", secret=None)
 
 
 def test_keys_of_one_id_are_not_mixed_up(keys: list[Key], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=keys[0].manifest.key_id):
-        FolderJob(out=tmp_path, keys=[keys[0], keys[0]])
+        FolderJob(out=tmp_path, keys=[keys[0], keys[0]], secret=None)
 
 
 def test_another_photos_result_is_not_overwritten_by_a_later_run(photos: Path, keys: list[Key], tmp_path: Path) -> None:

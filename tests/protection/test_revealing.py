@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 from skimage import data
 
 import facemin
 from facemin.face import Detector, align
 from facemin.image import encode
+from facemin.keys.default import default_key
 from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.protection import PMT, Failure, RevealingKey, RevealingWarning, check_revealing, protect_photos
 from facemin.protection.feature_inversion import check_revealing_feature, drawn_faces
-from facemin.protection.folder import FolderJob, plan, protect_into
-from facemin.protection.resemblance import likenesses, mean_face
+from facemin.protection.folder import plan, protect_into
+from facemin.protection.folder_job import FolderJob
+from facemin.protection.resemblance import LIMITS, likenesses, mean_face
 from facemin.protection.revealing import is_of_default_recogniser
 from facemin.protection.upload import feature_of
+from tests.foreign_keys import average_key, foreign, identity_key, plane_key
 
 Pixels = NDArray[np.uint8]
 QUICK = PMT(steps=40, batch=2)
@@ -139,49 +142,21 @@ def test_drawn_strangers_pass(face: Pixels) -> None:
         assert likenesses(stranger, face)[0].share < 1
 
 
+def test_every_limit_is_of_a_measure(face: Pixels) -> None:
+    assert {each.measure for each in likenesses(noise(), face)} == set(LIMITS)
+
+
+def test_limits_may_be_others(face: Pixels) -> None:
+    strict = dict.fromkeys(LIMITS, 1e-3)
+    assert likenesses(noise(), face)[0].share < 1 < likenesses(noise(), face, limits=strict)[0].share
+
+
 @pytest.mark.parametrize("shape", [(3, 112, 112), (112, 112), (111, 112, 3)])
 def test_refuses_other_shapes(shape: tuple[int, ...], face: Pixels) -> None:
     with pytest.raises(ValueError, match=r"pixels: expected uint8 \(112, 112, 3\)"):
         likenesses(np.zeros(shape, np.uint8), face)
     with pytest.raises(ValueError, match="float32"):
         likenesses(np.zeros((112, 112, 3), np.float32), face)
-
-
-def foreign(nodes: list[NodeProto], layers: list[str], weights: dict[str, NDArray[np.float32]] | None = None) -> Key:
-    """A key of a graph that is no recogniser at all."""
-    nodes = [
-        *nodes,
-        helper.make_node("GlobalAveragePool", [nodes[-1].output[0]], ["pool"]),
-        helper.make_node("Flatten", ["pool"], ["end"], axis=1),
-    ]
-    graph: ModelProto = helper.make_model(
-        helper.make_graph(
-            nodes,
-            "foreign",
-            [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, 112, 112])],
-            [helper.make_tensor_value_info("end", TensorProto.FLOAT, ["batch", None])],
-            [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    recogniser = Recogniser(graph, name="foreign")
-    return export_key(recogniser, layers[-1], layers=tuple(layers[:-1]), provider="Mallory", residual=0.05)
-
-
-def identity_key() -> Key:
-    """One layer shows the face; the last, which a count of values looks at, has three numbers."""
-    return foreign([helper.make_node("Relu", ["faces"], ["same"])], ["same", "pool"])
-
-
-def average_key(count: int) -> Key:
-    pool = helper.make_node("AveragePool", ["faces"], ["mean"], kernel_shape=[count] * 2, strides=[count] * 2)
-    return foreign([pool], ["mean"])
-
-
-def plane_key() -> Key:
-    weights = {"green": np.array([[0, 1, 0]], np.float32).reshape(1, 3, 1, 1)}
-    return foreign([helper.make_node("Conv", ["faces", "green"], ["plane"], kernel_shape=[1, 1])], ["plane"], weights)
 
 
 HOSTILE: dict[str, Callable[[], Key]] = {
@@ -202,7 +177,7 @@ def photo() -> bytes:
 def test_a_hostile_key_is_refused_by_name(name: str, photo: bytes) -> None:
     key = HOSTILE[name]()
     with pytest.raises(RevealingKey, match=key.manifest.key_id) as caught:
-        facemin.protect(photo, keys=[key], method=QUICK, seed=0)
+        facemin.protect(photo, keys=[key], method=QUICK, seed=0, secret=None)
     assert caught.value.found.keys == (key.manifest.key_id,)
     assert isinstance(caught.value, ValueError)
 
@@ -210,7 +185,7 @@ def test_a_hostile_key_is_refused_by_name(name: str, photo: bytes) -> None:
 def test_a_folder_gets_no_file_of_it(photo: bytes, tmp_path: Path) -> None:
     source = tmp_path / "me.png"
     source.write_bytes(photo)
-    job = FolderJob(out=tmp_path / "out", keys=[identity_key()], method=QUICK, seed=0, paste=True)
+    job = FolderJob(out=tmp_path / "out", keys=[identity_key()], method=QUICK, seed=0, paste=True, secret=None)
     (failure,) = protect_into(plan([source], job), job)
     assert isinstance(failure, Failure)
     assert failure.revealing is not None
@@ -223,21 +198,21 @@ def test_research_may_keep_it_and_is_told(photo: bytes, tmp_path: Path) -> None:
     source.write_bytes(photo)
     key = identity_key()
     with pytest.warns(RevealingWarning, match="shows"):
-        out = facemin.protect(photo, keys=[key], method=QUICK, seed=0, allow_revealing=True)
+        out = facemin.protect(photo, keys=[key], method=QUICK, seed=0, allow_revealing=True, secret=None)
     assert out.faces[0].revealing is not None
-    job = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0, allow_revealing=True)
+    job = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0, allow_revealing=True, secret=None)
     with pytest.warns(RevealingWarning):
         list(protect_into(plan([source], job), job))
     record = json.loads((tmp_path / "out" / "me.protected.json").read_text())
     assert key.manifest.key_id in record["faces"][0]["revealing"]
     # and what was allowed once is not taken for done where it is not
-    strict = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0)
+    strict = FolderJob(out=tmp_path / "out", keys=[key], method=QUICK, seed=0, secret=None)
     assert plan([source], strict).todo
 
 
 def test_two_keys_of_which_one_shows_it(photo: bytes, dlib_keys: dict[str, Key]) -> None:
     keys = [dlib_keys["conv256.3"], identity_key()]
-    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30, batch=2), seed=0)
+    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30, batch=2), seed=0, secret=None)
     assert isinstance(failure, Failure)
     assert all(key.manifest.key_id in failure.reason for key in keys)
 
@@ -249,6 +224,9 @@ class TestDefaultRecogniser:
         recogniser = load_recogniser("dlib-resnet29")
         for cut, layers in (("pooled", ()), ("conv32.1", ("conv7",))):
             assert is_of_default_recogniser(export_key(recogniser, cut, layers=layers, provider="x", residual=0.2))
+
+    def test_its_space_is_its_own(self) -> None:
+        assert is_of_default_recogniser(default_key())
 
     def test_other_graphs_and_other_weights_are_not(self) -> None:
         assert not is_of_default_recogniser(identity_key())
@@ -262,8 +240,8 @@ class TestDefaultRecogniser:
 
     def test_refuses_what_it_recognises(self, photo: bytes, face: Pixels) -> None:
         own = export_key(load_recogniser("dlib-resnet29"), "pooled", provider="x", residual=0.07)
-        done = facemin.protect(photo, keys=[own], seed=0, method=PMT(steps=60))
-        pixels = np.ascontiguousarray(done.faces[0].pixels.permute(1, 2, 0).numpy())
+        done = facemin.protect(photo, keys=[own], seed=0, method=PMT(steps=60), secret=None)
+        pixels = done.faces[0].pixels
         assert check_revealing(pixels, face, [own]) is None
         found = check_revealing(pixels, face, [average_key(2)])
         assert found is not None
@@ -275,12 +253,21 @@ class TestFeatures:
     """What is uploaded instead of an image."""
 
     @pytest.mark.parametrize("count", [2, 4, 8])
-    def test_what_an_inversion_gives_back_is_refused(self, count: int, face: Pixels) -> None:
+    def test_averages_are_refused(self, count: int, face: Pixels) -> None:
         key = average_key(count)
         feature = feature_of(torch.from_numpy(face).permute(2, 0, 1), key).numpy()
         found = check_revealing_feature(feature, face, key)
         assert found is not None
-        assert ("values" in found.measure) == (feature.size >= 9408)
+        by_dimension = "values in the feature" in found.measure
+        assert by_dimension == (feature.size >= 9408)
+        assert by_dimension or "leaves out" in found.measure
+
+    @pytest.mark.parametrize(("cut", "refused"), [("conv64.4", True), ("conv128.1", True), ("conv256.1", False)])
+    def test_early_layers_are_refused_and_late_ones_pass(self, cut: str, refused: bool, face: Pixels) -> None:
+        key = export_key(load_recogniser("dlib-resnet29"), cut, provider="x", residual=0.2)
+        feature = np.zeros(key.manifest.features, np.float32)
+        found = check_revealing_feature(feature, face, key)
+        assert (found is not None) == refused
 
     def test_a_secret_matrix_hides_nothing(self, face: Pixels) -> None:
         matrix = np.random.default_rng(0).standard_normal((588, 588)).astype(np.float32)
@@ -293,13 +280,18 @@ class TestFeatures:
         weights = {"matrix": matrix, "square": np.array([-1, 3, 14, 14])}
         key = foreign(nodes, ["mixed"], weights)
         feature = feature_of(torch.from_numpy(face).permute(2, 0, 1), key).numpy()
-        assert check_revealing_feature(feature, face, key) is not None
+        found = check_revealing_feature(feature, face, key)
+        assert found is not None
+        assert "linear inversion" in found.measure
 
     def test_the_default_keys_feature_passes(self, face: Pixels) -> None:
         key = export_key(load_recogniser("dlib-resnet29"), "pooled", provider="x", residual=0.07)
         feature = feature_of(torch.from_numpy(face).permute(2, 0, 1), key).numpy()
         assert check_revealing_feature(feature, face, key) is None
 
-    def test_protect_refuses_them(self, photo: bytes) -> None:
-        with pytest.raises(RevealingKey):
-            facemin.protect(photo, keys=[average_key(8)], method=PMT(steps=0), seed=0, upload="features")
+    def test_protect_refuses_a_feature_where_the_image_passes(self, photo: bytes) -> None:
+        noise_alone = PMT(steps=0)
+        key = average_key(2)
+        assert facemin.protect(photo, keys=[key], method=noise_alone, seed=0, secret=None).faces
+        with pytest.raises(RevealingKey, match="values in the feature"):
+            facemin.protect(photo, keys=[key], method=noise_alone, seed=0, upload="features", secret=None)

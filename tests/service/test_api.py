@@ -14,7 +14,7 @@ from safetensors.torch import save
 from sqlalchemy import update
 from torch import Tensor
 
-from facemin.autograd.pixels import to_unit
+from facemin.autograd.pixels import to_array
 from facemin.keys.key import MANIFEST, Key, _metadata, export_key
 from facemin.protection import encode_feature, feature_of
 from facemin.service.provider import rotate
@@ -66,8 +66,7 @@ def test_verify_says_score_threshold_far_and_where_the_threshold_is_from(server:
 def test_the_score_is_the_recognisers_own(server: Running, place: str) -> None:
     enrol(server, place, "a", noise(2))
     answer = verify(server, place, "a", noise(3)).json()
-    with torch.inference_mode():
-        rows = server.provider.recogniser(to_unit(torch.stack([noise(2), noise(3)])))
+    rows = server.provider.recogniser.embed(to_array(torch.stack([noise(2), noise(3)])))
     assert answer["score"] == pytest.approx(float(rows[0] @ rows[1]), abs=1e-5)
 
 
@@ -107,9 +106,8 @@ def test_identify_ranks_people_and_decides_on_each(server: Running, place: str) 
     assert first[0]["person"] == "p12"
     assert first[0]["accepted"] is True
     assert len(first) == len(second) == 3
-    with torch.inference_mode():
-        rows = server.provider.recogniser(to_unit(torch.stack([noise(n) for n in (10, 11, 12, 13, 99)])))
-    order = np.argsort(-(rows[:4] @ rows[4]).numpy())
+    rows = server.provider.recogniser.embed(to_array(torch.stack([noise(n) for n in (10, 11, 12, 13, 99)])))
+    order = np.argsort(-(rows[:4] @ rows[4]))
     assert [entry["person"] for entry in second] == [f"p{10 + i}" for i in order[:3]]
 
 
@@ -220,9 +218,8 @@ def test_a_person_is_listed_shown_exported_and_deleted(server: Running, place: s
     assert server("GET", f"{place}/persons").json() == {"persons": ["a"], "next": None}
     assert len(server("GET", f"{place}/persons/a").json()["templates"]) == 2
     export = server("GET", f"{place}/persons/a/export").json()
-    with torch.inference_mode():
-        rows = server.provider.recogniser(to_unit(torch.stack([noise(60), noise(61)])))
-    np.testing.assert_allclose(np.array(export["embeddings"]), rows.numpy(), atol=1e-5)
+    rows = server.provider.recogniser.embed(to_array(torch.stack([noise(60), noise(61)])))
+    np.testing.assert_allclose(np.array(export["embeddings"]), rows, atol=1e-5)
     assert server("GET", place).json()["templates"] == 2
     assert server("DELETE", f"{place}/persons/a").status == 204
     assert server("DELETE", f"{place}/persons/a").status == 404

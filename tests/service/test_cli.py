@@ -27,6 +27,9 @@ def test_a_provider_from_its_making_to_its_back_up(tmp_path: Path, capsys: pytes
 
     made = json.loads(said("init", "--provider", "Acme", "--json"))
     assert made["token"].startswith("fmt_")
+    assert made["space"]
+    assert json.loads(said("collection", "--json"))["pseudonyms"] == "required"
+    assert json.loads(said("collection", "main", "--pseudonyms", "allowed", "--json"))["pseudonyms"] == "allowed"
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in home.iterdir()}["master.key"] == "0o600"
     first = json.loads(said("keys", "--json"))[0]["key_id"]
     assert json.loads(said("rotate", "--json"))["number"] == 2
@@ -63,10 +66,11 @@ def test_a_client_enrols_verifies_identifies_and_deletes(
     monkeypatch.setenv("FACEMIN_HOME", str(tmp_path))
     monkeypatch.setenv("FACEMIN_TOKEN", server.admin)
     at = ("--url", server.url, "--device", "cpu")
-    assert run("client", "enrol", "cli", astronaut(), *at) == 0
-    assert run("client", "verify", "cli", astronaut(), *at) == 0
+    plain = (*at, "--no-pseudonym")
+    assert run("client", "enrol", "cli", astronaut(), *plain) == 0
+    assert run("client", "verify", "cli", astronaut(), *plain) == 0
     assert "cli: accepted, cosine" in capsys.readouterr().out
-    assert run("client", "identify", astronaut(), *at, "--json") == 0
+    assert run("client", "identify", astronaut(), *plain, "--json") == 0
     assert json.loads(capsys.readouterr().out)[0][0]["person"] == "cli"
     assert run("client", "delete", "cli", "--url", server.url) == 0
     assert run("client", "forget", "--url", server.url) == 0

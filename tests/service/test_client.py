@@ -196,7 +196,7 @@ QUICK = PMT(steps=12, residual=0.5)
 
 @pytest.fixture
 def client(server: Running, tmp_path: Path) -> facemin.Client:
-    return facemin.Client(server.url, server.admin, pins=Pins(root=tmp_path), method=QUICK)
+    return facemin.Client(server.url, server.admin, pins=Pins(root=tmp_path), method=QUICK, secret=None)
 
 
 def test_enrol_verify_identify_delete(client: facemin.Client) -> None:
@@ -244,7 +244,7 @@ def test_one_photo_serves_two_providers(
     server: Running, client: facemin.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with running(tmp_path_factory.mktemp("second") / "home", cut="conv256.1", residual=0.5) as second:
-        other = facemin.Client(second.url, second.admin, pins=client.pins, method=QUICK)
+        other = facemin.Client(second.url, second.admin, pins=client.pins, method=QUICK, secret=None)
         for each in (client, other):
             each.enrol("shared", [astronaut()])
         both = prepare(astronaut(), [client, other], method=QUICK)

@@ -3,11 +3,12 @@
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facemin.keys.default import plain_key
 from facemin.models import Recogniser, load_recogniser
@@ -226,12 +227,11 @@ class TestEmbedder:
         embedder = Embedder(recogniser, [], batch=1, waiting=1)
         free = threading.Event()
 
-        class Slow(nn.Module):
-            def forward(self, faces: Tensor) -> Tensor:
-                free.wait(30)
-                return torch.nn.functional.normalize(torch.ones(len(faces), 4))
+        def slow(faces: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+            free.wait(30)
+            return np.ones((len(faces), 4), np.float32)
 
-        monkeypatch.setitem(embedder._models, WHOLE, Slow())
+        monkeypatch.setitem(embedder._models, WHOLE, slow)
         face = (WHOLE, torch.zeros(3, 112, 112))
         first = threading.Thread(target=embedder, args=([face],))
         first.start()

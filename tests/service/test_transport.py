@@ -125,9 +125,9 @@ def test_what_is_no_json_is_a_provider_error(content: bytes) -> None:
     ids=json.dumps,
 )
 def test_json_of_another_form_is_a_provider_error(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facemin.Client, "_uploads", lambda *_: [{}])
+    monkeypatch.setattr(facemin.Client, "_uploads", lambda *_, **__: [{}])
     carrier = answering(content=json.dumps(answer).encode())
-    client = facemin.Client("https://a.example", "t", transport=carrier)
+    client = facemin.Client("https://a.example", "t", secret=None, transport=carrier)
     photo = Prepared.__new__(Prepared)
     for ask in (lambda: client.verify("a", photo), lambda: client.identify(photo)):
         with pytest.raises(ProviderError, match="documented form"):
@@ -135,10 +135,12 @@ def test_json_of_another_form_is_a_provider_error(answer: object, monkeypatch: p
 
 
 def test_fields_that_a_later_provider_adds_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facemin.Client, "_uploads", lambda *_: [{}])
+    monkeypatch.setattr(facemin.Client, "_uploads", lambda *_, **__: [{}])
     decision = {"person": "a", "accepted": True, "score": 0.9, "threshold": 0.5, "far": 1e-3, "threshold_id": "t"}
     answer = decision | {"enrolled_as": "protected", "later": 1, "challenge": "c"}
-    client = facemin.Client("https://a.example", "t", transport=answering(content=json.dumps(answer).encode()))
+    client = facemin.Client(
+        "https://a.example", "t", secret=None, transport=answering(content=json.dumps(answer).encode())
+    )
     assert client.verify("a", Prepared.__new__(Prepared)).accepted
 
 

@@ -36,11 +36,13 @@ def gram(rows: ArrayLike) -> Rows:
 def entries(grams: Rows) -> Rows:
     """What stands above the diagonal, rising: (N, n, n) to (N, n (n - 1) / 2)."""
     above = np.triu_indices(grams.shape[-1], 1)
-    return np.asarray(np.sort(grams[..., above[0], above[1]], axis=-1))
+    found: Rows = np.sort(grams[..., above[0], above[1]], axis=-1)
+    return found
 
 
 def _mean(grams: Rows) -> Rows:
-    return entries(grams).mean(-1, keepdims=True)
+    mean: Rows = entries(grams).mean(-1, keepdims=True)
+    return mean
 
 
 def _moments(grams: Rows) -> Rows:

@@ -136,4 +136,4 @@ IMAGES_ONLY = frozenset(
         "Upsample",
     }
 )
-"""Operators that want an image with its batch axis first; the others run on lifted values too: see `lowering`."""
+"""Operators that want an image with its batch axis first; the others run on lifted values too: see `operator_api`."""

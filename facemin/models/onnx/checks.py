@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
-from facemin.autograd.operators import OPERATORS
 from facemin.models.onnx.limits import GraphLimits
+from facemin.models.onnx.operators import ALLOWED
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 """From what onnxruntime still runs to what the installed onnx knows."""
@@ -149,7 +149,7 @@ def _check_node(index: int, node: NodeProto) -> None:
             raise ValueError(f"{where}: expected no subgraphs, got one in attribute {attribute.name!r:.80}")
         if attribute.HasField("sparse_tensor") or attribute.sparse_tensors or attribute.ref_attr_name:
             raise ValueError(f"{where}: attribute {attribute.name!r:.80} is sparse or refers to a function's")
-    if node.op_type not in OPERATORS:
+    if node.op_type not in ALLOWED:
         raise ValueError(
             f"{where}: the operator is not among those facemin runs: export the network alone, from the image to the "
             "embedding, in eval mode and without control flow or post-processing"

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
-from facemin.autograd.importer import Plan, live_steps, trace
 from facemin.models.adapt import channels_first, per_channel, single_precision, take_output
 from facemin.models.onnx.checks import DEFAULT_DOMAINS, check_model
 from facemin.models.onnx.external import has_external, take_in
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
+from facemin.models.onnx.shapes import GraphShapes, graph_shapes, live_steps
 from facemin.models.preprocess import Preprocess, prepend_preprocessing
 from facemin.runtime.errors import InvalidModel, told_as
 
@@ -84,7 +85,7 @@ def read_graph(
         single_precision(model)
         per_channel(model)
         check_model(model, limits=limits, inputs=inputs)
-        trace(model, limits=limits, weights=False)
+        graph_shapes(model, limits=limits)
     except UnicodeError as error:
         raise ValueError(f"{label}: expected names in UTF-8") from error
     except DecodeError as error:
@@ -115,7 +116,7 @@ def extract(
         ValueError: a name that the graph does not have, an `end` that depends on more than `start`, or a layer that
             does not lie between them.
     """
-    plan = trace(model, limits=limits, weights=False)
+    plan = graph_shapes(model, limits=limits)
     start = plan.inputs[0] if start is None else start
     for value in (start, *layers, end):
         if value not in plan.shapes or value in plan.inner:
@@ -125,7 +126,7 @@ def extract(
     nodes, needed = [], {end}
     for node in reversed(model.graph.node):
         if needed.intersection(node.output) and start not in node.output:
-            held = [n for n in node.output if n in plan.constants and not plan.constants[n].is_meta]
+            held = [n for n in node.output if n in plan.constants]
             if len(held) == len(node.output):
                 continue
             needed.update(name for name in node.input if name)
@@ -141,7 +142,12 @@ def extract(
 
 
 def _assemble(
-    model: onnx.ModelProto, plan: Plan, nodes: list[onnx.NodeProto], needed: set[str], start: str, ends: tuple[str, ...]
+    model: onnx.ModelProto,
+    plan: GraphShapes,
+    nodes: list[onnx.NodeProto],
+    needed: set[str],
+    start: str,
+    ends: tuple[str, ...],
 ) -> onnx.ModelProto:
     made = {name for node in nodes for name in node.output}
     held = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -164,16 +170,16 @@ def _assemble(
     return onnx.ModelProto(ir_version=model.ir_version, opset_import=opsets, producer_name="facemin", graph=graph)
 
 
-def _constant(plan: Plan, nodes: Iterable[onnx.NodeProto], name: str) -> TensorProto:
+def _constant(plan: GraphShapes, nodes: Iterable[onnx.NodeProto], name: str) -> TensorProto:
     """A constant that the cut-off part computed; a shape's leading batch of one becomes `copy the input's`."""
     elements = plan.constants[name]
     users = [node for node in nodes if name in node.input]
     shape = all(node.op_type == "Reshape" and list(node.input).index(name) == 1 for node in users)
     shape = shape and not any(node.input[0] in plan.inner for node in users)
-    if users and shape and elements.numel() and int(elements[0]) == 1:
-        elements = elements.clone()
+    if users and shape and elements.size and int(elements[0]) == 1:
+        elements = elements.copy()
         elements[0] = 0
-    return onnx.numpy_helper.from_array(elements.contiguous().numpy(), name)
+    return onnx.numpy_helper.from_array(np.ascontiguousarray(elements), name)
 
 
 def bottlenecks(
@@ -186,7 +192,7 @@ def bottlenecks(
         output: the output meant; the first where None. It comes last in the list.
         limits: how large the graph may be.
     """
-    plan = trace(model, limits=limits, weights=False)
+    plan = graph_shapes(model, limits=limits)
     output = plan.outputs[0] if output is None else output
     if output not in plan.shapes or output in plan.inner:
         raise ValueError(f"expected an output that depends on the image, got {output!r:.80}")

@@ -95,11 +95,11 @@ class _Smoothed:
     kernel: Kernel
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
-        """See `rules.Rule.buffers`."""
+        """See `step_rules.Rule.buffers`."""
         return self.rule.buffers(images)
 
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `rules.Rule.update_`."""
+        """See `step_rules.Rule.update_`."""
         matrix = self.kernel.matrix.to(gradient).expand(len(gradient), -1, -1)
         smooth = linear_maps.apply(gradient, matrix, matrix).contiguous(memory_format=torch.channels_last)
         self.rule.update_(images, smooth, state, steps)

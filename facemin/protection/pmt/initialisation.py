@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -11,14 +10,10 @@ import numpy as np
 import torch
 
 from facemin.protection.pmt import separable as linear_maps
+from facemin.protection.seeds import hashed_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
     from torch import Tensor
-
-SEED_BITS = 128
 
 
 class Start(Protocol):
@@ -132,28 +127,4 @@ def image_seed(seed: int, face: Tensor) -> int:
     Raises:
         ValueError: when the seed is out of range.
     """
-    return _seed(seed, face.mul(255).round().to("cpu", torch.uint8).numpy().tobytes())
-
-
-def target_seed(seed: int, targets: Sequence[NDArray[np.float32]]) -> int:
-    """The seed of an image made for given targets: SHA-256 of the run's seed and the targets; of no face.
-
-    Args:
-        seed: of the run, in [0, 2^128).
-        targets: one a key, float32.
-
-    Returns:
-        A number in [0, 2^256).
-
-    Raises:
-        ValueError: when the seed is out of range.
-    """
-    return _seed(seed, b"".join(np.ascontiguousarray(target, dtype="<f4").tobytes() for target in targets))
-
-
-def _seed(seed: int, data: bytes) -> int:
-    if not 0 <= seed < 2**SEED_BITS:
-        raise ValueError(f"seed: expected in [0, 2^{SEED_BITS}), got {seed}")
-    digest = hashlib.sha256(seed.to_bytes(SEED_BITS // 8, "little"))
-    digest.update(data)
-    return int.from_bytes(digest.digest(), "little")
+    return hashed_seed(seed, face.mul(255).round().to("cpu", torch.uint8).numpy().tobytes())

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.protection.pmt.initialisation import GaussianNoise, Start, image_seed, target_seed
+from facemin.protection.pmt.initialisation import GaussianNoise, Start, image_seed
 from facemin.protection.pmt.objective import FeatureMatching, Target
 from facemin.protection.pmt.optimise import Done, Job, descend
 from facemin.protection.pmt.step_rules import Adam, Rule
+from facemin.protection.seeds import target_seed
 from facemin.runtime.device import Precision, choose_device, choose_precision
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class PMT:
         rule: how a gradient becomes a step: `Adam`, or the paper's `Sign` and `L1`.
         start: where to begin; `GaussianNoise(mean=0, deviation=1)` is the paper's.
         transform: T of Algorithm 2, drawn anew for each image and step; None for Algorithm 1. With one, an image ends
-            once its residual is met after each of `matching.PROBES` too.
+            once its residual is met after each of `objective.PROBES` too.
         target: "plain" compares T's result with the plain face's features, "same" applies T to the face as well, as
             Algorithm 2 has it.
         kernel: W of Algorithm 2, with which gradients are smoothed; None for none.
@@ -131,7 +132,7 @@ class PMT:
         Raises:
             ValueError: keys or settings that need the face itself, or a target of another shape or length.
         """
-        self._check_aim(keys)
+        self.check_aim(keys)
         blank = torch.zeros(FACE_SHAPE)
 
         def job(one: Sequence[NDArray[np.float32]]) -> Job:
@@ -141,7 +142,12 @@ class PMT:
 
         return self._descend((job(one) for one in targets), keys, on_step)
 
-    def _check_aim(self, keys: Sequence[Key]) -> None:
+    def check_aim(self, keys: Sequence[Key]) -> None:
+        """Refuse keys and settings that need the face itself.
+
+        Raises:
+            ValueError: naming them.
+        """
         if self.start.needs_face or self.target != "plain":
             raise ValueError(
                 f"method: expected a start and a target without the face, since a pseudonym's image may hold nothing "

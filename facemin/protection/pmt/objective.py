@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional as F
 
-from facemin.keys.key import relative_distance
+from facemin.autograd.distance import relative_distance
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.jpeg import jpeg
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Moment, Progress
@@ -87,7 +87,7 @@ class FeatureMatching:
         return features if self.transform is None or self.target == "plain" else (*features, faces)
 
     def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
-        """See `steps.Objective`."""
+        """See `optimise.Objective`."""
         if self.transform is None:
             distances = self._distances(images, targets)
             return Progress(distances @ self.weights, distances.detach())
@@ -120,7 +120,7 @@ class FeatureMatching:
         return worst
 
     def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
-        """See `steps.Objective`; with a transform the largest distance under any of `PROBES`."""
+        """See `optimise.Objective`; with a transform the largest distance under any of `PROBES`."""
         probes = PROBES.values() if self.transform is not None else (PROBES["none"],)
         found = [self._compared(self._features(self.shallow, probe(images)), targets) for probe in probes]
         return torch.stack(found).amax(0)

@@ -51,6 +51,16 @@ def current_key(provider: ProviderOf, if_none_match: IfNoneMatch = None) -> Resp
     return _file(provider, provider.keyring.current(), if_none_match)
 
 
+@router.get("/key/protector", response_class=Response, responses={**_FILE, 304: {"description": "Unchanged."}})
+def current_protector(provider: ProviderOf, if_none_match: IfNoneMatch = None) -> Response:
+    """Get the one-pass protector of the current key; its ETag is the SHA-256 that the key's manifest names."""
+    key = provider.keyring.current()
+    named = provider.keyring.manifest(key.key_id).protector
+    if named is None:
+        raise not_found("protector", key.key_id)
+    return _answer(provider.keyring.protector(named), {"ETag": f'"{named}"', "X-Key-Id": key.key_id}, if_none_match)
+
+
 @router.get("/keys", response_model=list[KeyOut])
 def list_keys(provider: ProviderOf) -> list[KeyOut]:
     """List all keys with what they are good for, the newest first."""
@@ -143,11 +153,20 @@ def metrics(caller: Admin) -> Response:
 
 
 def _file(provider: Provider, key: HeldKey, known: str | None) -> Response:
-    tag = f'"{key.fingerprint}"'
-    headers = {"ETag": tag, "X-Key-Id": key.key_id, "X-Key-Number": str(key.number)}
-    if known is not None and tag in (part.strip().removeprefix("W/") for part in known.split(",")):
+    headers = {"ETag": f'"{key.fingerprint}"', "X-Key-Id": key.key_id, "X-Key-Number": str(key.number)}
+    if _unchanged(headers, known):
+        # without the file, which may not have been read yet
         return Response(status_code=304, headers=headers)
-    data = provider.keyring.file(key)
+    return _answer(provider.keyring.file(key), headers, None)
+
+
+def _unchanged(headers: dict[str, str], known: str | None) -> bool:
+    return known is not None and headers["ETag"] in (part.strip().removeprefix("W/") for part in known.split(","))
+
+
+def _answer(data: bytes, headers: dict[str, str], known: str | None) -> Response:
+    if _unchanged(headers, known):
+        return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(len(data))
     return StreamingResponse(_chunks(data), media_type="application/octet-stream", headers=headers)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-UPLOADS = re.compile(r"/v1/collections/[^/]+/(?:persons|verify|identify)/?")
+UPLOADS = re.compile(r"/v1/collections/[^/]+/(?:persons(?:/[^/]+/renew)?|verify|identify)/?")
 """Paths to which images are sent."""
 SMALL_BYTES = 16 << 10
 """Longest body of every other request; the longest that any of them can use is a token's with a hundred grants."""

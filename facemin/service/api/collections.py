@@ -40,8 +40,9 @@ def make_collection(body: NewCollection, caller: AdminEverywhere) -> CollectionO
     """Make a collection."""
     store = caller.provider.store
     far = checked_far(caller.provider, body.far if body.far is not None else caller.provider.settings.far)
+    pseudonyms = caller.provider.checked_policy(body.pseudonyms)
     with store.database.writing() as connection:
-        store.make_collection(connection, body.name, accept_plain=body.accept_plain, far=far)
+        store.make_collection(connection, body.name, accept_plain=body.accept_plain, far=far, pseudonyms=pseudonyms)
         caller.note(connection, "make_collection", "done", collection=body.name)
         return collection_out(store.collection(connection, body.name))
 
@@ -61,6 +62,8 @@ def change_collection(collection: CollectionName, body: CollectionChange, caller
     values = body.model_dump(exclude_none=True)
     if body.far is not None:
         checked_far(caller.provider, body.far)
+    if body.pseudonyms is not None:
+        caller.provider.checked_policy(body.pseudonyms)
     store = caller.provider.store
     with store.database.writing() as connection:
         found = store.collection(connection, collection)

@@ -117,7 +117,7 @@ class Allowed(Rule):
 
 
 class Claimed(Rule):
-    """A dependency: the claimant, for endpoints whose own transaction confirms the token (`gate.CONFIRM`)."""
+    """A dependency: the claimant, for endpoints whose own transaction confirms the token (`middleware.CONFIRM`)."""
 
     def __call__(self, request: Request) -> Claimant:
         """The claimant, whose token as remembered may do this.

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from facemin.service.tokens import Token
 
 CONFIRM = re.compile(rf"{UPLOADS.pattern}|/v1/challenges/?")
-"""POST to these: the endpoint's own transaction confirms the token (`asking.Claimed`)."""
+"""POST to these: the endpoint's own transaction confirms the token (`dependencies.Claimed`)."""
 OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/version", "/v1/openapi.json"})
 """Paths that need no token."""
-KEYS = ("/v1/key", "/v1/keys")
+KEYS = ("/v1/key", "/v1/keys", "/v1/key/protector")
 """Paths that need one only where the provider says so."""
 
 BODY_SECONDS = 30.0

@@ -33,6 +33,7 @@ def person_out(provider: Provider, person: Person) -> PersonOut:
             kind=template.kind,
             key_id=template.key_id,
             current=template.fingerprint == provider.store.fingerprint,
+            **(template.binding._asdict() if template.binding is not None else {}),
             created=moment(template.created),
         )
         for template in person.templates
@@ -46,6 +47,7 @@ def collection_out(collection: Collection, counts: Counts | None = None) -> Coll
         name=collection.name,
         accept_plain=collection.accept_plain,
         far=collection.far,
+        pseudonyms=collection.pseudonyms,
         created=moment(collection.created),
         persons=counts.persons if counts else None,
         templates=counts.templates if counts else None,

@@ -10,12 +10,13 @@ from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, P
 
 from facemin.service.api.errors import ServiceError
 from facemin.service.recognition.thresholds import Pair
-from facemin.service.storage.store import Kind
+from facemin.service.storage.store import Kind, Policy
 from facemin.service.tokens import Scope
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 PERSON = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
 CHALLENGE = r"^[A-Za-z0-9_-]{43}$"
+HEX_32 = r"^[0-9a-f]{64}$"
 
 CollectionName = Annotated[str, Field(pattern=NAME, examples=["staff"])]
 PersonName = Annotated[
@@ -27,6 +28,7 @@ PersonName = Annotated[
     ),
 ]
 Far = Annotated[float, Field(gt=0, lt=1, examples=[1e-3], description="False accept rate whose threshold decides.")]
+Challenge = Annotated[str, Field(pattern=CHALLENGE, description="From POST /v1/challenges; counts once.")]
 Base64 = Annotated[Base64Bytes, PlainSerializer(lambda _: "", return_type=str)]
 """Never written out again: an upload is in no answer, log or error."""
 
@@ -50,6 +52,22 @@ class _Strict(BaseModel):
         return value
 
 
+class PseudonymIn(_Strict):
+    """Which pseudonym an upload is under; neither the secret nor its rotation is ever sent."""
+
+    space: str = Field(pattern=HEX_32, description="Id of the key's space.")
+    epoch: int = Field(ge=0, lt=2**53, description="As POST /v1/challenges said.")
+
+
+class Possession(_Strict):
+    """Proof that the sender has the secret: an Ed25519 signature of the upload statement (spec/pseudonym.md)."""
+
+    public_key: Annotated[str, Field(pattern=HEX_32)] | None = Field(
+        default=None, description="To register at enrolment, or to search by at identify; verify takes the registered."
+    )
+    signature: str = Field(pattern=r"^[0-9a-f]{128}$")
+
+
 class Upload(_Strict):
     """One face."""
 
@@ -64,6 +82,14 @@ class Upload(_Strict):
     data: Base64 = Field(
         min_length=1, repr=False, examples=["iVBORw0KGgo..."], json_schema_extra={"contentEncoding": "base64"}
     )
+    pseudonym: PseudonymIn | None = Field(default=None, description="Null for an upload under none.")
+    possession: Possession | None = Field(default=None, description="Goes with a pseudonym.")
+
+    @model_validator(mode="after")
+    def _signed(self) -> Upload:
+        if (self.pseudonym is None) != (self.possession is None):
+            raise ValueError("expected a pseudonym and a proof of possession together, got one of them")
+        return self
 
 
 class Enrolment(_Strict):
@@ -72,6 +98,7 @@ class Enrolment(_Strict):
     person: PersonName | None = Field(default=None, description="A random name is drawn where none is given.")
     uploads: list[Upload] = Field(min_length=1, max_length=64)
     replace: bool = Field(default=False, description="Take out the person's earlier templates.")
+    challenge: Challenge | None = Field(default=None, description="Needed for uploads under a pseudonym.")
 
 
 class Verification(_Strict):
@@ -79,15 +106,32 @@ class Verification(_Strict):
 
     person: PersonName
     upload: Upload
-    challenge: str = Field(pattern=CHALLENGE, description="From POST /v1/challenges; counts once.")
+    challenge: Challenge
     far: Far | None = Field(default=None, description="The collection's own where none is given.")
+    upgrade: list[Upload] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="Uploads under a pseudonym, signed for the operation enrol: where the person is accepted under the "
+        "old kind, they replace the person's templates in the same transaction.",
+    )
+
+
+class Renewal(_Strict):
+    """A verification under the old epoch, and the enrolment that takes its place under the next."""
+
+    upload: Upload = Field(description="Under the old epoch, signed by the registered key over the new ones as well.")
+    uploads: list[Upload] = Field(
+        min_length=1, max_length=64, description="Under the next epoch, signed for the operation renew."
+    )
+    challenge: Challenge
 
 
 class Identification(_Strict):
     """Faces whose people are asked for."""
 
     uploads: list[Upload] = Field(min_length=1, max_length=64)
-    challenge: str = Field(pattern=CHALLENGE)
+    challenge: Challenge
     far: Far | None = None
     top: int = Field(default=5, ge=1, le=100, description="People named for each face.")
 
@@ -98,6 +142,9 @@ class NewCollection(_Strict):
     name: CollectionName
     accept_plain: bool = Field(default=False, description="Take unprotected faces too, for migration.")
     far: Far | None = Field(default=None, description="Decides where a request names none.")
+    pseudonyms: Policy | None = Field(
+        default=None, description="Null: required where the provider's key has a space, else off."
+    )
 
 
 class CollectionChange(_Strict):
@@ -105,6 +152,7 @@ class CollectionChange(_Strict):
 
     accept_plain: bool | None = None
     far: Far | None = None
+    pseudonyms: Policy | None = None
 
 
 class NewToken(_Strict):
@@ -150,6 +198,9 @@ class ChallengeOut(BaseModel):
 
     challenge: str
     expires: AwareDatetime
+    epoch: int = Field(default=0, description="Of the person's pseudonym; 0 as well where there is no such person.")
+    features: bool = Field(default=True, description="Whether features are taken, beside images.")
+    pseudonyms: Policy | None = Field(default=None, description="Of the collection that was named.")
 
 
 class CollectionOut(BaseModel):
@@ -158,6 +209,7 @@ class CollectionOut(BaseModel):
     name: str
     accept_plain: bool
     far: float
+    pseudonyms: Policy
     created: AwareDatetime
     persons: int | None = Field(default=None, description="Counted only when the collection itself is asked for.")
     templates: int | None = None
@@ -171,6 +223,9 @@ class TemplateOut(BaseModel):
     kind: Kind
     key_id: str
     current: bool = Field(description="Whether today's model made it; others have to be enrolled anew.")
+    space: str | None = Field(default=None, description="Of a pseudonym: id of its space.")
+    epoch: int | None = None
+    possession: str | None = Field(default=None, description="Of a pseudonym: Ed25519 key that signs its uploads.")
     created: AwareDatetime
 
 

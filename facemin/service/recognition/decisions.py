@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.service.recognition.thresholds import PairThreshold, ThresholdSet
-    from facemin.service.storage.store import Kind, Person
+    from facemin.service.storage.store import Binding, Kind, Person
 
 
 class Verdict(NamedTuple):
@@ -25,8 +25,19 @@ class Verdict(NamedTuple):
     """Of that template."""
 
 
-def judge(probe: NDArray[np.float32], kind: Kind, person: Person, thresholds: ThresholdSet, *, far: float) -> Verdict:
-    """Compare a probe with each of a person's templates; the one that clears its threshold by most decides.
+def judge(
+    probe: NDArray[np.float32],
+    kind: Kind,
+    person: Person,
+    thresholds: ThresholdSet,
+    *,
+    far: float,
+    binding: Binding | None = None,
+) -> Verdict:
+    """Compare a probe with those of a person's templates that it can be compared with.
+
+    The one that clears its threshold by most decides. A pseudonym is compared with templates of the same binding and
+    with nothing else.
 
     Args:
         probe: unit float32 (D,).
@@ -34,19 +45,22 @@ def judge(probe: NDArray[np.float32], kind: Kind, person: Person, thresholds: Th
         person: whose templates.
         thresholds: of the recogniser.
         far: a false accept rate that was measured.
+        binding: of the probe, where its kind is "pseudonym".
 
     Raises:
-        ServiceError: all of the person's templates were made by another model (409).
+        ServiceError: there is no such template of the present model (409).
         ValueError: the FAR was not measured.
     """
     verdicts = []
     for template in person.templates:
-        if template.row is not None:
+        if template.row is not None and template.binding == binding:
             threshold = thresholds.find(kind, template.kind, far)
             score = float(template.row @ probe)
             verdicts.append(Verdict(score >= threshold.threshold, score, threshold, template.kind))
     if not verdicts:
         raise conflict(
-            "needs_enrolment", "person: expected a template of the present model, got only others; enrol them anew"
+            "needs_enrolment",
+            "person: expected a template of the present model and of the same kind as the upload (under its pseudonym, "
+            "or under none), got only others; enrol them anew",
         )
     return max(verdicts, key=lambda verdict: verdict.score - verdict.threshold.threshold)

@@ -9,18 +9,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
+from facemin.models.onnx.run import FloatRunner
+from facemin.pseudonym.rotation import unit_rows
 from facemin.service.api.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from numpy.typing import ArrayLike, NDArray
 
-    from facemin.models import Recogniser
+    from facemin.models import RecogniserGraph
 
 WHOLE = ""
 """In place of a cut's name: the input is a face, and the whole recogniser runs on it."""
@@ -29,8 +29,8 @@ WHOLE = ""
 @dataclass(frozen=True)
 class _Job:
     cut: str
-    value: Tensor
-    done: Future[Tensor]
+    value: NDArray[np.float32]
+    done: Future[NDArray[np.float32]]
 
 
 class Embedder:
@@ -44,28 +44,27 @@ class Embedder:
         batch: most inputs at once.
         waiting: most inputs that wait; more are refused, so that memory stays bounded.
         linger: seconds to wait for company.
-        device: where to compute.
+        threads: that one run may use.
     """
 
     def __init__(
         self,
-        recogniser: Recogniser,
+        recogniser: RecogniserGraph,
         cuts: Sequence[str],
         *,
         batch: int = 32,
         waiting: int = 256,
         linger: float = 0.002,
-        device: str = "cpu",
+        threads: int = 1,
     ) -> None:
-        self._device, self._recogniser = torch.device(device), recogniser
-        self._models: dict[str, nn.Module] = {WHOLE: recogniser.to(self._device)}
-        self._models |= {cut: recogniser.after(cut).to(self._device) for cut in cuts}
+        self._recogniser, self._threads = recogniser, threads
+        self._models = {cut: self._opened(cut) for cut in (WHOLE, *cuts)}
         self._batch, self._linger = batch, linger
         self._queue: queue.Queue[_Job | None] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._run, name="embedder", daemon=True)
         self._thread.start()
 
-    def __call__(self, inputs: Sequence[tuple[str, Tensor]]) -> NDArray[np.float32]:
+    def __call__(self, inputs: Sequence[tuple[str, ArrayLike]]) -> NDArray[np.float32]:
         """Unit embeddings (N, D), float32, of N inputs in order.
 
         Args:
@@ -74,7 +73,7 @@ class Embedder:
         Raises:
             ServiceError: too many inputs wait already (503), or an input has no embedding (422).
         """
-        jobs = [_Job(cut, value, Future()) for cut, value in inputs]
+        jobs = [_Job(cut, np.asarray(value, np.float32), Future()) for cut, value in inputs]
         for job in jobs:
             try:
                 self._queue.put(job, timeout=1)
@@ -82,12 +81,13 @@ class Embedder:
                 raise ServiceError(
                     503, "busy", "server: expected room for another upload, got a full queue", retry_after=2
                 ) from None
-        rows = torch.stack([job.done.result() for job in jobs])
-        lengths = rows.norm(dim=1)
-        if not bool(((lengths - 1).abs() < 1e-3).all()):
-            raise ServiceError(422, "no_embedding", "upload: expected one with a finite embedding, got another")
-        found: NDArray[np.float32] = rows.float().numpy()
-        return found
+        rows = np.stack([job.done.result() for job in jobs])
+        try:
+            return unit_rows(rows).astype(np.float32)
+        except ValueError:
+            raise ServiceError(
+                422, "no_embedding", "upload: expected one with a finite embedding, got another"
+            ) from None
 
     def close(self) -> None:
         """Finish what waits, then end the thread."""
@@ -113,12 +113,17 @@ class Embedder:
             for cut in {job.cut for job in jobs}:
                 self._compute(cut, [job for job in jobs if job.cut == cut])
 
+    def _opened(self, cut: str) -> FloatRunner | None:
+        """What runs on a cut's features; None where they are the embedding already."""
+        graph = self._recogniser.graph if cut == WHOLE else self._recogniser.head_graph(cut)
+        return None if graph is None else FloatRunner(graph.SerializeToString(), threads=self._threads)
+
     def _compute(self, cut: str, jobs: list[_Job]) -> None:
         try:
             if cut not in self._models:
-                self._models[cut] = self._recogniser.after(cut).to(self._device)
-            with torch.inference_mode():
-                rows = self._models[cut](torch.stack([job.value for job in jobs]).to(self._device)).cpu()
+                self._models[cut] = self._opened(cut)
+            model, values = self._models[cut], np.stack([job.value for job in jobs])
+            rows = (values if model is None else model(values)).reshape(len(jobs), -1)
         # whatever a device answers, the requests that wait for it must not wait for ever
         except Exception as error:  # noqa: BLE001
             for job in jobs:

@@ -11,10 +11,9 @@ import math
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from facemin.metrics import rates_at, threshold_at_far
+from facemin.pseudonym import stranger_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,13 +23,16 @@ if TYPE_CHECKING:
     from facemin.models.calibration import Calibration
     from facemin.service.storage.store import Kind
 
-Pair = Literal["protected-protected", "protected-plain", "plain-plain"]
+Pair = Literal["protected-protected", "protected-plain", "plain-plain", "pseudonym-pseudonym"]
 PAIRS: dict[frozenset[str], Pair] = {
     frozenset({"protected"}): "protected-protected",
     frozenset({"protected", "plain"}): "protected-plain",
     frozenset({"plain"}): "plain-plain",
+    frozenset({"pseudonym"}): "pseudonym-pseudonym",
 }
-"""By the kinds of the two that are compared; which of them is the probe makes no difference to a cosine."""
+"""By the kinds of the two that are compared; which of them is the probe makes no difference to a cosine. A pseudonym
+is compared with no other kind."""
+PSEUDONYMS: Pair = "pseudonym-pseudonym"
 
 FARS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -50,7 +52,7 @@ class PairThreshold(BaseModel):
     tar: float
     """Share of the genuine pairs accepted."""
     measured: bool = True
-    """False where plain pairs' threshold stands in, since this pair was not measured."""
+    """False where plain pairs' threshold stands in, or that of strangers, since this pair's own was not measured."""
 
 
 class ThresholdSet(BaseModel):
@@ -74,7 +76,9 @@ class ThresholdSet(BaseModel):
         Raises:
             ValueError: it was not measured; the message lists the FARs that were.
         """
-        pair = PAIRS[frozenset({one, other})]
+        pair = PAIRS.get(frozenset({one, other}))
+        if pair is None:
+            raise ValueError(f"kinds: expected two that are compared with each other, got {one} and {other}")
         here = [entry for entry in self.thresholds if entry.pair == pair]
         for entry in here:
             if entry.far == far:
@@ -82,14 +86,75 @@ class ThresholdSet(BaseModel):
         raise ValueError(f"far: expected one measured for {pair} ({_listed(here)}), got {far:g}")
 
     def check(self, far: float) -> None:
-        """Raises ValueError unless every pair of kinds has a threshold at this FAR."""
-        for kinds in PAIRS:
+        """Raises ValueError unless every pair of kinds has a threshold at this FAR.
+
+        Pseudonyms need one where the set has any of theirs: a recogniser without a space has none.
+        """
+        pseudonyms = any(entry.pair == PSEUDONYMS for entry in self.thresholds)
+        for kinds, pair in PAIRS.items():
+            if pair == PSEUDONYMS and not pseudonyms:
+                continue
             self.find(min(kinds), max(kinds), far)  # type: ignore[arg-type]
 
     def id_of(self, entry: PairThreshold) -> str:
         """Names a threshold for good: it changes with the model, the cut, the data or the value."""
         text = f"{self.fingerprint} {self.cut} {self.residual!r} {self.data} {entry.model_dump_json()}"
         return f"{entry.pair}.far{entry.far:.0e}.{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def stricter(self, far: float) -> float:
+        """The FAR that a renewal is decided at: the laxest measured for pseudonyms that is a tenth of `far` or less.
+
+        Raises:
+            ValueError: none is.
+        """
+        here = [entry for entry in self.thresholds if entry.pair == PSEUDONYMS]
+        found = [entry.far for entry in here if entry.far <= far / 10 * (1 + 1e-9)]
+        if not found:
+            raise ValueError(
+                f"far: expected one of {far / 10:g} or less, measured for {PSEUDONYMS}, got {_listed(here)}"
+            )
+        return max(found)
+
+    def above_strangers(self, dimension: int) -> ThresholdSet:
+        """The same with no threshold of pseudonyms below that of strangers at its FAR, which is known exactly.
+
+        Args:
+            dimension: D of the space.
+        """
+        return self.model_copy(
+            update={"thresholds": tuple(_above_strangers(entry, dimension) for entry in self.thresholds)}
+        )
+
+
+def _above_strangers(entry: PairThreshold, dimension: int) -> PairThreshold:
+    if entry.pair != PSEUDONYMS:
+        return entry
+    least = stranger_threshold(entry.far, dimension)
+    return entry if entry.threshold >= least else entry.model_copy(update={"threshold": least, "measured": False})
+
+
+def pseudonym_thresholds(calibration: Calibration, *, dimension: int, measured: bool) -> tuple[PairThreshold, ...]:
+    """Thresholds of pseudonyms: the FAR of somebody who stole the secret, never below that of strangers.
+
+    Args:
+        calibration: of pseudonyms in the recogniser's space, or of plain pairs where that was not measured.
+        dimension: D of the space.
+        measured: whether it is of pseudonyms.
+    """
+    entries = [
+        PairThreshold(
+            pair=PSEUDONYMS,
+            far=entry.far,
+            threshold=entry.threshold,
+            far_measured=entry.far_measured,
+            impostor_pairs=entry.impostor_pairs,
+            genuine_pairs=entry.genuine_pairs,
+            tar=entry.tar,
+            measured=measured,
+        )
+        for entry in calibration.thresholds
+    ]
+    return tuple(_above_strangers(entry, dimension) for entry in entries)
 
 
 def measure_pair(pair: Pair, genuine: Tensor, impostor: Tensor, fars: Iterable[float] = FARS) -> list[PairThreshold]:
@@ -101,6 +166,9 @@ def measure_pair(pair: Pair, genuine: Tensor, impostor: Tensor, fars: Iterable[f
         impostor: cosines of different people's pairs, (N,); a FAR needs N >= 1 / FAR.
         fars: asked for.
     """
+    # measuring is the workshop's; what was measured is read without it
+    from facemin.metrics import rates_at, threshold_at_far
+
     found = []
     for far in fars:
         at = threshold_at_far(impostor, far=far)
@@ -132,6 +200,8 @@ def impostor_scores(a: Tensor, b: Tensor, people_a: Tensor, people_b: Tensor) ->
     for at, (row, person) in enumerate(zip(a, people_a, strict=True)):
         first = at + 1 if b is a else 0
         parts.append((b[first:] @ row)[people_b[first:] != person])
+    import torch
+
     return torch.cat(parts)
 
 
@@ -159,6 +229,7 @@ def plain_thresholds(calibration: Calibration, *, cut: str, residual: float) -> 
             measured=pair == "plain-plain",
         )
         for pair in PAIRS.values()
+        if pair != PSEUDONYMS
         for entry in calibration.thresholds
     ]
     return ThresholdSet(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from facemin.autograd.pixels import to_tensor, to_unit
@@ -12,6 +13,7 @@ from facemin.image import decode
 from facemin.protection import decode_feature
 from facemin.service.api.errors import ServiceError, bad_input
 from facemin.service.recognition.embed import WHOLE
+from facemin.service.storage.store import Binding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG")
 FACE_PIXELS = SIDE * SIDE
+UNIT = 1e-5
+"""How far a feature's length may be from 1: float32 rounds one of 1,024 numbers by less than a tenth of that."""
 _ONE_PHOTO = threading.BoundedSemaphore(1)
 
 
@@ -37,7 +41,10 @@ class Face:
         value: a face (3, 112, 112) in [0, 1], or a feature.
         kind: whether it was protected.
         key_id: for which key; "" for a plain face.
-        digest: keyed hash of what was uploaded, as decoded.
+        digest: keyed hash of what was uploaded, as decoded; of a feature under a pseudonym, with whom it is for.
+        binding: of its pseudonym as it claims: the possession key is the one that it names, and "" where it names none.
+        sha256: of the bytes that were uploaded.
+        signature: by which possession is proved; empty without a pseudonym.
     """
 
     cut: str
@@ -45,14 +52,36 @@ class Face:
     kind: Kind
     key_id: str
     digest: bytes = field(repr=False)
+    binding: Binding | None = None
+    sha256: bytes = field(default=b"", repr=False)
+    signature: bytes = field(default=b"", repr=False)
 
 
-def read_upload(provider: Provider, connection: Connection, collection: Collection, upload: Upload) -> Face:
+def read_upload(
+    provider: Provider, connection: Connection, collection: Collection, upload: Upload, *, person: str = ""
+) -> Face:
     """Decode and check one upload, in a reading transaction.
 
+    Args:
+        provider: who was asked.
+        connection: of the transaction.
+        collection: where it was sent.
+        upload: as it came.
+        person: whom it is for; empty where that is asked.
+
     Raises:
-        ServiceError: it is damaged, of another size, for no key in force, or a plain face (422).
+        ServiceError: it is damaged, of another size, for no key in force, a plain face, or of a kind that the
+            collection does not take (422).
     """
+    if upload.kind == "feature" and not provider.settings.feature_uploads:
+        raise bad_input("upload: expected an image, since this provider takes no features", code="features_off")
+    if upload.pseudonym is not None:
+        return _pseudonym(provider, connection, collection, upload, person)
+    if collection.pseudonyms == "required":
+        raise bad_input(
+            f"upload: expected one under a pseudonym, which {collection.name} requires, got one under none",
+            code="pseudonym_required",
+        )
     if upload.kind == "feature":
         return _feature(provider, connection, upload)
     if not collection.accept_plain:
@@ -76,7 +105,7 @@ def _image(provider: Provider, connection: Connection, collection: Collection, u
             raise bad_input(f"upload: expected a protected image of {SIDE} x {SIDE}, got {width} x {height}")
         return Face(cut=WHOLE, value=_aligned(photo.pixels), kind="plain", key_id="", digest=digest)
     face = to_unit(pixels)
-    if provider.plain(pixels):
+    if provider.plain(pixels, pseudonym=upload.pseudonym is not None):
         if not collection.accept_plain:
             raise bad_input(
                 "upload: this looks like an unprotected face; protect it before sending it", code="plain_face"
@@ -98,6 +127,46 @@ def _feature(provider: Provider, connection: Connection, upload: Upload) -> Face
         raise bad_input(str(error)) from None
     digest = provider.secrets.digest("uploads", feature.numpy().tobytes())
     return Face(cut=manifest.cut, value=feature, kind="protected", key_id=upload.key_id, digest=digest)
+
+
+def _pseudonym(provider: Provider, connection: Connection, collection: Collection, upload: Upload, person: str) -> Face:
+    assert upload.pseudonym is not None
+    assert upload.possession is not None
+    if collection.pseudonyms == "off":
+        raise bad_input(
+            f"upload: expected one under no pseudonym, since {collection.name} takes none, got one under a pseudonym",
+            code="pseudonyms_off",
+        )
+    if upload.key_id is None:
+        raise bad_input("upload: expected the key_id of its space, got none", code="unknown_key")
+    space = provider.keyring.manifest(upload.key_id, connection).space_id
+    if space is None:
+        raise bad_input(f"upload: expected a key with a space, got {upload.key_id}, which has none", code="no_space")
+    if space.hex() != upload.pseudonym.space:
+        raise bad_input(
+            f"upload: expected the space {space.hex()[:16]} of key {upload.key_id}, got {upload.pseudonym.space[:16]}",
+            code="wrong_space",
+        )
+    if upload.kind == "feature":
+        face = _feature(provider, connection, upload)
+        length = float(face.value.double().norm())
+        if abs(length - 1) > UNIT:
+            raise bad_input(f"upload: expected a feature of unit length, got {length:.6g}", code="not_unit_length")
+        # of one capture, two people under a site's secret may send equal ones
+        whose = f"{collection.id} {person} ".encode()
+        digest = provider.secrets.digest("uploads", whose + face.value.numpy().tobytes())
+    else:
+        face = _image(provider, connection, replace(collection, accept_plain=False), upload, FACE_PIXELS)
+        digest = face.digest
+    proof = upload.possession
+    return replace(
+        face,
+        kind="pseudonym",
+        digest=digest,
+        binding=Binding(upload.pseudonym.space, upload.pseudonym.epoch, proof.public_key or ""),
+        sha256=sha256(upload.data).digest(),
+        signature=bytes.fromhex(proof.signature),
+    )
 
 
 def _aligned(pixels: NDArray[np.uint8]) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, select, text
 
 from facemin.service.storage.replay import link_old_answers
-from facemin.service.storage.tables import answered, meta, metadata
+from facemin.service.storage.tables import answered, collections, meta, metadata, protectors, templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,21 @@ def _second(connection: Connection) -> None:
         connection.execute(text(_SQLITE_NO_REPLACE))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second)
+def _third(connection: Connection) -> None:
+    """Version 0.3: pseudonyms, which collections that are there allow and do not require."""
+    protectors.create(connection, checkfirst=True)
+    kind = connection.dialect.type_compiler_instance
+    for table, names in ((collections, ("pseudonyms",)), (templates, ("space", "epoch", "possession"))):
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for name in names:
+            if name not in there:
+                column = table.c[name]
+                default = column.server_default.arg  # type: ignore[union-attr]
+                words = f"{name} {kind.process(column.type)} NOT NULL DEFAULT '{default}'"
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
 """Step n brings a database of version n - 1 to version n. Steps are only ever appended."""
 
 

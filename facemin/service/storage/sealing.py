@@ -1,7 +1,8 @@
 """Binding of encrypted templates to their owners, and the sealing anew of those that an earlier version bound to less.
 
-Associated data (AES-GCM) holds whose a template is, by number and by name, what it was made from and for which key. So
-a row that was moved, or a name, kind, key or collection that was changed in the database, is found when it is opened.
+Associated data (AES-GCM) holds whose a template is, by number and by name, what it was made from and for which key; of
+a pseudonym also its space, its epoch and the key that signs its person's uploads. So a row that was moved, or any of
+these that was changed in the database, is found when it is opened.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from facemin.service.storage.crypto import TemplateCipher
     from facemin.service.storage.database import Database
 
-BINDING = 2
+BINDING = 3
 """Version of what templates are bound to."""
 CANARY = np.arange(4, dtype=np.float32)
 """Sealed once when a store is made, to tell a wrong master key at once."""
@@ -37,8 +38,13 @@ BOUND = (
     templates.c.kind,
     templates.c.key_id,
     templates.c.fingerprint,
+    templates.c.space,
+    templates.c.epoch,
+    templates.c.possession,
 )
 """Columns that a template is bound to, in this order."""
+BOUND_BEFORE = 7
+"""How many of them version 2 bound, the first ones."""
 
 
 def bound_templates(*columns: Any) -> Select[Any]:
@@ -53,7 +59,11 @@ def bound_templates(*columns: Any) -> Select[Any]:
 
 def owner(*bound: int | str) -> str:
     """What a template is bound to, as one text: values of `BOUND`, each readable in one way only."""
-    return json.dumps([f"facemin template {BINDING}", *bound], ensure_ascii=True, separators=(",", ":"))
+    return _text(BINDING, *bound)
+
+
+def _text(version: int, *bound: int | str) -> str:
+    return json.dumps([f"facemin template {version}", *bound], ensure_ascii=True, separators=(",", ":"))
 
 
 def owner_of(row: Row[Any]) -> str:
@@ -83,7 +93,7 @@ def check_sealing(database: Database, cipher: TemplateCipher) -> None:
         ServiceError: a template is damaged; nothing was changed then.
     """
     with database.reading() as connection:
-        done = _noted(connection, "binding") == str(BINDING)
+        done = _version(connection) == BINDING
         _check_master_key(cipher, _noted(connection, "canary"))
     if done:
         return
@@ -96,20 +106,39 @@ def check_sealing(database: Database, cipher: TemplateCipher) -> None:
         if canary is None:
             value = cipher.seal(CANARY, owner="canary").hex()
             connection.execute(meta.insert().values(name="canary", value=value))
-        if _noted(connection, "binding") is None:
-            _bind_anew(connection, cipher)
+        version = _version(connection)
+        if version < BINDING:
+            _bind_anew(connection, cipher, version)
+            connection.execute(meta.delete().where(meta.c.name == "binding"))
             connection.execute(meta.insert().values(name="binding", value=str(BINDING)))
 
 
-def _bind_anew(connection: Connection, cipher: TemplateCipher) -> None:
-    """Version 1 bound a template to the numbers of its collection and person and to the model alone."""
+def _version(connection: Connection) -> int:
+    """Of what the store's templates are bound to; the first was not noted.
+
+    Raises:
+        ValueError: a later one than this version of facemin knows.
+    """
+    version = int(_noted(connection, "binding") or 1)
+    if version > BINDING:
+        raise ValueError(f"store: expected templates bound by version {BINDING} or lower, got {version}")
+    return version
+
+
+def _owner_before(row: Row[Any], version: int) -> str:
+    """What an earlier version bound a template to: the first to numbers and the model alone."""
+    if version == 1:
+        return f"{row.collection_id} {row.person_id} {row.fingerprint}"
+    return _text(version, *row[:BOUND_BEFORE])
+
+
+def _bind_anew(connection: Connection, cipher: TemplateCipher, version: int) -> None:
     after = 0
     wanted = bound_templates(templates.c.id, templates.c.sealed).order_by(templates.c.id).limit(AT_ONCE)
     while rows := connection.execute(wanted.where(templates.c.id > after)).all():
         for row in rows:
-            before = f"{row.collection_id} {row.person_id} {row.fingerprint}"
             try:
-                value = cipher.open(row.sealed, owner=before)
+                value = cipher.open(row.sealed, owner=_owner_before(row, version))
             except ValueError as error:
                 raise ServiceError(503, "store_damaged", f"store: template {row.id}: {error}") from None
             sealed = cipher.seal(value, owner=owner_of(row))

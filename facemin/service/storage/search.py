@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -35,9 +36,13 @@ class Search(Protocol):
     """How a collection is searched."""
 
     def nearest(
-        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int
+        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int, *, pool: str = ""
     ) -> list[list[Hit]]:
-        """The `count` nearest persons of a collection for each unit row (B, D), best first, in any transaction."""
+        """The `count` nearest persons of a collection for each unit row (B, D), best first, in any transaction.
+
+        Only templates of one pool count: "" holds all but pseudonyms; a possession key in hexadecimal names the
+        pseudonyms that are signed with it.
+        """
 
     def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
         """Called in the transaction that adds templates."""
@@ -82,7 +87,7 @@ class MemorySearch:
         self._swept = time.monotonic()
 
     def nearest(
-        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int
+        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int, *, pool: str = ""
     ) -> list[list[Hit]]:
         """See `Search`; for a collection that is gone, nobody."""
         with self._lock:
@@ -90,7 +95,7 @@ class MemorySearch:
         self._sweep(connection, but=collection)
         with held.lock:
             self._follow(connection, collection, held)
-            return [held.matrix.search(row, count) for row in rows]
+            return [held.matrix.search(row, count, pool=_number(pool)) for row in rows]
 
     def added(self, connection: Connection, collection: int, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
         """Nothing to do: the next search follows the collection's revision."""
@@ -165,4 +170,10 @@ class MemorySearch:
                     np.array([row.id for row in part], np.int64),
                     np.array([row.person_id for row in part], np.int64),
                     np.stack([opened(self._cipher, row) for row in part]),
+                    np.array([_number(row.possession) for row in part], np.int64),
                 )
+
+
+def _number(pool: str) -> int:
+    """Of a pool: 63 bits of a hash; two that met would only be looked at in vain, since decisions compare the keys."""
+    return int.from_bytes(sha256(pool.encode()).digest()[:8], "big") >> 1 if pool else 0

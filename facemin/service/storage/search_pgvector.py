@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 _EXACT_SQL = (
     "SELECT person_id, max(score) AS best FROM (SELECT person_id, -(embedding <#> CAST(:query AS vector)) AS score "
-    "FROM vectors WHERE collection_id = :collection AND fingerprint = :fingerprint) AS scored "
+    "FROM vectors WHERE collection_id = :collection AND pool = :pool AND fingerprint = :fingerprint) AS scored "
     "GROUP BY person_id ORDER BY best DESC, person_id LIMIT :count"
 )
 _NEAREST_SQL = (
     "SELECT person_id, -(embedding <#> CAST(:query AS vector)) AS score, fingerprint FROM vectors "
-    "WHERE collection_id = {collection:d} ORDER BY embedding <#> CAST(:query AS vector) LIMIT :most"
+    "WHERE collection_id = {collection:d} AND pool = '' ORDER BY embedding <#> CAST(:query AS vector) LIMIT :most"
 )
 
 
@@ -46,7 +46,8 @@ class VectorSearch:
         fingerprint: of the recogniser; templates of another model are not compared.
         size: length D of an embedding.
         hnsw: approximate search: faster where there are many, but may miss the nearest. Each collection has an index
-            of its own, so that no search touches another collection's templates.
+            of its own, so that no search touches another collection's templates; pseudonyms are in none, and are
+            searched exactly within their pool.
         breadth: candidates HNSW looks at (`hnsw.ef_search`, 1 to 1000).
 
     Raises:
@@ -73,9 +74,9 @@ class VectorSearch:
             with database.writing() as connection:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7106352)"))
                 connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
-                self._drop_other_size(connection)
+                self._drop_other_columns(connection)
                 connection.execute(text(_TABLE.format(size=size)))
-                connection.execute(text("CREATE INDEX IF NOT EXISTS vectors_of ON vectors (collection_id)"))
+                connection.execute(text("CREATE INDEX IF NOT EXISTS vectors_in ON vectors (collection_id, pool)"))
                 self._fill(connection, cipher)
                 for number in connection.scalars(select(collections.c.id)).all():
                     self.made(connection, number)
@@ -83,10 +84,10 @@ class VectorSearch:
             raise ValueError(f"search: expected PostgreSQL with the extension vector, got: {error}") from error
 
     def nearest(
-        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int
+        self, connection: Connection, collection: int, rows: NDArray[np.float32], count: int, *, pool: str = ""
     ) -> list[list[Hit]]:
         """See `Search`."""
-        return [self._one(connection, collection, row, count) for row in rows]
+        return [self._one(connection, collection, row, count, pool) for row in rows]
 
     def added(
         self,
@@ -97,8 +98,9 @@ class VectorSearch:
     ) -> None:
         """Put the vectors beside their templates; they are deleted with them."""
         statement = text(
-            "INSERT INTO vectors (template_id, collection_id, person_id, fingerprint, embedding) "
-            "SELECT id, collection_id, person_id, fingerprint, CAST(:vector AS vector) FROM templates WHERE id = :id"
+            "INSERT INTO vectors (template_id, collection_id, person_id, fingerprint, pool, embedding) "
+            "SELECT id, collection_id, person_id, fingerprint, possession, CAST(:vector AS vector) "
+            "FROM templates WHERE id = :id"
         )
         connection.execute(statement, [{"id": at, "vector": _text(row)} for at, row in zip(ids, rows, strict=True)])
 
@@ -108,7 +110,7 @@ class VectorSearch:
             connection.execute(
                 text(
                     f"CREATE INDEX IF NOT EXISTS vectors_hnsw_{collection:d} ON vectors "
-                    f"USING hnsw (embedding vector_ip_ops) WHERE collection_id = {collection:d}"
+                    f"USING hnsw (embedding vector_ip_ops) WHERE collection_id = {collection:d} AND pool = ''"
                 )
             )
 
@@ -120,11 +122,12 @@ class VectorSearch:
         with self._database.writing() as connection:
             connection.execute(text(f"DROP INDEX IF EXISTS vectors_hnsw_{collection:d}"))
 
-    def _drop_other_size(self, connection: Connection) -> None:
-        """Vectors of a recogniser with another embedding are copies that nothing reads; the templates stay."""
+    def _drop_other_columns(self, connection: Connection) -> None:
+        """Vectors of another embedding's size or of an earlier version are copies, made anew from the templates."""
         column = "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass('vectors') AND attname = 'embedding'"
         size = connection.scalar(text(column))
-        if size is not None and size != self._size:
+        pools = "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('vectors') AND attname = 'pool'"
+        if size is not None and (size != self._size or not connection.scalar(text(pools))):
             connection.execute(text("DROP TABLE vectors"))
 
     def _fill(self, connection: Connection, cipher: TemplateCipher) -> None:
@@ -134,10 +137,12 @@ class VectorSearch:
         for row in connection.execute(missing).all():
             self.added(connection, row.collection_id, [row.id], opened(cipher, row)[None])
 
-    def _one(self, connection: Connection, collection: int, row: NDArray[np.float32], count: int) -> list[Hit]:
+    def _one(
+        self, connection: Connection, collection: int, row: NDArray[np.float32], count: int, pool: str
+    ) -> list[Hit]:
         values = {"query": _text(row), "fingerprint": self._fingerprint, "count": count}
-        if not self._hnsw:
-            found = connection.execute(text(_EXACT_SQL), values | {"collection": collection})
+        if not self._hnsw or pool:
+            found = connection.execute(text(_EXACT_SQL), values | {"collection": collection, "pool": pool})
             return [Hit(person, float(score)) for person, score in found]
         connection.execute(text(f"SET LOCAL hnsw.ef_search = {self._breadth:d}"))
         # the number stands in the text because the planner has to see that the partial index fits
@@ -152,7 +157,7 @@ class VectorSearch:
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS vectors (template_id bigint PRIMARY KEY REFERENCES templates (id) ON DELETE CASCADE, "
     "collection_id bigint NOT NULL, person_id bigint NOT NULL, fingerprint varchar(64) NOT NULL, "
-    "embedding vector({size}) NOT NULL)"
+    "pool varchar(64) NOT NULL, embedding vector({size}) NOT NULL)"
 )
 
 

@@ -16,7 +16,7 @@ from facemin.service.storage.sealing import bound_templates, check_sealing, open
 from facemin.service.storage.tables import collections, persons, removed, templates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from sqlalchemy import Connection, Row
@@ -25,8 +25,20 @@ if TYPE_CHECKING:
     from facemin.service.storage.database import Database
     from facemin.service.storage.search import Search
 
-Kind = Literal["protected", "plain"]
-"""What a template was made from: a protected image or feature, or a plain face."""
+Kind = Literal["protected", "plain", "pseudonym"]
+"""What a template was made from: a protected image or feature, a plain face, or either under a pseudonym."""
+Policy = Literal["required", "allowed", "off"]
+"""Of a collection, on uploads under a pseudonym."""
+
+
+class Binding(NamedTuple):
+    """What two uploads under one pseudonym have in common; nothing else is compared with them."""
+
+    space: str
+    """Id of the space, in hexadecimal."""
+    epoch: int
+    possession: str
+    """Ed25519 key that signs the person's uploads, in hexadecimal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +51,8 @@ class Collection:
     """Take plain faces as well, for migration."""
     far: float
     """False accept rate whose threshold decides where a request names none."""
+    pseudonyms: Policy
+    """Whether uploads have to be under a pseudonym, may be, or must not be."""
     created: float
     """Seconds since 1970 UTC."""
 
@@ -63,6 +77,8 @@ class Template:
     fingerprint: str
     """Of the recogniser that made it."""
     created: float
+    binding: Binding | None = None
+    """None for every kind but a pseudonym."""
     row: NDArray[np.float32] | None
     """float32 (D,), unit length; None where another model made it."""
 
@@ -76,6 +92,12 @@ class Person:
     """As the app calls them, or as drawn at enrolment."""
     created: float
     templates: tuple[Template, ...]
+
+    @property
+    def binding(self) -> Binding | None:
+        """Of their pseudonyms, the latest enrolled; None where they have none."""
+        bindings = [template.binding for template in self.templates if template.binding is not None]
+        return bindings[-1] if bindings else None
 
 
 class TemplateStore:
@@ -99,13 +121,22 @@ class TemplateStore:
         self._cipher = cipher
         check_sealing(database, cipher)
 
-    def make_collection(self, connection: Connection, name: str, *, accept_plain: bool, far: float) -> None:
+    def make_collection(
+        self, connection: Connection, name: str, *, accept_plain: bool, far: float, pseudonyms: Policy = "allowed"
+    ) -> None:
         """Make an empty collection.
 
         Raises:
             ServiceError: there is one of that name (409).
         """
-        values = {"name": name, "accept_plain": accept_plain, "far": far, "revision": 0, "created": time.time()}
+        values = {
+            "name": name,
+            "accept_plain": accept_plain,
+            "far": far,
+            "pseudonyms": pseudonyms,
+            "revision": 0,
+            "created": time.time(),
+        }
         try:
             with connection.begin_nested():
                 made = connection.scalars(collections.insert().values(values).returning(collections.c.id)).one()
@@ -137,7 +168,7 @@ class TemplateStore:
         return Counts(people or 0, faces or 0, (faces or 0) - (fresh or 0))
 
     def change_collection(self, connection: Connection, name: str, **values: Any) -> None:
-        """Set `accept_plain` or `far`.
+        """Set `accept_plain`, `far` or `pseudonyms`.
 
         Raises:
             ServiceError: there is none of that name (404).
@@ -167,8 +198,10 @@ class TemplateStore:
         *,
         kinds: Sequence[Kind],
         key_ids: Sequence[str],
+        binding: Binding | None = None,
         replace: bool = False,
         most: int = 16,
+        check: Callable[[Person | None], None] | None = None,
     ) -> Person:
         """Add templates to a person, who is made where there is none of that name.
 
@@ -179,13 +212,19 @@ class TemplateStore:
             rows: unit float32 (N, D).
             kinds: what each was made from, N of them.
             key_ids: which key each was made for, N of them.
+            binding: of all of them, where their kind is "pseudonym".
             replace: take out the person's earlier templates (re-enrolment).
             most: templates a person may have.
+            check: told of the person as they are, None where there is none; nobody else changes them until the
+                transaction ends, and what it raises ends it.
 
         Raises:
-            ServiceError: the collection is gone (404), or the person would have too many templates (422).
+            ServiceError: what `check` raises; the collection is gone (404), or the person would have too many
+                templates (422).
         """
         revision = self._grow(connection, collection)
+        if check is not None:
+            check(self.find(connection, collection, name))
         now = time.time()
         mine = (persons.c.collection_id == collection.id) & (persons.c.name == name)
         person = connection.scalar(select(persons.c.id).where(mine))
@@ -202,13 +241,15 @@ class TemplateStore:
             )
         ids = []
         for row, kind, key_id in zip(rows, kinds, key_ids, strict=True):
-            bound = owner(collection.id, collection.name, person, name, kind, key_id, self.fingerprint)
+            pseudonym = binding if binding is not None else Binding("", 0, "")
+            bound = owner(collection.id, collection.name, person, name, kind, key_id, self.fingerprint, *pseudonym)
             values = {
                 "collection_id": collection.id,
                 "person_id": person,
                 "fingerprint": self.fingerprint,
                 "kind": kind,
                 "key_id": key_id,
+                **pseudonym._asdict(),
                 "revision": revision,
                 "sealed": self._cipher.seal(row, owner=bound),
                 "created": now,
@@ -234,6 +275,15 @@ class TemplateStore:
         row = connection.execute(select(persons).where(mine)).one_or_none()
         return self._person(connection, row) if row is not None else None
 
+    def epoch(self, connection: Connection, collection: Collection, *, person: str | None, possession: str = "") -> int:
+        """The latest epoch of a person's pseudonyms, or of all those that a possession key signs; 0 where none is."""
+        wanted = select(func.max(templates.c.epoch)).where(templates.c.collection_id == collection.id)
+        if person is None:
+            wanted = wanted.where(templates.c.possession == possession, templates.c.kind == "pseudonym")
+        else:
+            wanted = wanted.join(persons, persons.c.id == templates.c.person_id).where(persons.c.name == person)
+        return int(connection.scalar(wanted) or 0)
+
     def persons(self, connection: Connection, collection: Collection, *, after: str, count: int) -> list[str]:
         """Names of up to `count` persons that come after a name, in order."""
         wanted = select(persons.c.name).where(persons.c.collection_id == collection.id, persons.c.name > after)
@@ -255,7 +305,13 @@ class TemplateStore:
         connection.execute(persons.delete().where(persons.c.id == person))
 
     def nearest(
-        self, collection: Collection, rows: NDArray[np.float32], count: int, *, connection: Connection | None = None
+        self,
+        collection: Collection,
+        rows: NDArray[np.float32],
+        count: int,
+        *,
+        pool: str = "",
+        connection: Connection | None = None,
     ) -> list[list[Person]]:
         """For each unit row (B, D) the `count` persons with the nearest templates, best first.
 
@@ -263,12 +319,13 @@ class TemplateStore:
             collection: where to look.
             rows: float32.
             count: most persons a row.
+            pool: as in `Search.nearest`.
             connection: a transaction to read in; one of its own when None.
         """
         if connection is None:
             with self.database.reading() as own:
-                return self.nearest(collection, rows, count, connection=own)
-        hits = self.search.nearest(connection, collection.id, rows, count)
+                return self.nearest(collection, rows, count, pool=pool, connection=own)
+        hits = self.search.nearest(connection, collection.id, rows, count, pool=pool)
         wanted = {hit.person for found in hits for hit in found}
         here = persons.c.collection_id == collection.id
         rows_of = connection.execute(select(persons).where(here, persons.c.id.in_(wanted)))
@@ -296,6 +353,7 @@ class TemplateStore:
                 key_id=found.key_id,
                 fingerprint=found.fingerprint,
                 created=found.created,
+                binding=Binding(found.space, found.epoch, found.possession) if found.kind == "pseudonym" else None,
                 row=opened(self._cipher, found) if found.fingerprint == self.fingerprint else None,
             )
             for found in connection.execute(theirs)
@@ -324,5 +382,6 @@ def _collection(row: Row[Any]) -> Collection:
         name=row.name,
         accept_plain=row.accept_plain,
         far=row.far,
+        pseudonyms=row.pseudonyms,
         created=row.created,
     )

@@ -36,6 +36,7 @@ collections = Table(
     Column("name", String(64), nullable=False, unique=True),
     Column("accept_plain", Boolean, nullable=False),
     Column("far", Float(53), nullable=False),
+    Column("pseudonyms", String(16), nullable=False, server_default="allowed"),
     Column("revision", BigInteger, nullable=False),
     Column("created", MOMENT, nullable=False),
     sqlite_autoincrement=True,
@@ -62,13 +63,20 @@ templates = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("key_id", String(64), nullable=False),
+    Column("space", String(64), nullable=False, server_default=""),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("possession", String(64), nullable=False, server_default=""),
     Column("revision", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("created", MOMENT, nullable=False),
     Index("templates_by_revision", "collection_id", "revision"),
     sqlite_autoincrement=True,
 )
-"""Numbers are never used twice (AUTOINCREMENT), so a removed template cannot come back as another one's."""
+"""Numbers are never used twice (AUTOINCREMENT), so a removed template cannot come back as another one's.
+
+`space`, `epoch` and `possession` (in hexadecimal: the space's id, and the Ed25519 key that signs the person's uploads)
+are those of a pseudonym, and empty, 0 and empty for every other kind.
+"""
 
 removed = Table(
     "removed",
@@ -121,6 +129,14 @@ seen = Table(
     Column("expires", MOMENT, nullable=False, index=True),
 )
 """Keyed hashes of uploads."""
+
+protectors = Table(
+    "protectors",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""One-pass networks by the SHA-256 that a key's manifest names."""
 
 answers = Table(
     "answers",

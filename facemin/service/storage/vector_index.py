@@ -28,11 +28,14 @@ class _Block:
         self.rows = np.empty((BLOCK, size), np.float32)
         self.ids = np.empty(BLOCK, np.int64)
         self.persons = np.empty(BLOCK, np.int64)
+        self.pools = np.empty(BLOCK, np.int64)
         self.used = 0
 
 
 class Matrix:
-    """Unit rows of one collection, each with the number of its template and of its person.
+    """Unit rows of one collection, each with the number of its template, of its person and of its pool.
+
+    Only rows of one pool are ever compared with a query.
 
     Args:
         size: length D of a row.
@@ -45,8 +48,15 @@ class Matrix:
     def __len__(self) -> int:
         return sum(block.used for block in self._blocks)
 
-    def add(self, ids: NDArray[np.int64], persons: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
-        """Append rows (N, D) with their templates' and persons' numbers, (N,) each."""
+    def add(
+        self,
+        ids: NDArray[np.int64],
+        persons: NDArray[np.int64],
+        rows: NDArray[np.float32],
+        pools: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Append rows (N, D) with their templates', persons' and pools' numbers, (N,) each; pool 0 where None."""
+        pools = np.zeros(len(ids), np.int64) if pools is None else pools
         at = 0
         while at < len(ids):
             if not self._blocks or self._blocks[-1].used == BLOCK:
@@ -55,7 +65,7 @@ class Matrix:
             count = min(BLOCK - block.used, len(ids) - at)
             place = slice(block.used, block.used + count)
             block.rows[place], block.ids[place] = rows[at : at + count], ids[at : at + count]
-            block.persons[place] = persons[at : at + count]
+            block.persons[place], block.pools[place] = persons[at : at + count], pools[at : at + count]
             block.used += count
             at += count
 
@@ -66,18 +76,19 @@ class Matrix:
             for place in np.flatnonzero(np.isin(block.ids[: block.used], ids))[::-1].tolist():
                 self._fill(block, place)
 
-    def search(self, query: NDArray[np.float32], count: int) -> list[Hit]:
-        """The persons whose templates are nearest to a unit row (D,), best first.
+    def search(self, query: NDArray[np.float32], count: int, *, pool: int = 0) -> list[Hit]:
+        """The persons whose templates in a pool are nearest to a unit row (D,), best first.
 
-        Exact: every row is compared. Equal scores are ordered by the person's number.
+        Exact: every row of the pool is compared. Equal scores are ordered by the person's number.
 
         Args:
             query: float32.
             count: most persons to return.
+            pool: its number.
         """
         wanted = 4 * count
         while True:
-            scores, persons = self._nearest(query, wanted)
+            scores, persons = self._nearest(query, wanted, pool)
             order = np.lexsort((persons, -scores))
             _, first = np.unique(persons[order], return_index=True)
             if len(first) >= count or wanted >= len(self):
@@ -86,14 +97,16 @@ class Matrix:
             # one person may have many templates
             wanted *= 4
 
-    def _nearest(self, query: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and persons of at least the `wanted` best templates."""
+    def _nearest(
+        self, query: NDArray[np.float32], wanted: int, pool: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and persons of at least the `wanted` best templates of a pool."""
         scores, persons = np.empty(0, np.float32), np.empty(0, np.int64)
         bar = -np.inf
         for block in self._blocks:
             found = block.rows[: block.used] @ query
             # after the first block few reach the bar, so that all the rest costs one comparison a row
-            places = np.flatnonzero(found >= bar)
+            places = np.flatnonzero((found >= bar) & (block.pools[: block.used] == pool))
             scores = np.concatenate((scores, found[places]))
             persons = np.concatenate((persons, block.persons[places]))
             if len(scores) > wanted:
@@ -107,7 +120,7 @@ class Matrix:
         last = self._blocks[-1]
         end = last.used - 1
         block.rows[place], block.ids[place] = last.rows[end], last.ids[end]
-        block.persons[place] = last.persons[end]
+        block.persons[place], block.pools[place] = last.persons[end], last.pools[end]
         last.rows[end] = 0
         last.used = end
         if end == 0:

@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         return enlarged
 
     def to_graph(self) -> ModelProto:
-        """The decoder as `protect.decoder_graph` has it, its weights rounded to float16."""
+        """The decoder as `protection.decoder_graph` has it, its weights rounded to float16."""
         weights: dict[str, NDArray[np.float32]] = {}
         for name, tensor in self.state_dict().items():
             value = tensor.detach().float().cpu().contiguous().numpy()

@@ -1,6 +1,6 @@
 """Random operations of a provider, and warps of a recipient's own cropping, that painted images have to withstand.
 
-Those of `protect.provider_operations` and more of them, drawn for a whole batch at once: a decoder is trained on
+Those of `protection.pmt.degradations` and more of them, drawn for a whole batch at once: a decoder is trained on
 hundreds of thousands of images, so that what an operation costs counts.
 """
 

@@ -71,9 +71,9 @@ def test_a_plan_has_uniform_margins() -> None:
 def test_settings_out_of_range() -> None:
     for wrong in ({"batches": ()}, {"steps": 0}, {"rate": 0.0}, {"temperature": 0.0}):
         with pytest.raises(ValueError, match="expected"):
-            Transport(**wrong)  # type: ignore[arg-type]
+            Transport(**wrong)
     for wrong in ({"steps": 0}, {"orthogonal": 1.0}, {"smoothing": 0.5}):
         with pytest.raises(ValueError, match="expected"):
-            AdversarialAlignment(**wrong)  # type: ignore[arg-type]
+            AdversarialAlignment(**wrong)
     with pytest.raises(ValueError, match="plain, uploaded"):
         principal_axes(np.zeros((3, 2)), np.zeros((3, 4)))

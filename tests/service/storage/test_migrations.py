@@ -54,3 +54,26 @@ def test_another_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ValueError, match="sqlite:///PATH") as caught:
         Database(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_database_from_before_pseudonyms_allows_them_and_requires_none(database: Database, url: str) -> None:
+    columns = {"collections": ("pseudonyms",), "templates": ("space", "epoch", "possession")}
+    with database.writing() as connection:
+        connection.execute(text("DROP TABLE protectors"))
+        for table, names in columns.items():
+            for name in names:
+                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
+        values = "('old', false, 0.001, 0, 0)"
+        connection.execute(
+            text(f"INSERT INTO collections (name, accept_plain, far, revision, created) VALUES {values}")
+        )
+        connection.execute(text("UPDATE meta SET value = '2' WHERE name = 'schema'"))
+    again = Database(url)
+    try:
+        with again.writing() as connection:
+            assert schema_version(connection) == len(STEPS)
+            assert connection.scalar(text("SELECT pseudonyms FROM collections")) == "allowed"
+            connection.execute(text("SELECT space, epoch, possession FROM templates"))
+            connection.execute(text("SELECT fingerprint, data FROM protectors"))
+    finally:
+        again.close()

@@ -1,0 +1,105 @@
+"""Keys that a provider may publish: honest ones of deep cuts, and such that ask for the face itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from facemin.keys.key import Key, export_key
+from facemin.models import Recogniser, load_recogniser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RESIDUAL = 0.05
+
+
+def dlib(cut: str, residual: float) -> Key:
+    """The default recogniser at another cut."""
+    return export_key(load_recogniser("dlib-resnet29"), cut, provider="measurement", residual=residual)
+
+
+def mobilefacenet(shared: Path, name: str, residual: float) -> Key:
+    """A whole MobileFaceNet, of which nobody is told anything but the embedding."""
+    recogniser = load_recogniser(str(shared / "models" / f"{name}.onnx"))
+    return export_key(recogniser, recogniser.cuts[-1].name, provider="measurement", residual=residual)
+
+
+def foreign(
+    nodes: list[NodeProto], layers: list[str], weights: dict[str, np.ndarray] | None = None, *, pool: int = 4
+) -> Key:
+    """A key of a graph that is no recogniser at all; its embedding, which none is asked for, is a coarse average."""
+    nodes = [
+        *nodes,
+        helper.make_node("AveragePool", [nodes[-1].output[0]], ["coarse"], kernel_shape=[pool] * 2, strides=[pool] * 2),
+        helper.make_node("Flatten", ["coarse"], ["end"], axis=1),
+    ]
+    graph: ModelProto = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "foreign",
+            [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, 112, 112])],
+            [helper.make_tensor_value_info("end", TensorProto.FLOAT, ["batch", None])],
+            [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    recogniser = Recogniser(graph, name="foreign")
+    return export_key(recogniser, layers[-1], layers=tuple(layers[:-1]), provider="measurement", residual=RESIDUAL)
+
+
+def average(count: int) -> Key:
+    """Averages of so many pixels a side."""
+    pool = helper.make_node("AveragePool", ["faces"], ["mean"], kernel_shape=[count] * 2, strides=[count] * 2)
+    return foreign([pool], ["mean"])
+
+
+def identity(*, and_pool: bool = False) -> Key:
+    """The face; and, last, three numbers, which are all that whoever counts values looks at."""
+    nodes = [helper.make_node("Relu", ["faces"], ["same"])]
+    return foreign(nodes, ["same", "coarse"], pool=112) if and_pool else foreign(nodes, ["same"])
+
+
+def plane(number: int) -> Key:
+    """One colour alone."""
+    weights = {"plane": np.eye(3, dtype=np.float32)[number].reshape(1, 3, 1, 1)}
+    return foreign([helper.make_node("Conv", ["faces", "plane"], ["one"], kernel_shape=[1, 1])], ["one"], weights)
+
+
+def folded() -> Key:
+    """Distance from mid-grey: every pixel may be inverted."""
+    weights = {"half": np.array(0.5, np.float32)}
+    nodes = [helper.make_node("Sub", ["faces", "half"], ["centred"]), helper.make_node("Abs", ["centred"], ["folded"])]
+    return foreign(nodes, ["folded"], weights)
+
+
+def honest(shared: Path) -> dict[str, Callable[[], Key]]:
+    """Deep cuts of the default recogniser, and whole networks of others."""
+    return {
+        "dlib conv256.1": lambda: dlib("conv256.1", 0.12),
+        "dlib conv256.4": lambda: dlib("conv256.4", 0.12),
+        "MobileFaceNet casia-b": lambda: mobilefacenet(shared, "mobilefacenet-casia-arcface-b", 0.12),
+        "MobileFaceNet ms1m": lambda: mobilefacenet(shared, "mobilefacenet-ms1m-arcface", 0.12),
+    }
+
+
+HOSTILE: dict[str, Callable[[], Key]] = {
+    "identity": identity,
+    "identity and pool": lambda: identity(and_pool=True),
+    "average of 2": lambda: average(2),
+    "average of 4": lambda: average(4),
+    "average of 8": lambda: average(8),
+    "green alone": lambda: plane(1),
+    "folded at mid-grey": folded,
+    "dlib conv7": lambda: dlib("conv7", 0.2),
+    "dlib conv32.1": lambda: dlib("conv32.1", 0.2),
+    "dlib conv64.1": lambda: dlib("conv64.1", 0.25),
+    "dlib conv64.4": lambda: dlib("conv64.4", 0.25),
+    "dlib conv128.1": lambda: dlib("conv128.1", 0.25),
+}
+BETWEEN: dict[str, Callable[[], Key]] = {"dlib conv128.3": lambda: dlib("conv128.3", 0.25)}
+"""Neither deep enough for nothing to be seen, nor so shallow that an eye knows the face."""

@@ -1,0 +1,59 @@
+"""How many one-pass images a service takes for a plain face that somebody forgot to protect.
+
+python experiments/one_pass/plain_face.py --protector PROTECTOR.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facemin.evaluation.provenance import conditions
+from facemin.metrics.intervals import wilson
+from facemin.protection.one_pass import OnePass, Painter
+from facemin.protection.protector_file import ProtectorFile
+from facemin.runtime.files import write_atomically
+from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
+
+
+def main() -> None:
+    """Count and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--protector", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "plain_face.json"
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    file = ProtectorFile.load(arguments.protector)
+    drawn = np.random.default_rng(0).standard_normal((arguments.images, file.manifest.target), dtype=np.float32)
+    targets = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    # it only paints here, so there is no key to ask
+    painter = Painter(
+        file, lambda pixels: np.zeros((len(pixels), file.manifest.target), np.float32), OnePass(residual=2)
+    )
+    images = torch.from_numpy(painter.paint(targets, list(range(arguments.images)))).permute(0, 3, 1, 2).contiguous()
+    check = PlainFaceCheck()
+    refused = sum(check(image) for image in images)
+    record = {
+        "format": "facemin one-pass plain face 1",
+        "protector_sha256": file.fingerprint,
+        "images": len(images),
+        "refused": refused,
+        "wilson": [round(float(end), 4) for end in wilson(refused, len(images))],
+        "smoothness_percentiles_0_50_100": [
+            round(float(value), 3) for value in np.percentile(smoothness(images).numpy(), (0, 50, 100))
+        ],
+        **conditions(),
+    }
+    write_atomically(arguments.out, json.dumps(record, indent=1).encode())
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Contract of protectors: what they are given, and what they make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    from facemin.keys.key import Key
+
+    Pixels: TypeAlias = NDArray[np.uint8]
+    Targets: TypeAlias = Sequence[NDArray[np.float32]]
+    """Unit vectors, one a key, float32 of that key's dimension."""
+    OnStep: TypeAlias = Callable[[list[int]], None]
+    """Told, now and then, how many steps each image in work has taken; what it raises ends the run."""
+
+_Method = TypeVar("_Method")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """Where and how a method computes, never what.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        precision: of gradients: "float32", "bfloat16", or "auto" for the faster on this device.
+        batch: images at once.
+    """
+
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    batch: int = 16
+
+    def of(self, method: _Method) -> _Method:
+        """A method's settings, computed here and so."""
+        settings: Any = method
+        own: dict[str, Any] = {"device": self.device, "precision": self.precision, "batch": self.batch}
+        changed: _Method = replace(settings, **({"compute": self} if hasattr(method, "compute") else own))
+        return changed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """How close an image comes to what each of its keys asks for.
+
+    Attributes:
+        residuals: relative feature distance that remains to each key, measured on what is sent.
+        limits: what each may be at most.
+    """
+
+    residuals: tuple[float, ...]
+    limits: tuple[float, ...]
+
+    @property
+    def unmet(self) -> tuple[int, ...]:
+        """Positions of the keys whose residual is above its limit; those providers may not recognise the person."""
+        pairs = enumerate(zip(self.residuals, self.limits, strict=True))
+        # whatever is not a number is not met
+        return tuple(number for number, (residual, limit) in pairs if not residual <= limit)
+
+    @property
+    def reached(self) -> bool:
+        """Whether every key's residual is met."""
+        return not self.unmet
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Protected:
+    """A protected image and what was spent on it.
+
+    Attributes:
+        index: place of its face, or of its targets, from 0.
+        pixels: (112, 112, 3) uint8, RGB: what is sent and what was checked; None where the target itself is sent.
+        seconds: wall time; images of a batch share it, so these do not add up to the run's time.
+        steps: gradient steps taken.
+        check: how close it comes to its keys.
+    """
+
+    index: int
+    pixels: Pixels | None = field(repr=False)
+    seconds: float
+    steps: int = 0
+    check: Check
+
+    def __repr__(self) -> str:
+        residuals = ", ".join(f"{value:.3f}" for value in self.residuals)
+        return f"<Protected {self.index}: {self.steps} steps, residual {residuals}, unmet {list(self.unmet)}>"
+
+    @property
+    def residuals(self) -> tuple[float, ...]:
+        """Relative feature distance that remains to each key."""
+        return self.check.residuals
+
+    @property
+    def unmet(self) -> tuple[int, ...]:
+        """Positions of the keys whose residual is not met."""
+        return self.check.unmet
+
+    @property
+    def reached(self) -> bool:
+        """Whether every key's residual is met."""
+        return self.check.reached
+
+
+class Protector(Protocol):
+    """A method that protects faces themselves."""
+
+    def stream(
+        self, faces: Iterable[Any], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+    ) -> Iterator[Any]:
+        """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing; `Done` or `Protected` each."""
+
+
+class TargetProtector(Protocol):
+    """A method that makes images for given targets, of which they hold nothing but the targets and fresh randomness."""
+
+    def aim(
+        self, targets: Iterable[Targets], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+    ) -> Iterator[Any]:
+        """Make an image for each, in order of finishing; `Done` or `Protected` each."""
+
+
+def as_protected(done: Any, keys: Sequence[Key], method: Any) -> Protected:
+    """A result of any method in the contract's form.
+
+    Args:
+        done: `Protected`, or an optimisation's `Done`, whose pixels are a tensor (3, 112, 112).
+        keys: those it was made for.
+        method: that made it; its own `residual`, where it has one, stands for the keys'.
+    """
+    if isinstance(done, Protected):
+        return done
+    own = getattr(method, "residual", None)
+    # float32, as an optimisation compares them
+    limits = tuple(float(np.float32(key.manifest.residual if own is None else own)) for key in keys)
+    return Protected(
+        index=done.index,
+        pixels=np.ascontiguousarray(done.pixels.permute(1, 2, 0).numpy()),
+        seconds=done.seconds,
+        steps=done.steps,
+        check=Check(residuals=done.residuals, limits=limits),
+    )

@@ -1,0 +1,136 @@
+"""Settings of protecting files into a folder, and the digest that names them in records."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facemin.face import Detector
+from facemin.image import MAX_PIXELS
+from facemin.protection.contract import Compute
+from facemin.protection.photo import check_upload
+from facemin.protection.result import Upload
+from facemin.protection.seeds import check_seed
+from facemin.protection.sources import open_method, open_secret
+from facemin.protection.targets import Identity, check_keys
+from facemin.pseudonym import DEFAULT_SECRET, LOCAL, Secret, normalise_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facemin.keys.key import Key
+    from facemin.protection.sources import AnySecret
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderJob:
+    """How files are protected into a folder.
+
+    Args:
+        out: the folder; made when needed.
+        keys: provider keys; at least one.
+        method: settings of the protection, or a name, as `protect` takes it.
+        secret: see `protect`; one that is not there is made when the first photo is planned.
+        purpose: see `protect`.
+        origin: see `protect`.
+        epoch: see `protect`.
+        linkable: see `protect`.
+        one_image: see `protect`.
+        trust_key: see `protect`.
+        seed: see `protect`.
+        upload: "image" writes `b.protected.png`; "features" writes `b.protected.safetensors` for a single key.
+        paste: also write `b.pasted.png`, the photo with its protected faces.
+        exif: keep the photo's EXIF in the PNG files; dropped otherwise, and never kept with a secret.
+        aligned: inputs are aligned 112 x 112 faces.
+        detector: finds the faces.
+        max_pixels: most pixels that a photo may have.
+        allow_revealing: see `protect`.
+    """
+
+    out: Path
+    keys: Sequence[Key]
+    method: Any = None
+    secret: AnySecret = DEFAULT_SECRET
+    purpose: str = "main"
+    origin: str | tuple[str, ...] = LOCAL
+    epoch: int = 0
+    linkable: bool = False
+    one_image: bool = False
+    trust_key: bool = False
+    seed: int | None = None
+    upload: Upload = "image"
+    paste: bool = False
+    exif: bool = False
+    aligned: bool = False
+    detector: Detector = field(default_factory=Detector)
+    max_pixels: int = MAX_PIXELS
+    allow_revealing: bool = False
+
+    def __post_init__(self) -> None:
+        check_upload(self.keys, self.upload, secret=self.secret)
+        if self.seed is not None:
+            check_seed(self.seed)
+        names = [key.manifest.key_id for key in self.keys]
+        if len(set(names)) != len(names):
+            raise ValueError(f"keys: expected keys of different ids, got {', '.join(names)}")
+        if self.secret is None:
+            return
+        if self.exif:
+            raise ValueError("exif: expected none with a secret, since it tells time, place and camera")
+        if self.paste and self.upload == "features":
+            raise ValueError("paste: expected images, got features under a pseudonym, which have none")
+        check_keys(self.keys, linkable=self.linkable, one_image=self.one_image, trust_key=self.trust_key)
+
+    @cached_property
+    def settings(self) -> Any:
+        """The method's settings; None where it is not used, since the target itself is sent.
+
+        Raises:
+            ValueError: as `open_method`.
+        """
+        if self.secret is None:
+            return open_method(self.method, self.keys)
+        group = self.keys if self.one_image else self.keys[:1]
+        return None if self.upload == "features" else open_method(self.method, group, aimed=True)
+
+    @cached_property
+    def opened_secret(self) -> tuple[Secret | None, bool]:
+        """The secret itself, and whether it was made for this job.
+
+        Raises:
+            ValueError: as `open_secret`.
+        """
+        secret, _, made = open_secret(self.secret)
+        return secret, made
+
+    @cached_property
+    def digest(self) -> str:
+        """Names these settings: a result made under other ones is made anew.
+
+        The seed does not count, nor what changes no result: the batch, the device and the largest photo. Of a secret
+        its fingerprint does.
+        """
+        settings: list[object] = [self._method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        # only where it was asked for, so that older records stay valid
+        settings += ["allow_revealing"] if self.allow_revealing else []
+        if self.secret is not None:
+            secret, _ = self.opened_secret
+            assert secret is not None
+            origins = Identity(secret=secret, origin=self.origin).origins(len(self.keys))
+            settings += ["pseudonym", secret.fingerprint, self.purpose, [*map(normalise_origin, origins)], self.epoch]
+            settings += ["one image"] if self.one_image else []
+        text = "\n".join([*map(repr, settings), *(key.fingerprint for key in self.keys)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def _method(self) -> object:
+        """What decides the method's results."""
+        if self.settings is None:
+            return None
+        described = getattr(self.settings, "describe", None)
+        # one device's results stand for another's: the repr of what optimises holds its device
+        plain = Compute(device="cpu", precision=getattr(self.settings, "precision", "auto"), batch=1)
+        return described() if described is not None else plain.of(self.settings)

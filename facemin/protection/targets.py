@@ -1,0 +1,242 @@
+"""Targets of pseudonymous protection: from aligned faces to rotated embeddings, with what a device checks before.
+
+Of a face nothing but its target goes on: what is made from the target cannot tell more of the face than it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facemin.keys.trust import TrustLog, shipped_graphs
+from facemin.models.calibration import Calibration
+from facemin.models.onnx.run import FaceRunner
+from facemin.pseudonym import LOCAL, CaptureLog, CaptureReused, Context, EnrolledFace, OtherPerson, Pseudonym, Secret
+from facemin.runtime.errors import NoSpace, UntrustedKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from facemin.keys.key import Key
+    from facemin.models.space import Space
+
+    Pixels = NDArray[np.uint8]
+
+CONSENT = (
+    "from the second upload on a dishonest key can identify you: it may answer with marks of its own in place of an "
+    "embedding"
+)
+"""What a person agrees to who lets an unlisted key have pseudonyms."""
+
+LINKABLE = (
+    "the same photo under pseudonyms for several providers tells them, if they compare, that these are one person"
+)
+
+SAME_PERSON_FAR = 1e-2
+"""Of the check that a face is the secret's person: at 1e-3 one own photo in ten would be refused, and what the check
+prevents needs dozens of faces of others."""
+
+SAME_PERSON = 0.3
+"""Cosine of that check in a space that nothing was measured for: a little below the 0.32 measured at `SAME_PERSON_FAR`
+for the default space of 66 dimensions, since most spaces have more, and strangers are less alike there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Under which pseudonym a person appears, and what they agreed to.
+
+    Args:
+        secret: the person's.
+        others: their other secrets, whose captures are not sent again either.
+        purpose: the collection, or another purpose.
+        origin: the recipient's, or one for each key; `LOCAL` for key files that nobody is known to have given out.
+        epoch: raised by renewal.
+        linkable: send one photo under several pseudonyms.
+        once: refuse what was made under this very pseudonym before, too; for whatever is sent at once. What goes to
+            files may be made again, so that a folder can be finished.
+    """
+
+    secret: Secret
+    others: tuple[Secret, ...] = field(default=(), repr=False)
+    purpose: str = "main"
+    origin: str | tuple[str, ...] = LOCAL
+    epoch: int = 0
+    linkable: bool = False
+    once: bool = False
+
+    def origins(self, count: int) -> tuple[str, ...]:
+        """One origin a key.
+
+        Raises:
+            ValueError: neither one for all nor one for each.
+        """
+        given = (self.origin,) * count if isinstance(self.origin, str) else tuple(self.origin)
+        if len(given) != count:
+            raise ValueError(f"origin: expected one for all keys, or {count}, one a key; got {len(given)}")
+        return given
+
+    def pseudonyms(self, keys: Sequence[Key]) -> tuple[Pseudonym, ...]:
+        """One pseudonym a key.
+
+        Raises:
+            NoSpace: a key has no space.
+            ValueError: a purpose, an origin or an epoch that is none.
+        """
+        return tuple(
+            Pseudonym(
+                secret=self.secret,
+                context=Context(
+                    origin=origin,
+                    signer=key.signer or b"",
+                    space=(space := space_of(key)).id,
+                    dimension=space.dimension,
+                    purpose=self.purpose,
+                    epoch=self.epoch,
+                ),
+            )
+            for key, origin in zip(keys, self.origins(len(keys)), strict=True)
+        )
+
+
+def space_of(key: Key) -> Space:
+    """A key's space.
+
+    Raises:
+        NoSpace: it has none.
+    """
+    space = key.space
+    if space is None:
+        raise NoSpace(
+            f"key {key.manifest.key_id}: expected a key that ends in a space, which pseudonyms need, got one without: "
+            f"ask {key.manifest.provider} for a key with a space; without a pseudonym (--no-pseudonym, secret=None) "
+            "everybody who has the key, or a network like it, recognises the person"
+        )
+    return space
+
+
+def check_keys(keys: Sequence[Key], *, linkable: bool, one_image: bool, trust_key: bool) -> None:
+    """Refuse keys that pseudonyms are not made for.
+
+    Args:
+        keys: each for a provider.
+        linkable: whether the person asked for several pseudonyms of one photo.
+        one_image: whether they share an image.
+        trust_key: whether the person trusts networks that are not on the list; that is noted for later.
+
+    Raises:
+        NoSpace: a key has no space.
+        UntrustedKey: its network is not on the list, and no consent was given.
+        ValueError: several keys without `linkable`, or two of one id.
+    """
+    spaces = [space_of(key) for key in keys]
+    names = [key.manifest.key_id for key in keys]
+    if len(set(names)) != len(names):
+        raise ValueError(f"keys: expected keys of different ids, got {', '.join(names)}")
+    if len(keys) > 1 and not linkable:
+        raise ValueError(
+            f"keys: expected one, got {len(keys)}: {LINKABLE}; take another photo for each, or ask for it (--linkable, "
+            "linkable=True)"
+        )
+    if one_image and len(keys) < 2:
+        raise ValueError(f"one image: expected several keys, got {len(keys)}")
+    log = TrustLog()
+    for key, space in zip(keys, spaces, strict=True):
+        if log.find(space.graph_sha256) is not None:
+            continue
+        if not trust_key:
+            raise UntrustedKey(
+                f"key {key.manifest.key_id}: expected a network on the list of trusted ones, got another "
+                f"({space.graph_sha256[:16]}): {CONSENT}. If you trust {key.manifest.provider}, say so (--trust-key, "
+                "trust_key=True)"
+            )
+        log.trust(space.graph_sha256, name=space.name, reason=f"the person's consent, told that {CONSENT}")
+
+
+class TargetMaker:
+    """Makes the targets of photos: whose face, under which pseudonyms, and whether it may be sent.
+
+    Args:
+        identity: under which pseudonyms.
+        keys: for whose holders, as `check_keys` lets pass.
+    """
+
+    def __init__(self, identity: Identity, keys: Sequence[Key]) -> None:
+        self.identity, self.keys = identity, tuple(keys)
+        self.pseudonyms = identity.pseudonyms(keys)
+        self._spaces = {space.id: space for space in map(space_of, keys)}
+        self._runners = {key.manifest.sha256: FaceRunner(key.graph) for key in keys}
+        self._enrolled = EnrolledFace(secret=identity.secret)
+        self._captures = CaptureLog(secret=identity.secret, others=identity.others)
+
+    def __call__(self, faces: Pixels) -> tuple[int, list[NDArray[np.float32]]]:
+        """The targets of the largest face that is the person's.
+
+        The first face under a secret is taken for the person's, and remembered; none is sent under two pseudonyms.
+
+        Args:
+            faces: of one photo, the largest first, aligned, uint8 RGB (N, 112, 112, 3), N >= 1.
+
+        Returns:
+            Its place, and its targets, one a key.
+
+        Raises:
+            OtherPerson: none is the person's.
+            CaptureReused: it was sent under another pseudonym, or (with `once`) under this one.
+            ValueError: a damaged file of the person's, or a network without finite features.
+            OSError: such a file cannot be read or written.
+        """
+        rows = {name: space.embed(self._runners[space.graph_sha256], faces) for name, space in self._spaces.items()}
+        place, unknown = self._person(rows, len(faces))
+        self._claim(faces[place])
+        for name in unknown:
+            self._enrolled.remember(
+                rows[name][place][None],
+                space=name,
+                purpose=self.identity.purpose,
+                threshold=same_person_threshold(self._spaces[name]),
+            )
+        targets = [pseudonym.targets(rows[pseudonym.context.space][place][None])[0] for pseudonym in self.pseudonyms]
+        return place, targets
+
+    def _person(self, rows: dict[bytes, NDArray[np.float64]], count: int) -> tuple[int, list[bytes]]:
+        """The largest face that every space takes for the person's, and the spaces where nobody is known yet."""
+        refusal: OtherPerson | None = None
+        for place in range(count):
+            unknown = []
+            try:
+                for name, embedded in rows.items():
+                    threshold = same_person_threshold(self._spaces[name])
+                    if self._enrolled.check_same_person(embedded[place], space=name, threshold=threshold) is None:
+                        unknown.append(name)
+            except OtherPerson as error:
+                refusal = refusal or error
+                continue
+            return place, unknown
+        assert refusal is not None
+        raise refusal
+
+    def _claim(self, face: Pixels) -> None:
+        for pseudonym in self.pseudonyms:
+            try:
+                self._captures.claim(face, pseudonym.fingerprint, linkable=self.identity.linkable)
+            except CaptureReused as error:
+                if not error.same or self.identity.once:
+                    raise
+
+
+def same_person_threshold(space: Space) -> float:
+    """Cosine from which a face is taken for the enrolled one: as calibrated for a listed network, else `SAME_PERSON`.
+
+    Thresholds of faces compared under one pseudonym, views averaged, which is what is compared here.
+    """
+    names = [graph.name for graph in shipped_graphs() if graph.graph_sha256 == space.graph_sha256]
+    for name in names:
+        file = resources.files("facemin") / "calibrations" / "pseudonym" / f"{name}.json"
+        if file.is_file():
+            return Calibration.model_validate_json(file.read_bytes()).threshold(SAME_PERSON_FAR).threshold
+    return SAME_PERSON

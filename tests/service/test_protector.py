@@ -1,0 +1,103 @@
+"""The one-pass protector that a provider offers beside its key, and images painted by it."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import facemin
+from facemin.client.client import KeyChanged
+from facemin.client.pseudonymous import Faces, NotReached, Sender
+from facemin.keys.key import Key
+from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
+from facemin.protection.protector_file import ProtectorFile
+from facemin.pseudonym import Secret
+from facemin.service.provider import rotate
+from tests.service.device import SPACE, face
+from tests.service.running import Running, running
+from tests.service.test_cli import run
+
+SIZE = DecoderSize(widths=(16, 8, 8, 4), blocks=(1, 1, 0, 0), style=16, layers=2)
+
+
+@pytest.fixture(scope="module")
+def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("spaced") / "home", **SPACE) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "device"))
+
+
+def protector(space: str) -> bytes:
+    """One that was never trained."""
+    rng = np.random.default_rng(0)
+    weights = {
+        name: (rng.standard_normal(shape) / np.sqrt(max(int(np.prod(shape[1:])), 1))).astype(np.float32)
+        for name, shape in weight_shapes(SIZE, target=66, noise=4).items()
+    }
+    return ProtectorFile.make(decoder_graph(SIZE, weights, target=66, noise=4), SIZE, space=space).data
+
+
+def test_a_protector_is_served_beside_the_key_that_names_it(spaced: Running, tmp_path: Path) -> None:
+    before = Key.load(spaced("GET", "/v1/key").data)
+    assert before.manifest.protector is None
+    assert before.space is not None
+    data = protector(before.space.id.hex())
+    path = tmp_path / "protector.onnx"
+    path.write_bytes(data)
+    assert run("provider", "protector", path, "--home", spaced.home) == 0
+    after = Key.load(spaced("GET", "/v1/key").data)
+    assert after.manifest.protector == hashlib.sha256(data).hexdigest()
+    assert after.signer == before.signer
+    assert after.space == before.space
+    served = spaced("GET", "/v1/key/protector", token=None)
+    assert served.data == data
+    assert served.headers["etag"] == f'"{after.manifest.protector}"'
+    known = {"If-None-Match": served.headers["etag"]}
+    assert spaced("GET", "/v1/key/protector", headers=known).status == 304
+    # the next rotation offers it still
+    provider = spaced.provider
+    rotate(provider.database, spaced.home, provider.settings, provider.recogniser)
+    assert Key.load(spaced("GET", "/v1/key").data).manifest.protector == after.manifest.protector
+    path.write_bytes(protector("0" * 64))
+    with pytest.raises(ValueError, match="one of the key's space"):
+        run("provider", "protector", path, "--home", spaced.home)
+    client = facemin.Client(spaced.url, spaced.admin, secret=None)
+    client.key()
+    found = client._protector("image")
+    assert found is not None
+    assert found.data == data
+
+
+def test_another_protector_than_the_key_names_is_refused(spaced: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = Key.load(spaced("GET", "/v1/key").data)
+    assert key.space is not None
+    rotate(
+        spaced.provider.database,
+        spaced.home,
+        spaced.provider.settings,
+        spaced.provider.recogniser,
+        protector=protector(key.space.id.hex()),
+    )
+    client = facemin.Client(spaced.url, spaced.admin, secret=None)
+    client.key()
+    named = spaced.provider.keyring.manifest(spaced.key_id).protector
+    assert named is not None
+    monkeypatch.setitem(spaced.provider.keyring._files, named, b"another")
+    with pytest.raises(KeyChanged, match="protector"):
+        client._protector("image")
+
+
+def test_an_image_that_misses_its_target_is_not_sent(spaced: Running) -> None:
+    key = Key.load(spaced("GET", "/v1/key").data)
+    assert key.space is not None
+    sender = Sender(secret=Secret.new(), origin=spaced.url, collection="main", key=key)
+    faces = [Faces(crops=np.zeros((1, 112, 112, 3), np.uint8), embeddings=face(1)[None])]
+    untrained = ProtectorFile.load(protector(key.space.id.hex()))
+    with pytest.raises(NotReached, match="nothing was sent"):
+        sender.encode(faces, 0, "image", untrained)
