@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from facemin.models import RecogniserGraph
     from facemin.models.calibration import Calibration
-    from facemin.service.storage.store import Policy
+    from facemin.service.storage.records import Policy
 
 DAY = 86_400.0
 FIRST = "main"

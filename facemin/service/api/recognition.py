@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy import Connection
 
-    from facemin.service.storage.store import Binding, Collection, Person
+    from facemin.service.storage.records import Binding, Collection, Person
     from facemin.service.tokens import Scope
 
 MOST_CHALLENGES = 1000
