@@ -61,7 +61,8 @@ def provider_init(
     from facemin.keys.default import stopping_residual
     from facemin.models import MODELS, SPACE_MODEL
     from facemin.models.store import open_graph
-    from facemin.service.provider import has_space, make_provider
+    from facemin.service.making import make_provider
+    from facemin.service.provider import has_space
     from facemin.service.settings import provider_home
 
     name = model or SPACE_MODEL
@@ -149,7 +150,7 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
 def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
     """Make a new key the current one; uploads for the old one are taken for the overlap that the settings name."""
     from facemin.models.store import open_graph
-    from facemin.service.provider import rotate
+    from facemin.service.making import rotate
 
     with _opened(home) as (database, folder, settings):
         made = rotate(database, folder, settings, open_graph(settings.model))
@@ -172,7 +173,8 @@ def provider_collection(
     """Show a collection, or change what it says of pseudonyms."""
     from facemin.models.store import open_graph
     from facemin.service.api.responses import collection_out
-    from facemin.service.provider import COMMAND_LINE, checked_policy, has_space, open_store
+    from facemin.service.making import COMMAND_LINE
+    from facemin.service.provider import checked_policy, has_space, open_store
     from facemin.service.settings import MASTER
     from facemin.service.storage.audit_log import record
     from facemin.service.storage.crypto import Secrets
@@ -201,7 +203,7 @@ def provider_protector(
 ) -> int:
     """Offer a one-pass network beside the key: makes a new key, of the same space, that names its SHA-256."""
     from facemin.models.store import open_graph
-    from facemin.service.provider import rotate
+    from facemin.service.making import rotate
 
     with _opened(home) as (database, folder, settings):
         made = rotate(database, folder, settings, open_graph(settings.model), protector=file.read_bytes())
@@ -214,7 +216,7 @@ def provider_revoke(
     key_id: Annotated[str, Parameter(help="Of the key.")], /, *, home: Home = None, as_json: Json = False
 ) -> int:
     """Refuse uploads for a key from now on, and give it to nobody. Rotate first where it is the current one."""
-    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.making import COMMAND_LINE
     from facemin.service.provider_keys import revoke_key
     from facemin.service.storage.audit_log import record
 
@@ -234,7 +236,7 @@ def token_add(
     as_json: Json = False,
 ) -> int:
     """Make a token, which is printed once."""
-    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.making import COMMAND_LINE
     from facemin.service.storage.audit_log import record
     from facemin.service.tokens import make_token, parse_grant
 
@@ -277,7 +279,7 @@ def token_revoke(
     as_json: Json = False,
 ) -> int:
     """Refuse a token from its next request on."""
-    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.making import COMMAND_LINE
     from facemin.service.storage.audit_log import record
     from facemin.service.tokens import revoke_token
 
