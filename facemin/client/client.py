@@ -21,7 +21,7 @@ from facemin.image import Photo
 from facemin.keys.key import Key, relative_distance
 from facemin.protection import ProtectedFace, ProtectedPhoto, Protector, RevealingKey, protect
 from facemin.protection.resemblance import mean_face
-from facemin.runtime.errors import NoFace
+from facemin.runtime.errors import FaceminError, NoFace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ _DECISION, _ENROLLED = TypeAdapter(Decision), TypeAdapter(_Enrolled)
 _IDENTIFIED, _CHALLENGE = TypeAdapter(_Identified), TypeAdapter(_Challenge)
 
 
-class NotReached(ValueError):  # noqa: N818 - what happened
+class NotReached(FaceminError):  # noqa: N818 - what happened
     """A protected image does not carry what its key asks for, or the key asks for nothing: it is not sent."""
 
 
