@@ -81,7 +81,7 @@ def choose(faces: Sample, arguments: argparse.Namespace) -> None:
         chosen = faces.of("choose", 8)
         pairs += zip(of_key(name, key(), faces, chosen, arguments.cache), faces.faces[chosen], strict=True)
     low = {name: limit / 2 for name, limit in LIMITS.items()}
-    highest: Counter[str] = Counter()
+    highest = dict.fromkeys(LIMITS, 0.0)
     for image, face in pairs:
         for likeness in likenesses(image, face, limits=low):
             highest[likeness.measure] = max(highest[likeness.measure], likeness.value)
