@@ -149,7 +149,7 @@ def features(lfw: Lfw, seed: int, *, secret: bool) -> Table:
     fitted = fit_ridge(np.concatenate([both[0], cross[0]], 1), lfw.both[who.pairs])
     scores = fitted(np.concatenate([both[1], cross[1]], 1)) @ plain.T
     note("two providers put together: ridge on both features and their products", scores, pairs=len(pairs))
-    note("two providers put together: one's feature looked for among the other's", _cross(both[1], lfw.dimension))
+    note("two providers of one space: accounts of one looked for among the other's", test @ sent(plain).T)
     return table
 
 
@@ -202,10 +202,6 @@ def _mean(rows: Rows, each: int) -> Rows:
 def _products(rows: Rows, dimension: int) -> Rows:
     """Products of the first 24 numbers of both providers' features."""
     return np.asarray((rows[:, :24, None] * rows[:, None, dimension : dimension + 24]).reshape(len(rows), -1))
-
-
-def _cross(rows: Rows, dimension: int) -> Rows:
-    return np.asarray(rows[:, :dimension] @ rows[:, dimension : 2 * dimension].T)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
     Pixels = NDArray[np.uint8]
 
-TEST, FIVE, SEEDED, SEEDS, PHOTOS = 300, 150, 60, 16, 5
-PAIRS = {True: 1000, False: 500}
+TEST, FIVE, SEEDED, SEEDS, PHOTOS = 300, 150, 300, 16, 5
+PAIRS = {True: 2000, False: 1000}
 """By whether there is a secret."""
 OFF_THE_SHELF = (
     "mobilefacenet-ms1m-arcface",
