@@ -1,6 +1,6 @@
 """Attribute probes against uploads under pseudonyms: gender of LFW's people; gender, age and race of UTKFace's.
 
-    python experiments/pseudonym/attributes.py --shared ../shared --cache CACHE --protector PROTECTOR.onnx
+    python experiments/pseudonym/attributes.py --shared ../shared --cache CACHE
 
 Probes (multinomial logistic regression, the penalty chosen on a fifth of what teaches) learn from other people's
 uploads under their own secrets whose attributes are known: LFW's on the pairs of uploads.py, judged on its 300 people;
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import REPOSITORY, Lfw, load, record, rotation, unit
+from common import REPOSITORY, Lfw, load, protector_of, record, rotation, unit
 from linkers import KEY, OTHERS, inputs
 from uploads import PAIRS, Seen, cast, networks, small, uploads
 
@@ -26,10 +26,10 @@ from facemin.face import Detector, align
 from facemin.image import decode
 from facemin.metrics import permutation_test, wilson
 from facemin.models import SPACE_MODEL
-from facemin.models.registry import shipped_space
-from facemin.models.space import average_views, mirrored
+from facemin.models.space import mirrored
 from facemin.protection.one_pass import OnePass, Painter
 from facemin.protection.protector_file import ProtectorFile
+from facemin.pseudonym.rotation import average_views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +51,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--protector", type=Path, required=True)
+    parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
     parser.add_argument("--utkface", type=int, default=450, help="faces")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    lfw, protector = load(given.shared, given.cache), ProtectorFile.load(given.protector)
+    lfw, protector = load(given.shared, given.cache), protector_of(given.protector)
     looking = networks(given.shared)
     faces = utkface(given, looking.run[SPACE_MODEL])
     rows: list[dict[str, Any]] = []
@@ -117,11 +117,10 @@ def utkface(given: argparse.Namespace, run: FaceRunner) -> Faces:
                 crops.append(align(pixels, faces[0].points[None])[0])
                 kept.append(adults[place][1])
         views = [run(view) for view in (np.stack(crops), mirrored(np.stack(crops)))]
-        _, declared = shipped_space(SPACE_MODEL)
         age, gender, race = np.array(kept).T
         np.savez(
             file,
-            rows=average_views(views, dimension=declared.dimension),
+            rows=average_views(views),
             gender=gender,
             race=race,
             age=np.searchsorted(AGES, age),

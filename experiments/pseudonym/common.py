@@ -17,8 +17,10 @@ from facemin.evaluation.provenance import conditions
 from facemin.metrics import d_sys, wilson
 from facemin.models import SPACE_MODEL, dlib_resnet
 from facemin.models.registry import shipped_space
-from facemin.models.space import average_views
+from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.shipped import shipped_protector
 from facemin.pseudonym import haar
+from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -69,10 +71,19 @@ def load(shared: Path, cache: Path) -> Lfw:
     embedded = embed(dlib_resnet.graph(), shared, paths, cache)
     fitted, _ = shipped_space(SPACE_MODEL)
     face, mirror = (fitted(rows).astype(np.float32) for rows in (embedded.face, embedded.mirror))
-    both = average_views([face, mirror], dimension=fitted.dimension)
+    both = average_views([face, mirror])
     return Lfw(
         shared=shared, paths=paths, raw=embedded.face.astype(np.float64), face=face.astype(np.float64), both=both
     )
+
+
+def protector_of(path: Path | None) -> ProtectorFile:
+    """The one-pass protector of a file, or the one that ships for the space."""
+    if path is not None:
+        return ProtectorFile.load(path)
+    shipped = shipped_protector(SPACE_MODEL)
+    assert shipped is not None
+    return shipped
 
 
 def rotation(dimension: int, generator: np.random.Generator) -> Rows:

@@ -1,6 +1,6 @@
 """What leaks beside the target, and what a dishonest key or a short secret give away.
 
-    python experiments/pseudonym/leaks.py --shared ../shared --cache CACHE --protector PROTECTOR.onnx
+    python experiments/pseudonym/leaks.py --shared ../shared --cache CACHE
 
 Norms: that of a recogniser that leaves it free, and what float32 leaves of a target's, against plain photos. Timing:
 tries and seconds of one-pass painting, against those of another photo of the person under another rotation, and against
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import REPOSITORY, Lfw, as_images, load, record, rotation, show, together
+from common import REPOSITORY, Lfw, as_images, load, protector_of, record, rotation, show, together
 
 from facemin.attack.secret.guess import guess_secret, guess_without_pairs
 from facemin.attack.secret.trigger import TriggerKey
@@ -44,12 +44,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--protector", type=Path, required=True)
+    parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     lfw = load(given.shared, given.cache)
     generator = np.random.default_rng(given.seed)
-    protector = ProtectorFile.load(given.protector)
+    protector = protector_of(given.protector)
     values = {
         "norm": norms(lfw, generator),
         "trigger": triggers(lfw, generator),

@@ -1,6 +1,6 @@
 """Linkers against uploads under pseudonyms, images and features, and the same linkers where there is no secret.
 
-    python experiments/pseudonym/linkers.py --shared ../shared --cache CACHE --protector PROTECTOR.onnx
+    python experiments/pseudonym/linkers.py --shared ../shared --cache CACHE
 
 Who is who: uploads.py. Rows T5a (without the key) and T5b (with it); ridge maps are taught by pairs of other people
 under their own secrets, and everybody's plain gallery photo is embedded by the map's teacher, the key's recogniser.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import REPOSITORY, Lfw, load, record, rotation, show, together, unit
+from common import REPOSITORY, Lfw, load, protector_of, record, rotation, show, together, unit
 from scipy.stats import binom
 from sibling import Sibling, fine_tune, painted
 from uploads import OFF_THE_SHELF, PAIRS, PHOTOS, SEEDED, SEEDS, Seen, cast, galleries, networks, uploads
@@ -42,11 +42,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--protector", type=Path, required=True)
+    parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
     parser.add_argument("--sibling", type=int, default=12, help="steps of fine-tuning; 0 leaves the sibling out")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    lfw, protector = load(given.shared, given.cache), ProtectorFile.load(given.protector)
+    lfw, protector = load(given.shared, given.cache), protector_of(given.protector)
     sibling = fine_tune(lfw, steps=given.sibling, seed=given.seed) if given.sibling else None
     tables = {}
     for secret in (True, False):
@@ -149,7 +149,7 @@ def features(lfw: Lfw, seed: int, *, secret: bool) -> Table:
     fitted = fit_ridge(np.concatenate([both[0], cross[0]], 1), lfw.both[who.pairs])
     scores = fitted(np.concatenate([both[1], cross[1]], 1)) @ plain.T
     note("two providers put together: ridge on both features and their products", scores, pairs=len(pairs))
-    note("two providers put together: one's feature looked for among the other's", _cross(both[1], lfw.dimension))
+    note("two providers of one space: accounts of one looked for among the other's", test @ sent(plain).T)
     return table
 
 
@@ -202,10 +202,6 @@ def _mean(rows: Rows, each: int) -> Rows:
 def _products(rows: Rows, dimension: int) -> Rows:
     """Products of the first 24 numbers of both providers' features."""
     return np.asarray((rows[:, :24, None] * rows[:, None, dimension : dimension + 24]).reshape(len(rows), -1))
-
-
-def _cross(rows: Rows, dimension: int) -> Rows:
-    return np.asarray(rows[:, :dimension] @ rows[:, dimension : 2 * dimension].T)
 
 
 if __name__ == "__main__":

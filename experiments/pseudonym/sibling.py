@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-PEOPLE, PHOTOS, BATCH, RATE = 40, 4, 16, 1e-3
+PEOPLE, PHOTOS, BATCH, RATE = 40, 4, 16, 1e-4
 TEST = 100
 
 

@@ -1,6 +1,6 @@
 """Uploads that attackers see, and what networks make of them: painted in one pass, kept in a cache folder as numbers.
 
-    python experiments/pseudonym/uploads.py --shared ../shared --cache CACHE --protector PROTECTOR.onnx --secret 1
+    python experiments/pseudonym/uploads.py --shared ../shared --cache CACHE --secret 1
 
 fills the cache, which takes minutes to an hour; attacks do the same where it is empty. The people, the same for every
 attack: TEST, 300 people of `report`, one photo sent and another in the attacker's gallery (of the first SEEDED of them
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from common import REPOSITORY, Lfw, load, rotation
+from common import REPOSITORY, Lfw, load, protector_of, rotation
 from embeddings import crops
 
 from facemin.models import SPACE_MODEL, load_recogniser
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
     Pixels = NDArray[np.uint8]
 
-TEST, FIVE, SEEDED, SEEDS, PHOTOS = 300, 150, 60, 16, 5
-PAIRS = {True: 1000, False: 500}
+TEST, FIVE, SEEDED, SEEDS, PHOTOS = 300, 150, 300, 16, 5
+PAIRS = {True: 2000, False: 1000}
 """By whether there is a secret."""
 OFF_THE_SHELF = (
     "mobilefacenet-ms1m-arcface",
@@ -197,11 +197,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--protector", type=Path, required=True)
+    parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
     parser.add_argument("--secret", type=int, choices=(0, 1), required=True)
     given = parser.parse_args()
     lfw, looking = load(given.shared, given.cache), networks(given.shared)
-    protector = ProtectorFile.load(given.protector)
+    protector = protector_of(given.protector)
     galleries(lfw, looking, given.cache)
     for group in ("test", "pairs", "five", "seeds"):
         uploads(lfw, group, secret=bool(given.secret), protector=protector, looking=looking, cache=given.cache)
