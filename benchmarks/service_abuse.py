@@ -30,7 +30,7 @@ from loopback import serve
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
 from facemin.models.store import open_model
-from facemin.service.provider import make_provider
+from facemin.service.making import make_provider
 
 MOST_SECONDS, MOST_MEBIBYTES = 1.0, 300.0
 PERSONS = "/v1/collections/main/persons"

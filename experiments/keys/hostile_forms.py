@@ -29,7 +29,7 @@ def _noise(generator: np.random.Generator) -> Pixels:
 
 def _average(face: Pixels, count: int) -> NDArray[np.floating]:
     small = face.reshape(112 // count, count, 112 // count, count, 3).mean((1, 3))
-    return small.repeat(count, 0).repeat(count, 1)
+    return np.asarray(small.repeat(count, 0).repeat(count, 1))
 
 
 def _plane(face: Pixels, number: int, generator: np.random.Generator) -> Pixels:
@@ -90,7 +90,7 @@ def _rotated_blocks(face: Pixels, generator: np.random.Generator) -> NDArray[np.
     """Each block of 8 x 8 pixels, a colour at a time, times one random orthogonal matrix of 64 x 64."""
     matrix = np.linalg.qr(generator.standard_normal((64, 64)))[0]
     blocks = (face.reshape(14, 8, 14, 8, 3) - 127.5).transpose(0, 2, 4, 1, 3).reshape(-1, 64) @ matrix
-    return 127.5 + blocks.reshape(14, 14, 3, 8, 8).transpose(0, 3, 1, 4, 2).reshape(112, 112, 3)
+    return np.asarray(127.5 + blocks.reshape(14, 14, 3, 8, 8).transpose(0, 3, 1, 4, 2).reshape(112, 112, 3))
 
 
 def made(name: str, face: Pixels, other: Pixels, seed: int) -> Pixels:

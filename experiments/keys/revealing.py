@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=550, help="faces of the default key, of every part")
     parser.add_argument("--faces", type=int, default=12, help="faces that each hostile form is made of")
     parser.add_argument("--only", choices=["honest", "keys", "forms"], help="a third of the measurement")
+    parser.add_argument("--key", help="measure this key alone, by its name in made_keys.py")
     parser.add_argument("--choose", action="store_true", help="print limits instead of measuring")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -80,7 +81,7 @@ def choose(faces: Sample, arguments: argparse.Namespace) -> None:
         chosen = faces.of("choose", 8)
         pairs += zip(of_key(name, key(), faces, chosen, arguments.cache), faces.faces[chosen], strict=True)
     low = {name: limit / 2 for name, limit in LIMITS.items()}
-    highest: Counter[str] = Counter()
+    highest = dict.fromkeys(LIMITS, 0.0)
     for image, face in pairs:
         for likeness in likenesses(image, face, limits=low):
             highest[likeness.measure] = max(highest[likeness.measure], likeness.value)
@@ -100,6 +101,11 @@ def limit_above(measure: str, highest: float) -> float:
 
 def report(faces: Sample, arguments: argparse.Namespace) -> None:
     """Append a record for each key and form."""
+    groups = {"honest": honest(arguments.shared), "hostile key": HOSTILE, "between": BETWEEN}
+    if arguments.key is not None:
+        for kind, keys in groups.items():
+            report_keys(kind, {name: keys[name] for name in keys if name == arguments.key}, faces, arguments)
+        return
     images = of_default_key(faces, arguments.cache)
     rows = faces.of("report")
     if arguments.only in (None, "honest"):

@@ -19,6 +19,7 @@ from facemin.cli import (
     photos,
     protector,
     provider,
+    provider_keys,
     secrets,
     train,
 )
@@ -54,6 +55,10 @@ app.command(evaluate.evaluate, name="eval")
 app.command(train.app)
 app.command(audit.audit)
 app.command(bench.app)
+provider.app.command(provider_keys.provider_keys, name="keys")
+provider.app.command(provider_keys.provider_rotate, name="rotate")
+provider.app.command(provider_keys.provider_protector, name="protector")
+provider.app.command(provider_keys.provider_revoke, name="revoke")
 app.command(provider.app)
 app.command(provider.serve)
 app.command(client.app)

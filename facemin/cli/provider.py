@@ -1,4 +1,4 @@
-"""Verbs of a provider: init, serve, keys, tokens, back-up."""
+"""Verbs of a provider: init, serve, tokens, back-up."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def provider_init(
     from facemin.keys.default import stopping_residual
     from facemin.models import MODELS, SPACE_MODEL
     from facemin.models.store import open_graph
-    from facemin.service.provider import has_space, make_provider
+    from facemin.service.making import make_provider
+    from facemin.service.provider import has_space
     from facemin.service.settings import provider_home
 
     name = model or SPACE_MODEL
@@ -126,37 +127,6 @@ def serve(
     return 0
 
 
-@app.command(name="keys")
-def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
-    """List the provider's keys, the newest first."""
-    from facemin.service.api.responses import key_out
-    from facemin.service.provider_keys import Keyring
-
-    with _opened(home) as (database, _, settings):
-        found = [
-            key_out(key, state).model_dump(mode="json") for key, state in Keyring(database, settings.fingerprint).all()
-        ]
-    if as_json:
-        print_json(found)
-        return 0
-    for key in found:
-        end = key["until"] or key["expires"] or "never"
-        tell(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
-    return 0
-
-
-@app.command(name="rotate")
-def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
-    """Make a new key the current one; uploads for the old one are taken for the overlap that the settings name."""
-    from facemin.models.store import open_graph
-    from facemin.service.provider import rotate
-
-    with _opened(home) as (database, folder, settings):
-        made = rotate(database, folder, settings, open_graph(settings.model))
-    _print({"key_id": made.key_id, "number": made.number, "fingerprint": made.fingerprint}, as_json=as_json)
-    return 0
-
-
 @app.command(name="collection")
 def provider_collection(
     name: Annotated[str, Parameter(help="Of a collection that is there.")] = "main",
@@ -172,12 +142,13 @@ def provider_collection(
     """Show a collection, or change what it says of pseudonyms."""
     from facemin.models.store import open_graph
     from facemin.service.api.responses import collection_out
-    from facemin.service.provider import COMMAND_LINE, checked_policy, has_space, open_store
+    from facemin.service.making import COMMAND_LINE
+    from facemin.service.provider import checked_policy, has_space, open_store
     from facemin.service.settings import MASTER
     from facemin.service.storage.audit_log import record
     from facemin.service.storage.crypto import Secrets
 
-    with _opened(home) as (database, folder, settings):
+    with opened(home) as (database, folder, settings):
         recogniser = open_graph(settings.model)
         store = open_store(database, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
         with database.writing() as connection:
@@ -187,41 +158,7 @@ def provider_collection(
                 record(connection, "change_collection", "pseudonyms", request_id=COMMAND_LINE, collection=name)
             found = store.collection(connection, name)
             shown = collection_out(found, store.counts(connection, found)).model_dump(mode="json")
-    _print(shown, as_json=as_json)
-    return 0
-
-
-@app.command(name="protector")
-def provider_protector(
-    file: Annotated[Path, Parameter(help="A one-pass network for the key's space (facemin key fit-protector).")],
-    /,
-    *,
-    home: Home = None,
-    as_json: Json = False,
-) -> int:
-    """Offer a one-pass network beside the key: makes a new key, of the same space, that names its SHA-256."""
-    from facemin.models.store import open_graph
-    from facemin.service.provider import rotate
-
-    with _opened(home) as (database, folder, settings):
-        made = rotate(database, folder, settings, open_graph(settings.model), protector=file.read_bytes())
-    _print({"key_id": made.key_id, "number": made.number, "fingerprint": made.fingerprint}, as_json=as_json)
-    return 0
-
-
-@app.command(name="revoke")
-def provider_revoke(
-    key_id: Annotated[str, Parameter(help="Of the key.")], /, *, home: Home = None, as_json: Json = False
-) -> int:
-    """Refuse uploads for a key from now on, and give it to nobody. Rotate first where it is the current one."""
-    from facemin.service.provider import COMMAND_LINE
-    from facemin.service.provider_keys import revoke_key
-    from facemin.service.storage.audit_log import record
-
-    with _opened(home) as (database, _, _), database.writing() as connection:
-        revoke_key(connection, key_id)
-        record(connection, "revoke_key", key_id, request_id=COMMAND_LINE)
-    _print({"revoked": key_id}, as_json=as_json)
+    print_values(shown, as_json=as_json)
     return 0
 
 
@@ -234,13 +171,13 @@ def token_add(
     as_json: Json = False,
 ) -> int:
     """Make a token, which is printed once."""
-    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.making import COMMAND_LINE
     from facemin.service.storage.audit_log import record
     from facemin.service.tokens import make_token, parse_grant
 
     parsed = frozenset(parse_grant(grant) for grant in grants)
     expires = time.time() + days * DAY if days is not None else None
-    with _opened(home) as (database, _, _), database.writing() as connection:
+    with opened(home) as (database, _, _), database.writing() as connection:
         made, text = make_token(connection, name, parsed, expires=expires)
         record(connection, "make_token", made.id, request_id=COMMAND_LINE)
     if as_json:
@@ -256,7 +193,7 @@ def token_list(*, home: Home = None, as_json: Json = False) -> int:
     from facemin.service.api.responses import token_out
     from facemin.service.tokens import list_tokens
 
-    with _opened(home) as (database, _, _), database.reading() as connection:
+    with opened(home) as (database, _, _), database.reading() as connection:
         found = [token_out(token).model_dump(mode="json") for token in list_tokens(connection)]
     if as_json:
         print_json(found)
@@ -277,14 +214,14 @@ def token_revoke(
     as_json: Json = False,
 ) -> int:
     """Refuse a token from its next request on."""
-    from facemin.service.provider import COMMAND_LINE
+    from facemin.service.making import COMMAND_LINE
     from facemin.service.storage.audit_log import record
     from facemin.service.tokens import revoke_token
 
-    with _opened(home) as (database, _, _), database.writing() as connection:
+    with opened(home) as (database, _, _), database.writing() as connection:
         revoke_token(connection, token_id)
         record(connection, "revoke_token", token_id, request_id=COMMAND_LINE)
-    _print({"revoked": token_id}, as_json=as_json)
+    print_values({"revoked": token_id}, as_json=as_json)
     return 0
 
 
@@ -299,7 +236,7 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
     from facemin.service.settings import MASTER
     from facemin.service.storage.crypto import Secrets
 
-    with _opened(home) as (database, folder, settings):
+    with opened(home) as (database, folder, settings):
         wrong = database.check()
         if not wrong:
             open_store(
@@ -368,7 +305,7 @@ def provider_restore(
 
 
 @contextmanager
-def _opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
+def opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
     """The provider's database, closed again at the end."""
     from facemin.service.settings import database_url, make_private, provider_home, read_settings
     from facemin.service.storage.database import Database
@@ -395,7 +332,8 @@ def _plainly() -> Iterator[None]:
         raise ValueError(str(error)) from None
 
 
-def _print(values: dict[str, Any], *, as_json: bool) -> None:
+def print_values(values: dict[str, Any], *, as_json: bool) -> None:
+    """Name and value a line, or one JSON object."""
     if as_json:
         print_json(values)
         return

@@ -5,25 +5,16 @@ By default under a pseudonym, which says nothing about the face to anybody witho
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import math
-import secrets
-import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
-import numpy as np
-from pydantic import ConfigDict, TypeAdapter
-from typing_extensions import TypedDict
-
-from facemin.client.pins import KeyChanged, Pins
+from facemin.client.answers import DECISION, ENROLLED, IDENTIFIED, Decision
+from facemin.client.connection import Connection
+from facemin.client.pins import KeyChanged
 from facemin.client.pseudonymous import (
-    SITE,
     Faces,
-    Form,
     NewSecretWarning,
     NoSpace,
     NotReached,
@@ -32,28 +23,15 @@ from facemin.client.pseudonymous import (
     UntrustedSpace,
     secret_of,
 )
-from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
+from facemin.client.transport import ProviderError, Reply
+from facemin.client.uploads import AnyPhoto, Prepared, prepare
 from facemin.image import Photo
-from facemin.keys.default import DEFAULT_SPACE
-from facemin.keys.key import Key
-from facemin.keys.trust import TrustLog
-from facemin.models.onnx.run import FaceRunner
-from facemin.protection import ProtectedFace, ProtectedPhoto, RevealingKey, protect
-from facemin.protection.resemblance import mean_face
-from facemin.runtime.errors import NoFace
+from facemin.protection import RevealingKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    import httpx
-
-    from facemin.face import Detector
-    from facemin.protection import Protector
-    from facemin.protection.photo import Upload
-    from facemin.protection.protector_file import ProtectorFile
     from facemin.pseudonym import Secret
-
-AnyPhoto: TypeAlias = "str | Path | bytes | Photo"
 
 __all__ = [
     "Client",
@@ -70,179 +48,9 @@ __all__ = [
     "prepare",
 ]
 
-_Answer = TypeVar("_Answer")
-STALE = frozenset({"key_ended", "key_revoked", "unknown_key"})
-"""Refusals that a newer key cures."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """What a provider decided on one person."""
-
-    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
-
-    person: str
-    accepted: bool
-    score: float
-    """Cosine."""
-    threshold: float
-    far: float
-    """False accept rate that the threshold was measured for."""
-    threshold_id: str
-    enrolled_as: str
-    """ "pseudonym", "protected" or "plain": what the deciding enrolment was made from."""
-
-
-class _Enrolled(TypedDict):
-    person: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Challenge:
-    challenge: str
-    epoch: int = 0
-    features: bool = True
-    pseudonyms: str | None = None
-
-
-class _Identified(TypedDict):
-    results: list[list[Decision]]
-
-
-_DECISION, _ENROLLED = TypeAdapter(Decision), TypeAdapter(_Enrolled)
-_IDENTIFIED, _CHALLENGE = TypeAdapter(_Identified), TypeAdapter(_Challenge)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A photo's faces protected for some providers; each use with one of them counts once."""
-
-    photo: ProtectedPhoto
-    keys: tuple[Key, ...]
-
-    def uploads(self, key: Key, *, largest: bool = False) -> list[dict[str, str]]:
-        """What is sent to the provider of a key, the largest face first.
-
-        Args:
-            key: of the provider.
-            largest: the largest face alone.
-
-        Raises:
-            NotReached: a face's image does not have the features that the key asks for.
-            ValueError: the photo was not protected for that key, or no face was found.
-        """
-        if key.fingerprint not in [mine.fingerprint for mine in self.keys]:
-            raise ValueError(
-                f"photo: expected one protected for key {key.manifest.key_id}, got one for "
-                f"{', '.join(mine.manifest.key_id for mine in self.keys)}"
-            )
-        if not self.photo.faces:
-            raise NoFace(f"{self.photo.name}: {self.photo.verdict}")
-        kind = "feature" if self.photo.upload == "features" else "image"
-        number = [mine.fingerprint for mine in self.keys].index(key.fingerprint)
-        faces = self.photo.faces[:1] if largest else self.photo.faces
-        for face in faces:
-            _check_reached(face, key, number, name=self.photo.name)
-        data = (base64.b64encode(self.photo.encoded(face)).decode() for face in faces)
-        return [{"kind": kind, "key_id": key.manifest.key_id, "data": text} for text in data]
-
-
-def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> None:
-    residual, limit, key_id = face.done.residuals[number], key.manifest.residual, key.manifest.key_id
-    if not math.isfinite(residual):
-        raise NotReached(
-            f"{name}: expected key {key_id} to have finite features of this face, got others; nothing was sent, and "
-            "its provider should be told"
-        )
-    if bool((face.pixels.min((0, 1)) == face.pixels.max((0, 1))).all()):
-        raise NotReached(f"{name}: expected an image, got an even colour for key {key_id}; nothing was sent")
-    # a method that takes no steps matches no features: its recogniser was trained on its images
-    if number in face.done.unmet and face.done.steps:
-        raise NotReached(
-            f"{name}: expected a feature distance to key {key_id} of at most {limit:g}, got {residual:.3g} after "
-            f"{face.done.steps} steps: its provider might not recognise the person, and nothing was sent. Try another "
-            "photo, one key at a time, or more steps"
-        )
-
-
-def _check_asks(key: Key) -> None:
-    """Refuse a key that noise satisfies: whatever is sent for it says nothing, and would be accepted for anybody."""
-    generator = np.random.default_rng(0)
-    noise = generator.integers(0, 256, (112, 112, 3), dtype=np.uint8)
-    try:
-        layers = FaceRunner(key.graph).layers(np.stack([mean_face(), noise]))
-    except ValueError as error:
-        raise NotReached(f"key {key.manifest.key_id}: expected finite features of a face, got others") from error
-    face, other = np.concatenate([layer.reshape(2, -1) for layer in layers], 1).astype(np.float64)
-    distance = float(np.linalg.norm(other - face) / max(np.linalg.norm(face), np.finfo(np.float32).tiny))
-    if not math.isfinite(distance):
-        raise NotReached(f"key {key.manifest.key_id}: expected finite features of a face, got others")
-    if distance <= key.manifest.residual:
-        raise NotReached(
-            f"key {key.manifest.key_id}: expected features that tell a face from noise, got a distance of "
-            f"{distance:.3g} between the two, which its residual of {key.manifest.residual:g} lets pass"
-        )
-
-
-def _shipped(key: Key, find: Callable[[str], ProtectorFile | None]) -> ProtectorFile | None:
-    """The shipped one-pass network, where the key's space is the default; None where it does not come with it."""
-    space = key.space
-    if space is None or space.id.hex() != DEFAULT_SPACE:
-        return None
-    try:
-        return find(key.manifest.recogniser)
-    except FileNotFoundError:
-        return None
-
-
-def prepare(
-    photo: str | Path | bytes | Photo,
-    clients: Sequence[Client],
-    *,
-    seed: int | None = None,
-    method: Protector | None = None,
-    detector: Detector | None = None,
-    allow_revealing: bool = False,
-) -> Prepared:
-    """Protect one photo for several providers at once (MR-PMT): each recognises it, and nobody else.
-
-    Args:
-        photo: as for `facemin.protect`.
-        clients: of the providers.
-        seed: as for `facemin.protect`.
-        method: as for `facemin.protect`.
-        detector: as for `facemin.protect`.
-        allow_revealing: as for `facemin.protect`.
-
-    Raises:
-        RevealingKey: the result would show the plain face.
-        ValueError: an unreadable photo, or a key that is not to be trusted (`KeyChanged`) or has expired.
-        ProviderError: a provider refused, or was not reached.
-    """
-    if any(client.secret is not None for client in clients):
-        raise ValueError(
-            "clients: expected ones without a pseudonym (secret=None), since one image under it for several providers "
-            "would link them; send each an image of its own"
-        )
-    keys = tuple(client.key() for client in clients)
-    done = protect(
-        photo, keys=keys, seed=seed, method=method, detector=detector, allow_revealing=allow_revealing, secret=None
-    )
-    return Prepared(photo=done, keys=keys)
-
-
-@dataclass(kw_only=True)
-class _Known:
-    """The key in use; a client stays usable when the provider rotates it."""
-
-    key: Key | None = None
-    protector: ProtectorFile | None = None
-    sender: Sender | None = None
-    detector: Detector | None = None
-
 
 @dataclass(frozen=True)
-class Client:
+class Client(Connection):
     """Talks to one provider.
 
     Example:
@@ -274,68 +82,6 @@ class Client:
         ValueError: another kind of URL.
     """
 
-    url: str
-    token: str | None = field(default=None, repr=False)
-    collection: str = field(default="main", kw_only=True)
-    signer: bytes | None = field(default=None, kw_only=True)
-    pins: Pins = field(default_factory=Pins, kw_only=True)
-    secret: str | Secret | None = field(default="default", kw_only=True, repr=False)
-    purpose: str | None = field(default=None, kw_only=True)
-    upload: Upload | Literal["auto"] = field(default="auto", kw_only=True)
-    method: Protector | None = field(default=None, kw_only=True)
-    allow_revealing: bool = field(default=False, kw_only=True)
-    timeout: float = field(default=60.0, kw_only=True)
-    tries: int = field(default=4, kw_only=True)
-    transport: httpx.BaseTransport | None = field(default=None, kw_only=True, repr=False, compare=False)
-    _known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
-    _send: Transport = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        sender = Transport(
-            url=self.url, token=self.token, timeout=self.timeout, tries=self.tries, transport=self.transport
-        )
-        object.__setattr__(self, "_send", sender)
-        if self.purpose is not None:
-            warnings.warn(f"purpose {self.purpose!r}: {SITE}", SharedSecretWarning, stacklevel=3)
-
-    def key(self, *, refresh: bool = False) -> Key:
-        """The provider's current key, checked against what was pinned at its first use.
-
-        Args:
-            refresh: ask the provider even where a key was fetched before.
-
-        Raises:
-            KeyChanged: it is not the pinned one, nor its signer's successor of it.
-            NotReached: its features are not finite, or noise satisfies it.
-            ValueError: it is no valid key, or has expired.
-            ProviderError: the provider refused, or was not reached.
-        """
-        if self._known.key is not None and not refresh:
-            return self._known.key
-        held = self.pins.file(self.url)
-        pin = self.pins.pin(self.url)
-        headers = {"If-None-Match": f'"{pin.fingerprint}"'} if held is not None and pin is not None else {}
-        reply = self._send("GET", "/v1/key", headers=headers, most=MOST_KEY_BYTES)
-        data = held if reply.status == 304 and held is not None else reply.data
-        key = self.pins.accept(self.url, data, signer=self.signer)
-        _check_asks(key)
-        if self._known.key is None or self._known.key.fingerprint != key.fingerprint:
-            self._known.sender = self._known.protector = None
-        self._known.key = key
-        return key
-
-    def trust(self, reason: str) -> None:
-        """Agree to pseudonyms for the provider's network although it is not on the published list; it is logged.
-
-        From the second upload on a dishonest network can identify the person.
-
-        Raises:
-            ValueError: a reason that is empty, or not printable.
-            ProviderError: the provider refused, or was not reached.
-        """
-        manifest = self.key().manifest
-        TrustLog().trust(manifest.sha256, name=manifest.recogniser, reason=reason)
-
     def enrol(
         self, person: str | None, photos: Sequence[str | Path | bytes | Photo | Prepared], *, replace: bool = False
     ) -> str:
@@ -359,7 +105,7 @@ class Client:
             uploads = [self._uploads(photo, largest=True)[0] for photo in photos]
             return self._post("persons", {"person": person, "uploads": uploads, "replace": replace})
 
-        return self._fresh(send).read(_ENROLLED)["person"]
+        return self._fresh(send).read(ENROLLED)["person"]
 
     def verify(
         self, person: str, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None
@@ -377,7 +123,7 @@ class Client:
         """
         if self.secret is not None:
             body = {"person": person, "far": far}
-            return self._asked("verify", body, photo, person).read(_DECISION)
+            return self._asked("verify", body, photo, person).read(DECISION)
 
         def send() -> Reply:
             upload = self._uploads(photo, largest=True)[0]
@@ -385,7 +131,7 @@ class Client:
                 "verify", {"person": person, "upload": upload, "challenge": self._challenge(), "far": far}
             )
 
-        return self._fresh(send).read(_DECISION)
+        return self._fresh(send).read(DECISION)
 
     def identify(
         self, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None, top: int = 5
@@ -404,13 +150,13 @@ class Client:
         """
         if self.secret is not None:
             body = {"far": far, "top": top}
-            return self._asked("identify", body, photo, "").read(_IDENTIFIED)["results"]
+            return self._asked("identify", body, photo, "").read(IDENTIFIED)["results"]
 
         def send() -> Reply:
             uploads = self._uploads(photo)
             return self._post("identify", {"uploads": uploads, "challenge": self._challenge(), "far": far, "top": top})
 
-        return self._fresh(send).read(_IDENTIFIED)["results"]
+        return self._fresh(send).read(IDENTIFIED)["results"]
 
     def renew(
         self, person: str, photo: AnyPhoto, photos: Sequence[AnyPhoto], *, secret: str | Secret | None = None
@@ -492,7 +238,7 @@ class Client:
             return self._post("verify", body), sender, faces
 
         reply, sender, faces = self._fresh(send)
-        decision = reply.read(_DECISION)
+        decision = reply.read(DECISION)
         if decision.accepted:
             sender.remember(faces)
         return decision
@@ -504,34 +250,6 @@ class Client:
             ProviderError: there is none of that name, or the provider refused, or was not reached.
         """
         self._send("DELETE", f"{self._place()}/persons/{quote(person, safe='')}")
-
-    def close(self) -> None:
-        """Close the connections to the provider; the client stays usable."""
-        self._send.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def forget(self) -> None:
-        """Trust the provider's next key, whoever made it."""
-        self.pins.forget(self.url)
-        self._known.key = None
-
-    def _uploads(self, photo: str | Path | bytes | Photo | Prepared, *, largest: bool = False) -> list[dict[str, str]]:
-        key = self.key()
-        if isinstance(photo, Prepared):
-            return photo.uploads(key, largest=largest)
-        upload: Upload = "image" if self.upload == "auto" else self.upload
-        done = protect(
-            photo, keys=[key], upload=upload, method=self.method, allow_revealing=self.allow_revealing, secret=None
-        )
-        return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
-
-    def _challenge(self) -> str:
-        return self._send("POST", "/v1/challenges").read(_CHALLENGE).challenge
 
     def _enrol(self, person: str | None, photos: Sequence[AnyPhoto | Prepared], *, replace: bool) -> str:
         claimed: set[str] = set()
@@ -550,7 +268,7 @@ class Client:
             return self._post("persons", body), sender, faces
 
         reply, sender, faces = self._fresh(send)
-        name = reply.read(_ENROLLED)["person"]
+        name = reply.read(ENROLLED)["person"]
         sender.remember(faces)
         return name
 
@@ -576,87 +294,3 @@ class Client:
             return self._post(operation, body | sent | {"challenge": ask.challenge})
 
         return self._fresh(send)
-
-    def _sender(self) -> Sender:
-        if self.secret is None:
-            raise ValueError("client: expected one with a secret, got one without a pseudonym (secret=None)")
-        key = self.key()
-        if self._known.sender is None:
-            secret, others = secret_of(self.secret)
-            self._known.sender = Sender(
-                secret=secret,
-                origin=self.url,
-                collection=self.collection,
-                key=key,
-                purpose=self.purpose,
-                others=others,
-            )
-        # before anything is asked or read
-        assert self._known.sender.space is not None
-        return self._known.sender
-
-    def _ask(self, **who: str | None) -> tuple[_Challenge, Form]:
-        query = urlencode({"collection": self.collection} | {name: text for name, text in who.items() if text})
-        ask = self._send("POST", f"/v1/challenges?{query}").read(_CHALLENGE)
-        if ask.pseudonyms == "off":
-            raise ProviderError(
-                422, "pseudonyms_off", f"{self.collection} takes no pseudonyms, and nothing was sent without one"
-            )
-        if self.upload == "features" and not ask.features:
-            raise ProviderError(422, "features_off", "the provider takes no features; upload='image' sends images")
-        return ask, "feature" if ask.features and self.upload != "image" else "image"
-
-    def _read(self, sender: Sender, photo: AnyPhoto | Prepared, *, largest: bool = True) -> Faces:
-        if isinstance(photo, Prepared):
-            raise ValueError(  # noqa: TRY004 - of a kind that another client takes
-                "photo: expected the photo itself, since a prepared one was protected without a pseudonym"
-            )
-        if self._known.detector is None:
-            from facemin.face import Detector
-
-            self._known.detector = Detector()
-        return sender.read(photo, largest=largest, detector=self._known.detector)
-
-    def _claim(self, sender: Sender, faces: Sequence[Faces], epoch: int, claimed: set[str]) -> None:
-        """Note faces as sent; once for each call, which may be sent again for a rotated key."""
-        name = sender.pseudonym(epoch).fingerprint
-        if name not in claimed:
-            sender.captures.claim(np.concatenate([each.crops for each in faces]), name)
-            claimed.add(name)
-
-    def _protector(self, form: Form) -> ProtectorFile | None:
-        """The one-pass network of the key's space: the provider's, whose hash its key names, or the shipped one."""
-        if form == "feature":
-            return None
-        key = self.key()
-        if self._known.protector is None:
-            from facemin.protection.protector_file import ProtectorFile
-            from facemin.protection.shipped import shipped_protector
-
-            named = key.manifest.protector
-            if named is not None:
-                data = self._send("GET", "/v1/key/protector", most=MOST_KEY_BYTES).data
-                if hashlib.sha256(data).hexdigest() != named:
-                    raise KeyChanged(f"protector: expected the one that the key names ({named[:16]}), got another")
-                found: ProtectorFile | None = ProtectorFile.load(data)
-            else:
-                found = _shipped(key, shipped_protector)
-            self._known.protector = found
-        return self._known.protector
-
-    def _post(self, what: str, body: dict[str, Any]) -> Reply:
-        headers = {"Idempotency-Key": secrets.token_urlsafe(24)}
-        return self._send("POST", f"{self._place()}/{what}", body, headers=headers)
-
-    def _place(self) -> str:
-        return f"/v1/collections/{quote(self.collection, safe='')}"
-
-    def _fresh(self, send: Callable[[], _Answer]) -> _Answer:
-        """Send; once more with a new key where the provider has taken the old one out of force."""
-        try:
-            return send()
-        except ProviderError as error:
-            if error.code not in STALE:
-                raise
-        self.key(refresh=True)
-        return send()

@@ -72,7 +72,7 @@ class UntrustedSpace(FaceminError):  # noqa: N818
     """A provider's key has a network that is not on the published list, and was not agreed to."""
 
 
-class NotReached(ValueError):  # noqa: N818 - what happened
+class NotReached(FaceminError):  # noqa: N818 - what happened
     """A protected image does not carry what its key asks for, or the key asks for nothing: it is not sent."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facemin.runtime.errors import FaceminError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Revealing:
@@ -29,7 +31,7 @@ class Revealing:
         )
 
 
-class RevealingKey(ValueError):  # noqa: N818 - what is refused
+class RevealingKey(FaceminError):  # noqa: N818 - what is refused
     """A key whose protected images show the plain face.
 
     Attributes:

@@ -24,6 +24,7 @@ from facemin.protection.folder_job import FolderJob
 from facemin.protection.resemblance import LIMITS, likenesses, mean_face
 from facemin.protection.revealing import is_of_default_recogniser
 from facemin.protection.upload import feature_of
+from facemin.runtime.errors import FaceminError
 from tests.foreign_keys import average_key, foreign, identity_key, plane_key
 
 Pixels = NDArray[np.uint8]
@@ -179,7 +180,7 @@ def test_a_hostile_key_is_refused_by_name(name: str, photo: bytes) -> None:
     with pytest.raises(RevealingKey, match=key.manifest.key_id) as caught:
         facemin.protect(photo, keys=[key], method=QUICK, seed=0, secret=None)
     assert caught.value.found.keys == (key.manifest.key_id,)
-    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, FaceminError)
 
 
 def test_a_folder_gets_no_file_of_it(photo: bytes, tmp_path: Path) -> None:

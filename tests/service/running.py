@@ -17,7 +17,8 @@ from torch import Tensor
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
 from facemin.models.store import open_model
-from facemin.service.provider import Provider, make_provider
+from facemin.service.making import make_provider
+from facemin.service.provider import Provider
 from facemin.service.server import make_server
 from tests.pictures import encode_tensor
 

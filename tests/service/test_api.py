@@ -17,7 +17,7 @@ from torch import Tensor
 from facemin.autograd.pixels import to_array
 from facemin.keys.key import MANIFEST, Key, _metadata, export_key
 from facemin.protection import encode_feature, feature_of
-from facemin.service.provider import rotate
+from facemin.service.making import rotate
 from facemin.service.provider_keys import revoke_key
 from facemin.service.storage.audit_log import entries
 from facemin.service.storage.tables import challenges
@@ -294,7 +294,7 @@ class TestKeysInTime:
             return Key.load(body + _metadata({MANIFEST: json.dumps(values)}))
 
         old = Key.load(server("GET", "/v1/key", token=None).data)
-        monkeypatch.setattr("facemin.service.provider.export_key", written_otherwise)
+        monkeypatch.setattr("facemin.service.making.export_key", written_otherwise)
         provider = server.provider
         made = rotate(provider.database, server.home, provider.settings, provider.recogniser)
         new = Key.load(server("GET", "/v1/key", token=None).data, signer=old.signer)

@@ -20,7 +20,7 @@ from facemin.client.transport import Transport
 from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.protection import PMT
-from facemin.service.provider import rotate
+from facemin.service.making import rotate
 from tests.service.running import Running, running
 
 URL = "https://faces.example"

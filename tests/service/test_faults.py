@@ -20,7 +20,7 @@ from facemin.service.settings import read_settings, write_settings
 from facemin.service.storage.backup import back_up, restore
 from facemin.service.storage.crypto import VARIABLE, Secrets
 from facemin.service.storage.database import Database
-from facemin.service.storage.store import Kind
+from facemin.service.storage.records import Kind
 from facemin.service.storage.tables import persons, templates
 from tests.service.conftest import memory_store, unit_rows
 from tests.service.running import Running, noise, running

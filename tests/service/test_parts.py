@@ -26,7 +26,7 @@ from facemin.service.recognition.thresholds import (
 )
 from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
 from facemin.service.storage.database import Database
-from facemin.service.storage.store import Kind, Person, Template
+from facemin.service.storage.records import Kind, Person, Template
 from facemin.service.telemetry import Telemetry
 from facemin.service.tokens import Doorkeeper, list_tokens, make_token, parse_grant, revoke_token
 from tests.conftest import REPOSITORY

@@ -14,7 +14,7 @@ from facemin.keys.key import Key
 from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
 from facemin.protection.protector_file import ProtectorFile
 from facemin.pseudonym import Secret
-from facemin.service.provider import rotate
+from facemin.service.making import rotate
 from tests.service.device import SPACE, face
 from tests.service.running import Running, running
 from tests.service.test_cli import run

@@ -12,7 +12,7 @@ import facemin
 from facemin.client.client import NoSpace, Prepared, ProviderError, SharedSecretWarning, UntrustedSpace, prepare
 from facemin.keys.trust import TrustLog
 from facemin.pseudonym import CaptureReused, OtherPerson, Secret
-from facemin.service.provider import rotate
+from facemin.service.making import rotate
 from tests.service.device import SPACE
 from tests.service.running import Running, running
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from facemin.keys.key import Key
 from facemin.pseudonym import Secret
 from facemin.service.api.errors import ServiceError
-from facemin.service.provider import rotate
+from facemin.service.making import rotate
 from facemin.service.storage.tables import templates
 from tests.service.device import SPACE, Device, again, face
 from tests.service.running import Running, noise, running

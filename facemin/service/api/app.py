@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from facemin import __version__
 from facemin.service.api import admin as operations
 from facemin.service.api import collections as galleries
-from facemin.service.api import recognition as faces
+from facemin.service.api import enrolment, recognition
 from facemin.service.api.errors import ServiceError
 from facemin.service.api.middleware import Gate, problem
 from facemin.service.api.schemas import Problem
@@ -61,7 +61,7 @@ def create_app(provider: Provider) -> FastAPI:
     app.state.provider = provider
     # its redirects would be built from the Host header, which the caller chooses
     app.router.redirect_slashes = False
-    for router in (faces.router, galleries.router, operations.router):
+    for router in (recognition.router, enrolment.router, galleries.router, operations.router):
         app.include_router(router)
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facemin.service.provider import Provider
     from facemin.service.provider_keys import HeldKey, State
     from facemin.service.storage.audit_log import Entry
-    from facemin.service.storage.store import Collection, Counts, Person
+    from facemin.service.storage.records import Collection, Counts, Person
     from facemin.service.tokens import Token
 
 

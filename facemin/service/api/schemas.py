@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, P
 
 from facemin.service.api.errors import ServiceError
 from facemin.service.recognition.thresholds import Pair
-from facemin.service.storage.store import Kind, Policy
+from facemin.service.storage.records import Kind, Policy
 from facemin.service.tokens import Scope
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"

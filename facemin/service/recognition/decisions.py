@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.service.recognition.thresholds import PairThreshold, ThresholdSet
-    from facemin.service.storage.store import Binding, Kind, Person
+    from facemin.service.storage.records import Binding, Kind, Person
 
 
 class Verdict(NamedTuple):

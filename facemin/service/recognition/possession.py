@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facemin.service.recognition.uploads import Face
-    from facemin.service.storage.store import Binding, Person
+    from facemin.service.storage.records import Binding, Person
 
 ENROL_ANEW = (
     "the provider's recogniser, and with it the space, is another one than at enrolment, so that the old enrolment "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.models.calibration import Calibration
-    from facemin.service.storage.store import Kind
+    from facemin.service.storage.records import Kind
 
 Pair = Literal["protected-protected", "protected-plain", "plain-plain", "pseudonym-pseudonym"]
 PAIRS: dict[frozenset[str], Pair] = {

@@ -13,7 +13,7 @@ from facemin.image import decode
 from facemin.protection import decode_feature
 from facemin.service.api.errors import ServiceError, bad_input
 from facemin.service.recognition.embed import WHOLE
-from facemin.service.storage.store import Binding
+from facemin.service.storage.records import Binding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from facemin.service.api.schemas import Upload
     from facemin.service.provider import Provider
-    from facemin.service.storage.store import Collection, Kind
+    from facemin.service.storage.records import Collection, Kind
 
 FORMATS = ("PNG", "JPEG")
 FACE_PIXELS = SIDE * SIDE

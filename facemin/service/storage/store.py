@@ -1,16 +1,16 @@
-"""Collections, persons and their templates."""
+"""Storage of collections, persons and their templates."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from facemin.service.api.errors import bad_input, conflict, not_found
+from facemin.service.storage.records import Binding, Collection, Counts, Kind, Person, Policy, Template
 from facemin.service.storage.replay import forget_answers
 from facemin.service.storage.sealing import bound_templates, check_sealing, opened, owner
 from facemin.service.storage.tables import collections, persons, removed, templates
@@ -24,80 +24,6 @@ if TYPE_CHECKING:
     from facemin.service.storage.crypto import TemplateCipher
     from facemin.service.storage.database import Database
     from facemin.service.storage.search import Search
-
-Kind = Literal["protected", "plain", "pseudonym"]
-"""What a template was made from: a protected image or feature, a plain face, or either under a pseudonym."""
-Policy = Literal["required", "allowed", "off"]
-"""Of a collection, on uploads under a pseudonym."""
-
-
-class Binding(NamedTuple):
-    """What two uploads under one pseudonym have in common; nothing else is compared with them."""
-
-    space: str
-    """Id of the space, in hexadecimal."""
-    epoch: int
-    possession: str
-    """Ed25519 key that signs the person's uploads, in hexadecimal."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Collection:
-    """A gallery: people who are compared with each other's probes and with nobody else's."""
-
-    id: int
-    name: str
-    accept_plain: bool
-    """Take plain faces as well, for migration."""
-    far: float
-    """False accept rate whose threshold decides where a request names none."""
-    pseudonyms: Policy
-    """Whether uploads have to be under a pseudonym, may be, or must not be."""
-    created: float
-    """Seconds since 1970 UTC."""
-
-
-class Counts(NamedTuple):
-    """How much a collection holds."""
-
-    persons: int
-    templates: int
-    stale: int
-    """Templates that another model made, which are compared with nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Template:
-    """One enrolled face."""
-
-    id: int
-    kind: Kind
-    key_id: str
-    """Of the provider key it was protected for; "" for a plain face."""
-    fingerprint: str
-    """Of the recogniser that made it."""
-    created: float
-    binding: Binding | None = None
-    """None for every kind but a pseudonym."""
-    row: NDArray[np.float32] | None
-    """float32 (D,), unit length; None where another model made it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """One person of a collection."""
-
-    id: int
-    name: str
-    """As the app calls them, or as drawn at enrolment."""
-    created: float
-    templates: tuple[Template, ...]
-
-    @property
-    def binding(self) -> Binding | None:
-        """Of their pseudonyms, the latest enrolled; None where they have none."""
-        bindings = [template.binding for template in self.templates if template.binding is not None]
-        return bindings[-1] if bindings else None
 
 
 class TemplateStore:

@@ -5,7 +5,8 @@ import pytest
 from facemin.models import SPACE_MODEL
 from facemin.models.store import open_model
 from facemin.pseudonym import stranger_far, stranger_threshold
-from facemin.service.provider import default_thresholds, has_space
+from facemin.service.making import default_thresholds
+from facemin.service.provider import has_space
 from facemin.service.recognition.thresholds import PairThreshold, ThresholdSet, pseudonym_thresholds
 from tests.service.test_parts import threshold_set
 

@@ -8,8 +8,9 @@ from sqlalchemy import select, text, update
 
 from facemin.service.api.errors import ServiceError
 from facemin.service.storage.crypto import TemplateCipher
+from facemin.service.storage.records import Binding, Person
 from facemin.service.storage.sealing import BOUND_BEFORE, bound_templates, check_sealing
-from facemin.service.storage.store import Binding, Person, TemplateStore
+from facemin.service.storage.store import TemplateStore
 from facemin.service.storage.tables import meta, templates
 from facemin.service.storage.vector_index import BLOCK, Matrix
 from tests.service.cluster import Cluster

@@ -1,0 +1,52 @@
+"""A provider's answers, as a client reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a provider decided on one person."""
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
+    person: str
+    accepted: bool
+    score: float
+    """Cosine."""
+    threshold: float
+    far: float
+    """False accept rate that the threshold was measured for."""
+    threshold_id: str
+    enrolled_as: str
+    """ "pseudonym", "protected" or "plain": what the deciding enrolment was made from."""
+
+
+class Enrolled(TypedDict):
+    """A person as enrolled."""
+
+    person: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """What a request has to bring along, and the epoch that its pseudonym is under."""
+
+    challenge: str
+    epoch: int = 0
+    features: bool = True
+    pseudonyms: str | None = None
+
+
+class Identified(TypedDict):
+    """For each face the nearest people."""
+
+    results: list[list[Decision]]
+
+
+DECISION, ENROLLED = TypeAdapter(Decision), TypeAdapter(Enrolled)
+IDENTIFIED, CHALLENGE = TypeAdapter(Identified), TypeAdapter(Challenge)

@@ -1,0 +1,127 @@
+"""Steps that endpoints on faces share: what is read, logged, remembered and answered."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import Response
+
+from facemin.service.api.dependencies import Caller
+from facemin.service.api.errors import ServiceError, bad_input, conflict
+from facemin.service.api.schemas import Enrolment, Identification, Renewal, Upload, Verification
+from facemin.service.recognition.uploads import Face, read_upload
+from facemin.service.storage.replay import Answer, remember_uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from facemin.service.storage.records import Binding, Collection, Person
+
+REFUSED = frozenset(
+    {"replayed_upload", "wrong_challenge", "not_possessed", "other_secret", "wrong_epoch", "admin_only"}
+)
+
+
+@contextmanager
+def noting(caller: Caller, action: str, collection: str, person: str | None) -> Iterator[None]:
+    """Log a replayed upload, a spent challenge or a refused enrolment, whose own transaction leaves no trace."""
+    try:
+        yield
+    except ServiceError as error:
+        if error.code in REFUSED:
+            caller.refuse(error, action, collection=collection, person=person)
+        raise
+
+
+def read_faces(
+    caller: Caller,
+    reading: Connection,
+    place: Collection,
+    uploads: list[Upload],
+    action: str,
+    person: str | None,
+    *,
+    more: int = 0,
+) -> list[Face]:
+    """What uploads hold; a refusal of one is logged.
+
+    Args:
+        caller: who sent them.
+        reading: a transaction.
+        place: the collection that they are for.
+        uploads: at most a batch, and `more`.
+        action: for the log.
+        person: whom they are said to be of; None where that is not known.
+        more: uploads allowed beyond a batch.
+
+    Raises:
+        ServiceError: too many, or one that cannot be used (422).
+    """
+    most = caller.provider.settings.batch + more
+    if len(uploads) > most:
+        raise bad_input(f"uploads: expected at most {most}, got {len(uploads)}", code="too_many_uploads")
+    try:
+        return [read_upload(caller.provider, reading, place, upload, person=person or "") for upload in uploads]
+    except ServiceError as error:
+        caller.refuse(error, action, collection=place.name, person=person)
+        raise
+
+
+def put_pseudonym(
+    caller: Caller,
+    connection: Connection,
+    place: Collection,
+    person: Person,
+    rows: NDArray[np.float32],
+    faces: list[Face],
+    binding: Binding,
+    *,
+    old: Binding | None = None,
+) -> Person:
+    """Replace a person's templates by a pseudonym, unless its binding changed since it was read."""
+
+    def unchanged(there: Person | None) -> None:
+        if there is None or there.binding != old:
+            raise conflict("try_again", "person: expected nobody else to change them at the same time")
+
+    return caller.provider.store.enrol(
+        connection,
+        place,
+        person.name,
+        rows,
+        kinds=[face.kind for face in faces],
+        key_ids=[face.key_id for face in faces],
+        binding=binding,
+        replace=True,
+        most=caller.provider.settings.templates_per_person,
+        check=unchanged,
+    )
+
+
+def nobody() -> ServiceError:
+    """The refusal where a collection has no such person (404)."""
+    return ServiceError(404, "person_not_found", "person: expected one of this collection, got another name")
+
+
+def remember(caller: Caller, connection: Connection, faces: list[Face], *, refuse: bool) -> None:
+    """Note uploads as sent; with `refuse`, one that was sent before is refused (409)."""
+    seconds = caller.provider.settings.replay_seconds
+    remember_uploads(connection, [face.digest for face in faces], seconds=seconds, refuse=refuse)
+
+
+def content(action: str, collection: str, body: Enrolment | Verification | Renewal | Identification) -> bytes:
+    """What makes two requests the same; uploads count as their bytes."""
+    uploads = body.uploads if not isinstance(body, Verification) else [body.upload, *(body.upgrade or [])]
+    if isinstance(body, Renewal):
+        uploads = [body.upload, *uploads]
+    return f"{action} {collection} {body.model_dump_json()} ".encode() + b" ".join(upload.data for upload in uploads)
+
+
+def response(answer: Answer) -> Response:
+    """An answer as it is sent."""
+    return Response(answer.body, answer.status, media_type="application/json")
