@@ -2,10 +2,11 @@
 
     python experiments/pseudonym/alignment.py --shared ../shared --cache CACHE
 
-The attacker holds uploads of people of `report` under one rotation (features, which is his best case), 300 of whom are
-judged against one plain photo each; and as plain faces (a) other people's, `fit` and `choose`, or (b) other photos of
-the very same people, as a site's own staff pages would give. Each method has several starts; the one whose rotated
-cloud fits best, as an attacker can see himself, is judged.
+The attacker holds uploads of people of `report` under one rotation (features, which is his best case), 300 of whom (or
+as many as there are) are judged against one plain photo each; and as plain faces (a) other people's, `fit` and
+`choose`, or (b) other photos of the very same people, one each, as a site's own staff pages would give: he does not
+know which is whose. Methods start from principal axes and from the Gram matrices; the result whose rotated cloud fits
+best, as an attacker can see himself, is judged.
 """
 
 from __future__ import annotations
@@ -32,33 +33,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Rows = NDArray[np.float64]
-    Align = Callable[[Rows, Rows, int], Rows]
+    Align = Callable[[Rows, Rows, Rows], Rows]
 
 TEST = 300
 ROUNDS = 15
-MOST = 800
-"""Faces of either cloud."""
+MOST = 1500
+"""Faces of either cloud, at most."""
+SAME = (800, 400, 200, 100)
+TRANSPORT = Transport(batches=(800,) * 8, steps=40)
+ADVERSARY = AdversarialAlignment(steps=400, looks=3)
 
 
 def main() -> None:
     """Attack, print, record."""
-    given = arguments(__doc__, starts=2)
+    given = arguments(__doc__)
     lfw = load(given.shared, given.cache)
     generator = np.random.default_rng(given.seed)
     shared = rotation(lfw.dimension, generator)
     two = np.stack(lfw.people("report", least=2, most=2))
     one = np.stack(lfw.people("report", least=1, most=1))[:, 0]
     others = np.concatenate(lfw.people("fit", "choose", least=1))
-    settings = {
+    settings: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {
         "other people's plain faces": (generator.permutation(others)[:MOST], generator.permutation(one)[:MOST]),
-        "other photos of the same people": (two[:MOST, 1], two[:MOST, 0]),
     }
+    for people in SAME:
+        settings[f"other photos of the same {people} people"] = two[:people, 1], two[:people, 0]
     rows = []
     for setting, (plain, sent) in settings.items():
         clouds = lfw.both[plain], lfw.both[sent] @ shared.T
-        uploads, gallery = lfw.both[two[:TEST, 0]] @ shared.T, lfw.both[two[:TEST, 1]]
+        judged = two[: min(TEST, len(sent))]
+        uploads, gallery = lfw.both[judged[:, 0]] @ shared.T, lfw.both[judged[:, 1]]
+        starts = principal_axes(*clouds), relaxed_start(*clouds)
         for name, align in METHODS.items():
-            starts = range(given.starts if name not in ONE_START else 1)
             found = max((align(*clouds, start) for start in starts), key=partial(_fit, *clouds))
             row = {
                 "setting": setting,
@@ -73,44 +79,24 @@ def main() -> None:
     record("alignment", given, {"rows": rows, "error": "Frobenius, 1 where rotations are unrelated"})
 
 
-ONE_START = ("principal axes", "Gram matrices (Gromov-Wasserstein)")
-"""Methods that are a start themselves."""
-
-
 def _fit(plain: Rows, sent: Rows, found: Rows) -> float:
     return float(csls(plain @ found.T, sent).max(0).mean())
 
 
-def first(plain: Rows, sent: Rows, start: int) -> Rows:
-    """The start of a given number: principal axes, Gram matrices of some faces, then random rotations."""
-    generator = np.random.default_rng(start)
-    if start == 0:
-        return principal_axes(plain, sent)
-    if start == 1:
-        return relaxed_start(plain, sent, steps=20)
-    return rotation(plain.shape[1], generator)
+def _neighbours(plain: Rows, sent: Rows, start: Rows) -> Rows:
+    return nearest_neighbours(plain, sent, start, rounds=ROUNDS)
 
 
-def _neighbours(plain: Rows, sent: Rows, start: int) -> Rows:
-    return nearest_neighbours(plain, sent, first(plain, sent, start), rounds=ROUNDS)
+def _transport(plain: Rows, sent: Rows, start: Rows) -> Rows:
+    return nearest_neighbours(plain, sent, wasserstein_procrustes(plain, sent, start, TRANSPORT), rounds=ROUNDS)
 
 
-def _transport(plain: Rows, sent: Rows, start: int) -> Rows:
-    moved = wasserstein_procrustes(
-        plain, sent, first(plain, sent, start), Transport(seed=start, batches=(300,), steps=40)
-    )
-    return nearest_neighbours(plain, sent, moved, rounds=ROUNDS)
-
-
-def _adversarial(plain: Rows, sent: Rows, start: int) -> Rows:
-    settings = AdversarialAlignment(seed=start, steps=400, looks=3)
-    found = adversarial_rotation(plain, sent, first(plain, sent, start), settings)
-    return nearest_neighbours(plain, sent, found, rounds=ROUNDS)
+def _adversarial(plain: Rows, sent: Rows, start: Rows) -> Rows:
+    return nearest_neighbours(plain, sent, adversarial_rotation(plain, sent, start, ADVERSARY), rounds=ROUNDS)
 
 
 METHODS: dict[str, Align] = {
-    "principal axes": lambda plain, sent, _: first(plain, sent, 0),
-    "Gram matrices (Gromov-Wasserstein)": lambda plain, sent, _: first(plain, sent, 1),
+    "a start itself": lambda _, __, start: start,
     "iterated nearest neighbours": _neighbours,
     "Wasserstein-Procrustes": _transport,
     "adversarial": _adversarial,
