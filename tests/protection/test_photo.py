@@ -18,7 +18,6 @@ from facemin.protection import (
     PMT,
     Failure,
     ProtectedPhoto,
-    RevealingWarning,
     decode_feature,
     feature_of,
     protect_photos,
