@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
 
 PEOPLE, PHOTOS, BATCH, RATE = 40, 4, 16, 1e-4
-TEST = 100
+TEST = 300
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
