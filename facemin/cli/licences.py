@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from facemin.cli.output import tell
+from facemin.cli.options import Json
+from facemin.cli.output import print_json, tell
+
+OURS = "facemin itself: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
 
 
-def licences() -> int:
+def licences(*, as_json: Json = False) -> int:
     """Print facemin's licence, and whose weights and photo come with it under which."""
     from facemin.data import FOLDER
 
-    tell("facemin itself: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0", "")
-    tell(*(FOLDER / "NOTICE.txt").read_text(encoding="utf-8").splitlines())
+    notice = (FOLDER / "NOTICE.txt").read_text(encoding="utf-8")
+    if as_json:
+        print_json({"facemin": OURS, "notice": notice})
+    else:
+        tell(OURS, "", *notice.splitlines())
     return 0

@@ -42,7 +42,8 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         # the caller knows this file, not the one on the way to it
-        error.filename, error.filename2 = str(path), None
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
         raise
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -296,7 +296,7 @@ class TestAll:
         assert ORDER.index("T5") < ORDER.index("T3") < ORDER.index("T4")
 
     def test_refuses_unknown_rows(self, evidence: Make) -> None:
-        with pytest.raises(ValueError, match="rows: expected some of T0, T1, T2, T3, T4, T5, got T9"):
+        with pytest.raises(ValueError, match="rows: expected some of T0, T1, T2, T3, T4, T5, T6, got T9"):
             audit(evidence(3), ["T9"], LONG)  # type: ignore[list-item]
         with pytest.raises(ValueError, match="got none"):
             audit(evidence(3), [], LONG)

@@ -114,7 +114,7 @@ def test_people_in_folders_and_another_recogniser(call: Call, faces: Path, file:
 def test_wrong_input(call: Call, photo: Path, tmp_path: Path) -> None:
     cases = [
         ((), "inputs: expected at least one photo or folder, got none"),
-        ((photo, "--rows", "T7"), "rows: expected some of T0, T1, T2, T3, T4, T5, got T7"),
+        ((photo, "--rows", "T7"), "rows: expected some of T0, T1, T2, T3, T4, T5, T6, got T7"),
         ((photo, "--minutes", 0), "--minutes: expected a number above 0, got 0"),
         ((photo, "--most", 0), "most, far: expected at least 1"),
         ((tmp_path / "nothere",), "nothere: expected a photo or a folder, found nothing there"),

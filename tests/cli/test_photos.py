@@ -117,9 +117,9 @@ def test_pasting(facemin: Run, copy: Path, tmp_path: Path) -> None:
 
 def test_a_key_file_of_ones_own(facemin: Run, copy: Path, tmp_path: Path) -> None:
     key, out = tmp_path / "acme.key.onnx", tmp_path / "out"
-    assert facemin("key", "export", key, "--provider", "Acme", "--expires", "2099-01-01").returncode == 0
+    assert facemin("key", "export", key, "--provider", "Acme", "--expires", "2034-01-01").returncode == 0
     shown = json.loads(facemin("key", "show", key, "--json").stdout)
-    assert (shown["provider"], shown["expires"][:10], shown["signer"]) == ("Acme", "2099-01-01", None)
+    assert (shown["provider"], shown["expires"][:10], shown["signer"]) == ("Acme", "2034-01-01", None)
     status, _, errors = protect(facemin, copy / "one.png", "--key", key, "--out", out)
     assert status == 0
     assert "default key" not in errors

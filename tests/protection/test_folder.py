@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
-from facemin.protection import PMT, Failure
+from facemin.protection import PMT, Failure, RevealingWarning
 from facemin.protection.folder import Written, plan, protect_into
 from facemin.protection.folder_job import FolderJob
 from facemin.runtime.files import write_atomically
@@ -87,7 +87,9 @@ def test_an_older_result_goes_before_the_new_one_comes(photos: Path, keys: list[
     stale = json.loads(record.read_bytes())
     (out / "b.2.protected.png").write_bytes(b"a second face that is no longer found")
     record.write_text(json.dumps(stale | {"files": [*stale["files"], "b.2.protected.png", "../in/b.png"]}))
-    run([source], job(keys, out, upload="features"))
+    # noise of few steps is more than a feature of so early a layer may show, which is another test's matter
+    with pytest.warns(RevealingWarning):
+        run([source], job(keys, out, upload="features", allow_revealing=True))
     assert {path.name for path in out.iterdir()} == {"b.protected.json", "b.protected.safetensors"}
     assert source.exists()
 
@@ -140,7 +142,8 @@ def test_a_folder_that_cannot_be_listed_is_a_failure(
     assert [path.name for path in planned.todo] == ["b.png"]
     (failure,) = planned.failures
     assert failure.name == str(photos / "a")
-    assert "could not be listed: Permission denied" in failure.reason
+    assert "could not be listed" in failure.reason
+    assert "the system does not allow it" in failure.reason
 
 
 def test_what_is_no_photo_is_said(photos: Path, keys: list[Key], tmp_path: Path) -> None:

@@ -248,6 +248,6 @@ def test_metrics_are_prometheus_text() -> None:
     telemetry.request("GET", '/a"b', 200, 99.0)
     text = telemetry.text()
     assert 'facemin_requests_total{method="GET",route="/a\\"b",status="200"} 2' in text
-    assert 'facemin_request_seconds_bucket{method="GET",route="/a\\"b",le="0.025"} 1' in text
-    assert 'facemin_request_seconds_bucket{method="GET",route="/a\\"b",le="+Inf"} 2' in text
+    assert 'facemin_request_seconds_bucket{le="0.025",method="GET",route="/a\\"b"} 1' in text
+    assert 'facemin_request_seconds_bucket{le="+Inf",method="GET",route="/a\\"b"} 2' in text
     assert 'facemin_request_seconds_count{method="GET",route="/a\\"b"} 2' in text

@@ -179,7 +179,7 @@ def _constant(plan: GraphShapes, nodes: Iterable[onnx.NodeProto], name: str) -> 
     if users and shape and elements.size and int(elements[0]) == 1:
         elements = elements.copy()
         elements[0] = 0
-    return onnx.numpy_helper.from_array(np.ascontiguousarray(elements), name)
+    return onnx.numpy_helper.from_array(np.asarray(elements, order="C"), name)
 
 
 def bottlenecks(

@@ -52,6 +52,11 @@ class _Strict(BaseModel):
         return value
 
 
+def _is_none(value: object) -> bool:
+    """Left out of what a request is remembered by, so that requests of earlier versions are known again."""
+    return value is None
+
+
 class PseudonymIn(_Strict):
     """Which pseudonym an upload is under; neither the secret nor its rotation is ever sent."""
 
@@ -82,8 +87,10 @@ class Upload(_Strict):
     data: Base64 = Field(
         min_length=1, repr=False, examples=["iVBORw0KGgo..."], json_schema_extra={"contentEncoding": "base64"}
     )
-    pseudonym: PseudonymIn | None = Field(default=None, description="Null for an upload under none.")
-    possession: Possession | None = Field(default=None, description="Goes with a pseudonym.")
+    pseudonym: PseudonymIn | None = Field(
+        default=None, exclude_if=_is_none, description="Null for an upload under none."
+    )
+    possession: Possession | None = Field(default=None, exclude_if=_is_none, description="Goes with a pseudonym.")
 
     @model_validator(mode="after")
     def _signed(self) -> Upload:
@@ -98,7 +105,9 @@ class Enrolment(_Strict):
     person: PersonName | None = Field(default=None, description="A random name is drawn where none is given.")
     uploads: list[Upload] = Field(min_length=1, max_length=64)
     replace: bool = Field(default=False, description="Take out the person's earlier templates.")
-    challenge: Challenge | None = Field(default=None, description="Needed for uploads under a pseudonym.")
+    challenge: Challenge | None = Field(
+        default=None, exclude_if=_is_none, description="Needed for uploads under a pseudonym."
+    )
 
 
 class Verification(_Strict):
@@ -110,6 +119,7 @@ class Verification(_Strict):
     far: Far | None = Field(default=None, description="The collection's own where none is given.")
     upgrade: list[Upload] | None = Field(
         default=None,
+        exclude_if=_is_none,
         min_length=1,
         max_length=64,
         description="Uploads under a pseudonym, signed for the operation enrol: where the person is accepted under the "
