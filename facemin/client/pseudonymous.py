@@ -279,8 +279,9 @@ class Sender:
     def _images(self, targets: NDArray[np.float32], protector: ProtectorFile | None) -> list[NDArray[np.uint8]]:
         limit = self.key.manifest.residual
         if protector is not None:
-            from facemin.protection.one_pass import OnePass, Painter
+            from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
 
+            limit = max(limit, PAINTED_RESIDUAL)
             painter = Painter(protector, self._run, OnePass(residual=limit))
             done = painter(targets, [secrets.randbits(128) for _ in targets])
             images, missed = [each.pixels for each in done], [max(each.residuals.values()) for each in done]

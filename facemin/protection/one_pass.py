@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 SIDE = 112
 
 
+PAINTED_RESIDUAL = 0.4
+"""Distance up to which a painted image passes where its key asks for less, which is what optimisation stops at.
+
+What is painted has no end that more steps would bring nearer. With a limit that none of 600
+pairs' images reached, the provider accepted 0.913 of its plain 0.932; 5, 50 and 95 % of the distances are 0.217, 0.256
+and 0.309 (results/one_pass/quality.json).
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Painted:
     """An image for one target.

@@ -11,7 +11,7 @@ import numpy as np
 
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.contract import Check, Compute, Protected, as_protected
-from facemin.protection.one_pass import OnePass, Painter
+from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
 from facemin.protection.seeds import target_seed
 from facemin.protection.shipped import FOLDER, SHIPPED, shipped_protector
 
@@ -29,7 +29,7 @@ class OnePassProtector:
     """Paint an image for each target in one forward pass; the key checks it.
 
     Args:
-        residual: see `OnePass`; the key's own when None.
+        residual: see `OnePass`; the key's own, or `PAINTED_RESIDUAL` where that is larger, when None.
         checks: see `OnePass`.
         tries: see `OnePass`.
         fallback: optimise an image whose residual is not met, beginning with what was painted, where torch is there.
@@ -89,7 +89,7 @@ class OnePassProtector:
                 f"one-pass: expected a protector for the space of key {key.manifest.key_id}, got none: ask "
                 f"{key.manifest.provider} for it (--protector), or use --method robust"
             )
-        limit = key.manifest.residual if self.residual is None else self.residual
+        limit = max(key.manifest.residual, PAINTED_RESIDUAL) if self.residual is None else self.residual
         settings = OnePass(residual=limit, checks=self.checks, tries=self.tries, batch=self.compute.batch)
         painter = Painter(file, FaceRunner(key.graph), settings)
         source, first = iter(targets), 0
