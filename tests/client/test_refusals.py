@@ -46,7 +46,7 @@ def talk(tmp_path: Path) -> Talk:
     def run(key: Key, url: str = URL, **settings: object) -> tuple[Client, Provider]:
         provider = Provider(key)
         values = {"method": QUICK, "pins": Pins(root=tmp_path)} | settings
-        client = Client(url, "t", transport=httpx.MockTransport(provider), **values)  # type: ignore[arg-type]
+        client = Client(url, "t", transport=httpx.MockTransport(provider), secret=None, **values)  # type: ignore[arg-type]
         return client, provider
 
     return run

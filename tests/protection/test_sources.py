@@ -72,7 +72,7 @@ def test_methods_go_by_name() -> None:
 
 def test_keys_go_by_file(dlib_keys: dict[str, Key], tmp_path: Path) -> None:
     path = tmp_path / "acme.key.onnx"
-    key = dlib_keys["conv32.1"]
+    key = dlib_keys["conv256.3"]
     key.save(path)
     for given in ([str(path)], [path], path, str(path), key, [key]):
         assert [one.fingerprint for one in open_keys(given)] == [key.fingerprint]
@@ -81,7 +81,7 @@ def test_keys_go_by_file(dlib_keys: dict[str, Key], tmp_path: Path) -> None:
 
 
 def test_an_array_is_protected_by_a_named_method_and_shows_itself(dlib_keys: dict[str, Key], tmp_path: Path) -> None:
-    key = dlib_keys["conv32.1"]
+    key = dlib_keys["conv256.3"]
     steps: list[list[int]] = []
     out = facemin.protect(data.astronaut(), keys=key, method="frequency-mask", secret=None)
     assert "did not reach key" in repr(out)
@@ -99,7 +99,7 @@ def test_an_array_is_protected_by_a_named_method_and_shows_itself(dlib_keys: dic
 
 
 def test_a_photo_without_a_face_is_a_result_of_its_own_type(dlib_keys: dict[str, Key], tmp_path: Path) -> None:
-    out = facemin.protect(data.coffee(), keys=[dlib_keys["conv32.1"]], detector=Detector(), secret=None)
+    out = facemin.protect(data.coffee(), keys=[dlib_keys["conv256.3"]], detector=Detector(), secret=None)
     assert isinstance(out, NothingProtected)
     assert isinstance(out, facemin.ProtectedPhoto)
     assert out.verdict == "no face found"
