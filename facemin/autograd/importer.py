@@ -14,10 +14,12 @@ import torch
 from onnx import AttributeProto, NodeProto, TensorProto, numpy_helper
 from torch import Tensor
 
-from facemin.autograd.operator_api import KEPT, LONGEST_STATIC, BatchMovedError, Lowered, Node, Run, Value
-from facemin.autograd.operators import IMAGES_ONLY, OPERATORS
+from facemin.autograd.operator_api import KEPT, BatchMovedError, Lowered, Node, Run, Value
+from facemin.autograd.operators import OPERATORS
 from facemin.autograd.operators.shape import TYPES
+from facemin.models.onnx.attributes import LONGEST_STATIC
 from facemin.models.onnx.limits import GraphLimits
+from facemin.models.onnx.operators import IMAGES_ONLY
 from facemin.models.onnx.shapes import image_shape
 
 PROBE_ROWS = 2

@@ -15,14 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from facemin.models.onnx import attributes
+from facemin.models.onnx.attributes import LONGEST_STATIC, whole
+
 Run = Callable[..., Any]
 
 KEPT = -1
 """Of a result's batch axis: where that of the inputs is."""
 
-LONGEST_STATIC = 1024
 LARGEST_INTERMEDIATE = 1 << 28
-WIDEST_WINDOW = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +133,7 @@ class Node:
 
     def integer(self, name: str, default: int) -> int:
         """An integer attribute. Raises ValueError where it has another type."""
-        found = self.attributes.get(name, default)
-        if not isinstance(found, int):
-            raise ValueError(f"expected attribute {name!r} to be an integer, got {found!r:.80}")  # noqa: TRY004
-        return found
+        return attributes.integer(self.attributes, name, default)
 
     def number(self, name: str, default: float) -> float:
         """A finite float attribute. Raises ValueError where it has another type."""
@@ -153,26 +151,11 @@ class Node:
 
     def window(self, name: str, length: int, default: int, *, least: int = 1) -> list[int]:
         """A list attribute of a sliding window: `length` integers in [least, 4096]."""
-        found = whole(self.attributes.get(name, [default] * length), f"attribute {name!r}")
-        if len(found) != length or not all(least <= n <= WIDEST_WINDOW for n in found):
-            raise ValueError(
-                f"expected {name!r} to be {length} integers between {least} and {WIDEST_WINDOW}, got {found!r:.80}"
-            )
-        return found
+        return attributes.window(self.attributes, name, length, default, least=least)
 
     def only(self, name: str, allowed: Sequence[Any], default: Any) -> Any:
         """An attribute with few supported values. Raises ValueError that lists them."""
-        found = self.attributes.get(name, default)
-        if found not in allowed:
-            raise ValueError(f"expected {name!r} to be one of {list(allowed)!r}, got {found!r:.80}")
-        return found
-
-
-def whole(found: Any, what: str) -> list[int]:
-    """A list as it is. Raises ValueError where it is anything but a list of integers."""
-    if not isinstance(found, list) or not all(isinstance(n, int) and not isinstance(n, bool) for n in found):
-        raise ValueError(f"expected {what} to be a list of integers, got {found!r:.80}")
-    return found
+        return attributes.only(self.attributes, name, allowed, default)
 
 
 def check_intermediate(elements: int, what: str) -> None:

@@ -16,7 +16,6 @@ from facemin.client.pins import KeyChanged
 from facemin.client.pseudonymous import (
     Faces,
     NewSecretWarning,
-    NoSpace,
     NotReached,
     Sender,
     SharedSecretWarning,
@@ -27,6 +26,7 @@ from facemin.client.transport import ProviderError, Reply
 from facemin.client.uploads import AnyPhoto, Prepared, prepare
 from facemin.image import Photo
 from facemin.protection import RevealingKey
+from facemin.runtime.errors import NoSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -35,7 +35,7 @@ from facemin.pseudonym import (
     stranger_threshold,
 )
 from facemin.pseudonym.possession import renewal_digest
-from facemin.runtime.errors import FaceminError, NoFace
+from facemin.runtime.errors import FaceminError, NoFace, NoSpace, UntrustedKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.models.space import Space
+    from facemin.protection.one_pass import Painter
     from facemin.protection.protector_file import ProtectorFile
 
 Form = Literal["image", "feature"]
@@ -64,11 +65,7 @@ SAME_PERSON_FAR = 1e-2
 """At which the device takes a face for the enrolled one: laxer than any provider, for whom the decision is."""
 
 
-class NoSpace(FaceminError):  # noqa: N818 - what happened
-    """A provider's key has no space that a pseudonym could be made in."""
-
-
-class UntrustedSpace(FaceminError):  # noqa: N818
+class UntrustedSpace(UntrustedKey):
     """A provider's key has a network that is not on the published list, and was not agreed to."""
 
 
@@ -276,13 +273,25 @@ class Sender:
     def _run(self) -> FaceRunner:
         return FaceRunner(self.key.graph)
 
+    def _painter(self, protector: ProtectorFile) -> Painter:
+        """Of the protector; kept, since making one opens a session and tries it."""
+        from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
+
+        name = protector.fingerprint
+        if name not in self._painters:
+            settings = OnePass(residual=max(self.key.manifest.residual, PAINTED_RESIDUAL))
+            self._painters[name] = Painter(protector, self._run, settings)
+        return self._painters[name]
+
+    @cached_property
+    def _painters(self) -> dict[str, Painter]:
+        return {}
+
     def _images(self, targets: NDArray[np.float32], protector: ProtectorFile | None) -> list[NDArray[np.uint8]]:
         limit = self.key.manifest.residual
         if protector is not None:
-            from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
-
-            limit = max(limit, PAINTED_RESIDUAL)
-            painter = Painter(protector, self._run, OnePass(residual=limit))
+            painter = self._painter(protector)
+            limit = painter.settings.residual
             done = painter(targets, [secrets.randbits(128) for _ in targets])
             images, missed = [each.pixels for each in done], [max(each.residuals.values()) for each in done]
             reached = all(each.reached for each in done)

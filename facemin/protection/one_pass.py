@@ -6,7 +6,7 @@ Nothing but the target and the image's own randomness reaches what is painted, o
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,12 +144,12 @@ class Painter:
                         )
             left = [row for row in waiting if not best[row].reached]
             for row in set(waiting) - set(left):
-                best[row] = _spent(best[row], attempt, spent[row])
+                best[row] = replace(best[row], tries=attempt, seconds=float(spent[row]))
             waiting = left
             if not waiting:
                 break
         for row in waiting:
-            best[row] = _spent(best[row], self.settings.tries, spent[row])
+            best[row] = replace(best[row], tries=self.settings.tries, seconds=float(spent[row]))
         return [best[row] for row in range(len(targets))]
 
     def paint(self, targets: Floats, seeds: Sequence[int], attempt: int = 1) -> Pixels:
@@ -201,17 +201,6 @@ class Painter:
         return bool(np.array_equal(together[sorted({0, self.settings.batch - 1})], ends)) and bool(
             np.array_equal(together[-2:], pair)
         )
-
-
-def _spent(painted: Painted, tries: int, seconds: float) -> Painted:
-    return Painted(
-        index=painted.index,
-        pixels=painted.pixels,
-        tries=tries,
-        residuals=painted.residuals,
-        reached=painted.reached,
-        seconds=float(seconds),
-    )
 
 
 def _check_targets(targets: Floats, dimensions: int) -> None:

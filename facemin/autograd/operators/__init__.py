@@ -117,23 +117,3 @@ OPERATORS: dict[str, Builder] = {
     "Where": pointwise.where,
 }
 """Builder by operator of ONNX's default domain."""
-
-IMAGES_ONLY = frozenset(
-    {
-        "AveragePool",
-        "BatchNormalization",
-        "Conv",
-        "ConvTranspose",
-        "DepthToSpace",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "GroupNormalization",
-        "InstanceNormalization",
-        "LRN",
-        "MaxPool",
-        "Resize",
-        "SpaceToDepth",
-        "Upsample",
-    }
-)
-"""Operators that want an image with its batch axis first; the others run on lifted values too: see `operator_api`."""

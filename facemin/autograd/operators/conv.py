@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemin.autograd.operator_api import WIDEST_WINDOW, Lowered, Node, Value, check_intermediate
+from facemin.autograd.operator_api import Lowered, Node, Value, check_intermediate
+from facemin.models.onnx.attributes import WIDEST_WINDOW
 
 
 @dataclass(frozen=True, kw_only=True)

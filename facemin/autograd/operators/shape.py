@@ -9,7 +9,6 @@ from torch import Tensor
 
 from facemin.autograd.operator_api import (
     KEPT,
-    LONGEST_STATIC,
     BatchMovedError,
     Lowered,
     Node,
@@ -17,9 +16,9 @@ from facemin.autograd.operator_api import (
     Value,
     axis_of,
     place_without,
-    whole,
 )
 from facemin.autograd.operators.pointwise import check_broadcast
+from facemin.models.onnx.attributes import LONGEST_STATIC, whole
 
 TYPES = {1: torch.float32, 6: torch.int32, 7: torch.int64, 9: torch.bool, 11: torch.float32}
 """torch's type for ONNX's; a double counts as the module's own float type."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from onnx import TensorProto
 
-from facemin.models.onnx.static_value import FLOATS, WIDEST_WINDOW
+from facemin.models.onnx.attributes import WIDEST_WINDOW
+from facemin.models.onnx.static_value import FLOATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -82,7 +82,7 @@ IMAGES_ONLY = frozenset(
         "Upsample",
     ]
 )
-"""Operators that want the batch axis first."""
+"""Operators that want an image with its batch axis first; torch's run takes the others lifted over rows too."""
 
 REDUCTIONS = {
     "ReduceL1": 18,

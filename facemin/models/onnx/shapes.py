@@ -17,10 +17,11 @@ from onnx.checker import ValidationError
 from onnx.defs import SchemaError
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
+from facemin.models.onnx.attributes import LONGEST_STATIC
 from facemin.models.onnx.batch_axis import batch_axis
 from facemin.models.onnx.cost import LONGEST_RANGE, WEIGHTED, taps
 from facemin.models.onnx.operators import ALLOWED, CONSTANTS, IMAGES_ONLY, WITH_OPTIONAL_OUTPUTS
-from facemin.models.onnx.static_value import FLOATS, LONGEST_STATIC, StaticNode, StaticValue, attributes_of, finite
+from facemin.models.onnx.static_value import FLOATS, StaticNode, StaticValue, attributes_of, finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

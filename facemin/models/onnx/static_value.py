@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import AttributeProto, TensorProto, helper
 
+from facemin.models.onnx import attributes
+from facemin.models.onnx.attributes import LONGEST_STATIC, whole
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
     from onnx import NodeProto
-
-LONGEST_STATIC = 1024
-"""Elements of a constant that shapes may be computed from."""
-
-WIDEST_WINDOW = 4096
-"""Side of a sliding window, its stride and its border, in pixels."""
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE})
 
@@ -105,26 +102,15 @@ class StaticNode:
 
     def integer(self, name: str, default: int) -> int:
         """An integer attribute. Raises ValueError where it has another type."""
-        found = self.attributes.get(name, default)
-        if not isinstance(found, int):
-            raise ValueError(f"expected attribute {name!r} to be an integer, got {found!r:.80}")  # noqa: TRY004
-        return found
+        return attributes.integer(self.attributes, name, default)
 
     def window(self, name: str, length: int, default: int, *, least: int = 1) -> list[int]:
         """A list attribute of a sliding window: `length` integers in [least, 4096]."""
-        found = whole(self.attributes.get(name, [default] * length), f"attribute {name!r}")
-        if len(found) != length or not all(least <= n <= WIDEST_WINDOW for n in found):
-            raise ValueError(
-                f"expected {name!r} to be {length} integers between {least} and {WIDEST_WINDOW}, got {found!r:.80}"
-            )
-        return found
+        return attributes.window(self.attributes, name, length, default, least=least)
 
     def only(self, name: str, allowed: list[Any], default: Any) -> Any:
         """An attribute with few supported values. Raises ValueError that lists them."""
-        found = self.attributes.get(name, default)
-        if found not in allowed:
-            raise ValueError(f"expected {name!r} to be one of {allowed!r}, got {found!r:.80}")
-        return found
+        return attributes.only(self.attributes, name, allowed, default)
 
     def axis(self, value: StaticValue, axis: int) -> int:
         """An axis counted from the front. Raises ValueError where it is out of range or the batch's own."""
@@ -134,13 +120,6 @@ class StaticNode:
         if value.batched and axis == value.place:
             raise ValueError("the node works across the batch axis, so images would not be independent of each other")
         return axis
-
-
-def whole(found: Any, what: str) -> list[int]:
-    """A list as it is. Raises ValueError where it is anything but a list of integers."""
-    if not isinstance(found, list) or not all(isinstance(n, int) and not isinstance(n, bool) for n in found):
-        raise ValueError(f"expected {what} to be a list of integers, got {found!r:.80}")
-    return found
 
 
 def attributes_of(node: NodeProto) -> dict[str, Any]:

@@ -141,9 +141,14 @@ def pseudonym_thresholds(calibration: Calibration, *, dimension: int, measured: 
         dimension: D of the space.
         measured: whether it is of pseudonyms.
     """
-    entries = [
+    entries = _of_pair(PSEUDONYMS, calibration, measured=measured)
+    return tuple(_above_strangers(entry, dimension) for entry in entries)
+
+
+def _of_pair(pair: Pair, calibration: Calibration, *, measured: bool) -> list[PairThreshold]:
+    return [
         PairThreshold(
-            pair=PSEUDONYMS,
+            pair=pair,
             far=entry.far,
             threshold=entry.threshold,
             far_measured=entry.far_measured,
@@ -154,7 +159,6 @@ def pseudonym_thresholds(calibration: Calibration, *, dimension: int, measured: 
         )
         for entry in calibration.thresholds
     ]
-    return tuple(_above_strangers(entry, dimension) for entry in entries)
 
 
 def measure_pair(pair: Pair, genuine: Tensor, impostor: Tensor, fars: Iterable[float] = FARS) -> list[PairThreshold]:
@@ -218,19 +222,10 @@ def shipped_thresholds(model: str, fingerprint: str, *, cut: str, residual: floa
 def plain_thresholds(calibration: Calibration, *, cut: str, residual: float) -> ThresholdSet:
     """A set for a model of which only plain pairs were measured; they stand in for the others and say so."""
     entries = [
-        PairThreshold(
-            pair=pair,
-            far=entry.far,
-            threshold=entry.threshold,
-            far_measured=entry.far_measured,
-            impostor_pairs=entry.impostor_pairs,
-            genuine_pairs=entry.genuine_pairs,
-            tar=entry.tar,
-            measured=pair == "plain-plain",
-        )
+        entry
         for pair in PAIRS.values()
         if pair != PSEUDONYMS
-        for entry in calibration.thresholds
+        for entry in _of_pair(pair, calibration, measured=pair == "plain-plain")
     ]
     return ThresholdSet(
         model=calibration.model,
