@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -19,6 +19,7 @@ from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 if TYPE_CHECKING:
     from facemin.evaluation.compare import Verdict
     from facemin.keys.key import Key
+    from facemin.protection.carrier.protector import FaceCarrier
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
 ED25519_BYTES = 32
@@ -27,6 +28,7 @@ WITHOUT_PSEUDONYM = (
     "--no-pseudonym: whoever has the key recognises the people (measured on 150 people: rank one 0.94 with the key, "
     "and 0.70 for somebody with 500 other people's photos and protected images; with a secret both are at chance, 0.01)"
 )
+CARRIER_SIDE = 512
 SHALLOW = 0.25
 """Share of an image's values from which a key's features are called shallow."""
 
@@ -158,6 +160,20 @@ def protect(
             help="With --no-pseudonym: write results that still show the plain face, for research; refused otherwise.",
         ),
     ] = False,
+    carrier: Annotated[
+        Literal["none", "face", "drawing"],
+        Parameter(
+            help="face (or drawing): for a service that insists on a photo, one of a face of nobody whose embedding is "
+            "your pseudonym; the same face for the same secret, purpose and recipient. Needs torch, and the service's "
+            "--key or --network. What it is not for: docs/carriers.md."
+        ),
+    ] = "none",
+    network: Annotated[
+        str | None,
+        Parameter(help="With --carrier: the network of a service without a key of its own: dlib-resnet29."),
+    ] = None,
+    size: Annotated[int, Parameter(help="With --carrier: side of the photo, 256 to 1024 pixels.")] = 512,
+    jpeg: Annotated[bool, Parameter(negative="", help="With --carrier: b.protected.jpg instead of PNG.")] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -209,6 +225,17 @@ def protect(
             "--one-image": one_image,
             "--trust-key": trust_key,
             "--protector": bool(protector),
+            "--carrier": carrier != "none",
+        },
+    )
+    _check_carrier(
+        carrier,
+        beside={"--network": network is not None, "--size": size != CARRIER_SIDE, "--jpeg": jpeg},
+        against={
+            "--method": method != "auto",
+            "--protector": bool(protector),
+            "--paste": paste,
+            "--upload": upload != "image",
         },
     )
     if protector and method not in ("auto", "one-pass"):
@@ -216,10 +243,13 @@ def protect(
     if seed is not None:
         check_seed(seed)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
-    keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
+    loaded = [Key.load(path, signer=public) for path in key]
+    keys = _keys_for_carriers(loaded, network, carrier) or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device) if torch_is_there() else "cpu"
-    settings = None
-    if no_pseudonym or upload == "image":
+    settings: Any = None
+    if carrier != "none":
+        settings = Compute(batch=batch).of(_carrier(carrier, size, jpeg=jpeg))
+    elif no_pseudonym or upload == "image":
         files = tuple(ProtectorFile.load(path) for path in protector)
         group = keys if one_image or no_pseudonym else keys[:1]
         painter = OnePassProtector(files=files)
@@ -252,7 +282,7 @@ def protect(
         note(WITHOUT_PSEUDONYM)
         for each in keys:
             _warn_of_a_shallow_key(each)
-    if not key:
+    if not key and carrier == "none":
         note(
             "no --key given: using the public default key"
             + (", which keeps nothing from whoever has dlib's model" if no_pseudonym else "")
@@ -275,6 +305,29 @@ def _check_options(no_pseudonym: bool, *, plain: dict[str, bool], pseudonymous: 
     for name, given in pseudonymous.items():
         if given and no_pseudonym:
             raise ValueError(f"{name}: expected with a pseudonym, got it with --no-pseudonym")
+
+
+def _check_carrier(carrier: str, *, beside: dict[str, bool], against: dict[str, bool]) -> None:
+    """Refuse options that are a carrier's without one, and those that a carrier has no use for."""
+    for name, given in (beside if carrier == "none" else against).items():
+        if given:
+            how = "with" if carrier == "none" else "without"
+            raise ValueError(f"{name}: expected {how} --carrier, got it {'without' if how == 'with' else 'with'}")
+
+
+def _keys_for_carriers(keys: list[Key], network: str | None, carrier: str) -> list[Key]:
+    if carrier == "none":
+        return keys
+    from facemin.protection.carrier.services import keys_for_carriers
+
+    return [*keys_for_carriers(tuple(keys), network)]
+
+
+def _carrier(carrier: str, size: int, *, jpeg: bool) -> FaceCarrier:
+    from facemin.protection.carrier.open import LOOKS, open_carrier
+    from facemin.protection.carrier.protector import FaceCarrier
+
+    return open_carrier(carrier, FaceCarrier(look=LOOKS[carrier], side=size, format="JPEG" if jpeg else "PNG"))
 
 
 def _origins(recipients: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from facemin.face import Detector
 from facemin.image import MAX_PIXELS
 from facemin.keys.default import default_key
+from facemin.protection.carrier.open import CarrierKind, check_carried_upload, is_carrier, open_carrier
+from facemin.protection.carrier.services import keys_for_carriers
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
 from facemin.protection.seeds import check_seed, fresh_seed
 from facemin.protection.sources import open_keys, open_method, open_secret
@@ -45,6 +47,8 @@ def protect(
     max_pixels: int = MAX_PIXELS,
     allow_revealing: bool = False,
     on_step: OnStep | None = None,
+    carrier: CarrierKind | None = None,
+    network: str | None = None,
 ) -> ProtectedPhoto:
     """Protect a photo for the holders of the keys, under the person's pseudonym with each.
 
@@ -84,6 +88,10 @@ def protect(
         allow_revealing: without a secret, keep results that still show the plain face, with a `RevealingWarning`; for
             research.
         on_step: told before every step how many steps each face in work has taken.
+        carrier: "face" or "drawing" makes a photo of a face of nobody that carries the pseudonym, for a service that
+            insists on a photo; settings are a `FaceCarrier` as `method`. Needs a secret, torch, and a service whose
+            network is known, by `keys` or `network`. See docs/carriers.md.
+        network: with a carrier, the network that a service without a key of its own runs: "dlib-resnet29".
 
     Returns:
         The photo's protected faces, largest first; a `NothingProtected` where none could be.
@@ -118,6 +126,8 @@ def protect(
         max_pixels=max_pixels,
         allow_revealing=allow_revealing,
         on_step=on_step,
+        carrier=carrier,
+        network=network,
     )
     result = next(stream)
     assert isinstance(result, ProtectedPhoto)
@@ -146,6 +156,8 @@ def protect_photos(
     max_pixels: int = MAX_PIXELS,
     allow_revealing: bool = False,
     on_step: OnStep | None = None,
+    carrier: CarrierKind | None = None,
+    network: str | None = None,
 ) -> Iterator[ProtectedPhoto | Failure]:
     """Protect a stream of photos, their faces sharing batches; in order of finishing, in constant memory.
 
@@ -170,6 +182,8 @@ def protect_photos(
         max_pixels: as in `protect`.
         allow_revealing: as in `protect`.
         on_step: as in `protect`.
+        carrier: as in `protect`.
+        network: as in `protect`.
 
     Yields:
         One result a photo; a `NothingProtected` for one without a face that could be protected.
@@ -179,6 +193,13 @@ def protect_photos(
         ValueError: as `protect`, of the keys and settings; and unreadable photos where `keep_errors` is False.
     """
     given = open_keys(keys)
+    carried = carrier is not None or is_carrier(method)
+    if carried:
+        check_carried_upload(secret=secret, upload=upload)
+        given = keys_for_carriers(given, network)
+        method = open_carrier(carrier, method)
+    elif network is not None:
+        raise ValueError(f"network: expected with a carrier, got {network!r} without")
     if secret is not None and not given:
         given = (default_key(),)
     check_upload(given, upload, secret=secret)
@@ -219,7 +240,12 @@ def protect_photos(
         once=once,
     )
     stream = PseudonymStream(
-        reading, maker=TargetMaker(identity, given), method=painter, groups=groups, seed=seed, on_step=on_step
+        reading,
+        maker=TargetMaker(identity, given, carried=carried),
+        method=painter,
+        groups=groups,
+        seed=seed,
+        on_step=on_step,
     )
     yield from _results(stream, photos, _Made(given, upload, groups, whose, made, epoch))
 
