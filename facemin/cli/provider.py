@@ -136,10 +136,14 @@ def provider_collection(
         Literal["required", "allowed", "off"] | None,
         Parameter(help="Whether uploads have to be under a pseudonym, may be, or must not be."),
     ] = None,
+    carriers: Annotated[
+        Literal["allowed", "off"] | None,
+        Parameter(help="Whether an image under a pseudonym may be a photo of a face of nobody (docs/carriers.md)."),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
-    """Show a collection, or change what it says of pseudonyms."""
+    """Show a collection, or change what it says of pseudonyms and carriers."""
     from facemin.models.store import open_graph
     from facemin.service.api.responses import collection_out
     from facemin.service.making import COMMAND_LINE
@@ -156,6 +160,9 @@ def provider_collection(
                 policy = checked_policy(pseudonyms, space=has_space(recogniser, settings.cut))
                 store.change_collection(connection, name, pseudonyms=policy)
                 record(connection, "change_collection", "pseudonyms", request_id=COMMAND_LINE, collection=name)
+            if carriers is not None:
+                store.change_collection(connection, name, carriers=carriers)
+                record(connection, "change_collection", "carriers", request_id=COMMAND_LINE, collection=name)
             found = store.collection(connection, name)
             shown = collection_out(found, store.counts(connection, found)).model_dump(mode="json")
     print_values(shown, as_json=as_json)

@@ -22,6 +22,7 @@ from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
 from facemin.protection import protect
+from facemin.protection.carrier.open import check_carried_upload, open_carrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +76,7 @@ class Connection:
     secret: str | Secret | None = field(default="default", kw_only=True, repr=False)
     purpose: str | None = field(default=None, kw_only=True)
     upload: Upload | Literal["auto"] = field(default="auto", kw_only=True)
+    carrier: Literal["face"] | None = field(default=None, kw_only=True)
     method: Protector | None = field(default=None, kw_only=True)
     allow_revealing: bool = field(default=False, kw_only=True)
     timeout: float = field(default=60.0, kw_only=True)
@@ -88,6 +90,10 @@ class Connection:
             url=self.url, token=self.token, timeout=self.timeout, tries=self.tries, transport=self.transport
         )
         object.__setattr__(self, "_send", sender)
+        if self.carrier is not None:
+            check_carried_upload(secret=self.secret, upload="image" if self.upload == "auto" else self.upload)
+            if self.carrier != "face":
+                raise ValueError(f"carrier: expected 'face', which providers know, or None, got {self.carrier!r}")
         if self.purpose is not None:
             warnings.warn(f"purpose {self.purpose!r}: {SITE}", SharedSecretWarning, stacklevel=3)
 
@@ -170,6 +176,7 @@ class Connection:
                 key=key,
                 purpose=self.purpose,
                 others=others,
+                carrier=None if self.carrier is None else open_carrier(self.carrier),
             )
         # before anything is asked or read
         assert self._known.sender.space is not None
@@ -182,6 +189,12 @@ class Connection:
             raise ProviderError(
                 422, "pseudonyms_off", f"{self.collection} takes no pseudonyms, and nothing was sent without one"
             )
+        if self.carrier is not None:
+            if ask.carriers != "allowed":
+                raise ProviderError(
+                    422, "carriers_off", f"{self.collection} takes no carriers, and nothing was sent without one"
+                )
+            return ask, "image"
         if self.upload == "features" and not ask.features:
             raise ProviderError(422, "features_off", "the provider takes no features; upload='image' sends images")
         return ask, "feature" if ask.features and self.upload != "image" else "image"
@@ -206,7 +219,7 @@ class Connection:
 
     def _protector(self, form: Form) -> ProtectorFile | None:
         """The one-pass network of the key's space: the provider's, whose hash its key names, or the shipped one."""
-        if form == "feature":
+        if form == "feature" or self.carrier is not None:
             return None
         key = self.key()
         if self._known.protector is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -133,7 +133,7 @@ def _photo(numbers: NDArray[np.float64], bends: NDArray[np.float64]) -> Floats:
     sharp = np.asarray(image.filter(ImageFilter.UnsharpMask(radius, strength, 0)), np.float32) / 255
     # what is mixed around a head is patches of many backgrounds, in which detectors see further faces
     soft = np.asarray(image.filter(ImageFilter.GaussianBlur(FRAME / 20)), np.float32) / 255
-    mask = _head()[..., None]
+    mask = head()[..., None]
     return np.asarray(mask * sharp + (1 - mask) * soft, np.float32)
 
 
@@ -159,7 +159,8 @@ def _bent(frame: Floats, numbers: NDArray[np.float64]) -> Floats:
     return np.asarray(above + (below - above) * lower[..., None], np.float32)
 
 
-def _head() -> Floats:
+@cache
+def head() -> Floats:
     """1 on head, hair, neck and shoulders, 0 on the background, with a soft edge, (512, 512)."""
     y, x = np.mgrid[:FRAME, :FRAME].astype(np.float32) / FRAME
     head = np.hypot((x - 0.5) / 0.34, (y - 0.48) / 0.44)

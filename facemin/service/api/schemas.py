@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, P
 
 from facemin.service.api.errors import ServiceError
 from facemin.service.recognition.thresholds import Pair
-from facemin.service.storage.records import Kind, Policy
+from facemin.service.storage.records import CarrierPolicy, Kind, Policy
 from facemin.service.tokens import Scope
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -155,6 +155,9 @@ class NewCollection(_Strict):
     pseudonyms: Policy | None = Field(
         default=None, description="Null: required where the provider's key has a space, else off."
     )
+    carriers: CarrierPolicy = Field(
+        default="off", description="Whether an image under a pseudonym may be a photo of a face of nobody."
+    )
 
 
 class CollectionChange(_Strict):
@@ -163,6 +166,7 @@ class CollectionChange(_Strict):
     accept_plain: bool | None = None
     far: Far | None = None
     pseudonyms: Policy | None = None
+    carriers: CarrierPolicy | None = None
 
 
 class NewToken(_Strict):
@@ -211,6 +215,7 @@ class ChallengeOut(BaseModel):
     epoch: int = Field(default=0, description="Of the person's pseudonym; 0 as well where there is no such person.")
     features: bool = Field(default=True, description="Whether features are taken, beside images.")
     pseudonyms: Policy | None = Field(default=None, description="Of the collection that was named.")
+    carriers: CarrierPolicy | None = Field(default=None, description="Of the collection that was named.")
 
 
 class CollectionOut(BaseModel):
@@ -220,6 +225,7 @@ class CollectionOut(BaseModel):
     accept_plain: bool
     far: float
     pseudonyms: Policy
+    carriers: CarrierPolicy
     created: AwareDatetime
     persons: int | None = Field(default=None, description="Counted only when the collection itself is asked for.")
     templates: int | None = None
