@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
+from facemin.cli.carrier import WITHOUT, CarrierFlags
 from facemin.cli.options import FAILED, Device, Json, MaxPixels, Model, Seed
 from facemin.cli.output import available_device, errors, note, print_json, say
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
@@ -19,7 +20,6 @@ from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 if TYPE_CHECKING:
     from facemin.evaluation.compare import Verdict
     from facemin.keys.key import Key
-    from facemin.protection.carrier.protector import FaceCarrier
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
 ED25519_BYTES = 32
@@ -28,7 +28,6 @@ WITHOUT_PSEUDONYM = (
     "--no-pseudonym: whoever has the key recognises the people (measured on 150 people: rank one 0.94 with the key, "
     "and 0.70 for somebody with 500 other people's photos and protected images; with a secret both are at chance, 0.01)"
 )
-CARRIER_SIDE = 512
 SHALLOW = 0.25
 """Share of an image's values from which a key's features are called shallow."""
 
@@ -160,20 +159,7 @@ def protect(
             help="With --no-pseudonym: write results that still show the plain face, for research; refused otherwise.",
         ),
     ] = False,
-    carrier: Annotated[
-        Literal["none", "face", "drawing"],
-        Parameter(
-            help="face (or drawing): for a service that insists on a photo, one of a face of nobody whose embedding is "
-            "your pseudonym; the same face for the same secret, purpose and recipient. Needs torch, and the service's "
-            "--key or --network. What it is not for: docs/carriers.md."
-        ),
-    ] = "none",
-    network: Annotated[
-        str | None,
-        Parameter(help="With --carrier: the network of a service without a key of its own: dlib-resnet29."),
-    ] = None,
-    size: Annotated[int, Parameter(help="With --carrier: side of the photo, 256 to 1024 pixels.")] = 512,
-    jpeg: Annotated[bool, Parameter(negative="", help="With --carrier: b.protected.jpg instead of PNG.")] = False,
+    carrier: CarrierFlags = WITHOUT,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -225,30 +211,22 @@ def protect(
             "--one-image": one_image,
             "--trust-key": trust_key,
             "--protector": bool(protector),
-            "--carrier": carrier != "none",
+            "--carrier": bool(carrier),
         },
     )
-    _check_carrier(
-        carrier,
-        beside={"--network": network is not None, "--size": size != CARRIER_SIDE, "--jpeg": jpeg},
-        against={
-            "--method": method != "auto",
-            "--protector": bool(protector),
-            "--paste": paste,
-            "--upload": upload != "image",
-        },
-    )
+    aside = {"--method": method != "auto", "--protector": bool(protector), "--paste": paste}
+    carrier.check(aside | {"--upload": upload != "image"})
     if protector and method not in ("auto", "one-pass"):
         raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:
         check_seed(seed)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
-    loaded = [Key.load(path, signer=public) for path in key]
-    keys = _keys_for_carriers(loaded, network, carrier) or [plain_key() if no_pseudonym else default_key()]
+    loaded = carrier.keys([Key.load(path, signer=public) for path in key])
+    keys = loaded or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device) if torch_is_there() else "cpu"
     settings: Any = None
-    if carrier != "none":
-        settings = Compute(batch=batch).of(_carrier(carrier, size, jpeg=jpeg))
+    if carrier:
+        settings = Compute(batch=batch).of(carrier.settings())
     elif no_pseudonym or upload == "image":
         files = tuple(ProtectorFile.load(path) for path in protector)
         group = keys if one_image or no_pseudonym else keys[:1]
@@ -282,7 +260,7 @@ def protect(
         note(WITHOUT_PSEUDONYM)
         for each in keys:
             _warn_of_a_shallow_key(each)
-    if not key and carrier == "none":
+    if not (key or carrier):
         note(
             "no --key given: using the public default key"
             + (", which keeps nothing from whoever has dlib's model" if no_pseudonym else "")
@@ -305,29 +283,6 @@ def _check_options(no_pseudonym: bool, *, plain: dict[str, bool], pseudonymous: 
     for name, given in pseudonymous.items():
         if given and no_pseudonym:
             raise ValueError(f"{name}: expected with a pseudonym, got it with --no-pseudonym")
-
-
-def _check_carrier(carrier: str, *, beside: dict[str, bool], against: dict[str, bool]) -> None:
-    """Refuse options that are a carrier's without one, and those that a carrier has no use for."""
-    for name, given in (beside if carrier == "none" else against).items():
-        if given:
-            how = "with" if carrier == "none" else "without"
-            raise ValueError(f"{name}: expected {how} --carrier, got it {'without' if how == 'with' else 'with'}")
-
-
-def _keys_for_carriers(keys: list[Key], network: str | None, carrier: str) -> list[Key]:
-    if carrier == "none":
-        return keys
-    from facemin.protection.carrier.services import keys_for_carriers
-
-    return [*keys_for_carriers(tuple(keys), network)]
-
-
-def _carrier(carrier: str, size: int, *, jpeg: bool) -> FaceCarrier:
-    from facemin.protection.carrier.open import LOOKS, open_carrier
-    from facemin.protection.carrier.protector import FaceCarrier
-
-    return open_carrier(carrier, FaceCarrier(look=LOOKS[carrier], side=size, format="JPEG" if jpeg else "PNG"))
 
 
 def _origins(recipients: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -221,7 +221,9 @@ class Sender:
             NotReached: an image misses its target by more than the key allows.
         """
         if self.carrier is not None and form == "image":
-            return self._carriers(np.concatenate([each.embeddings for each in faces]), epoch, self.carrier)
+            from facemin.client.carriers import carriers
+
+            return carriers(self, np.concatenate([each.embeddings for each in faces]), epoch, self.carrier)
         targets = self.pseudonym(epoch).targets(np.concatenate([each.embeddings for each in faces]))
         if form == "feature":
             return tuple(_feature(target, self.key) for target in targets)
@@ -273,24 +275,6 @@ class Sender:
                 }
             )
         return found
-
-    def _carriers(self, rows: NDArray[np.float64], epoch: int, carrier: FaceCarrier) -> tuple[bytes, ...]:
-        from facemin.protection.carrier.target import PseudonymTarget
-
-        pseudonym, purpose = self.pseudonym(epoch), self.collection if self.purpose is None else self.purpose
-        enrolled = EnrolledFace(secret=self.secret).face(space=self.space.id, purpose=purpose)
-        owner = rows.mean(0, keepdims=True) if enrolled is None else enrolled[None]
-        targets = [[PseudonymTarget(pseudonym=pseudonym, embedding=row, owner=owner)] for row in rows]
-        made = sorted(carrier.aim(targets, [self.key], seed=secrets.randbits(128)), key=lambda done: done.index)
-        for done in made:
-            assert done.file is not None
-            if not done.reached or not done.file.told["found"]:
-                raise NotReached(
-                    f"carrier: expected a face that is found, at most {done.check.limits[0]:g} from its target, got "
-                    f"{done.residuals[0]:.3g}: its provider might not recognise the person, and nothing was sent. Try "
-                    "again, or send features"
-                )
-        return tuple(done.file.data for done in made if done.file is not None)
 
     @cached_property
     def _run(self) -> FaceRunner:

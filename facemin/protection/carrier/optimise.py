@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from facemin.protection.carrier.canvas import WINDOW, placed
+from facemin.protection.carrier.pipelines import crops, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,35 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.protection.carrier.networks import Network
-    from facemin.protection.carrier.pipelines import Pipelines
+    from facemin.protection.carrier.settings import Descent, Pipelines
 
 GRAIN = 80
 """Cells a side on which a change is found: finer ones cost detection and survive nothing."""
 COARSE = 2
 """Cells a side over which a change is averaged to see what of it eyes and detectors see."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Descent:
-    """How a change is found.
-
-    Args:
-        steps: gradient steps.
-        first: step of Adam at the beginning, grey levels.
-        last: at the end.
-        anchor: weight of the root mean square of the change's coarse part, in units of [0, 1].
-        fine: weight of that of the whole change.
-    """
-
-    steps: int = 80
-    first: float = 2.0
-    last: float = 0.25
-    anchor: float = 3.0
-    fine: float = 0.3
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {self.steps}")
 
 
 def find_changes(
@@ -77,12 +54,12 @@ def find_changes(
             on_step([step] * len(canvases))
         draws = [np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step]))) for seed in seeds]
         smooth = F.interpolate(change, size=(WINDOW, WINDOW), mode="bilinear", align_corners=False)
-        shown = pipelines.photo((canvases + placed(smooth)).clamp(0, 1), draws)
+        shown = decoded(pipelines, (canvases + placed(smooth)).clamp(0, 1), draws)
         loss = torch.zeros(len(canvases))
         for network, target in zip(networks, targets, strict=True):
             # the crop of the network's own users twice as often as the others
             crop, side = network.views[(step % (len(network.views) + 1)) % len(network.views)]
-            loss = loss + network.missing(pipelines.crops(shown, crop, side, draws), target)
+            loss = loss + network.missing(crops(pipelines, shown, crop, side, draws), target)
         loss = loss + descent.anchor * _size(coarse(change)) + descent.fine * _size(change)
         (gradient,) = torch.autograd.grad(loss.sum(), change)
         size = descent.last + (descent.first - descent.last) * (1 + math.cos(math.pi * step / descent.steps)) / 2

@@ -7,7 +7,6 @@ photo's and the crop's), JPEG, noise, and colour shifts. Each image's and step's
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,83 +22,64 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from facemin.protection.carrier.settings import Pipelines
+
 WIDEST = 4
 """Cells that a blur reaches to each side."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pipelines:
-    """Strengths of what services do.
+def decoded(pipelines: Pipelines, canvas: Tensor, draws: list[np.random.Generator]) -> Tensor:
+    """The photo as a service decodes it: canvases (B, 3, SIDE, SIDE) in [0, 1], one of the operations each."""
+    kinds = [str(own.choice(("none", "blur", "blur", "jpeg", "noise"))) for own in draws]
+    sigmas = [
+        own.uniform(0.3, pipelines.blur) if kind == "blur" else 0.0 for own, kind in zip(draws, kinds, strict=True)
+    ]
+    changed = blurred(canvas, sigmas)
+    gains = torch.tensor(np.stack([own.normal(1, pipelines.colour, 3) for own in draws])).to(canvas)
+    offsets = torch.tensor(np.stack([own.normal(0, pipelines.colour / 3, 3) for own in draws])).to(canvas)
+    changed = (changed * gains[..., None, None] + offsets[..., None, None]).clamp(0, 1)
+    for row, (own, kind) in enumerate(zip(draws, kinds, strict=True)):
+        if kind == "noise":
+            noise = own.standard_normal((3, SIDE, SIDE), dtype=np.float32) * own.uniform(0, pipelines.noise)
+            changed = changed.index_add(0, torch.tensor([row]), torch.from_numpy(noise)[None].to(canvas))
+    coded = [row for row, kind in enumerate(kinds) if kind == "jpeg"]
+    if coded:
+        quality = torch.tensor([int(draws[row].integers(pipelines.jpeg, 96)) for row in coded])
+        rows = torch.tensor(coded)
+        changed = changed.index_copy(0, rows, jpeg(changed[rows], quality))
+    return changed
+
+
+def crops(
+    pipelines: Pipelines,
+    canvas: Tensor,
+    crop: NDArray[np.float64],
+    side: int,
+    draws: list[np.random.Generator] | None,
+) -> Tensor:
+    """Crops of canvases by aligners that differ, (B, 3, side, side).
 
     Args:
-        rotation: standard deviation of an aligner's error, degrees.
-        scale: of its size, as a share.
-        shift: of its place, frame pixels.
-        shear: of perspective, as a share.
-        blur: largest Gaussian blur in cells of the canvas; stands for resizing down to a third and other resamplers.
-        jpeg: lowest quality, of the photo at half its size.
-        noise: largest standard deviation of noise, in units of [0, 1].
-        colour: standard deviation of each colour's gain, and a third of it of its offset.
+        pipelines: how far they differ.
+        canvas: (B, 3, SIDE, SIDE).
+        crop: matrix (2, 3) from [-1, 1] between a crop's edges to frame pixels.
+        side: of the crops, pixels.
+        draws: of each image's randomness; None for the crop as it is meant.
     """
+    matrices = [to_canvas(crop)] if draws is None else [to_canvas(_misaligned(pipelines, crop, own)) for own in draws]
+    theta = torch.tensor(np.stack(matrices), dtype=torch.float32).expand(len(canvas), -1, -1)
+    grid = F.affine_grid(theta, [len(canvas), 3, side, side], align_corners=False)
+    return F.grid_sample(canvas, grid.to(canvas), mode="bilinear", padding_mode="border", align_corners=False)
 
-    rotation: float = 1.6
-    scale: float = 0.03
-    shift: float = 3.0
-    shear: float = 0.003
-    blur: float = 1.0
-    jpeg: int = 70
-    noise: float = 0.02
-    colour: float = 0.03
 
-    def photo(self, canvas: Tensor, draws: list[np.random.Generator]) -> Tensor:
-        """The photo as a service decodes it: canvases (B, 3, SIDE, SIDE) in [0, 1], one of the operations each."""
-        kinds = [str(own.choice(("none", "blur", "blur", "jpeg", "noise"))) for own in draws]
-        sigmas = [
-            own.uniform(0.3, self.blur) if kind == "blur" else 0.0 for own, kind in zip(draws, kinds, strict=True)
-        ]
-        changed = blurred(canvas, sigmas)
-        gains = torch.tensor(np.stack([own.normal(1, self.colour, 3) for own in draws])).to(canvas)
-        offsets = torch.tensor(np.stack([own.normal(0, self.colour / 3, 3) for own in draws])).to(canvas)
-        changed = (changed * gains[..., None, None] + offsets[..., None, None]).clamp(0, 1)
-        for row, (own, kind) in enumerate(zip(draws, kinds, strict=True)):
-            if kind == "noise":
-                noise = own.standard_normal((3, SIDE, SIDE), dtype=np.float32) * own.uniform(0, self.noise)
-                changed = changed.index_add(0, torch.tensor([row]), torch.from_numpy(noise)[None].to(canvas))
-        coded = [row for row, kind in enumerate(kinds) if kind == "jpeg"]
-        if coded:
-            quality = torch.tensor([int(draws[row].integers(self.jpeg, 96)) for row in coded])
-            rows = torch.tensor(coded)
-            changed = changed.index_copy(0, rows, jpeg(changed[rows], quality))
-        return changed
-
-    def crops(
-        self,
-        canvas: Tensor,
-        crop: NDArray[np.float64],
-        side: int,
-        draws: list[np.random.Generator] | None,
-    ) -> Tensor:
-        """Crops of canvases by aligners that differ, (B, 3, side, side).
-
-        Args:
-            canvas: (B, 3, SIDE, SIDE).
-            crop: matrix (2, 3) from [-1, 1] between a crop's edges to frame pixels.
-            side: of the crops, pixels.
-            draws: of each image's randomness; None for the crop as it is meant.
-        """
-        matrices = [to_canvas(crop)] if draws is None else [to_canvas(self._misaligned(crop, own)) for own in draws]
-        theta = torch.tensor(np.stack(matrices), dtype=torch.float32).expand(len(canvas), -1, -1)
-        grid = F.affine_grid(theta, [len(canvas), 3, side, side], align_corners=False)
-        return F.grid_sample(canvas, grid.to(canvas), mode="bilinear", padding_mode="border", align_corners=False)
-
-    def _misaligned(self, crop: NDArray[np.float64], own: np.random.Generator) -> NDArray[np.float64]:
-        turn = math.radians(float(own.normal(0, self.rotation)))
-        scale = math.exp(float(own.normal(0, self.scale)))
-        across, along, slant = own.normal(0, self.shear, 3)
-        cosine, sine = math.cos(turn) * scale, math.sin(turn) * scale
-        turned = np.array([[cosine, -sine], [sine, cosine]]) @ np.array([[1 + across, slant], [slant, 1 + along]])
-        moved = crop[:, 2] + own.normal(0, self.shift, 2)
-        return np.concatenate([turned @ crop[:, :2], moved[:, None]], 1)
+def _misaligned(pipelines: Pipelines, crop: NDArray[np.float64], own: np.random.Generator) -> NDArray[np.float64]:
+    turn = math.radians(float(own.normal(0, pipelines.rotation)))
+    scale = math.exp(float(own.normal(0, pipelines.scale)))
+    across, along, slant = own.normal(0, pipelines.shear, 3)
+    cosine, sine = math.cos(turn) * scale, math.sin(turn) * scale
+    turned = np.array([[cosine, -sine], [sine, cosine]]) @ np.array([[1 + across, slant], [slant, 1 + along]])
+    moved = crop[:, 2] + own.normal(0, pipelines.shift, 2)
+    return np.concatenate([turned @ crop[:, :2], moved[:, None]], 1)
 
 
 def blurred(canvas: Tensor, sigmas: Sequence[float]) -> Tensor:

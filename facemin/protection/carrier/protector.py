@@ -14,8 +14,7 @@ from facemin.image import decode, encode
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, resized
 from facemin.protection.carrier.components import FRAME, landmarks_in
-from facemin.protection.carrier.optimise import Descent
-from facemin.protection.carrier.pipelines import Pipelines
+from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
 from facemin.protection.contract import Check, Compute, PhotoFile, Protected
 from facemin.protection.seeds import target_seed

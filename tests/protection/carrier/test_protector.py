@@ -20,8 +20,8 @@ from facemin.protection.carrier import FaceCarrier, PseudonymTarget
 from facemin.protection.carrier.base import base_of, draw_base
 from facemin.protection.carrier.canvas import WINDOW, aligned_crop, fading, in_frame, of_frame
 from facemin.protection.carrier.components import FRAME
-from facemin.protection.carrier.optimise import Descent
-from facemin.protection.carrier.pipelines import Pipelines
+from facemin.protection.carrier.pipelines import crops
+from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.folder import plan, protect_into
 from facemin.protection.folder_job import FolderJob
 from facemin.pseudonym import Context, Pseudonym
@@ -184,8 +184,8 @@ def test_protect_gives_a_photo_to_send(key: Key, tmp_path: Path) -> None:
         (["--carrier", "face", "--network", "dlib-resnet29", "--exif"], "--exif: expected with --no-pseudonym"),
         (["--carrier", "face", "--network", "dlib-resnet29", "--paste"], "--paste: expected without --carrier"),
         (["--carrier", "face", "--network", "dlib-resnet29", "--size", "100"], "side: expected 256 to 1024"),
-        (["--network", "dlib-resnet29"], "--network: expected with --carrier"),
-        (["--jpeg"], "--jpeg: expected with --carrier"),
+        (["--network", "dlib-resnet29"], "--network, --size, --jpeg: expected with --carrier"),
+        (["--jpeg"], "--network, --size, --jpeg: expected with --carrier"),
     ],
 )
 def test_refusals_of_the_command_line(options: list[str], told: str, tmp_path: Path) -> None:
@@ -211,6 +211,6 @@ def test_crops_are_what_a_service_cuts() -> None:
     from facemin.protection.carrier.components import landmarks_in
 
     frame = base_of(b"\3" * 32)
-    ours = Pipelines().crops(of_frame(frame.frame)[None], aligned_crop(), 112, None)[0].permute(1, 2, 0).numpy()
+    ours = crops(Pipelines(), of_frame(frame.frame)[None], aligned_crop(), 112, None)[0].permute(1, 2, 0).numpy()
     theirs = align(frame.pixels, landmarks_in(FRAME)[None].astype(np.float32))[0] / 255
     assert np.abs(ours - theirs).mean() < 0.02
