@@ -39,7 +39,7 @@ def outside(pixels: NDArray[np.uint8]) -> float:
     """Share of a square image's low frequencies, less the mean face, that lies outside the space of bases; 0 to 1."""
     frame = Image.fromarray(pixels).resize((2 * LUMA, 2 * LUMA), Image.Resampling.BOX)
     basis, mean = _space()
-    row = _low(to_planes(np.asarray(frame))[None])[0] - mean
+    row = low_frequencies(to_planes(np.asarray(frame))[None])[0] - mean
     return float(np.linalg.norm(row - basis @ (basis.T @ row)) / max(float(np.linalg.norm(row)), 1e-6))
 
 
@@ -56,11 +56,11 @@ def fineness(pixels: NDArray[np.uint8]) -> float:
 def _space() -> tuple[Doubles, Doubles]:
     """An orthonormal basis (1024, 80) of the bases' low frequencies, and their mean (1024,)."""
     found = components()
-    basis, _ = np.linalg.qr(_low(found.parts).T)
-    return basis, _low(found.mean[None])[0]
+    basis, _ = np.linalg.qr(low_frequencies(found.parts).T)
+    return basis, low_frequencies(found.mean[None])[0]
 
 
-def _low(planes: NDArray[np.float32]) -> Doubles:
+def low_frequencies(planes: NDArray[np.float32]) -> Doubles:
     """Brightness of planes (N, V) at 32 x 32, (N, 1024)."""
     step = LUMA // COARSE
     luma = planes[:, : LUMA * LUMA].astype(np.float64).reshape(-1, COARSE, step, COARSE, step)
