@@ -81,8 +81,8 @@ def kinds(look: str) -> tuple[str, ...]:
 
 def scores(probes: np.ndarray, enrolments: np.ndarray) -> dict[str, Any]:
     """Shares accepted, TAR at FAR 1e-2 of themselves, and the area; what was not found is never accepted."""
-    distances = np.linalg.norm(probes[:, None] - enrolments[None], axis=2)
-    distances = np.where(np.isnan(distances), 9.0, distances)
+    measured = np.linalg.norm(probes[:, None] - enrolments[None], axis=2)
+    distances = np.where(np.isnan(measured), 9.0, measured)
     genuine, impostors = np.diag(distances), distances[~np.eye(len(distances), dtype=bool)]
     limit = np.quantile(impostors, 1e-2, method="lower")
     accepted, others = int((genuine <= DISTANCE).sum()), int((impostors <= DISTANCE).sum())
@@ -99,8 +99,8 @@ def scores(probes: np.ndarray, enrolments: np.ndarray) -> dict[str, Any]:
         "impostors' interval": [round(max(0.0, far - 1.96 * error), 5), round(far + 1.96 * error, 5)],
         "TAR at FAR 1e-2": round(float((genuine <= limit).mean()), 4),
         "AUC": round(float(1 - places.mean() / (2 * len(order))), 4),
-        "mean genuine distance": round(float(genuine.mean()), 4),
-        "mean impostor distance": round(float(impostors.mean()), 4),
+        "mean genuine distance": round(float(np.nanmean(np.diag(measured))), 4),
+        "mean impostor distance": round(float(np.nanmean(measured[~np.eye(len(measured), dtype=bool)])), 4),
     }
 
 
