@@ -15,7 +15,7 @@ from facemin.attack.training import Fitting
 from facemin.audit.attackers_data import split_people
 from facemin.audit.figures import counted, entry
 from facemin.audit.result import Figure, Line, RowResult, Table
-from facemin.audit.rows.identity import Trial, trials, worst_trial
+from facemin.audit.rows.identity import Trial, trial, trials, worst_trial
 from facemin.audit.rows.t3_white_box import other_keys
 from facemin.audit.rows.t4_inverter import FEWEST, nothing_to_train_on
 from facemin.metrics import cross_identity_threshold
@@ -65,9 +65,9 @@ def linker(evidence: Evidence, budget: Budget) -> RowResult:
     trained = train_key_linker(key, *learning)
     found += _linked(trained, evidence, held, of=f"the key alone, a head of {len(split.learning)} plain faces")
     found += _adaptive(evidence, split.learning, held, budget, untested)
-    counting = [trial for one in found for trial in one.counting]
+    counting = [each for one in found for each in one.counting]
     outcome, text = worst_trial(counting, "combinations of linker, threshold and ranking")
-    if not any(trial.figure.name == "TAR" for trial in counting):
+    if not any(each.figure.name == "TAR" for each in counting):
         untested.append(f"Accept rates at FAR {evidence.far:g}: they take more pairs of different people.")
     words = [CAUTION]
     if text:
@@ -189,7 +189,7 @@ def _scored(linker: Linker, gallery: Gallery, evidence: Evidence, *, of: str, pr
         nearest = scores.argmax(1) == torch.arange(len(rows))
         figure = counted(nearest, name="rank-1", of=of, where=where)
         figures.append(figure)
-        counting.append(Trial(figure, 1 / len(rows)))
+        counting.append(trial(figure, nearest, chance=1 / len(rows)))
     return Linked(figures, counting if probe == "protected" else [])
 
 
