@@ -226,7 +226,7 @@ class TestCommand:
     def command(self, values: dict[str, Any], key: Key, tmp_path: Path) -> list[str]:
         key.save(tmp_path / "acme.key.onnx")
         values["method"].files[0].save(tmp_path / "acme.protector.onnx")
-        photos(tmp_path / "in", 400)
+        photos(tmp_path / "in", 300)
         files = ["--key", str(tmp_path / "acme.key.onnx"), "--protector", str(tmp_path / "acme.protector.onnx")]
         places = [str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--aligned", "--json", "--workers", "2"]
         return [sys.executable, "-W", "error", "-m", "facemin", "protect", *places, *files, "--batch", "4"]
@@ -253,19 +253,19 @@ class TestCommand:
         assert b"Traceback" not in err
         _gone(workers)
         before = records()
-        assert 12 <= len(before) < 400
+        assert 12 <= len(before) < 300
         if ending == signal.SIGINT:
             said = json.loads(out)
             assert len(said["protected"]) == len(before)
-            assert said["left"] == 400 - len(before)
+            assert said["left"] == 300 - len(before)
         done = subprocess.run(command, capture_output=True, check=True)
         said = json.loads(done.stdout)
-        assert len(said["protected"]) == 400 - len(before)
+        assert len(said["protected"]) == 300 - len(before)
         assert len(said["done_before"]) == len(before)
         after = records()
-        assert len(after) == 400
+        assert len(after) == 300
         assert {name: after[name] for name in before} == before, "what was done was done again"
-        assert len([*(tmp_path / "out").glob("*.protected.png")]) == 400
+        assert len([*(tmp_path / "out").glob("*.protected.png")]) == 300
 
 
 def _children(process: int) -> list[int]:
