@@ -151,6 +151,9 @@ def protect(
     ] = 24,
     max_pixels: MaxPixels = 64_000_000,
     batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
+    workers: Annotated[
+        int, Parameter(help="Processes, one thread and one model each; as many as there are cores is fastest.")
+    ] = 1,
     allow_revealing: Annotated[
         bool,
         Parameter(
@@ -191,6 +194,7 @@ def protect(
     from facemin.protection.seeds import check_seed
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
+    from facemin.protection.workers import check_workers, protect_by_workers
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
@@ -215,6 +219,7 @@ def protect(
         raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:
         check_seed(seed)
+    check_workers(workers)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
     keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device) if torch_is_there() else "cpu"
@@ -260,7 +265,11 @@ def protect(
     todo = plan(inputs, job)
     return follow(
         todo,
-        lambda on_step: protect_into(todo, job, on_step=on_step),
+        lambda on_step: (
+            protect_into(todo, job, on_step=on_step)
+            if workers == 1
+            else protect_by_workers(todo, job, workers=workers, on_step=on_step)
+        ),
         device=where,
         keys=len(keys),
         as_json=as_json,
