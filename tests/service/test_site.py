@@ -19,6 +19,7 @@ from facemin.service.making import make_provider
 from facemin.service.sessions import REACHABLE
 from facemin.service.settings import Settings, read_settings, write_settings
 from facemin.service.tokens import SCOPES
+from tests.service.page_files import write_page
 from tests.service.running import Running, running
 from tests.service.test_scopes import OPEN, RULES
 
@@ -36,15 +37,7 @@ ISOLATED = {
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder as the page's build leaves it; what the files do is tested in a browser, elsewhere."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "index.html").write_text("<!doctype html><html lang='en'><title>Page</title>")
-    (folder / "page.js").write_text("export const answer = 42;\n" * 100)
-    (folder / "page.css").write_text("body { margin: 0 }")
-    (folder / "engine.js").write_text("")
-    (folder / "ort").mkdir()
-    for name in site.RUNTIME:
-        (folder / "ort" / f"{name}.gz").write_bytes(gzip.compress(f"the {name}".encode()))
+    folder = write_page(tmp_path_factory.mktemp("page"))
     before, site.FOLDER = site.FOLDER, folder
     yield folder
     site.FOLDER = before
