@@ -20,6 +20,8 @@ export class CaptureLog {
   constructor(
     private readonly store: Store,
     private readonly secret: Secret,
+    /** The person's other secrets: the same photo links across secrets too. */
+    private readonly others: readonly Secret[] = [],
   ) {}
 
   /**
@@ -64,7 +66,10 @@ export class CaptureLog {
   }
 
   private async read(): Promise<Bytes[]> {
-    return Promise.all((await this.sealed()).map((record) => unseal(this.secret, record, USE)));
+    const own = await Promise.all((await this.sealed()).map((record) => unseal(this.secret, record, USE)));
+    const others = this.others.filter((other) => !other.equals(this.secret));
+    const theirs = await Promise.all(others.map((other) => new CaptureLog(this.store, other).read()));
+    return [...own, ...theirs.flat()];
   }
 
   private async sealed(): Promise<readonly Uint8Array[]> {

@@ -9,7 +9,6 @@ const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 /** The origin of a URL of https or http, or `LOCAL` as it is. */
 export function normaliseOrigin(url: string): string {
   if (url === LOCAL) return url;
-  // eslint-disable-next-line no-control-regex -- they are what is refused
   if (/[\u0000-\u0020\u007f\\]/.test(url) || !URL.canParse(url)) {
     throw new Refusal("input", "origin: expected an absolute URL of https or http, got something else");
   }

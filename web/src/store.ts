@@ -71,7 +71,7 @@ export class BrowserStore implements Store {
   }
 
   async locked<T>(lock: string, work: () => Promise<T>): Promise<T> {
-    if (!("locks" in navigator)) return this.queues.run(lock, work);
+    if (globalThis.navigator?.locks === undefined) return this.queues.run(lock, work);
     return (await navigator.locks.request(`facemin ${lock}`, work)) as T;
   }
 

@@ -13,7 +13,6 @@ export function vector(...path: string[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(join(VECTORS, ...path)));
 }
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- documents of tests
 export function document(...path: string[]): any {
   return JSON.parse(readFileSync(join(VECTORS, ...path), "utf8"));
 }
