@@ -160,9 +160,10 @@ class _Machine:
     def extend(self, values: list[Value]) -> None:
         items = [_item(value) for value in values]
         target = self.top()
-        if not isinstance(target, list):
-            raise ValueError(f"expected a list to append to, got {type(target).__name__}")
-        target.extend(items)
+        if isinstance(target, list):
+            target.extend(items)
+            return
+        raise ValueError(f"expected a list to append to, got {type(target).__name__}")
 
     def new_tuple(self, values: list[Value]) -> None:
         if len(values) > MAX_TUPLE:

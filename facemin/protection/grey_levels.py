@@ -38,7 +38,7 @@ def level_nearness(pixels: Pixels, face: Pixels) -> tuple[float, float]:
     shown, plain = _standard(_levels(pixels)), _levels(face)
     either = _inverted_too(_standard(plain))
     one = np.abs(shown[:, None] - either[:, None]).mean(-1).min()
-    curves = np.concatenate([_inverted_too(_standard((plain[:3] / 255) ** np.float32(gamma))) for gamma in GAMMAS])
+    curves = np.concatenate([_inverted_too(_standard(np.power(plain[:3] / 255, gamma))) for gamma in GAMMAS])
     every = np.abs(shown[:3] - curves).mean(-1).max(-1).min()
     return 1 / max(float(one), NEAREST), 1 / max(float(every), NEAREST)
 
@@ -54,7 +54,7 @@ def _places(count: int) -> NDArray[np.intp]:
     return ((np.arange(QUANTILES) + 0.5) / QUANTILES * count).astype(np.intp)
 
 
-def _standard(levels: Planes) -> Planes:
+def _standard(levels: NDArray[np.floating]) -> Planes:
     """Without mean and spread; flat ones are 0."""
     levels = levels - levels.mean(-1, keepdims=True)
     return np.asarray(levels / np.maximum(levels.std(-1, keepdims=True), FLAT), np.float32)
