@@ -47,6 +47,7 @@ class _MaskNumbers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kept: int = Field(default=KEPT, ge=1, le=63)
+    hiding: bool = True
     gain: float = Field(default=0.5, gt=0)
     batch: int = Field(default=16, ge=1)
 
