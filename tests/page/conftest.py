@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.page.browser import Browser, browsing, missing
+from tests.page.provider import missing_page, serving_page, write_photos
 from tests.page.recorder import noting_others
 from tests.service.running import Running, running
 
@@ -49,3 +51,16 @@ def browser(others: list[str]) -> Iterator[Browser]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("provider") / "home") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def page_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    if (reason := missing() or missing_page()) is not None:
+        pytest.skip(reason)
+    with serving_page(tmp_path_factory.mktemp("page") / "home") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_photos(tmp_path_factory.mktemp("photos"))

@@ -25,9 +25,10 @@ class Sent:
 
 @dataclass
 class Recorder:
-    """Everything that a browser sent to one server, and got from it."""
+    """Everything that a browser sent to one address, and got from it; another server may take its place."""
 
     port: int
+    upstream: int
     sent: list[bytearray] = field(default_factory=list)
     """By connection."""
     received: int = 0
@@ -68,7 +69,7 @@ def parsed(data: bytes) -> list[Sent]:
 def recording(upstream: int) -> Iterator[Recorder]:
     """A proxy on loopback for a server on another port of it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        recorder = Recorder(listening.getsockname()[1])
+        recorder = Recorder(listening.getsockname()[1], upstream)
         threads: list[threading.Thread] = []
 
         def serve() -> None:
@@ -79,7 +80,7 @@ def recording(upstream: int) -> Iterator[Recorder]:
                     return
                 kept = bytearray()
                 recorder.sent.append(kept)
-                server = socket.create_connection(("127.0.0.1", upstream))
+                server = socket.create_connection(("127.0.0.1", recorder.upstream))
                 for one, other, keep in ((client, server, kept), (server, client, None)):
                     threads.append(threading.Thread(target=relay, args=(one, other, keep), daemon=True))
                     threads[-1].start()
