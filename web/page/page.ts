@@ -30,20 +30,20 @@ class Loading {
   private readonly words = element("p");
   private readonly bar = element("progress", { max: 1, "aria-label": TEXTS.loading.heading });
   readonly element = element("div", { className: "loading" }, this.words, this.bar);
-  private readonly began = performance.now();
+  private readonly parts = new Map<Part, readonly [number, number]>();
 
   part(part: Part, loaded: number, total: number): void {
-    this.words.textContent = TEXTS.loading.part(TEXTS.loading.parts[part], loaded, total);
-    if (total) this.bar.value = loaded / total;
-    if (total && loaded >= total) {
-      this.words.textContent = TEXTS.loading.starting;
-      this.bar.removeAttribute("value");
-    }
+    this.parts.set(part, [loaded, Math.max(loaded, total)]);
+    const [done, all] = [0, 1].map((at) => [...this.parts.values()].reduce((sum, each) => sum + (each[at] ?? 0), 0));
+    if (!this.element.isConnected || done === undefined || all === undefined) return;
+    this.words.textContent = done < all ? TEXTS.loading.files(done, all) : TEXTS.loading.starting;
+    if (done < all) this.bar.value = done / all;
+    else this.bar.removeAttribute("value");
   }
 
   end(threads: number): void {
     this.bar.remove();
-    this.words.textContent = TEXTS.loading.ready((performance.now() - this.began) / 1000, threads);
+    this.words.textContent = TEXTS.loading.ready(performance.now() / 1000, threads);
   }
 
   fail(): void {
@@ -118,11 +118,9 @@ async function run(): Promise<void> {
     if (token !== undefined) {
       actions = new ActionsCard(engine, session, { told, form: () => sides.form, spent: () => photo.clear() });
     }
-    const left = element("div", { className: "column" }, photo.element, sides.element);
-    const right = element("div", { className: "column" }, secret.element, providerCard(key));
-    const columns = element("div", { className: "columns" }, left, right);
-    if (actions !== undefined) left.append(actions.element);
-    main.append(told.element, columns);
+    const provider = providerCard(key);
+    const cards = [secret.element, photo.element, sides.element, ...(actions ? [actions.element] : []), provider];
+    main.append(told.element, element("div", { className: "cards" }, ...cards));
     await secret.refresh();
     if (samples) photo.offer(await samplesOf(session.url));
     loading.end(await load(engine, main, told));
