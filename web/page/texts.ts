@@ -64,6 +64,7 @@ export const TEXTS = {
     have: "I have one already",
     made: "Your secret was made and is kept in this browser. Without it nobody, not even you, can use what you enrol: keep its words on paper.",
     kept: (fingerprint: string) => `Kept in this browser. Fingerprint ${fingerprint}.`,
+    more: "Words, file and code",
     private: "Whoever sees this can be you here. Make sure that nobody looks over your shoulder.",
     showWords: "Show its words",
     hideWords: "Hide the words",
