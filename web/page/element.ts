@@ -32,7 +32,7 @@ export function button(
 /** A titled part of the page. */
 export function card(title: string, id: string, ...children: readonly Child[]): HTMLElement {
   const heading = element("h2", { id }, title);
-  return element("section", { className: "card", "aria-labelledby": id }, heading, ...children);
+  return element("section", { className: `card ${id}`, "aria-labelledby": id }, heading, ...children);
 }
 
 /** Names and values. */

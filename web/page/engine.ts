@@ -7,6 +7,7 @@ import {
   CaptureLog,
   Client,
   type Complaint,
+  type Detector,
   Device,
   type Form,
   type Held,
@@ -22,6 +23,7 @@ import {
   type Sent,
   complaints,
   fromBitmap,
+  openDetector,
   openKey,
   readPhoto,
   readSecretFile,
@@ -47,6 +49,7 @@ interface Opened {
 class Worker implements Engine {
   private opened: Opened | undefined;
   private key: Key | undefined;
+  private detector: Promise<Detector> | undefined;
   private device: Device | undefined;
   private readonly clients = new Map<string, Client>();
   private readonly faces = new Map<number, ReadFace>();
@@ -61,7 +64,10 @@ class Worker implements Engine {
     };
     const { provider, store } = this.opened;
     const pin = await new Pins(store).pin(provider.url);
-    const key = await openKey({ ...this.opened, onPart: tell });
+    const options = { ...this.opened, onPart: tell };
+    this.detector ??= openDetector(options).then(warmed);
+    this.detector.catch(() => (this.detector = undefined));
+    const key = await openKey(options);
     this.key = key;
     return {
       provider: key.manifest.provider,
@@ -90,9 +96,7 @@ class Worker implements Engine {
 
   async load(): Promise<{ threads: number }> {
     if (this.key === undefined) throw new Refusal("key", "key: expected one, got none yet");
-    this.device = await Device.open({ ...this.open, onPart: tell }, this.key);
-    // the first run of a network takes longest: not while somebody waits
-    await this.device.detector.glance({ width: 32, height: 32, data: new Uint8Array(3 * 32 * 32) });
+    this.device = await Device.open({ ...this.open, onPart: tell }, this.key, this.detector);
     return { threads: this.open.runtime.threads };
   }
 
@@ -250,6 +254,12 @@ class Worker implements Engine {
     this.clients.clear();
     this.faces.clear();
   }
+}
+
+/** The first run of a network takes longest: not while somebody waits. */
+async function warmed(detector: Detector): Promise<Detector> {
+  await detector.glance({ width: 32, height: 32, data: new Uint8Array(3 * 32 * 32) });
+  return detector;
 }
 
 function taken(bitmap: ImageBitmap): Pixels {

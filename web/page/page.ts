@@ -30,20 +30,23 @@ class Loading {
   private readonly words = element("p");
   private readonly bar = element("progress", { max: 1, "aria-label": TEXTS.loading.heading });
   readonly element = element("div", { className: "loading" }, this.words, this.bar);
-  private readonly began = performance.now();
+  private ended = false;
+  private readonly parts = new Map<Part, readonly [number, number]>();
 
   part(part: Part, loaded: number, total: number): void {
-    this.words.textContent = TEXTS.loading.part(TEXTS.loading.parts[part], loaded, total);
-    if (total) this.bar.value = loaded / total;
-    if (total && loaded >= total) {
-      this.words.textContent = TEXTS.loading.starting;
-      this.bar.removeAttribute("value");
-    }
+    this.parts.set(part, [loaded, Math.max(loaded, total)]);
+    const [done, all] = [0, 1].map((at) => [...this.parts.values()].reduce((sum, each) => sum + (each[at] ?? 0), 0));
+    // what comes later is said where it is wanted
+    if (this.ended || done === undefined || all === undefined) return;
+    this.words.textContent = done < all ? TEXTS.loading.files(done, all) : TEXTS.loading.starting;
+    if (done < all) this.bar.value = done / all;
+    else this.bar.removeAttribute("value");
   }
 
   end(threads: number): void {
+    this.ended = true;
     this.bar.remove();
-    this.words.textContent = TEXTS.loading.ready((performance.now() - this.began) / 1000, threads);
+    this.words.textContent = TEXTS.loading.ready(performance.now() / 1000, threads);
   }
 
   fail(): void {
@@ -116,13 +119,12 @@ async function run(): Promise<void> {
       if (there && ready) void actions?.refresh();
     });
     if (token !== undefined) {
-      actions = new ActionsCard(engine, session, { told, form: () => sides.form, spent: () => photo.clear() });
+      actions = new ActionsCard(engine, session, { told, form: () => sides.form, spent: () => sides.spend() });
     }
-    const left = element("div", { className: "column" }, photo.element, sides.element);
-    const right = element("div", { className: "column" }, secret.element, providerCard(key));
-    const columns = element("div", { className: "columns" }, left, right);
-    if (actions !== undefined) left.append(actions.element);
-    main.append(told.element, columns);
+    const column = (...cards: readonly HTMLElement[]): HTMLElement => element("div", { className: "column" }, ...cards);
+    const rest = [...(actions ? [actions.element] : []), providerCard(key)];
+    const columns = [column(secret.element), column(photo.element, sides.element), column(...rest)];
+    main.append(told.element, element("div", { className: "columns" }, ...columns));
     await secret.refresh();
     if (samples) photo.offer(await samplesOf(session.url));
     loading.end(await load(engine, main, told));

@@ -31,8 +31,10 @@ export class PhotoCard {
   private readonly take = button(T.take, () => this.takePicture(), "main");
   private readonly stop = button(T.stop, () => this.stopCamera());
   private readonly file = element("input", { type: "file", id: "photo-file", accept: "image/*" });
+  private readonly samples = element("div", { className: "row", role: "group", "aria-label": T.samples, hidden: true });
   private url = "";
   private count = 0;
+  private ready = false;
 
   constructor(
     private readonly engine: Engine,
@@ -47,24 +49,27 @@ export class PhotoCard {
     const choices = element("div", { className: "row" }, this.file, label, this.use, this.take, this.stop);
     this.stage.setAttribute("role", "img");
     this.stage.setAttribute("aria-label", T.label);
-    this.element = card(T.heading, "photo", choices, this.stage, this.words);
+    this.element = card(T.heading, "photo", choices, this.samples, this.stage, this.words);
     this.cameraRuns(false);
   }
 
   /** Offer photos for trying out. */
   offer(samples: readonly Sample[]): void {
-    const buttons = samples.map(({ name, url }) =>
-      button(T.sample(name), async () => this.choose(await (await fetch(url)).blob())),
-    );
-    this.element.insertBefore(element("div", { className: "row" }, ...buttons), this.stage);
+    const buttons = samples.map(({ name, url }) => {
+      const made = button(name, async () => this.choose(await (await fetch(url)).blob()));
+      made.setAttribute("aria-label", T.sample(name));
+      made.className = "plain light";
+      return made;
+    });
+    this.samples.replaceChildren(element("span", { className: "small" }, T.samples), ...buttons);
+    show(this.samples, true);
+    this.allow();
   }
 
   /** Say what a photo has to wait for, or that it need not. */
   enable(ready: boolean, why = ""): void {
-    for (const each of this.element.querySelectorAll("button, input")) {
-      (each as HTMLButtonElement | HTMLInputElement).disabled = !ready;
-    }
-    this.element.querySelector("label")?.toggleAttribute("data-disabled", !ready);
+    this.ready = ready;
+    this.allow();
     if (!ready) this.stopCamera();
     this.say(why);
   }
@@ -75,6 +80,13 @@ export class PhotoCard {
     show(this.stage, false);
     this.say("");
     this.looked(undefined);
+  }
+
+  private allow(): void {
+    for (const each of this.element.querySelectorAll("button, input")) {
+      (each as HTMLButtonElement | HTMLInputElement).disabled = !this.ready;
+    }
+    this.element.querySelector("label")?.toggleAttribute("data-disabled", !this.ready);
   }
 
   private async choose(photo: Blob): Promise<void> {

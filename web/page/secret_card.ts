@@ -128,7 +128,8 @@ export class SecretCard {
       },
       "danger",
     );
-    this.present.append(this.kept, element("div", { className: "row" }, words, code, file, forget), this.open);
+    const row = element("div", { className: "row" }, words, code, file, forget);
+    this.present.append(this.kept, element("details", {}, element("summary", {}, T.more), row, this.open));
   }
 
   private reveal(hide: string, what: HTMLElement): void {

@@ -51,7 +51,7 @@ export class SidesCard {
     const form = element("fieldset", {}, element("legend", {}, T.form), ...labels);
     const stays = element("figure", {}, element("h3", {}, T.stays), this.face, element("figcaption", {}, T.staysText));
     const goes = element("figure", {}, element("h3", {}, T.goes), this.sent, this.caption);
-    const sides = element("div", { className: "sides" }, stays, goes);
+    const sides = element("div", { className: "pair" }, stays, goes);
     this.both = element("div", { hidden: true }, sides, element("p", {}, T.explained), form);
     this.element = card(T.heading, "sides", this.none, this.both);
     // bars have the colours of the mode
@@ -73,6 +73,12 @@ export class SidesCard {
     if (crop === undefined) return;
     drawPicture(this.face, crop);
     await this.preview();
+  }
+
+  /** What is shown was sent: it is not sent again. */
+  spend(): void {
+    if (this.look !== undefined) this.look = { ...this.look, sentBefore: true };
+    this.ready(undefined);
   }
 
   private async preview(): Promise<void> {

@@ -1,6 +1,6 @@
 // Every sentence that the page shows, in English. A translation is another file of the same shape.
 
-import type { Complaint, Part, RefusalCode, Timings } from "../src/index.ts";
+import type { Complaint, RefusalCode, Timings } from "../src/index.ts";
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 
@@ -14,15 +14,8 @@ export const TEXTS = {
 
   loading: {
     heading: "Getting ready",
-    parts: {
-      key: "the provider's key",
-      detector: "the face detector",
-      protector: "the network that paints",
-    } satisfies Record<Part, string>,
-    part: (part: string, loaded: number, total: number) =>
-      total
-        ? `Loading ${part}: ${megabytes(loaded)} of ${megabytes(total)} MB`
-        : `Loading ${part}: ${megabytes(loaded)} MB`,
+    files: (loaded: number, total: number) =>
+      `Loading the networks that run here: ${megabytes(loaded)} of ${megabytes(total)} MB`,
     starting: "Starting the networks",
     ready: (seconds: number, threads: number) =>
       `Ready after ${seconds.toFixed(1)} s, on ${threads === 1 ? "one thread" : `${threads} threads`}.`,
@@ -71,6 +64,7 @@ export const TEXTS = {
     have: "I have one already",
     made: "Your secret was made and is kept in this browser. Without it nobody, not even you, can use what you enrol: keep its words on paper.",
     kept: (fingerprint: string) => `Kept in this browser. Fingerprint ${fingerprint}.`,
+    more: "Words, file and code",
     private: "Whoever sees this can be you here. Make sure that nobody looks over your shoulder.",
     showWords: "Show its words",
     hideWords: "Hide the words",
@@ -103,6 +97,7 @@ export const TEXTS = {
     camera: "Use the camera",
     take: "Take the picture",
     stop: "Stop the camera",
+    samples: "To try it out:",
     sample: (name: string) => `Sample photo: ${name}`,
     noCamera: "The camera cannot be used. Allow it in the browser, or choose a photo.",
     looking: "Looking for your face",

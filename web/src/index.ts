@@ -8,7 +8,7 @@ export { complaints, facesIn } from "./crop.ts";
 export type { Complaint, Faces } from "./crop.ts";
 export { Detector } from "./detect.ts";
 export type { Face } from "./detect.ts";
-export { Device, openKey } from "./device.ts";
+export { Device, openDetector, openKey } from "./device.ts";
 export type { DeviceOptions, OnPart, Part } from "./device.ts";
 export { Embedder } from "./embed.ts";
 export { Refusal } from "./errors.ts";
