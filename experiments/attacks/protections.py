@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import PMT
 
-TEST, TRAIN = 80, 240
+TEST, TRAIN = 80, 160
 CHUNK = 40
 SHOT_PEOPLE, SHOTS = 20, 4
 """People whose photo is protected again and again, and how often, the first time included."""
@@ -84,12 +84,15 @@ class Uploads:
         others: their second photos, as many as were made.
         train: one photo each of the attacker's own people, as many as were made.
         shots: (SHOT_PEOPLE, SHOTS, 3, 112, 112), one photo with several seeds; None where they were not made.
+        linked: second photos under the secrets of the first, where there are secrets: `others` have secrets of their
+            own then, as at another provider.
     """
 
     test: Tensor
     others: Tensor
     train: Tensor
     shots: Tensor | None
+    linked: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -86,6 +86,6 @@ class Sight:
         return mixed_loss(self.trained.head, embeddings, labels, weights, annealing=annealing)
 
     def recognised(self, embeddings: Tensor, places: Tensor) -> Tensor:
-        """Whether each face's own class is the nearest, (B,) bool; no margin."""
+        """Whether the class of the face at each place is the nearest, (B,) bool; no margin."""
         nearest = nn.functional.normalize(embeddings) @ nn.functional.normalize(self.trained.head.weight).T
         return nearest.argmax(1) == self.labels[places].to(self.device)
