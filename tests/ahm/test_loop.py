@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from facemin.ahm import AHMConfig, MixedQueries, load_trained, read_ahm_config, train_ahm
+from facemin.ahm.data import find_mask, read_people
 from facemin.ahm.frequency import DC
 from facemin.ahm.mask import decode_mask
-from facemin.ahm.mixing import COUNTS
+from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights
+from facemin.ahm.model import Pair, Sight
 from facemin.autograd.pixels import to_unit
 from facemin.train import Watch, log
 from tests.ahm.conftest import Make
@@ -250,3 +253,19 @@ def test_a_floor_that_is_missed_is_in_the_log(make_ahm: Make, tmp_path: Path) ->
     found = [line["multiplier"] for line in log.read(tmp_path / "log.jsonl") if "multiplier" in line]
     assert len(found) == STEPS
     assert found[-1] > found[0] > 0
+
+
+def test_faces_masked_once_and_then_mixed_are_masked_mixtures(make_ahm: Make, tmp_path: Path) -> None:
+    config = make_ahm()
+    people = read_people(config, cache=tmp_path)
+    mask = find_mask(config, people.pool, people.labels, tmp_path / "mask.safetensors", resumed=False)
+    pair = Pair(config, mask, len(people.names))
+    sight = Sight(pair, mask, people, batch=8, device=torch.device("cpu"), dtype=torch.float32)
+    assert sight.held is not None
+    generator = np.random.default_rng(0)
+    places, counts = torch.arange(8), torch.tensor([1, 2, 3, 4, 5, 6, 2, 3])
+    partners = draw_partners(places, people.labels, counts, generator)
+    mixture, flips = Mixture(partners, draw_weights(counts, generator)), torch.arange(8) % 2 == 0
+    once = sight.masked(mixture, flips).clone()
+    sight.held = None
+    torch.testing.assert_close(once, sight.masked(mixture, flips), atol=1e-4, rtol=1e-4)
