@@ -53,7 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AHM, no margin": {"strategy": POLICY, "head": NO_MARGIN},
 }
 SMALL: dict[str, Any] = {
-    "epochs": 4,
+    "epochs": 3,
     "batch": 32,
     "log_every": 10,
     "checkpoint_every": 10_000,
