@@ -10,7 +10,7 @@ from facemin.ahm.frequency import FACE
 from facemin.ahm.mask import KEPT, SECRET_BITS, Blocks, Choice
 from facemin.ahm.mixing import COUNTS, MOST, Partners
 from facemin.ahm.recogniser import WIDTHS
-from facemin.runtime.device import Precision
+from facemin.runtime.compute import Precision
 from facemin.train.config import CosineSchedule, Data, Evaluate, Head, Optimiser, Section, StepSchedule, read_toml
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Done
-from facemin.runtime.device import Precision, choose_device
+from facemin.runtime.compute import Precision
+from facemin.runtime.device import choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

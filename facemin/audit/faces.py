@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from facemin.audit.audit_inputs import Plain
+from facemin.attack.contract import PublicFaces
 from facemin.audit.files import Files, Found, Match, list_files, match, people_of
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.datasets import Folder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
     from facemin.keys.key import Key
 
 Kind = TypeVar("Kind")
@@ -119,8 +119,8 @@ def read_faces(
     return Faces(names_of, torch.stack(originals), torch.stack(protected), people, tuple(remarks), tuple(untested))
 
 
-def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[Plain, list[str]]:
-    """Plain faces of other people, one folder each, a photo of everybody before a second one of anybody.
+def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[PublicFaces, list[str]]:
+    """PublicFaces faces of other people, one folder each, a photo of everybody before a second one of anybody.
 
     Args:
         folder: of the people's folders; photos of 112 x 112 count as aligned.
@@ -156,7 +156,7 @@ def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[Plain, li
     if not faces:
         raise ValueError(f"{folder}: expected photos with faces, found none in {missed} photos")
     remarks = [f"{len(faces)} plain faces of {len(set(people))} other people were read for training and thresholds."]
-    return Plain(torch.stack(faces), torch.tensor(people)), remarks
+    return PublicFaces(torch.stack(faces), torch.tensor(people)), remarks
 
 
 def _chosen(pairs: list[Match], most: int) -> list[Match]:

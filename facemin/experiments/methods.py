@@ -12,7 +12,8 @@ from facemin.ahm.mask import KEPT
 from facemin.protection import METHODS, PROTECTORS, RULES, STARTS, FrequencyMask, Kernel
 from facemin.protection.pmt.objective import Target
 from facemin.protection.pmt.transforms import TRANSFORMS
-from facemin.runtime.device import Precision, choose_device, choose_precision
+from facemin.runtime.compute import Precision
+from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
     from facemin.audit.audit_inputs import Evidence, Panelist
-    from facemin.audit.budget import Budget
 
 EVERYBODY = 10
 """A recogniser that accepts different people so many times more often than it should recognises nobody."""

@@ -18,7 +18,8 @@ from facemin.protection.pmt.objective import FeatureMatching, Target
 from facemin.protection.pmt.optimise import Done, Job, descend
 from facemin.protection.pmt.step_rules import Adam, Rule
 from facemin.protection.seeds import target_seed
-from facemin.runtime.device import Precision, choose_device, choose_precision
+from facemin.runtime.compute import Precision
+from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
