@@ -20,7 +20,8 @@ LAYERS: dict[str, set[str]] = {
     "keys": {"autograd", "models", "runtime"},
     "metrics": set(),
     "datasets": {"image", "runtime"},
-    "protection": {"ahm", "models", "autograd", "face", "image", "keys", "pseudonym", "runtime"},
+    "cloak": {"autograd", "face", "image", "metrics", "models", "protection", "runtime"},
+    "protection": {"ahm", "cloak", "models", "autograd", "face", "image", "keys", "pseudonym", "runtime"},
     "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
     "train": {
         *(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from facemin.cli.options import FAILED, Device, Json, MaxPixels, Model, Seed
-from facemin.cli.output import available_device, errors, note, print_json, say
+from facemin.cli.output import available_device, errors, note, print_json, say, tell
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -31,8 +31,19 @@ SHALLOW = 0.25
 """Share of an image's values from which a key's features are called shallow."""
 
 
-def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, as_json: Json = False) -> int:
+def demo(
+    *,
+    out: Path = Path("facemin-demo"),
+    seed: Seed = None,
+    page: Annotated[bool, Parameter(negative="")] = False,
+    port: int = 0,
+    no_open: Annotated[bool, Parameter(name="--no-open", negative="")] = False,
+    as_json: Json = False,
+) -> int:
     """Enrol and verify a real photo (NASA's astronaut) under a pseudonym, and draw what happened.
+
+    With --page, do it yourself in your browser, until Ctrl-C: a provider on this machine, made for that and forgotten,
+    and photos of two people. Nothing leaves the machine.
 
     Exit status: 0 when every answer is what it should be, 1 when not.
 
@@ -40,7 +51,15 @@ def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, as_json: Json =
     ----------
     out: Path
         Folder for demo.png, demo.json and what was sent.
+    page: bool
+        Open the page in your browser instead.
+    port: int
+        For the page, on loopback; 0 takes a free one.
+    no_open: bool
+        Only print the page's address.
     """
+    if page:
+        return _demo_page(port=port, opens=not no_open, as_json=as_json)
     from facemin.cli.places import check_folder
 
     check_folder("--out", out)
@@ -65,6 +84,24 @@ def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, as_json: Json =
     say(console, SHOWN[done.as_expected])
     say(console, NOT_SHOWN)
     return 0 if done.as_expected else FAILED
+
+
+def _demo_page(*, port: int, opens: bool, as_json: bool) -> int:
+    say(errors(), "Making a provider for the demo")
+    from facemin.cli.demo_page import ignore_end, open_soon, page_demo
+
+    with page_demo(port=port) as shown:
+        if as_json:
+            # before it runs, for it runs until it is ended
+            print_json({"page": shown.address, "identify": shown.identify})
+        else:
+            tell("Open this address, which is good for an hour; Ctrl-C ends the demo:", shown.address)
+            tell("The same for identifying only:", shown.identify)
+        if opens:
+            open_soon(shown.address)
+        ignore_end()
+        shown.run()
+    return 0
 
 
 def protect(
@@ -151,6 +188,9 @@ def protect(
     ] = 24,
     max_pixels: MaxPixels = 64_000_000,
     batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
+    workers: Annotated[
+        int, Parameter(help="Processes, one thread and one model each; as many as there are cores is fastest.")
+    ] = 1,
     allow_revealing: Annotated[
         bool,
         Parameter(
@@ -191,6 +231,7 @@ def protect(
     from facemin.protection.seeds import check_seed
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
+    from facemin.protection.workers import check_workers, protect_by_workers
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
@@ -215,6 +256,7 @@ def protect(
         raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:
         check_seed(seed)
+    check_workers(workers)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
     keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device) if torch_is_there() else "cpu"
@@ -260,7 +302,11 @@ def protect(
     todo = plan(inputs, job)
     return follow(
         todo,
-        lambda on_step: protect_into(todo, job, on_step=on_step),
+        lambda on_step: (
+            protect_into(todo, job, on_step=on_step)
+            if workers == 1
+            else protect_by_workers(todo, job, workers=workers, on_step=on_step)
+        ),
         device=where,
         keys=len(keys),
         as_json=as_json,

@@ -6,13 +6,14 @@ import platform
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from facemin.attack import PURIFIERS
-from facemin.autograd.pixels import to_unit
 from facemin.evaluation import provenance
+from facemin.experiments.kept import Kept, read_kept, write_kept
 from facemin.experiments.noise import feature_cosines, noisy_images
 from facemin.experiments.records import (
     DataUsed,
@@ -24,6 +25,7 @@ from facemin.experiments.records import (
     ScoresOf,
     Spent,
     ThresholdUsed,
+    digest,
     rounded,
 )
 from facemin.keys.key import export_key
@@ -32,6 +34,7 @@ from facemin.runtime.device import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -62,6 +65,8 @@ class Setting:
     distance: Distance | None
     weights: dict[str, str]
     code: provenance.CodeState
+    kept: Path | None
+    """Folder of protected images that cells share; None for none."""
 
 
 class Measured(NamedTuple):
@@ -81,17 +86,9 @@ def measure_cell(setting: Setting, cell: Cell, *, identity: str, advance: Callab
         advance: called with the share of the protecting that is done.
     """
     keys = [make_key(setting.judges[key.recogniser].recogniser, key, cell.method) for key in cell.keys]
-    began = time.perf_counter()
-    ended = _protect(setting, cell, keys, advance)
-    seconds = time.perf_counter() - began
-    plain = cell.method is None
-    images = setting.faces.probes if plain else to_unit(torch.stack([image.pixels for image in ended]))
-    spent = Spent(
-        steps=tuple(image.steps for image in ended),
-        residuals=tuple(image.residuals for image in ended),
-        unmet=tuple(image.unmet for image in ended),
-        seconds=seconds,
-    )
+    ended = _protected(setting, cell, keys, advance)
+    images = setting.faces.probes if ended is None else ended.images
+    spent = Spent(steps=(), residuals=(), unmet=(), seconds=0.0) if ended is None else ended.spent
     record = _record(setting, cell, keys, images, identity=identity, spent=spent)
     return Measured(record, images)
 
@@ -124,15 +121,43 @@ def resolved_settings(experiment: Experiment, cell: Cell, *, quick: bool, device
     }
 
 
-def _protect(setting: Setting, cell: Cell, keys: list[Key], advance: Callable[[float], None]) -> list[Done]:
+def _protected(setting: Setting, cell: Cell, keys: list[Key], advance: Callable[[float], None]) -> Kept | None:
+    """The cell's probes, protected; None where nothing protects them. Of changed code nothing is kept."""
     if cell.method is None:
-        return []
-    method = replace(cell.method, device=str(setting.device))
+        return None
+    folder = setting.kept if setting.code.commit is not None and not setting.code.dirty else None
+    name = digest(
+        [
+            cell.resolved(str(setting.device)),
+            [key.fingerprint for key in keys],
+            sha256(setting.faces.probes.numpy().tobytes()).hexdigest(),
+            setting.experiment.seed,
+            setting.code.commit,
+        ]
+    )
+    if folder is not None and (found := read_kept(folder, name)) is not None:
+        return found
+    made = _protect(setting, cell.method, keys, advance)
+    if folder is not None:
+        write_kept(folder, name, made)
+    return made
+
+
+def _protect(setting: Setting, method: Protector, keys: list[Key], advance: Callable[[float], None]) -> Kept:
+    began = time.perf_counter()
+    method = replace(method, device=str(setting.device))
     ended: list[Done] = []
     for image in method.stream(iter(setting.faces.probes), keys, seed=setting.experiment.seed):
         ended.append(image)
         advance(len(ended) / len(setting.faces.probes))
-    return sorted(ended, key=lambda image: image.index)
+    ended.sort(key=lambda image: image.index)
+    spent = Spent(
+        steps=tuple(image.steps for image in ended),
+        residuals=tuple(image.residuals for image in ended),
+        unmet=tuple(image.unmet for image in ended),
+        seconds=time.perf_counter() - began,
+    )
+    return Kept(torch.stack([image.pixels for image in ended]), spent)
 
 
 def _record(setting: Setting, cell: Cell, keys: list[Key], images: Tensor, *, identity: str, spent: Spent) -> Record:

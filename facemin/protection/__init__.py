@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from facemin.protection.photo import protect, protect_photos
     from facemin.protection.pmt.degradations import ProviderOperations
     from facemin.protection.pmt.gradient_kernel import Kernel
-    from facemin.protection.pmt.initialisation import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
+    from facemin.protection.pmt.initialisation import (
+        STARTS,
+        GaussianBlur,
+        GaussianNoise,
+        LowFrequencyNoise,
+        RandomSort,
+        Start,
+        image_seed,
+    )
     from facemin.protection.pmt.method import PMT
     from facemin.protection.pmt.optimise import Done
     from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
@@ -41,6 +49,7 @@ __getattr__, __dir__ = lazy_exports(
             "STARTS",
             "GaussianBlur",
             "GaussianNoise",
+            "LowFrequencyNoise",
             "RandomSort",
             "Start",
             "image_seed",
@@ -96,6 +105,7 @@ __all__ = [
     "GaussianBlur",
     "GaussianNoise",
     "Kernel",
+    "LowFrequencyNoise",
     "Mix",
     "NothingProtected",
     "OnePassProtector",

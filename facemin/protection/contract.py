@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Pixels: TypeAlias = NDArray[np.uint8]
     Targets: TypeAlias = Sequence[NDArray[np.float32]]
     """Unit vectors, one a key, float32 of that key's dimension."""
+    Product: TypeAlias = Literal["face", "photo"]
+    """What a method makes: a face of 112 x 112 to be sent, or a change of the photo, which stays a photo."""
     OnStep: TypeAlias = Callable[[list[int]], None]
     """Told, now and then, how many steps each image in work has taken; what it raises ends the run."""
 
@@ -116,6 +118,32 @@ class Protector(Protocol):
         self, faces: Iterable[Any], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
     ) -> Iterator[Any]:
         """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing; `Done` or `Protected` each."""
+
+
+class Cloaked(Protocol):
+    """What a cloak is once it knows its person."""
+
+    def changes(self, faces: Pixels) -> NDArray[Any]:
+        """What to add to each of the person's aligned faces (N, 112, 112, 3), grey levels, a signed type."""
+
+
+class Cloak(Protocol):
+    """A method whose product is a photo that still looks like its photo, and that strangers' recognisers mistake."""
+
+    @property
+    def product(self) -> Product:
+        """Always "photo"."""
+
+    def fit(
+        self,
+        faces: Pixels,
+        surrogates: Sequence[Any],
+        *,
+        seed: int = 0,
+        compute: Compute | None = None,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Cloaked:
+        """Learn what it has to know of a person from aligned faces (N, 112, 112, 3), against recognisers."""
 
 
 class TargetProtector(Protocol):

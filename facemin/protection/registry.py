@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from facemin.ahm.protector import FrequencyMask
+from facemin.cloak.opom import OPOM
+from facemin.cloak.p3_mask import P3Mask
 from facemin.protection.pmt.degradations import ProviderOperations
 from facemin.protection.pmt.gradient_kernel import Kernel
 from facemin.protection.pmt.initialisation import GaussianNoise
 from facemin.protection.pmt.method import PMT
 from facemin.protection.pmt.step_rules import L1, Sign
 from facemin.protection.pmt.transforms import RandomNoise
+
+if TYPE_CHECKING:
+    from facemin.protection.contract import Cloak
 
 Protector = PMT | FrequencyMask
 """A method's settings; called with faces, keys and a seed, or given a stream of faces."""
@@ -35,5 +42,16 @@ has an unknown number of steps.
 METHODS: dict[str, Protector] = {**PROTECTORS, "frequency-mask": FrequencyMask()}
 """The same, and `frequency-mask`, which needs no gradient; only a recogniser that was trained on its images can read
 them."""
+
+CLOAKS: dict[str, Cloak] = {
+    "p3-mask": P3Mask(),
+    "opom-fi-uap": OPOM(model="fi-uap"),
+    "opom-class-centre": OPOM(model="class-centre"),
+    "opom-affine-hull": OPOM(model="affine-hull"),
+    "opom-convex-hull": OPOM(model="convex-hull"),
+}
+"""Methods whose product is a photo (docs/cloaks.md), by name.
+
+A new one is a file in `facemin/cloak/` and a row here."""
 
 DEFAULT_PROTECTOR = "robust"

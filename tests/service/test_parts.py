@@ -14,6 +14,7 @@ from facemin.keys.default import plain_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.models.calibration import shipped_calibration
 from facemin.service.api.errors import ServiceError
+from facemin.service.doorkeeper import Doorkeeper
 from facemin.service.recognition.decisions import judge
 from facemin.service.recognition.embed import WHOLE, Embedder
 from facemin.service.recognition.thresholds import (
@@ -28,7 +29,7 @@ from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothn
 from facemin.service.storage.database import Database
 from facemin.service.storage.records import Kind, Person, Template
 from facemin.service.telemetry import Telemetry
-from facemin.service.tokens import Doorkeeper, list_tokens, make_token, parse_grant, revoke_token
+from facemin.service.tokens import list_tokens, make_token, parse_grant, revoke_token
 from tests.conftest import REPOSITORY
 from tests.service.conftest import FINGERPRINT, unit_rows
 from tests.service.running import noise

@@ -10,7 +10,7 @@ from facemin.audit.attackers_data import knowledge_of, split_faces
 from facemin.audit.figures import counted, entry
 from facemin.audit.result import Figure, Line, RowResult, Table
 from facemin.audit.rows.fitted import fitted, nothing_to_train_on, other_keys
-from facemin.audit.rows.identity import Trial, trials, worst_trial
+from facemin.audit.rows.identity import Trial, trial, trials, worst_trial
 from facemin.metrics import cross_identity_threshold
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def linker(evidence: Evidence, budget: Budget) -> RowResult:
             untested.append(one.reason)
             continue
         found += _linked(cast("FittedLinker", one.made), evidence, held, adaptive=one.attack.adversary.adaptive)
-    counting = [trial for one in found for trial in one.counting]
+    counting = [each for one in found for each in one.counting]
     outcome, text = worst_trial(counting, "combinations of linker, threshold and ranking")
-    if not any(trial.figure.name == "TAR" for trial in counting):
+    if not any(each.figure.name == "TAR" for each in counting):
         untested.append(f"Accept rates at FAR {evidence.far:g}: they take more pairs of different people.")
     words = [CAUTION]
     if text:
@@ -119,7 +119,7 @@ def _scored(embed: Embed, gallery: Gallery, evidence: Evidence, *, of: str, prob
         nearest = scores.argmax(1) == torch.arange(len(rows))
         figure = counted(nearest, name="rank-1", of=of, where=where)
         figures.append(figure)
-        counting.append(Trial(figure, 1 / len(rows)))
+        counting.append(trial(figure, nearest, chance=1 / len(rows)))
     return Linked(figures, counting if probe == "protected" else [])
 
 

@@ -50,7 +50,7 @@ class PMT:
         transform: T of Algorithm 2, drawn anew for each image and step; None for Algorithm 1. With one, an image ends
             once its residual is met after each of `objective.PROBES` too.
         target: "plain" compares T's result with the plain face's features, "same" applies T to the face as well, as
-            Algorithm 2 has it.
+            Algorithm 2 has it, "apart" applies it to the face by an independent draw.
         kernel: W of Algorithm 2, with which gradients are smoothed; None for none.
         pool: side of the grid that each of a key's layers is averaged to before they are compared, Algorithm 2's
             AvgPool2d; None compares them whole. Which layers is the key's to say.

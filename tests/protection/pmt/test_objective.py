@@ -95,7 +95,19 @@ class TestLoss:
         close(matched(images, targets, MOMENT).loss, expected)
         assert (matched(faces, targets, MOMENT).loss < 1e-6).all()
 
-    @pytest.mark.parametrize("target", ["plain", "same"])
+    def test_target_apart_changes_the_face_by_a_draw_of_its_own(
+        self, faces: Tensor, images: Tensor, dlib_keys: dict[str, Key]
+    ) -> None:
+        key, transform = dlib_keys["conv32.1"], Mix()
+        matched = objective(key, transform=transform, target="apart")
+        targets = matched.targets(faces)
+        own = Moment(tuple(seed + 2**128 for seed in MOMENT.seeds), MOMENT.steps)
+        expected = off(key.shallow(transform(images, MOMENT)), key.shallow(transform(faces, own)))
+        close(matched(images, targets, MOMENT).loss, expected)
+        # two draws differ, even of one image
+        assert (matched(faces, targets, MOMENT).loss > 1e-3).all()
+
+    @pytest.mark.parametrize("target", ["plain", "same", "apart"])
     def test_passes_gradients_to_the_image_alone(
         self, target: str, faces: Tensor, images: Tensor, layered_key: Key
     ) -> None:
@@ -152,7 +164,7 @@ class TestEstimates:
         assert not found.requires_grad
         return found
 
-    @pytest.mark.parametrize("target", ["plain", "same"])
+    @pytest.mark.parametrize("target", ["plain", "same", "apart"])
     def test_are_the_residuals_once_a_period(
         self, target: str, faces: Tensor, images: Tensor, dlib_keys: dict[str, Key]
     ) -> None:
@@ -190,7 +202,7 @@ class TestResiduals:
         expected = [off(key.shallow(images), key.shallow(faces)) for key in dlib_keys.values()]
         close(matched.residuals(images, matched.targets(faces)), torch.stack(expected, 1))
 
-    @pytest.mark.parametrize("target", ["plain", "same"])
+    @pytest.mark.parametrize("target", ["plain", "same", "apart"])
     def test_with_one_are_the_worst_over_the_probes(
         self, target: str, faces: Tensor, images: Tensor, dlib_keys: dict[str, Key]
     ) -> None:
