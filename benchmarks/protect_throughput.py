@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "default_key"))
-from panel import REPOSITORY, calibrated, lfw_faces
+from panel import calibrated, lfw_faces
 
 from facemin import PMT, load_recogniser
 from facemin.attack import PURIFIERS
 from facemin.autograd.distance import relative_distance
 from facemin.autograd.pixels import to_unit
+from facemin.experiments.common import REPOSITORY
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS, GaussianNoise, Sign, image_seed
 from facemin.protection.pmt.objective import FeatureMatching
