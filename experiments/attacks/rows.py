@@ -24,7 +24,7 @@ from facemin.audit.sample_size import WORDS
 from facemin.datasets import genuine_pairs
 from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, script_parser
 from facemin.keys.default import plain_key
-from facemin.protection import METHODS, PROTECTORS, Protector
+from facemin.protection import PROTECTORS, Protector
 from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def paper(shared: Path) -> Setting:
 def ours(shared: Path) -> Setting:
     """What `facemin protect` does."""
     del shared
-    return Setting("facemin's default", plain_key(), METHODS["robust"])
+    return Setting("facemin's default", plain_key(), PROTECTORS["robust"])
 
 
 SETTINGS = {"paper": paper, "default": ours}

@@ -40,7 +40,7 @@ def fitted(name: str, knowledge: Knowledge) -> Any:
     if isinstance(method, StudentAttack | InverterAttack):
         settings: Any = method.settings
         once = replace(settings, fitting=replace(settings.fitting, epochs=1))
-        changed: Any = replace(method, settings=once)  # type: ignore[arg-type]
+        changed: Any = replace(method, settings=once)
         method = changed
         return method.fit(knowledge, ENDLESS)
     return method.fit(knowledge, NONE)

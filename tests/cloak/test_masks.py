@@ -13,8 +13,8 @@ from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
 from facemin.cloak.p3_mask import P3Mask, dsim
 from facemin.models import Recogniser
-from facemin.protection.contract import Compute
 from facemin.protection.registry import CLOAKS
+from facemin.runtime.compute import Compute
 
 Pixels = NDArray[np.uint8]
 CPU = Compute(device="cpu", precision="float32")
