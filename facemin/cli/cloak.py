@@ -80,8 +80,8 @@ def fit(
     from facemin.cli.places import check_file
     from facemin.cloak.gather import person_photos
     from facemin.cloak.surrogates import DEFAULT_TEAM, open_surrogates
-    from facemin.protection.contract import Compute
     from facemin.protection.registry import CLOAKS
+    from facemin.runtime.compute import Compute
 
     check_file("--out", out)
     if out.exists() and not force:

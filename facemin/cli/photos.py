@@ -167,7 +167,7 @@ def protect(
         tuple[Path, ...], Parameter(negative="", help="A one-pass protector that came with a key; may be repeated.")
     ] = (),
     method: Annotated[
-        Literal["auto", "one-pass", "robust", "pmt", "pmt-enhanced", "frequency-mask"],
+        str,
         Parameter(
             help="auto takes one-pass where the key has a protector, else robust. one-pass paints in milliseconds; "
             "robust optimises (needs torch); both withstand what providers do to images (JPEG, resizing, blur, noise). "
@@ -240,7 +240,6 @@ def protect(
     from facemin.face import Detector
     from facemin.keys.default import default_key, plain_key
     from facemin.keys.key import Key
-    from facemin.protection.contract import Compute
     from facemin.protection.folder import plan
     from facemin.protection.folder_job import FolderJob
     from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
@@ -249,6 +248,7 @@ def protect(
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
     from facemin.protection.workers import check_workers
+    from facemin.runtime.compute import Compute
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
@@ -283,7 +283,7 @@ def protect(
         group = keys if one_image or no_pseudonym else keys[:1]
         painter = OnePassProtector(files=files)
         given = painter if files and method in ("auto", "one-pass") and not no_pseudonym else method
-        settings = Compute(batch=batch, device=where).of(open_method(given, group, aimed=not no_pseudonym))
+        settings = open_method(given, group, aimed=not no_pseudonym)
     if not no_pseudonym:
         check_keys(keys, linkable=linkable, one_image=one_image, trust_key=trust_key)
     job = FolderJob(
@@ -304,6 +304,7 @@ def protect(
         detector=detector,
         max_pixels=max_pixels,
         allow_revealing=allow_revealing,
+        compute=Compute(batch=batch, device=where),
     )
     if allow_revealing:
         note("--allow-revealing: RESULTS MAY SHOW THE PLAIN FACE. Do not send them to anybody")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.models import Recogniser
-    from facemin.protection.contract import Compute
+    from facemin.runtime.compute import Compute
 
 DEFAULT_TEAM = (DEFAULT_MODEL,)
 """What comes with facemin and may be shipped with it; others are of the user's own model store."""

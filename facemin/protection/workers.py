@@ -118,7 +118,7 @@ class _Pool:
     def __init__(self, job: FolderJob, todo: deque[Photo], workers: int) -> None:
         self.todo, self.suspects, self.deaths = todo, deque[Photo](), Counter[str]()
         self.workers, self.failed_starts = workers, 0
-        self.batch = max(1, getattr(getattr(job.settings, "compute", job.settings), "batch", 1))
+        self.batch = job.compute.batch
         self.job = job
         self.hands: list[_Hand] = []
 

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from facemin.experiments.cloaks.measure import embedded, unit
 from numpy.typing import NDArray
 
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
 from facemin.cloak.p3_mask import P3Mask, dsim
-from facemin.experiments.cloaks.measure import embedded, unit
 from facemin.models import Recogniser
-from facemin.protection.contract import Compute
 from facemin.protection.registry import CLOAKS
+from facemin.runtime.compute import Compute
 
 Pixels = NDArray[np.uint8]
 CPU = Compute(device="cpu", precision="float32")
