@@ -47,6 +47,14 @@ def test_the_same_seed_gives_the_same_mask_and_another_another(portraits: Pixels
     assert masks[0] == masks[1] != masks[2]
 
 
+def test_products_in_bfloat16_give_nearly_the_same_mask(portraits: Pixels, dlib: Recogniser) -> None:
+    made = [
+        OPOM(model="class-centre", iterations=3).fit(portraits[:2], [dlib], compute=replace(CPU, precision=precision))
+        for precision in ("float32", "bfloat16")
+    ]
+    assert np.corrcoef(*(mask.change.reshape(-1).astype(float) for mask in made))[0, 1] > 0.5
+
+
 def test_a_p3_mask_keeps_to_its_budget_of_visible_change(portraits: Pixels, dlib: Recogniser) -> None:
     for tau in (0.03, 0.005):
         mask = P3Mask(epochs=6, step=4.0, tau=tau).fit(portraits, [dlib], compute=CPU)
