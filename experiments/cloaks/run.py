@@ -1,4 +1,6 @@
-"""Measure cloaks: python experiments/cloaks/run.py experiments/cloaks/NAME.toml --shared ../shared --out results/cloaks.
+"""Measure cloaks.
+
+    python experiments/cloaks/run.py experiments/cloaks/cloaks.toml --shared ../shared --out results/cloaks
 
 Fits, embeddings and records lie in --out; --minutes ends a run between two people, and the same command goes on.
 """

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ class FrequencyMask:
         ValueError: a setting out of its range.
     """
 
+    product: ClassVar[Literal["face"]] = "face"
     steps: ClassVar[int] = 0
     residual: ClassVar[float | None] = None
     weights: ClassVar[tuple[float, ...] | None] = None

@@ -123,7 +123,7 @@ class MakeupArtist:
 
     def changes(self, faces: NDArray[np.uint8]) -> NDArray[np.int16]:
         """Makeup for each face, grey levels (N, 112, 112, 3); seconds a face."""
-        made = [self._painted(part) for part in to_unit(to_tensor(faces)).split(_TOGETHER)]
+        made = [self._painted(part) for part in torch.split(to_unit(to_tensor(faces)), _TOGETHER)]
         levels = (torch.cat(made) * 255).round().to(torch.int16)
         return np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())
 

@@ -28,7 +28,9 @@ class MakeupLayer(nn.Module):
         """Values (B, C, h, w) under a map (B, M, H, W)."""
         near = F.interpolate(makeup, size=values.shape[2:], mode="bilinear", align_corners=False)
         scale, shift = self.affine(near).chunk(2, 1)
-        return F.instance_norm(values) * (1 + scale) + shift
+        normal: Tensor = F.instance_norm(values)
+        made: Tensor = normal * (1 + scale) + shift
+        return made
 
 
 class MakeupNetwork(nn.Module):

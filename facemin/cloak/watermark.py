@@ -59,6 +59,7 @@ class WatermarkNetwork(nn.Module):
             nn.Flatten(),
             nn.Linear(32 * width, bits),
         )
+        self.fade: Tensor
         self.register_buffer("fade", window(6), persistent=False)
 
     def change(self, faces: Tensor, bits: Tensor) -> Tensor:
@@ -114,7 +115,7 @@ class Watermarker:
         with torch.no_grad():
             made = [
                 self.network.change(part, bits.expand(len(part), -1))
-                for part in to_unit(to_tensor(faces)).split(_BATCH)
+                for part in torch.split(to_unit(to_tensor(faces)), _BATCH)
             ]
         levels = (torch.cat(made) * 255).round().to(torch.int16)
         return np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())
@@ -123,4 +124,4 @@ class Watermarker:
 def read_bits(network: WatermarkNetwork, faces: Tensor) -> Tensor:
     """Bits (N, bits) in {0, 1} that a decoder reads in faces (N, 3, 112, 112) in [0, 1]."""
     with torch.no_grad():
-        return torch.cat([network.decode(part) > 0 for part in faces.split(_BATCH)]).to(torch.uint8)
+        return torch.cat([network.decode(part) > 0 for part in torch.split(faces, _BATCH)]).to(torch.uint8)

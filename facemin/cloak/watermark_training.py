@@ -159,7 +159,7 @@ def _meta_step(
     held = int(dice.integers(len(plain)))
     several = len(plain) > 1
     parts = [number for number in range(len(plain)) if number != held] if several else [held]
-    named = dict(network.named_parameters())
+    named: dict[str, Tensor] = dict(network.named_parameters())
 
     def loss(weights: dict[str, Tensor], members: list[int], *, before: bool) -> Tensor:
         cloaked = torch.func.functional_call(network, weights, (faces, bits))

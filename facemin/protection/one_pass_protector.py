@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class OnePassProtector:
     """
 
     needs_keys: ClassVar[bool] = True
+    product: ClassVar[Literal["face"]] = "face"
 
     residual: float | None = None
     checks: tuple[str, ...] = ("blur-1",)

@@ -33,7 +33,7 @@ def test_teams_in_order_and_those_without_failures_last() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((1, 4), bool), np.zeros((2, 4)), np.zeros(4, bool)])
-def test_refuses_other_shapes(wrong: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_refuses_other_shapes(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="failures"):
         focal_diversity(wrong)
     with pytest.raises(ValueError, match="size"):

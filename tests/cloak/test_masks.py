@@ -14,7 +14,8 @@ from facemin.cloak.p3_mask import P3Mask, dsim
 from facemin.experiments.cloaks.measure import embedded, unit
 from facemin.models import Recogniser
 from facemin.protection.contract import Compute
-from facemin.protection.registry import CLOAKS
+from facemin.protection.one_pass_protector import OnePassProtector
+from facemin.protection.registry import CLOAKS, METHODS
 
 Pixels = NDArray[np.uint8]
 CPU = Compute(device="cpu", precision="float32")
@@ -52,7 +53,8 @@ def test_products_in_bfloat16_give_nearly_the_same_mask(portraits: Pixels, dlib:
         OPOM(model="class-centre", iterations=3).fit(portraits[:2], [dlib], compute=replace(CPU, precision=precision))
         for precision in ("float32", "bfloat16")
     ]
-    assert np.corrcoef(*(mask.change.reshape(-1).astype(float) for mask in made))[0, 1] > 0.5
+    first, second = (mask.change.reshape(-1).astype(float) for mask in made)
+    assert np.corrcoef(first, second)[0, 1] > 0.5
 
 
 def test_a_p3_mask_keeps_to_its_budget_of_visible_change(portraits: Pixels, dlib: Recogniser) -> None:
@@ -135,3 +137,9 @@ def test_faces_and_surrogates_are_checked(portraits: Pixels, dlib: Recogniser) -
             method.fit(portraits.astype(np.float32), [dlib], compute=CPU)
         with pytest.raises(ValueError, match="surrogates"):
             method.fit(portraits, [], compute=CPU)
+
+
+def test_what_every_method_makes_is_said_by_its_row() -> None:
+    assert {method.product for method in CLOAKS.values()} == {"photo"}
+    assert {method.product for method in (*METHODS.values(), OnePassProtector())} == {"face"}
+    assert not set(CLOAKS) & set(METHODS)

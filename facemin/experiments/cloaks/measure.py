@@ -83,7 +83,7 @@ def unit(faces: Pixels) -> Tensor:
 
 def embedded(recogniser: Recogniser, faces: Tensor) -> Tensor:
     """Unit rows (N, D)."""
-    return torch.cat([embed(recogniser, part) for part in faces.split(BATCH)])
+    return torch.cat([embed(recogniser, part) for part in torch.split(faces, BATCH)])
 
 
 def cloaked_photos(data: Photographs, changes: Sequence[NDArray[Any]], *, removing: bool) -> Photos:
@@ -95,7 +95,8 @@ def cloaked_photos(data: Photographs, changes: Sequence[NDArray[Any]], *, removi
         removing: also take the masks away: at the very landmarks, at those found anew, and after JPEG.
     """
     first, taken = data.fit + 1, data.faces.shape[1]
-    cloaked, removed = [], {"removed": [], "removed, found anew": [], "removed after jpeg-90": []}
+    cloaked: list[Pixels] = []
+    removed: dict[str, list[Pixels]] = {"removed": [], "removed, found anew": [], "removed after jpeg-90": []}
     detector = Detector(threads=1)
     for person, own in enumerate(changes):
         photos, points = data.photos[person], data.points[person]
@@ -137,6 +138,7 @@ def looked_up(
     *,
     fars: Sequence[float],
     purifiers: Sequence[str],
+    attacked: int,
     adaptive: bool,
     advance: Callable[[str], None],
 ) -> dict[str, dict[str, Looked]]:
@@ -148,6 +150,7 @@ def looked_up(
         plain: what they see of everything plain.
         fars: whose thresholds decide.
         purifiers: done to cloaked probes.
+        attacked: people on whose probes purifiers, estimated masks and removal are tried.
         adaptive: estimate masks and train heads.
         advance: told what comes next.
 
@@ -158,7 +161,7 @@ def looked_up(
     owners = torch.arange(people).repeat_interleave(photos.probes.stop - photos.probes.start)
     found: dict[str, dict[str, Looked]] = {}
     sides: dict[str, tuple[PlainSide, Tensor]] = {}
-    purified = _purified(photos, purifiers, adaptive=adaptive)
+    purified = _purified(photos, purifiers, attacked, adaptive=adaptive)
     for name, recogniser in judges.items():
         advance(name)
         side = plain[name]
@@ -170,9 +173,10 @@ def looked_up(
         found[name] = _cases(side, rows, photos, owners, fars)
         gallery = _gallery(side, side.people[:people, photos.enrolled], fars)
         for condition, faces in purified.items():
-            found[name][condition] = gallery.look_up(embedded(recogniser, faces), owners)
+            found[name][condition] = gallery.look_up(embedded(recogniser, faces), owners[: len(faces)])
         for condition, removed in photos.removed.items():
-            found[name][condition] = gallery.look_up(embedded(recogniser, unit(removed)), owners)
+            faces = unit(removed[:attacked])
+            found[name][condition] = gallery.look_up(embedded(recogniser, faces), owners[: len(faces)])
         if adaptive:
             found[name]["trained head"] = _with_heads(side, rows, photos, fars)
     if len(judges) > 1:
@@ -194,12 +198,14 @@ def quality(photos: Photos, distance: Distance | None) -> dict[str, Tensor]:
     return measures if distance is None else measures | {"distance": distance(cloaked, plain)}
 
 
-def _purified(photos: Photos, purifiers: Sequence[str], *, adaptive: bool) -> dict[str, Tensor]:
-    probes = unit(photos.cloaked[:, photos.probes])
+def _purified(photos: Photos, purifiers: Sequence[str], attacked: int, *, adaptive: bool) -> dict[str, Tensor]:
+    probes = unit(photos.cloaked[:attacked, photos.probes])
     made = {name: PURIFIERS[name](probes) for name in purifiers}
     if adaptive:
         for name, (purifier, strength) in ESTIMATORS.items():
-            each = [without_estimate(unit(own), PURIFIERS[purifier], strength=strength) for own in photos.cloaked]
+            each = [
+                without_estimate(unit(own), PURIFIERS[purifier], strength=strength) for own in photos.cloaked[:attacked]
+            ]
             made[name] = torch.cat([own[photos.probes] for own in each])
     return made
 

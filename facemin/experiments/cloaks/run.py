@@ -90,8 +90,9 @@ def run_cloaks(experiment: CloakExperiment, place: Place, *, name: str) -> bool:
             plain,
             fars=experiment.fars,
             purifiers=cloak.purifiers,
+            attacked=cloak.attacked,
             adaptive=cloak.adaptive,
-            advance=lambda judge, name=cloak.name: place.tell(f"{name}: {judge}"),
+            advance=lambda judge: place.tell(f"measuring by {judge}"),
         )
         code = provenance.code_state()
         record = CloakRecord(

@@ -49,6 +49,8 @@ class CloakSettings(Section):
     """The first so many alone."""
     purifiers: tuple[str, ...] = ()
     """What is done to cloaked probes, of `PURIFIERS`."""
+    attacked: int = Field(default=1_000_000, ge=1)
+    """Purifiers, estimated masks and removal are tried on the first so many people alone."""
     adaptive: bool = False
     """Whether heads are trained on other people's cloaked photos, and masks estimated and removed."""
 

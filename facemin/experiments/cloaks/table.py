@@ -60,10 +60,11 @@ def _table(
     for record in records:
         shown = list(dict.fromkeys(name for each in record.looked_up.values() for name in each))
         for condition in shown if conditions is None else [name for name in conditions if name in shown]:
-            cells = []
+            cells, counted = [], 0
             for judge in judges:
                 looked = record.looked_up.get(judge, {}).get(condition)
+                counted = counted if looked is None else len(looked.ranks) // record.probes
                 mark = "*" if judge in record.cloak["surrogates"] else ""
                 cells.append("" if looked is None else interval(share(looked), record.probes) + mark)
-            lines.append(f"| {record.cloak['name']} | {record.people} | {condition} | {' | '.join(cells)} |")
+            lines.append(f"| {record.cloak['name']} | {counted} | {condition} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ the enhanced perturbation of Algorithm 2, and several keys at once (MR-PMT, Eq. 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -62,6 +62,8 @@ class PMT:
         precision: of the gradients: "float32", "bfloat16", or "auto" for the faster on this device. What ends an
             image is measured in float32 in any case.
     """
+
+    product: ClassVar[Literal["face"]] = "face"
 
     rule: Rule = field(default_factory=lambda: Adam(step=10, beta1=0.7, beta2=0.99))
     start: Start = field(default_factory=GaussianNoise)
