@@ -20,7 +20,7 @@ import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -64,6 +64,7 @@ class FrequencyMask:
     """
 
     takes_gradients: ClassVar[bool] = False
+    product: ClassVar[Literal["face"]] = "face"
     steps: ClassVar[int] = 0
     residual: ClassVar[float | None] = None
     weights: ClassVar[tuple[float, ...] | None] = None

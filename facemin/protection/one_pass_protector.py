@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class OnePassProtector:
     """
 
     needs_keys: ClassVar[bool] = True
+    product: ClassVar[Literal["face"]] = "face"
 
     residual: float | None = None
     checks: tuple[str, ...] = ("blur-1",)

@@ -76,8 +76,15 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     SecretStore().load_or_make("default")
     photos(tmp_path / "in", 40)
     photos(tmp_path / "in" / "other", 2, who=2)
-    method = OnePassProtector(files=(protector_for(key),), fallback=False, tries=1, compute=Compute(batch=3))
-    return {"keys": [key], "method": method, "aligned": True, "secret": "default", "seed": 5}
+    method = OnePassProtector(files=(protector_for(key),), fallback=False, tries=1)
+    return {
+        "keys": [key],
+        "method": method,
+        "aligned": True,
+        "secret": "default",
+        "seed": 5,
+        "compute": Compute(batch=3),
+    }
 
 
 def on_ray(folder: Path, *, kills: list[int]) -> tuple[list[str], int]:
