@@ -98,7 +98,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(text: str) -> None:
-    say(errors(), f"[bold red]facemin:[/] {escape(text)}")
+    # a name with a line break in it begins no line that could pass for ours
+    say(errors(), f"[bold red]facemin:[/] {escape(text.replace(chr(10), chr(10) + '  '))}")
 
 
 def main() -> None:

@@ -214,7 +214,7 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     if as_json:
         print_json({"forgot": url})
     else:
-        print(f"forgot the key of {url}; the next one is trusted")
+        tell(f"forgot the key of {url}; the next one is trusted")
     return 0
 
 

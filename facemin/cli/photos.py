@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from facemin.cli.options import FAILED, Device, Json, MaxPixels, Model, Seed
-from facemin.cli.output import available_device, errors, note, print_json, say
+from facemin.cli.output import available_device, errors, note, print_json, say, tell
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -348,13 +348,13 @@ def verify(
 
 def _print_verdict(verdict: Verdict) -> None:
     answer = {True: "accepted", False: "not accepted", None: "no verdict"}[verdict.accepted]
-    print(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
+    tell(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
     if verdict.calibration is not None:
         measured = verdict.calibration
-        print(
+        tell(
             f"threshold {measured.threshold:.4f} at FAR {measured.far:g}, measured on {measured.impostor_pairs:,} pairs"
         )
     elif verdict.threshold is not None:
-        print(f"threshold {verdict.threshold:.4f}, as given")
+        tell(f"threshold {verdict.threshold:.4f}, as given")
     else:
-        print("no threshold was calibrated for this model; give one with --threshold")
+        tell("no threshold was calibrated for this model; give one with --threshold")
