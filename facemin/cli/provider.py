@@ -103,6 +103,9 @@ def serve(
     home: Home = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Port to listen on.")] = 8470,
+    page: Annotated[
+        bool, Parameter(negative="", help="Serve the page where people enrol and verify themselves at /.")
+    ] = False,
     device: Literal["auto", "cpu"] = "auto",
     as_json: Json = False,
 ) -> int:
@@ -123,7 +126,7 @@ def serve(
     else:
         note(f"serving {folder} at {url}; Ctrl-C ends it")
     with _plainly():
-        run(folder, host=host, port=port)
+        run(folder, host=host, port=port, page=page)
     return 0
 
 
@@ -165,7 +168,9 @@ def provider_collection(
 @token_app.command(name="add")
 def token_add(
     name: Annotated[str, Parameter(help="What it is for.")],
-    *grants: Annotated[str, Parameter(help="enrol, verify, identify or admin; with :COLLECTION or everywhere.")],
+    *grants: Annotated[
+        str, Parameter(help="enrol, verify, identify, session or admin; with :COLLECTION or everywhere.")
+    ],
     home: Home = None,
     days: Annotated[float | None, Parameter(help="Validity, days; for ever when not given.")] = None,
     as_json: Json = False,

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper
 
+from facemin.image.separable import applied, blur_weights
 from facemin.models import DEFAULT_MODEL, MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.by_fingerprint import ByFingerprint
-from facemin.protection.pmt.separable import blur_matrix
-from facemin.protection.resemblance import Likeness, likenesses, mean_face
+from facemin.protection.resemblance import SIDE, Likeness, likenesses, mean_face
 from facemin.protection.revealed import Revealing
 
 if TYPE_CHECKING:
@@ -90,9 +90,8 @@ def is_of_default_recogniser(key: Key) -> bool:
 
 def judged_cosine(pixels: Pixels, face: Pixels) -> float:
     """The default recogniser's cosine of an image, raw or blurred, and a face; 0 where the mean face has as much."""
-    maps = (blur_matrix(sigma).numpy() for sigma in JUDGED_BLURS)
-    blurred = [np.einsum("ij,jkc,lk->ilc", each, pixels, each, optimize=True) for each in maps]
-    embedded = _embeddings(np.stack([face, pixels, *(np.asarray(each.round(), np.uint8) for each in blurred)]))
+    blurred = [applied(blur_weights(SIDE, sigma), pixels[None])[0] for sigma in JUDGED_BLURS]
+    embedded = _embeddings(np.stack([face, pixels, *blurred]))
     value = float((embedded[1:] @ embedded[0]).max())
     return value if value > float((_embedded_mean() @ embedded[0]).max()) else 0.0
 
@@ -113,12 +112,12 @@ def _judge() -> FaceRunner:
 
 
 @lru_cache(maxsize=64)
-def _is_of_default(given: ByFingerprint) -> bool:
-    layers = given.key.manifest.layers
+def _is_of_default(given: ByFingerprint[Key]) -> bool:
+    layers = given.file.manifest.layers
     models = [name for name in (DEFAULT_MODEL, SPACE_MODEL) if set(layers) <= _cuts(name)]
     if not models:
         return False
-    meaning = _meaning(ModelProto.FromString(given.key.graph))
+    meaning = _meaning(ModelProto.FromString(given.file.graph))
     return any(meaning == _default_meaning(name, layers) for name in models)
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from facemin.models.store import open_graph
 from facemin.service.api.errors import bad_input
+from facemin.service.doorkeeper import Doorkeeper
 from facemin.service.provider_keys import Keyring
 from facemin.service.recognition.embed import Embedder
 from facemin.service.recognition.thresholds import ThresholdSet
@@ -21,7 +22,6 @@ from facemin.service.storage.search import MemorySearch
 from facemin.service.storage.search_pgvector import VectorSearch
 from facemin.service.storage.store import TemplateStore
 from facemin.service.telemetry import Telemetry
-from facemin.service.tokens import Doorkeeper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,14 +66,16 @@ class Provider:
     started: float
 
     @classmethod
-    def open(cls, folder: Path) -> Provider:
-        """Open a provider's home.
+    def open(cls, folder: Path, *, page: bool = False) -> Provider:
+        """Open a provider's home; with `page` it serves the page, whatever its settings say.
 
         Raises:
             ValueError: something in it is missing, or does not fit the recogniser or the store.
             ServiceError: the database cannot be opened (503).
         """
         settings = read_settings(folder)
+        if page:
+            settings = settings.model_copy(update={"page": True})
         make_private(folder)
         recogniser = open_graph(settings.model)
         if recogniser.fingerprint != settings.fingerprint:

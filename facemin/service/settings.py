@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.engine import make_url
@@ -80,6 +80,14 @@ class Settings(BaseModel):
     """Failed logins of one address, before it is made to wait."""
     open_requests_per_minute: float = Field(default=120, gt=0)
     """Requests without a token, of one address."""
+    session_seconds: float = Field(default=3600, gt=0, le=86_400)
+    """Longest session that a page may be given."""
+    session_requests_per_minute: float = Field(default=120, gt=0)
+    """Of one session; all sessions of one token together have `requests_per_minute`."""
+    page: bool = False
+    """Serve the page at `/`."""
+    origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s,*]+$")], ...] = ()
+    """Of other sites whose pages may send requests with a session (CORS), as browsers write them; none by default."""
     connections: int = Field(default=128, ge=1)
     """Open at once; beyond that the one that has waited longest for its client is closed for a new one."""
 

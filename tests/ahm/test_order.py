@@ -91,7 +91,7 @@ def test_thirty_keys_hide_a_face_that_chance_shows() -> None:
     ]
     refused = {}
     for hiding in (True, False):
-        method = FrequencyMask(hiding=hiding, device="cpu")
+        method = FrequencyMask(hiding=hiding)
         images = [method._masked(to_unit(to_tensor(face))[None], method.order([key]))[0] for key in keys]
         grids = [
             np.ascontiguousarray((image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()) for image in images

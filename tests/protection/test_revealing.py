@@ -20,7 +20,16 @@ from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
 from facemin.models import MODELS, SPACE_MODEL, Recogniser, load_recogniser
 from facemin.models.calibration import shipped_calibration
-from facemin.protection import PMT, PROTECTORS, Failure, RevealingKey, RevealingWarning, check_revealing, protect_photos
+from facemin.protection import (
+    PMT,
+    PROTECTORS,
+    Compute,
+    Failure,
+    RevealingKey,
+    RevealingWarning,
+    check_revealing,
+    protect_photos,
+)
 from facemin.protection.feature_inversion import check_revealing_feature, drawn_faces
 from facemin.protection.folder import plan, protect_into
 from facemin.protection.folder_job import FolderJob
@@ -38,7 +47,7 @@ from facemin.runtime.errors import FaceminError
 from tests.foreign_keys import average_key, foreign, identity_key, plane_key
 
 Pixels = NDArray[np.uint8]
-QUICK = PMT(steps=40, batch=2)
+QUICK = PMT(steps=40)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +248,7 @@ def test_research_may_keep_it_and_is_told(photo: bytes, tmp_path: Path) -> None:
 
 def test_two_keys_of_which_one_shows_it(photo: bytes, dlib_keys: dict[str, Key]) -> None:
     keys = [dlib_keys["conv256.3"], identity_key()]
-    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30, batch=2), seed=0, secret=None)
+    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30), seed=0, secret=None, compute=Compute(batch=2))
     assert isinstance(failure, Failure)
     assert all(key.manifest.key_id in failure.reason for key in keys)
 

@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import select, text
 
 from facemin.service.api.errors import ServiceError
+from facemin.service.doorkeeper import Doorkeeper
 from facemin.service.provider import Provider
 from facemin.service.storage.backup import restore
 from facemin.service.storage.database import Database
 from facemin.service.storage.migrations import STEPS, schema_version
 from facemin.service.storage.tables import answered, answers, tokens
-from facemin.service.tokens import Doorkeeper
 from tests.service.running import Running, noise, serving
 
 STORED = Path(__file__).parent / "stored"

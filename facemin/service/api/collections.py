@@ -24,6 +24,7 @@ from facemin.service.tokens import SCOPES
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=ParsedRoute)
 Admin = Annotated[Caller, Depends(Allowed(("admin",)))]
+AdminOrOwn = Annotated[Caller, Depends(Allowed(("admin",), own=True))]
 AdminEverywhere = Annotated[Caller, Depends(Allowed(("admin",), "everywhere"))]
 
 
@@ -99,7 +100,7 @@ def list_persons(
 
 
 @router.get("/{collection}/persons/{person}", response_model=PersonOut)
-def get_person(collection: CollectionName, person: PersonName, caller: Admin) -> PersonOut:
+def get_person(collection: CollectionName, person: PersonName, caller: AdminOrOwn) -> PersonOut:
     """Show a person."""
     store = caller.provider.store
     with store.database.reading() as connection:
@@ -122,7 +123,7 @@ def export_person(collection: CollectionName, person: PersonName, caller: Admin)
 
 
 @router.delete("/{collection}/persons/{person}", status_code=204)
-def delete_person(collection: CollectionName, person: PersonName, caller: Admin) -> None:
+def delete_person(collection: CollectionName, person: PersonName, caller: AdminOrOwn) -> None:
     """Delete a person with every template of theirs."""
     store = caller.provider.store
     with store.database.writing() as connection:

@@ -18,6 +18,7 @@ from facemin.service.api.schemas import CollectionName, Enrolment, PersonName, P
 from facemin.service.recognition.decisions import judge
 from facemin.service.recognition.possession import check_enrolment, check_renewal, check_signed, common_binding
 from facemin.service.recognition.uploads import Face
+from facemin.service.sessions import check_subject
 from facemin.service.storage.replay import Answer, check_challenge, spend_challenge
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def enrol(
     name = body.person or f"p-{secrets.token_hex(12)}"
     with provider.database.reading() as reading:
         caller = claimant.confirmed(reading)
+        check_subject(caller.token, body.person)
         if (found := earlier(caller, reading, key, request)) is not None:
             return response(found)
         place = provider.store.collection(reading, collection)

@@ -40,7 +40,9 @@ class Unusable:
     message: str
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A body that holds nothing but what its endpoint knows."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
@@ -57,14 +59,14 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-class PseudonymIn(_Strict):
+class PseudonymIn(Strict):
     """Which pseudonym an upload is under; neither the secret nor its rotation is ever sent."""
 
     space: str = Field(pattern=HEX_32, description="Id of the key's space.")
     epoch: int = Field(ge=0, lt=2**53, description="As POST /v1/challenges said.")
 
 
-class Possession(_Strict):
+class Possession(Strict):
     """Proof that the sender has the secret: an Ed25519 signature of the upload statement (spec/pseudonym.md)."""
 
     public_key: Annotated[str, Field(pattern=HEX_32)] | None = Field(
@@ -73,7 +75,7 @@ class Possession(_Strict):
     signature: str = Field(pattern=r"^[0-9a-f]{128}$")
 
 
-class Upload(_Strict):
+class Upload(Strict):
     """One face."""
 
     kind: Literal["image", "feature"] = Field(
@@ -99,7 +101,7 @@ class Upload(_Strict):
         return self
 
 
-class Enrolment(_Strict):
+class Enrolment(Strict):
     """A person to enrol, or further faces of one who is."""
 
     person: PersonName | None = Field(default=None, description="A random name is drawn where none is given.")
@@ -110,7 +112,7 @@ class Enrolment(_Strict):
     )
 
 
-class Verification(_Strict):
+class Verification(Strict):
     """A claim that a face is a certain person's."""
 
     person: PersonName
@@ -127,7 +129,7 @@ class Verification(_Strict):
     )
 
 
-class Renewal(_Strict):
+class Renewal(Strict):
     """A verification under the old epoch, and the enrolment that takes its place under the next."""
 
     upload: Upload = Field(description="Under the old epoch, signed by the registered key over the new ones as well.")
@@ -137,7 +139,7 @@ class Renewal(_Strict):
     challenge: Challenge
 
 
-class Identification(_Strict):
+class Identification(Strict):
     """Faces whose people are asked for."""
 
     uploads: list[Upload] = Field(min_length=1, max_length=64)
@@ -146,7 +148,7 @@ class Identification(_Strict):
     top: int = Field(default=5, ge=1, le=100, description="People named for each face.")
 
 
-class NewCollection(_Strict):
+class NewCollection(Strict):
     """A gallery to make."""
 
     name: CollectionName
@@ -157,7 +159,7 @@ class NewCollection(_Strict):
     )
 
 
-class CollectionChange(_Strict):
+class CollectionChange(Strict):
     """Settings to change; null leaves one as it is."""
 
     accept_plain: bool | None = None
@@ -165,7 +167,7 @@ class CollectionChange(_Strict):
     pseudonyms: Policy | None = None
 
 
-class NewToken(_Strict):
+class NewToken(Strict):
     """A token to make."""
 
     name: str = Field(min_length=1, max_length=100, examples=["door app"])
