@@ -171,7 +171,7 @@ def client_trust(
 ) -> int:
     """Agree to pseudonyms for a provider's network that is not on the published list; it is logged."""
     from facemin.client.client import Client
-    from facemin.client.pseudonymous import CONSENT
+    from facemin.keys.trust import CONSENT
 
     note(CONSENT)
     client = Client(url, token or os.environ.get("FACEMIN_TOKEN"), secret=None)
