@@ -423,13 +423,13 @@ def verify(
 
 def _print_verdict(verdict: Verdict) -> None:
     answer = {True: "accepted", False: "not accepted", None: "no verdict"}[verdict.accepted]
-    print(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
+    tell(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
     if verdict.calibration is not None:
         measured = verdict.calibration
-        print(
+        tell(
             f"threshold {measured.threshold:.4f} at FAR {measured.far:g}, measured on {measured.impostor_pairs:,} pairs"
         )
     elif verdict.threshold is not None:
-        print(f"threshold {verdict.threshold:.4f}, as given")
+        tell(f"threshold {verdict.threshold:.4f}, as given")
     else:
-        print("no threshold was calibrated for this model; give one with --threshold")
+        tell("no threshold was calibrated for this model; give one with --threshold")
