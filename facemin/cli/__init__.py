@@ -22,6 +22,7 @@ from facemin.cli import (
     provider_keys,
     secrets,
     train,
+    verification,
 )
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
@@ -46,7 +47,7 @@ app = App(
 )
 app.command(photos.demo)
 app.command(photos.protect)
-app.command(photos.verify)
+app.command(verification.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
 app.command(keys.app)
 app.command(models.app)

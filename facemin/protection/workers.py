@@ -201,7 +201,8 @@ class _Pool:
         elif kind == "step":
             hand.taken = value
         elif kind == "warning":
-            warnings.warn(*value, stacklevel=2)
+            text, category = value
+            warnings.warn(text, category, stacklevel=2)
         elif kind == "refused":
             raise ValueError(f"worker: {value}")
 
