@@ -24,6 +24,7 @@ from facemin.cli import (
     secrets,
     train,
     trusted,
+    verification,
 )
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
@@ -48,7 +49,7 @@ app = App(
 )
 app.command(photos.demo)
 app.command(photos.protect)
-app.command(photos.verify)
+app.command(verification.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
 keys.app.command(trusted.key_trust, name="trust")
 keys.app.command(trusted.key_distrust, name="distrust")
