@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 PACKAGE = REPOSITORY / "web" / "package.json"
 ARGUMENTS = (
     "--no-sandbox",
+    "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
     "--gaia-url=http://127.0.0.1:1",
