@@ -62,6 +62,7 @@ async function keyOf(engine: Engine, session: Session, place: HTMLElement, told:
       if (!(error instanceof Failure) || error.refused.code !== "key_changed") throw error;
       told.refuse(error);
       await changedCard(engine, place);
+      told.hush();
     }
   }
 }
@@ -74,6 +75,7 @@ async function load(engine: Engine, place: HTMLElement, told: Told): Promise<num
       if (!(error instanceof Failure) || error.refused.code !== "untrusted") throw error;
       told.refuse(error);
       await untrustedCard(engine, place);
+      told.hush();
     }
   }
 }
@@ -88,7 +90,7 @@ async function run(): Promise<void> {
   const told = new Told();
   const loading = new Loading();
   const engine = openEngine((part, loaded, total) => loading.part(part, loaded, total));
-  const main = element("main", {}, loading.element);
+  const main = element("main", {}, loading.element, told.element);
   const { token, person, collection } = session;
   const here =
     token === undefined
@@ -124,7 +126,7 @@ async function run(): Promise<void> {
     const column = (...cards: readonly HTMLElement[]): HTMLElement => element("div", { className: "column" }, ...cards);
     const rest = [...(actions ? [actions.element] : []), providerCard(key)];
     const columns = [column(secret.element), column(photo.element, sides.element), column(...rest)];
-    main.append(told.element, element("div", { className: "columns" }, ...columns));
+    main.append(element("div", { className: "columns" }, ...columns));
     await secret.refresh();
     if (samples) photo.offer(await samplesOf(session.url));
     loading.end(await load(engine, main, told));
@@ -132,7 +134,6 @@ async function run(): Promise<void> {
     await secret.refresh();
   } catch (error) {
     loading.fail();
-    main.prepend(told.element);
     told.refuse(error);
   }
 }

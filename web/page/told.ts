@@ -27,9 +27,17 @@ export class Told {
     this.details.open = false;
   }
 
+  /** Say nothing more. */
+  hush(): void {
+    this.text.textContent = "";
+    delete this.element.dataset["tone"];
+  }
+
   /** Say why something was refused, in words for people; the technical ones lie behind. */
   refuse(error: unknown): void {
     this.say(inWords(error), "bad", error instanceof Error ? error.message : String(error));
+    // which word is wrong is what a person needs to know
+    this.details.open = error instanceof Failure && error.refused.code === "secret";
   }
 }
 
