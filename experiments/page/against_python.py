@@ -52,8 +52,7 @@ def pairs(root: Path, count: int) -> list[tuple[str, Path, Path]]:
 
 def take_secret(page: Page, secret: Secret) -> None:
     """Bring a secret by its words, in place of the one that is there."""
-    if page.sees("button", "I have one already"):
-        page.click("button", "I have one already")
+    page.unfold("I have one already")
     page.do("await $.page.getByLabel('Its 24 words').fill(value)", secret.words)
     page.click("button", "Use these words")
     page.read("Your secret is here now", seconds=SECONDS)
@@ -61,7 +60,7 @@ def take_secret(page: Page, secret: Secret) -> None:
 
 def drop_secret(page: Page) -> None:
     """Take it out again."""
-    page.do("await $.page.getByText('Words, file and code').click()")
+    page.unfold("Words, file and code")
     page.click("button", "Remove it from this browser")
     page.click("button", "Remove it")
     page.read("The secret is gone from this browser", seconds=SECONDS)

@@ -95,6 +95,14 @@ class Page:
         code = "await $.page.getByLabel(value.label).first().setInputFiles(value.files)"
         self.do(code, {"label": label, "files": [str(path) for path in files]})
 
+    def unfold(self, summary: str) -> None:
+        """Show what lies behind a summary, where it is not shown yet."""
+        code = (
+            "const it = $.page.locator('summary', {hasText: value}).first(); await it.waitFor();"
+            "if (!(await it.evaluate((each) => each.parentElement.open))) await it.click()"
+        )
+        self.do(code, summary)
+
     def picture(self, path: Path) -> None:
         self.do("await $.page.screenshot({path: value, fullPage: true})", str(path))
 
