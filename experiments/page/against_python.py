@@ -108,7 +108,7 @@ def done_before(path: Path) -> dict[int, dict[str, Any]]:
 def compare(
     server: Running, page: Page, people: list[tuple[str, Path, Path]], *, image: bool, kept: Path
 ) -> list[dict[str, Any]]:
-    """The scores of each person's second photo, by the page and by the Python client; a rerun goes on where it ended."""
+    """The scores of each person's second photo, by the page and by the Python client; a rerun goes on."""
     rows = done_before(kept)
     for number, (_, first, second) in enumerate(people):
         if number in rows:
