@@ -8,6 +8,8 @@ import type { Pixels } from "./image.ts";
 export const EDGE = 0.75;
 /** Longer side of a face, pixels, below which it holds too little to recognise anybody by. */
 export const LEAST_FACE = 60;
+/** Part of a photo's longer side from which a face is looked for. */
+const LEAST_SHARE = 1 / 40;
 /** Mean brightness of a face, in 0..255, below which it is too dark, and above which too bright. */
 export const DARK = 45;
 export const BRIGHT = 225;
@@ -23,9 +25,11 @@ export interface Faces {
   readonly atEdge: readonly Face[];
 }
 
-/** The faces of a photo, those at its edge apart. */
+/** The faces of a photo that somebody could be recognised by, those at its edge apart. */
 export async function facesIn(photo: Pixels, detector: Detector): Promise<Faces> {
-  const found = await detector.faces(photo);
+  // in a phone's photo of 4,000 pixels a face of 24 is somebody far behind, and looking for it takes seconds
+  const least = Math.max(Math.round(Math.max(photo.width, photo.height) * LEAST_SHARE), 24);
+  const found = await detector.faces(photo, least);
   const within = (face: Face): boolean => inside(face.points, photo.width, photo.height) >= EDGE;
   return { faces: found.filter(within), atEdge: found.filter((face) => !within(face)) };
 }
