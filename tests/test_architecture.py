@@ -20,7 +20,8 @@ LAYERS: dict[str, set[str]] = {
     "keys": {"autograd", "models", "runtime"},
     "metrics": set(),
     "datasets": {"image", "runtime"},
-    "protection": {"ahm", "models", "autograd", "face", "image", "keys", "pseudonym", "runtime"},
+    "cloak": {"autograd", "face", "image", "metrics", "models", "protection", "runtime"},
+    "protection": {"ahm", "cloak", "models", "autograd", "face", "image", "keys", "pseudonym", "runtime"},
     "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
     "train": {
         *(
@@ -204,6 +205,13 @@ def test_only_image_decodes_pictures() -> None:
 def test_no_file_is_far_too_long() -> None:
     long = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
     assert not {name: lines for name, lines in long.items() if lines > 370}
+
+
+def test_putting_masks_on_and_off_needs_no_torch() -> None:
+    rooms = "facemin.cloak.folder, facemin.cloak.lay, facemin.cloak.mask_file, facemin.cli.cloak"
+    code = f"import sys\nsys.modules['torch'] = None\nimport {rooms}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_pseudonyms_need_no_torch() -> None:

@@ -1,7 +1,8 @@
 """The audit: what adversaries of every row of the threat model get out of given protected faces."""
 
-from facemin.audit.audit_inputs import Evidence, Operating, Pairs, Panelist, Plain
-from facemin.audit.budget import Budget
+from facemin.attack.budget import Budget
+from facemin.attack.contract import PublicFaces
+from facemin.audit.audit_inputs import Evidence, Operating, Pairs, Panelist
 from facemin.audit.faces import Protecting, read_faces, read_training
 from facemin.audit.judges import find_panel
 from facemin.audit.page import render
@@ -20,8 +21,8 @@ __all__ = [
     "Operating",
     "Pairs",
     "Panelist",
-    "Plain",
     "Protecting",
+    "PublicFaces",
     "Request",
     "RowResult",
     "Table",

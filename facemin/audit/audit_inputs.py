@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from facemin.attack.contract import PublicFaces
 from facemin.audit.attackers_data import TrainingPairs
 
 if TYPE_CHECKING:
@@ -41,13 +42,6 @@ class Panelist:
     recogniser: Recogniser
     at: Operating | None
     missing: str = ""
-
-
-class Plain(NamedTuple):
-    """Plain faces of other people, (M, 3, 112, 112) in [0, 1], and whose they are, (M,) integers."""
-
-    faces: Tensor
-    people: Tensor
 
 
 class Pairs(NamedTuple):
@@ -104,7 +98,7 @@ class Evidence:
     others: tuple[Panelist, ...] = ()
     estimators: tuple[Estimator, ...] = ()
     distance: Distance | None = None
-    train: Plain | None = None
+    train: PublicFaces | None = None
     far: float = 1e-3
     seed: int = 0
     remarks: tuple[str, ...] = ()
@@ -127,11 +121,11 @@ class Evidence:
         return tuple(one for one in self.others if one.at is not None)
 
     @property
-    def strangers(self) -> Plain | None:
-        """Plain faces that are not those of a given person: the training people's, else the audited ones'."""
+    def strangers(self) -> PublicFaces | None:
+        """PublicFaces faces that are not those of a given person: the training people's, else the audited ones'."""
         if self.train is not None:
             return self.train
-        return None if self.people is None else Plain(self.originals, self.people)
+        return None if self.people is None else PublicFaces(self.originals, self.people)
 
 
 def _pairs(people: Tensor | None, n: int) -> Pairs:

@@ -10,8 +10,9 @@ from onnx.numpy_helper import to_array
 
 from facemin.attack.attributes.deepface import DeepFaceEstimator
 from facemin.attack.attributes.estimators import ESTIMATORS, Estimator, find_estimators
+from facemin.attack.contract import PublicFaces
 from facemin.attack.link.cross_matching import embed
-from facemin.audit.audit_inputs import Operating, Panelist, Plain
+from facemin.audit.audit_inputs import Operating, Panelist
 from facemin.evaluation.networks import Distance
 from facemin.metrics import cross_identity_threshold
 from facemin.models import MODELS, Recogniser, load_recogniser
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
     from facemin.keys.key import Key
 
 PERCEPTUAL = "perceptual-squeezenet"
@@ -50,7 +51,7 @@ class Panel(NamedTuple):
 
 
 def find_panel(
-    keys: Sequence[Key], *, models: Path | None, plain: Sequence[Plain], far: float, budget: Budget | None = None
+    keys: Sequence[Key], *, models: Path | None, plain: Sequence[PublicFaces], far: float, budget: Budget | None = None
 ) -> Panel:
     """Open every recogniser that comes with facemin, is stored, or lies in a folder.
 
@@ -122,7 +123,7 @@ def _weights(recogniser: Recogniser) -> frozenset[bytes]:
     return frozenset(sha256(array.tobytes()).digest() for array in arrays if array.size >= LEAST_WEIGHTS)
 
 
-def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float, budget: Budget | None = None) -> Panelist:
+def seat(recogniser: Recogniser, *, plain: Sequence[PublicFaces], far: float, budget: Budget | None = None) -> Panelist:
     """A recogniser at its threshold: as calibrated, else as measured on all pairs of different people given."""
     calibration = calibration_of(recogniser)
     if calibration is not None and far in (one.far for one in calibration.thresholds):
@@ -145,7 +146,7 @@ def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float, budget: 
     return Panelist(name=recogniser.name, recogniser=recogniser, at=Operating(at.threshold, far, source))
 
 
-def joined(plain: Iterable[Plain]) -> Plain:
+def joined(plain: Iterable[PublicFaces]) -> PublicFaces:
     """Sets of plain faces as one; people of different sets are different."""
     faces, people, before = [torch.zeros(0, 3, 112, 112)], [torch.zeros(0, dtype=torch.int64)], 0
     for one in plain:
@@ -153,7 +154,7 @@ def joined(plain: Iterable[Plain]) -> Plain:
         faces.append(one.faces)
         people.append(number + before)
         before += int(number.max()) + 1 if len(number) else 0
-    return Plain(torch.cat(faces), torch.cat(people))
+    return PublicFaces(torch.cat(faces), torch.cat(people))
 
 
 def impostor_pairs(people: torch.Tensor) -> int:

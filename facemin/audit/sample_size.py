@@ -6,10 +6,9 @@ the interval's upper end is.
 
 from __future__ import annotations
 
-import math
 from typing import Literal, NamedTuple
 
-from facemin.metrics import wilson
+from facemin.metrics import binomial_tail, wilson
 
 BOUND = 0.05
 """A row counts as bounded when the upper end of the 95 % interval says: at most one person of twenty."""
@@ -41,7 +40,9 @@ class Settled(NamedTuple):
     more: int
 
 
-def settle(hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, cells: int = 1) -> Settled:
+def settle(
+    hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, p: float | None = None, cells: int = 1
+) -> Settled:
     """Judge the worst of some cells.
 
     Args:
@@ -49,7 +50,8 @@ def settle(hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, cell
         n: trials, at least 1.
         bound: share of successes that is asked about, in (0, 1).
         chance: probability of a hit that means nothing (a false accept rate).
-        cells: of how many the worst was taken.
+        p: probability of so many hits or more by chance; that of `n` independent trials at `chance` when None.
+        cells: of how many the worst was taken; p is corrected for them (Bonferroni).
 
     Raises:
         ValueError: hits or n out of range.
@@ -57,7 +59,7 @@ def settle(hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, cell
     low, high = wilson(hits, n)
     if high <= bound:
         return Settled("bounded", 0)
-    if low > bound and cells * at_least(hits, n, chance) < CHANCE:
+    if low > bound and cells * (binomial_tail(hits, n, chance) if p is None else p) < CHANCE:
         return Settled("leak", 0)
     return Settled("cannot tell", further(hits, n, bound=bound))
 
@@ -71,13 +73,6 @@ def further(hits: int, n: int, *, bound: float = BOUND) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if wilson(hits, n + middle).high <= bound else (middle, high)
     return high
-
-
-def at_least(hits: int, n: int, chance: float) -> float:
-    """Probability of so many hits or more of n, each of probability `chance`."""
-    if hits <= 0:
-        return 1.0
-    return math.fsum(math.comb(n, k) * chance**k * (1 - chance) ** (n - k) for k in range(hits, n + 1))
 
 
 def strongest(outcomes: list[Outcome]) -> Outcome:

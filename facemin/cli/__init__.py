@@ -12,6 +12,7 @@ from facemin.cli import (
     audit,
     bench,
     client,
+    cloak,
     evaluate,
     keys,
     licences,
@@ -62,6 +63,7 @@ provider.app.command(provider_keys.provider_revoke, name="revoke")
 app.command(provider.app)
 app.command(provider.serve)
 app.command(client.app)
+app.command(cloak.app)
 app.command(licences.licences)
 app.register_install_completion_command(
     help="Install completion for your shell (bash, zsh or fish), so that Tab completes verbs and options."

@@ -43,6 +43,9 @@ def run(
     pictures: Annotated[
         int, Parameter(help="Faces a cell to draw into OUT/pictures. They show people: keep them to yourself.")
     ] = 0,
+    kept: Annotated[
+        Path | None, Parameter(help="Folder of protected images that files share, so that none is made twice.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -74,6 +77,7 @@ def run(
                 quick=quick,
                 device=where,
                 watch=Watch(on_progress=display.show, on_faces=painter),
+                kept=kept,
             )
     except KeyboardInterrupt:
         note("stopped; what is measured stays, and the same command goes on")

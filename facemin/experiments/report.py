@@ -11,6 +11,7 @@ from facemin.experiments.pictures import ROWS, picture_path
 from facemin.experiments.records import is_ours, read_header, read_records
 from facemin.experiments.selectivity_layout import as_selectivity
 from facemin.experiments.tables import as_matrix, by_rows, over_operations, paper_table
+from facemin.experiments.together import all_together
 from facemin.report.page import document, image, paragraph, section
 from facemin.runtime.files import write_atomically
 
@@ -96,7 +97,8 @@ def show(group: Group, *, folder: Path | None = None) -> str:
     if group.quick:
         parts.append(paragraph("A quick run: too few pairs and steps to say anything.", "warn"))
     parts += [*_measured_on(group), *LAYOUTS[header.layout](group)]
-    parts += [*over_operations(group), *paper_table(header)]
+    together = all_together(group) if len(group.judges) > 1 and header.layout != "noise" else []
+    parts += [*over_operations(group), *together, *paper_table(header)]
     if folder is not None:
         parts += _pictures(group, folder)
     parts += _provenance(group)

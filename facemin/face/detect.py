@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,10 @@ class Detector:
         if self.threads < 0:
             raise ValueError(f"threads: expected 0 (one per core) or more, got {self.threads}")
         object.__setattr__(self, "_network", CenterFace(threads=self.threads))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a session of onnxruntime stays in its process
+        return partial(Detector, threshold=self.threshold, min_face=self.min_face, threads=self.threads), ()
 
     def __call__(self, pixels: Pixels) -> list[Face]:
         """Faces of a photo, uint8 RGB (H,W,3) of any size, the largest first; empty where there is none.

@@ -107,9 +107,9 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
             failures.append(Failure(name=str(source), reason=reason))
             continue
         targets[target] = source
-        if _is_done(source, target, job):
+        earlier = done_before(source, target, job)
+        if earlier is not None:
             done.append(source)
-            earlier = _earlier(source, target)
             short += [earlier] if earlier.unreached or earlier.at_edge or earlier.others else []
         else:
             todo[source] = target
@@ -117,22 +117,36 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
 
 
 def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -> Iterator[Written | Failure]:
-    """Protect a plan's photos; each is written as soon as it is ready, its record last.
+    """Protect a plan's photos; see `protect_each`."""
+    return protect_each(plan.todo.items(), job, on_step=on_step)
+
+
+def protect_each(
+    photos: Iterable[tuple[Path, Path]], job: FolderJob, *, on_step: OnStep | None = None
+) -> Iterator[Written | Failure]:
+    """Protect photos; each is written as soon as it is ready, its record last.
 
     Args:
-        plan: what there is to do.
+        photos: as in `Plan.todo`, each with the path of its results; drawn as fast as faces are protected.
         job: how.
         on_step: see `protect`.
 
     Yields:
-        One result a photo of `plan.todo`, in order of finishing.
+        One result a photo, in order of finishing.
 
     Raises:
         ValueError: settings out of range. Unreadable photos, photos without a face and files that cannot be
             written are yielded as failures.
     """
+    targets: dict[str, tuple[Path, Path]] = {}
+
+    def sources() -> Iterator[Path]:
+        for source, target in photos:
+            targets[str(source)] = source, target
+            yield source
+
     results = protect_photos(
-        plan.todo,
+        sources(),
         keys=job.keys,
         secret=None if job.secret is None else job.opened_secret[0],
         purpose=job.purpose,
@@ -148,16 +162,18 @@ def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -
         keep_photo=job.paste,
         max_pixels=job.max_pixels,
         allow_revealing=job.allow_revealing,
+        compute=job.compute,
         on_step=on_step,
     )
     for result in results:
+        source, target = targets.pop(result.name)
         if isinstance(result, Failure):
             yield result
         elif not result.faces:
             yield Failure(name=result.name, reason=result.verdict)
         else:
             try:
-                yield _write(result, Path(result.name), plan.todo[Path(result.name)], job)
+                yield _write(result, source, target, job)
             except (OSError, ValueError) as error:
                 yield Failure(name=result.name, reason=f"could not be written: {in_words(error)}")
 
@@ -208,16 +224,18 @@ def _owner(target: Path, *, number: int = 1) -> Path | None:
         return None
 
 
-def _is_done(source: Path, target: Path, job: FolderJob) -> bool:
+def done_before(source: Path, target: Path, job: FolderJob) -> Written | None:
+    """What the record of a photo says that is done under these settings; None where it is not done."""
     try:
         record = json.loads(_record(target).read_bytes())
-        return (
+        whole = (
             record["job"] == job.digest
             and record["source"] == _state(source)
             and all((target.parent / name).is_file() for name in record["files"])
         )
+        return _earlier(source, target, record) if whole else None
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
 def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> Written:
@@ -260,9 +278,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
     )
 
 
-def _earlier(source: Path, target: Path) -> Written:
-    """What the record of a photo that is done says."""
-    record = json.loads(_record(target).read_bytes())
+def _earlier(source: Path, target: Path, record: dict[str, Any]) -> Written:
     faces = record["faces"]
     return Written(
         source=source,

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facemin.face import Detector
 from facemin.image import MAX_PIXELS
-from facemin.protection.contract import Compute
 from facemin.protection.photo import check_upload
 from facemin.protection.result import Upload
-from facemin.protection.seeds import check_seed
+from facemin.protection.seeds import check_seed, fresh_seed
 from facemin.protection.sources import open_method, open_secret
-from facemin.protection.targets import Identity, check_keys
-from facemin.pseudonym import DEFAULT_SECRET, LOCAL, Secret, normalise_origin
+from facemin.protection.targets import Identity, check_keys, space_of
+from facemin.pseudonym import DEFAULT_SECRET, LOCAL, EnrolledFace, Secret, normalise_origin
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facemin.keys.key import Key
     from facemin.protection.sources import AnySecret
+
+
+NAMED_BY_REPR = ("PMT", "FrequencyMask")
+"""Methods whose results earlier versions named by their settings' text, which held device, batch and precision too: the
+same text names them now, so that what is done stays done. Others are named by what they describe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class FolderJob:
         detector: finds the faces.
         max_pixels: most pixels that a photo may have.
         allow_revealing: see `protect`.
+        compute: see `protect`; of it only the precision names results.
     """
 
     out: Path
@@ -68,6 +74,7 @@ class FolderJob:
     detector: Detector = field(default_factory=Detector)
     max_pixels: int = MAX_PIXELS
     allow_revealing: bool = False
+    compute: Compute = DEFAULT_COMPUTE
 
     def __post_init__(self) -> None:
         check_upload(self.keys, self.upload, secret=self.secret)
@@ -113,7 +120,9 @@ class FolderJob:
         The seed does not count, nor what changes no result: the batch, the device and the largest photo. Of a secret
         its fingerprint does.
         """
-        settings: list[object] = [self._method, self.detector, self.upload, self.paste, self.exif, self.aligned]
+        # threads change no result either, and workers have one each
+        detector = replace(self.detector, threads=0)
+        settings: list[object] = [self._method, detector, self.upload, self.paste, self.exif, self.aligned]
         # only where it was asked for, so that older records stay valid
         settings += ["allow_revealing"] if self.allow_revealing else []
         if self.secret is not None:
@@ -125,12 +134,43 @@ class FolderJob:
         text = "\n".join([*map(repr, settings), *(key.fingerprint for key in self.keys)])
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def in_workers(self) -> FolderJob:
+        """These settings for several processes: without what was opened for them, on one thread, with one seed."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        apart = {
+            "keys": [*map(replace, self.keys)],
+            "detector": replace(self.detector, threads=1),
+            "seed": fresh_seed() if self.seed is None else self.seed,
+        }
+        return FolderJob(**values | apart)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: the settings, none of what was opened for them."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @property
+    def person_is_known(self) -> bool:
+        """Whether the secret has its face in every space of the keys; the first photo's becomes it where it has not."""
+        secret, _ = self.opened_secret
+        if secret is None:
+            return True
+        return {space_of(key).id for key in self.keys} <= EnrolledFace(secret=secret).spaces()
+
     @property
     def _method(self) -> object:
         """What decides the method's results."""
         if self.settings is None:
             return None
-        described = getattr(self.settings, "describe", None)
-        # one device's results stand for another's: the repr of what optimises holds its device
-        plain = Compute(device="cpu", precision=getattr(self.settings, "precision", "auto"), batch=1)
-        return described() if described is not None else plain.of(self.settings)
+        if type(self.settings).__name__ in NAMED_BY_REPR:
+            precision = self.compute.precision
+            return _Verbatim(f"{repr(self.settings)[:-1]}, batch=1, device='cpu', precision={precision!r})")
+        return self.settings.describe()
+
+
+class _Verbatim(str):
+    """Text that stands for itself in a digest."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -74,7 +74,7 @@ def encode_feature(feature: ArrayLike, key: Key) -> bytes:
     """
     values = np.ascontiguousarray(feature)
     _check(values, key.manifest, "feature")
-    return save({TENSOR: values}, _metadata(key.manifest))
+    return _saved(values, _metadata(key.manifest))
 
 
 def encode_pseudonym(target: NDArray[np.float32], key: Key, *, epoch: int) -> bytes:
@@ -91,10 +91,10 @@ def encode_pseudonym(target: NDArray[np.float32], key: Key, *, epoch: int) -> by
     values = np.ascontiguousarray(target)
     _check(values, key.manifest, "target")
     _check_unit(values, "target")
-    return save({TENSOR: values}, _metadata(key.manifest) | _of_pseudonym(key, epoch))
+    return _saved(values, _metadata(key.manifest) | _of_pseudonym(key, epoch))
 
 
-def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") -> Tensor:
+def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") -> NDArray[np.float32]:
     """Read an uploaded feature, as the provider does: everything is checked against the provider's own manifest.
 
     Args:
@@ -108,12 +108,10 @@ def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") ->
     Raises:
         ValueError: when it is no such file, or was made for another key, cut, shape or type.
     """
-    import torch
-
     values, metadata = _read(data, manifest, name)
     _expect(metadata, _metadata(manifest), name)
     _check(values, manifest, name)
-    return torch.from_numpy(values)
+    return values
 
 
 def decode_pseudonym(data: bytes, key: Key, *, name: str = "feature") -> PseudonymFeature:
@@ -136,6 +134,14 @@ def decode_pseudonym(data: bytes, key: Key, *, name: str = "feature") -> Pseudon
     _check(values, key.manifest, name)
     _check_unit(values, name)
     return PseudonymFeature(values, epoch)
+
+
+def _saved(values: NDArray[np.float32], metadata: dict[str, str]) -> bytes:
+    """The same bytes for the same content: the library puts metadata in an order that it draws anew each time."""
+    data = save({TENSOR: values}, metadata)
+    size = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:size]), sort_keys=True, separators=(",", ":")).encode()
+    return data[:8] + header.ljust(size - 8) + data[size:]
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:

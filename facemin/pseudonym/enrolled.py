@@ -121,6 +121,15 @@ class EnrolledFace:
         rows = unit_rows(np.atleast_2d(np.asarray(embedding)), "embedding")
         return self._check(self._read(), rows, space, threshold)
 
+    def spaces(self) -> set[bytes]:
+        """Spaces in which a face is enrolled, SHA-256 of each one's graph.
+
+        Raises:
+            ValueError: a damaged file.
+            OSError: the file cannot be read.
+        """
+        return {bytes.fromhex(entry.space) for entry in self._read()}
+
     def forget(self, *, space: bytes | None = None, purpose: str | None = None) -> None:
         """Drop what is kept of a space, of a purpose, or, with neither, everything under this secret."""
         with locked(self.root / ".lock"):

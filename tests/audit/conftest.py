@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from facemin.audit import Evidence, Operating, Panelist, Plain
+from facemin.attack.contract import PublicFaces
+from facemin.audit import Evidence, Operating, Panelist
 from facemin.audit.judges import seat
 from facemin.keys.default import plain_key
 from facemin.models import Recogniser
@@ -22,13 +23,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
 
 
-def people_of_patterns(people: int, photos: int, *, seed: int = 0) -> Plain:
+def people_of_patterns(people: int, photos: int, *, seed: int = 0) -> PublicFaces:
     """Each person a pattern of coarse squares, each photo with a little noise of its own."""
     draw = torch.Generator().manual_seed(seed)
     patterns = torch.rand(people, 3, 4, 4, generator=draw).repeat_interleave(28, 2).repeat_interleave(28, 3)
     faces = patterns.repeat_interleave(photos, 0)
     faces = (0.1 + 0.8 * faces + 0.02 * torch.randn(faces.shape, generator=draw)).clamp(0, 1)
-    return Plain(faces, torch.arange(people).repeat_interleave(photos))
+    return PublicFaces(faces, torch.arange(people).repeat_interleave(photos))
 
 
 def noise(count: int) -> torch.Tensor:

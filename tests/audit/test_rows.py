@@ -9,17 +9,20 @@ import torch
 from torch import Tensor
 
 from facemin.attack.attributes.estimators import Attribute
+from facemin.attack.contract import PublicFaces
 from facemin.audit import ROWS, Budget, Evidence, RowResult, audit, render
+from facemin.audit.attackers_data import best_teacher, split_faces
 from facemin.audit.authorised import still_recognises
 from facemin.audit.figures import counted
 from facemin.audit.judges import find_panel, joined, seat
 from facemin.audit.rows.attributes import class_outcome
+from facemin.audit.rows.fitted import nothing_to_train_on
 from facemin.audit.rows.t0_eye import look
 from facemin.audit.rows.t1_off_the_shelf import no_judges, off_the_shelf
 from facemin.audit.rows.t2_purified import behind_purifiers
 from facemin.audit.rows.t3_white_box import white_box
-from facemin.audit.rows.t4_inverter import nothing_to_train_on, trained_inverter
-from facemin.audit.rows.t5_linker import _best_teacher, linker, nothing_to_link_by
+from facemin.audit.rows.t4_inverter import trained_inverter
+from facemin.audit.rows.t5_linker import linker, nothing_to_link_by
 from facemin.audit.run import ORDER, STOPPED
 from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
@@ -159,11 +162,12 @@ class TestWhiteBox:
         assert found.outcome == "leak"
         assert any(figure.of == "white box, from the plain face" for figure in found.figures)
         titles = [title for title, _ in found.pictures[0].rows]
-        assert titles == ["photo", "protected", "white box, from the protected face", "white box, from the plain face"]
+        assert titles == ["photo", "protected", "white box", "white box, from the plain face"]
 
     def test_little_time_means_few_steps_and_says_so(self, evidence: Make) -> None:
         found = white_box(evidence(8, keys=(tiny_key(),)), Budget(seconds=0))
-        assert "60 steps on 1 face." in found.verdict
+        assert "Tried on 1 face: white box." in found.verdict
+        assert any("The full 400 steps: time was left for 60." in text for text in found.untested)
         assert any("15 of 16 faces" in text or "7 of 8 faces" in text for text in found.untested)
 
 
@@ -183,7 +187,7 @@ class TestTrained:
         found = linker(given, Budget(seconds=0))
         assert found.outcome == "leak"
         assert "the key alone" in found.verdict
-        assert any("as a teacher, and none is here" in text for text in found.untested)
+        assert any("it needs another recogniser as a teacher" in text for text in found.untested)
         names = {(figure.name, figure.where) for figure in found.figures}
         assert ("rank-1", "protected probe") in names
         assert {"the key's features as they are", "the key alone, a head of 192 plain faces"} == {
@@ -205,17 +209,20 @@ class TestTrained:
         assert at_own.hits > 30
         assert by[bare, "rank-1", "protected probe"].value > 0.9
 
-    def test_an_inverter_is_trained_judged_and_what_had_no_time_is_said(self, evidence: Make) -> None:
+    def test_t4_reports_skipped_attacks(self, evidence: Make) -> None:
         train = people_of_patterns(70, 2, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
         found = trained_inverter(given, Budget(seconds=0))
-        assert any("The adaptive inverters: time was left to protect" in text for text in found.untested)
+        assert any(
+            "RecFace, trained on protected features: time was left to protect" in text for text in found.untested
+        )
         assert any(figure.of.startswith("inverter of") for figure in found.figures)
 
     def test_protected_pairs_train_two_networks_more(self, evidence: Make) -> None:
         train = people_of_patterns(130, 1, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
-        given.training.protect(train, [tiny_key()], torch.arange(130), LONG, seed=0)
+        learning, _ = split_faces(train, seed=0)
+        given.training.protect(learning.faces, [tiny_key()], LONG, seed=0)
         found = trained_inverter(given, Budget(seconds=0))
         assert {f"{name} of 104 protected pairs" for name in ("inverter", "denoiser")} <= {
             figure.of for figure in found.figures if figure.name == "SSIM"
@@ -319,10 +326,10 @@ def test_the_teacher_is_the_one_that_recognises_best() -> None:
 
     blind: Any = Blind()
     for order in ([blind, good], [good, blind]):
-        assert _best_teacher(order, (people.faces, people.people), far=1e-2) is good
-    assert _best_teacher([blind, good], (people.faces[:1], people.people[:1]), far=1e-2) is blind
+        assert best_teacher(order, people, far=1e-2) is good
+    assert best_teacher([blind, good], PublicFaces(people.faces[:1], people.people[:1]), far=1e-2) is blind
     # of one person no recogniser can be told from another
-    assert _best_teacher([blind, good], (people.faces[:3], people.people[:3]), far=1e-2) is blind
+    assert best_teacher([blind, good], PublicFaces(people.faces[:3], people.people[:3]), far=1e-2) is blind
 
 
 class TestRecognisersWithoutThreshold:

@@ -2,12 +2,11 @@
 
 import math
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from facemin.audit.sample_size import BOUND, at_least, further, settle, strongest
+from facemin.audit.sample_size import BOUND, further, settle, strongest
 from facemin.metrics import wilson
 
 
@@ -46,9 +45,9 @@ def test_a_hit_that_chance_explains_is_no_leak() -> None:
     assert settle(40, 40, chance=1e-3, cells=100).outcome == "leak"
 
 
-def test_tail_equals_scipys() -> None:
-    assert at_least(3, 40, 0.02) == pytest.approx(stats.binom.sf(2, 40, 0.02))
-    assert at_least(0, 40, 0.02) == 1
+def test_a_threshold_of_few_impostors_explains_more() -> None:
+    assert settle(4, 20, chance=0.02).outcome == "leak"
+    assert settle(4, 20, chance=0.02, p=0.06).outcome == "cannot tell"
 
 
 def test_one_leak_is_a_leak_and_one_open_question_stays_open() -> None:

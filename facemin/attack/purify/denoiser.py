@@ -9,6 +9,7 @@ import torch
 
 from facemin.attack.features import BATCH
 from facemin.attack.reconstruct.train_inverter import train_inverter
+from facemin.runtime.compute import DEFAULT_COMPUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from facemin.attack.reconstruct.inverter import Inverter
     from facemin.attack.reconstruct.train_inverter import InverterTraining
     from facemin.attack.training import Epoch, Pairs
+    from facemin.runtime.compute import Compute
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +47,7 @@ def train_denoiser(
     pairs: Pairs,
     *,
     settings: InverterTraining | None = None,
+    compute: Compute = DEFAULT_COMPUTE,
     validation: Pairs | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -52,6 +55,12 @@ def train_denoiser(
 ) -> Denoiser:
     """Train a denoiser on pairs of (protected image, face); arguments and errors as for `train_inverter`."""
     network = train_inverter(
-        pairs, settings=settings, validation=validation, checkpoint=checkpoint, on_epoch=on_epoch, stop=stop
+        pairs,
+        settings=settings,
+        compute=compute,
+        validation=validation,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+        stop=stop,
     )
     return Denoiser(network=network)

@@ -16,9 +16,9 @@ from facemin.metrics import permutation_test
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
     from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
     from facemin.metrics import Agreement
 
 MARGIN = 0.1

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
 from facemin.attack.link.cross_matching import CELLS, DataAbuse, Faces, Match, Watcher, embed, worst
 from facemin.audit.figures import counted, entry, interval
 from facemin.audit.result import Figure, Line, Table
 from facemin.audit.sample_size import Outcome, settle, strongest
-from facemin.metrics import threshold_at_far
+from facemin.metrics import binomial_tail, exceedance_tail, threshold_at_far, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
     from facemin.audit.audit_inputs import Evidence, Panelist
-    from facemin.audit.budget import Budget
 
 EVERYBODY = 10
 """A recogniser that accepts different people so many times more often than it should recognises nobody."""
@@ -44,10 +46,13 @@ class Identity(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """Hits of one attempt, and how often chance gives one."""
+    """Hits of one attempt, and what chance gives."""
 
     figure: Figure
-    chance: float
+    p: float
+    """Probability of so many hits or more by chance."""
+    flags: Tensor
+    """Who was hit, (N,) bool."""
 
 
 class Judged(NamedTuple):
@@ -81,6 +86,11 @@ def match_all(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: Bud
     return Identity(tuple(found), tuple(name for name in purifiers if name not in tried))
 
 
+def trial(figure: Figure, flags: Tensor, *, chance: float) -> Trial:
+    """An attempt whose hits are independent, each of probability `chance` where there is nothing to find."""
+    return Trial(figure, binomial_tail(figure.hits or 0, figure.n, chance), flags)
+
+
 def trials(
     genuine: Tensor, impostor: Tensor, *, threshold: float | None, far: float, of: str, where: str
 ) -> tuple[list[Figure], list[Trial]]:
@@ -111,12 +121,17 @@ def trials(
             figures.append(false)
             everybody = false.low > EVERYBODY * far
         if not everybody:
-            counting.append(Trial(own, far))
+            # it may take protected strangers for one another more often than the plain faces it was set on
+            rate = wilson(int((impostor >= threshold).sum()), len(impostor)).high if len(impostor) * far >= 1 else far
+            counting.append(trial(own, genuine >= threshold, chance=max(far, rate)))
     if len(impostor) * far >= 1 or (everybody and len(impostor) >= FEWEST_IMPOSTORS):
         at = threshold_at_far(impostor, far=far)
         again = counted(genuine >= at.threshold, name="TAR", of=of, where=f"{where}, threshold of these images")
         figures.append(again)
-        counting.append(Trial(again, max(far, 1 / (len(impostor) + 1))))
+        p = exceedance_tail(
+            again.hits or 0, again.n, admitted=int((impostor >= at.threshold).sum()), impostors=len(impostor)
+        )
+        counting.append(Trial(again, p, genuine >= at.threshold))
     return figures, counting
 
 
@@ -144,8 +159,7 @@ def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
     if not counting:
         return "not tested", ""
     settled = [
-        (settle(one.figure.hits or 0, one.figure.n, chance=one.chance, cells=len(counting)), one.figure)
-        for one in counting
+        (settle(one.figure.hits or 0, one.figure.n, p=one.p, cells=len(counting)), one.figure) for one in counting
     ]
     outcome = strongest([one.outcome for one, _ in settled])
     verdict, top = max((each for each in settled if each[0].outcome == outcome), key=lambda each: each[1].value)
@@ -154,7 +168,17 @@ def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
         words += f" {missing(verdict.more, top)}"
     elif outcome == "leak":
         words += " Chance does not explain that."
-    return outcome, words
+    return outcome, words + _together(counting, top)
+
+
+def _together(counting: Sequence[Trial], top: Figure) -> str:
+    """Who was hit in any of the attempts, where that are more people than in the worst."""
+    if len({one.figure.n for one in counting}) > 1:
+        return ""
+    anywhere = counted(torch.stack([one.flags for one in counting]).any(0), name="any", of="", where="")
+    if anywhere.hits == top.hits:
+        return ""
+    return f" At least one of them accepted {interval(anywhere)}, which at chance, too, is more than the worst."
 
 
 def missing(more: int, top: Figure) -> str:

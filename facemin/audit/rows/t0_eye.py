@@ -13,8 +13,8 @@ from facemin.audit.similarity import FLOOR, closeness, floors, similarities, sim
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
     from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
     from facemin.audit.sample_size import Outcome
 
 TITLE = "An eye"

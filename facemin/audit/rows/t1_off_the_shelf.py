@@ -13,8 +13,8 @@ from facemin.audit.rows.identity import judged, match_all, raw_table
 from facemin.audit.sample_size import strongest
 
 if TYPE_CHECKING:
+    from facemin.attack.budget import Budget
     from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
 
 TITLE = "An off-the-shelf recogniser or attribute estimator"
 KNOWS = "the protected image"

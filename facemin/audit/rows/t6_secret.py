@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
     from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
     from facemin.audit.result import Figure
     from facemin.keys.key import Key
 

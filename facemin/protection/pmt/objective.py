@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection.pmt.transforms import Transform
 
-Target = Literal["plain", "same"]
-"""Whether T acts on the protected image alone, or on the face as well."""
+Target = Literal["plain", "same", "apart"]
+"""Whether T acts on the protected image alone, or on the face as well: by the same draw, or by one of its own."""
+
+APART = 1 << 128
+"""Above every seed: turns an image's seed into that of its face's own draws."""
 
 PERIOD = 10
 """Steps between two looks at the residuals of an image under T, which may cost as much as a step."""
@@ -43,7 +46,8 @@ class FeatureMatching:
         weights: one a key, above 0; all alike when None.
         transform: T, drawn anew for each image and step; None for none. An image then ends when its residual is met
             by the worst of `PROBES`.
-        target: "same" applies T to the face too, as Algorithm 2 has it; "plain" keeps the plain face's features.
+        target: "same" applies T to the face too, as Algorithm 2 has it; "apart" as well, by a draw of its own each
+            step, which Algorithm 2 does not rule out; "plain" keeps the plain face's features.
         pool: side of the grid that layers are averaged to before they are compared; None for whole layers.
         precision: what the shallow models compute gradients in; residuals are float32 always.
 
@@ -92,9 +96,10 @@ class FeatureMatching:
             distances = self._distances(images, targets)
             return Progress(distances @ self.weights, distances.detach())
         plain = targets
-        if self.target == "same":
+        if self.target != "plain":
+            drawn = moment if self.target == "same" else _apart(moment)
             with torch.no_grad():
-                targets = self._features(self.quick, self.transform(targets[-1], moment).to(self.precision))
+                targets = self._features(self.quick, self.transform(targets[-1], drawn).to(self.precision))
         loss = self._distances(self.transform(images, moment), targets) @ self.weights
         return Progress(loss, self._hopeful(images.detach(), plain, moment))
 
@@ -145,6 +150,10 @@ class FeatureMatching:
         # targets may hold the faces, last
         pairs = zip(features, targets, strict=False)
         return torch.stack([relative_distance(own, target) for own, target in pairs], 1)
+
+
+def _apart(moment: Moment) -> Moment:
+    return moment._replace(seeds=tuple(seed ^ APART for seed in moment.seeds))
 
 
 def _mapped(images: Tensor, matrix: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from facemin.keys.key import Key
 from facemin.metrics import mean_face, ssim
 from tests.attack.conftest import draw, seen
 
-QUICK = InverterTraining(width=12, fitting=Fitting(epochs=8, batch=8, rate=4e-3, device="cpu", flip=True))
+QUICK = InverterTraining(width=12, fitting=Fitting(epochs=8, batch=8, rate=4e-3, flip=True))
 TRAIN = draw(24, 2, seed=1).faces
 TEST = draw(6, 1, seed=2).faces
 VALIDATION = draw(4, 1, seed=3).faces
@@ -78,7 +78,7 @@ def test_denoiser_purifies_and_is_a_purifier() -> None:
 
 def test_resumed_is_bit_equal(key: Key, tmp_path: Path) -> None:
     pairs = ImagePairs(TRAIN[:16], TRAIN[:16])
-    settings = InverterTraining(width=4, fitting=Fitting(epochs=2, batch=8, device="cpu"))
+    settings = InverterTraining(width=4, fitting=Fitting(epochs=2, batch=8))
     whole = train_key_inverter(key, pairs, settings=settings).state_dict()
     path = tmp_path / "checkpoint.pt"
     train_key_inverter(key, pairs, settings=settings, checkpoint=path, stop=lambda: True)
