@@ -104,7 +104,9 @@ export class Provider {
   /** What the provider holds of a person; undefined where there is nobody of that name. */
   async held(collection: string, person: string): Promise<Held | undefined> {
     try {
-      return (await this.json("GET", personPath(collection, person))) as Held;
+      const held = (await this.json("GET", personPath(collection, person))) as Partial<Held>;
+      if (!Array.isArray(held.templates)) throw wrong("a person");
+      return held as Held;
     } catch (error) {
       if (error instanceof Refusal && error.detail?.status === 404) return undefined;
       throw error;
