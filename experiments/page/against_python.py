@@ -99,10 +99,20 @@ def sizes() -> dict[str, dict[str, int]]:
     return found
 
 
-def compare(server: Running, page: Page, people: list[tuple[str, Path, Path]], image: bool) -> list[dict[str, Any]]:
-    """The scores of each person's second photo, by the page and by the Python client."""
-    rows = []
+def done_before(path: Path) -> dict[int, dict[str, Any]]:
+    """Rows that an earlier run wrote, by number."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {row["number"]: row for row in map(json.loads, lines)}
+
+
+def compare(
+    server: Running, page: Page, people: list[tuple[str, Path, Path]], *, image: bool, kept: Path
+) -> list[dict[str, Any]]:
+    """The scores of each person's second photo, by the page and by the Python client; a rerun goes on."""
+    rows = done_before(kept)
     for number, (_, first, second) in enumerate(people):
+        if number in rows:
+            continue
         secret = Secret.new()
         try:
             take_secret(page, secret)
@@ -117,17 +127,22 @@ def compare(server: Running, page: Page, people: list[tuple[str, Path, Path]], i
                 upload = "image" if image else "features"
                 client = Client(server.url, server.token("verify:main"), secret=secret, upload=upload)
                 python = client.verify("u-1", second)
-            rows.append(
-                {"browser": mine["score"], "python": python.score, "enrol_s": enrol, "verify_s": verify}
-                | {"accepted": mine["accepted"], "python_accepted": python.accepted}
-            )
-            print(number, json.dumps(rows[-1]), flush=True)
+            rows[number] = {
+                "browser": mine["score"],
+                "python": python.score,
+                "enrol_s": enrol,
+                "verify_s": verify,
+                "accepted": mine["accepted"],
+                "python_accepted": python.accepted,
+            }
         except Exception as error:  # noqa: BLE001 - the next person is tried, and this one counted as not done
-            rows.append({"failed": re.sub(r"\x1b\[\d+m", "", str(error))[:200]})
-            print(number, rows[-1], flush=True)
+            rows[number] = {"failed": re.sub(r"\x1b\[\d+m", "", str(error))[:200]}
+        rows[number]["number"] = number
+        append_json(kept, rows[number])
+        print(json.dumps(rows[number]), flush=True)
         server("DELETE", "/v1/collections/main/persons/u-1")
         drop_secret(page)
-    return rows
+    return [rows[number] for number in range(len(people))]
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -156,6 +171,7 @@ def main() -> None:
     parser.add_argument("--image", action="store_true", help="send images in place of numbers")
     parser.add_argument("--loads", type=int, default=5)
     parser.add_argument("--lfw", type=Path, default=Path("../shared/data/lfw"))
+    parser.add_argument("--kept", type=Path, default=Path("runs/page_against_python.jsonl"), help="rows, for a rerun")
     parser.add_argument("--record", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving_page(Path(folder) / "home") as server, browsing() as browser:
@@ -169,7 +185,7 @@ def main() -> None:
             page.read("Ready after", seconds=SECONDS)
             threads = page.read("Ready after")
             page.do(NOTED)
-            rows = compare(server, page, pairs(given.lfw, given.people), given.image)
+            rows = compare(server, page, pairs(given.lfw, given.people), image=given.image, kept=given.kept)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     record = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

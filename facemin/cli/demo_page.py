@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import uvicorn
     from numpy.typing import NDArray
 
+    from facemin.service.tokens import Scope
+
 PERSON = "you"
 SECONDS = 3600.0
 DAYS = {"one day": (0.0, 0.0), "another day": (0.6, 0.0), "a third day": (-0.8, 0.0), "a fourth day": (0.0, 0.8)}
@@ -136,7 +138,8 @@ def ignore_end() -> None:
 
 def _sessions(provider: Provider) -> tuple[str, str]:
     """What an app's backend would do by POST /v1/sessions."""
-    grants = frozenset({("session", FIRST), ("identify", FIRST)})
+    scopes: tuple[Scope, ...] = ("session", "identify")
+    grants = frozenset((scope, FIRST) for scope in scopes)
     with provider.database.writing() as connection:
         parent, _ = make_token(connection, "demo", grants)
         _, own = make_session(connection, parent, "self", FIRST, PERSON, seconds=SECONDS)
