@@ -2,7 +2,7 @@
 
     python experiments/attacks/protections.py --shared ../shared --cache CACHE robust
 
-Makes the images of one protection, twenty at a time, and may be stopped and started again. People tested are in LFW's
+Makes the images of one protection, sixteen at a time, and may be stopped and started again. People tested are in LFW's
 folds 1 to 5, two photos each; attackers learn from people who are in none of those folds, one photo each.
 """
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import PMT
 
-TEST, TRAIN = 60, 120
-CHUNK = 20
-SHOT_PEOPLE, SHOTS = 20, 4
+TEST, TRAIN = 48, 96
+CHUNK = 16
+SHOT_PEOPLE, SHOTS = 16, 3
 """People whose photo is protected again and again, and how often, the first time included."""
 
 
