@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.attack.attributes.probe_attack import ProbeAttack
 from facemin.attack.contract import Adversary, Attack
+from facemin.attack.link.centred import CentredLinking
 from facemin.attack.link.key_linker import KeyLinking
 from facemin.attack.link.ridge_linker import RidgeLinking
 from facemin.attack.link.student import StudentTraining
@@ -92,6 +94,12 @@ ATTACKS: dict[str, Attack] = {
         method=RidgeLinking(),
         words="a linear map from what an off-the-shelf recogniser makes of protected images",
     ),
+    "centred": Attack(
+        kind="linker",
+        adversary=Adversary(row="T5", knows=("protected image", "recogniser", "public faces")),
+        method=CentredLinking(),
+        words="a recogniser off the shelf, the common part of protected images taken away",
+    ),
     "student": Attack(
         kind="linker",
         adversary=Adversary(row="T5", knows=("protected image", "pairs of protected image and identity")),
@@ -117,6 +125,13 @@ ATTACKS: dict[str, Attack] = {
         adversary=Adversary(row="T2", knows=("protected image", "pairs of protected image and attribute")),
         method=ProbeAttack(),
         words="a linear probe on thumbnails of protected images",
+    ),
+    "convolutional-probe": Attack(
+        kind="prober",
+        adversary=Adversary(row="T2", knows=("protected image", "pairs of protected image and attribute")),
+        method=ConvolutionalProbe(),
+        words="a small network on protected images",
+        in_audit=False,
     ),
     "probe-on-key": Attack(
         kind="prober",

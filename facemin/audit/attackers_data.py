@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from facemin.attack.contract import Knowledge, PublicFaces
 from facemin.attack.link.student import teach
-from facemin.autograd.pixels import to_unit
+from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.metrics import cross_identity_threshold
-from facemin.protection import DEFAULT_PROTECTOR, METHODS
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protection.contract import as_protected
 from facemin.runtime.compute import Compute
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class TrainingPairs:
         method: of the protection; an attacker knows it.
     """
 
-    def __init__(self, method: Protector = METHODS[DEFAULT_PROTECTOR]) -> None:
-        self._method = replace(method, device="cpu")
+    def __init__(self, method: Protector = PROTECTORS[DEFAULT_PROTECTOR]) -> None:
+        self._method = method
         self._made: dict[bytes, Tensor] = {}
 
     def protect(self, faces: Tensor, keys: Sequence[Key], budget: Budget, *, seed: int) -> tuple[Tensor, Tensor]:
@@ -128,7 +128,9 @@ class TrainingPairs:
             if self._made and budget.over:
                 break
             batch = missing[start : start + ON_CPU.batch]
-            for done in self._method(faces[batch], keys, seed=seed):
-                self._made[names[batch[done.index]]] = to_unit(done.pixels)
+            for done in self._method.stream(iter(faces[batch]), keys, seed=seed, compute=ON_CPU):
+                pixels = as_protected(done, keys, self._method).pixels
+                assert pixels is not None
+                self._made[names[batch[done.index]]] = to_unit(to_tensor(pixels))
         made = [row for row, name in enumerate(names) if name in self._made]
         return torch.stack([self._made[names[row]] for row in made]), torch.tensor(made)

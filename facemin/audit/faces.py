@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,9 +16,10 @@ from facemin.datasets import Folder
 from facemin.evaluation.compare import load_face
 from facemin.face import Detector, align_unrounded, faces_in, is_aligned
 from facemin.image import decode
-from facemin.protection import DEFAULT_PROTECTOR, METHODS, Failure, Protector
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, Failure, Protector
 from facemin.protection.folder import Plan, protect_into
 from facemin.protection.folder_job import FolderJob
+from facemin.runtime.compute import Compute
 from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Protecting:
     out: Path
     seed: int | None = None
     device: str = "auto"
-    method: Protector = METHODS[DEFAULT_PROTECTOR]
+    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
 
 
 def read_faces(
@@ -148,7 +149,7 @@ def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[PublicFac
         if budget.over and faces:
             break
         try:
-            faces.append(load_face(folder / path, detector))
+            faces.append(torch.from_numpy(load_face(folder / path, detector)))
         except ValueError:
             missed += 1
             continue
@@ -184,9 +185,14 @@ def _few(owned: Sequence[tuple[str | None, Kind]], most: int) -> list[Kind]:
 def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[Found, ...], list[str]]:
     """Protect photos into the folder, each at its own place; what became of them, and what failed."""
     aligned = all(is_aligned(decode(photo.path).pixels) for photo in photos)
-    method = replace(protecting.method, device=protecting.device)
     job = FolderJob(
-        out=protecting.out, keys=protecting.keys, method=method, seed=protecting.seed, aligned=aligned, secret=None
+        out=protecting.out,
+        keys=protecting.keys,
+        method=protecting.method,
+        seed=protecting.seed,
+        aligned=aligned,
+        secret=None,
+        compute=Compute(device=protecting.device),
     )
     todo = {photo.path: protecting.out / photo.place.rpartition(".")[0] for photo in photos}
     done, failed = [], []
@@ -202,7 +208,7 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
 
 def named(method: Protector) -> str:
     """A method of protection in words."""
-    names = [name for name, preset in METHODS.items() if replace(method, device=preset.device) == preset]
+    names = [name for name, preset in PROTECTORS.items() if preset == method]
     return f"the method {names[0]}" if names else "a method of settings of its own"
 
 

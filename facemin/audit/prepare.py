@@ -13,7 +13,7 @@ from facemin.audit.audit_inputs import Evidence
 from facemin.audit.faces import Protecting, named, read_faces, read_training
 from facemin.audit.judges import find_panel, impostor_pairs
 from facemin.keys.default import plain_key
-from facemin.protection import DEFAULT_PROTECTOR, METHODS
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ class Request:
     most: int = 100
     seed: int | None = None
     device: str = "auto"
-    method: Protector = METHODS[DEFAULT_PROTECTOR]
+    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
 
     def __post_init__(self) -> None:
         if not self.inputs:

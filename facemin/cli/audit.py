@@ -71,11 +71,11 @@ def audit(
     from facemin.audit import Budget, Request, gather, known_rows, render
     from facemin.audit import audit as run
     from facemin.keys.key import Key
-    from facemin.protection import METHODS
+    from facemin.protection import PROTECTORS
     from facemin.runtime.files import write_atomically
 
-    if method not in METHODS:
-        raise ValueError(f"--method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if method not in PROTECTORS:
+        raise ValueError(f"--method: expected one of {', '.join(PROTECTORS)}, got {method!r}")
     chosen = known_rows([name.strip().upper() for name in rows.split(",") if name.strip()])
     request = Request(
         inputs=inputs,
@@ -87,7 +87,7 @@ def audit(
         most=most if most is not None else (QUICK_MOST if quick else MOST),
         seed=seed,
         device=available_device(device),
-        method=METHODS[method],
+        method=PROTECTORS[method],
     )
     # loading is part of the time that was promised
     budget = Budget(seconds=60 * given, before=time.monotonic() - began)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -244,7 +244,7 @@ def _client(
     # fetching a key, loading it and protecting take seconds
     say(errors(), "Protecting on this machine, then asking the provider")
     from facemin.client.client import Client
-    from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+    from facemin.runtime.compute import Compute
 
     return Client(
         url,
@@ -254,7 +254,7 @@ def _client(
         secret=secret,
         purpose=purpose,
         upload=upload,
-        method=replace(PROTECTORS[DEFAULT_PROTECTOR], device=available_device(device)),
+        compute=Compute(device=available_device(device)),
     )
 
 

@@ -17,8 +17,14 @@ from facemin.cli.output import available_device, errors, note, print_json, say, 
 from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from facemin.evaluation.compare import Verdict
     from facemin.keys.key import Key
+    from facemin.protection import Failure
+    from facemin.protection.contract import OnStep
+    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder_job import FolderJob
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
 ED25519_BYTES = 32
@@ -161,7 +167,7 @@ def protect(
         tuple[Path, ...], Parameter(negative="", help="A one-pass protector that came with a key; may be repeated.")
     ] = (),
     method: Annotated[
-        Literal["auto", "one-pass", "robust", "pmt", "pmt-enhanced", "frequency-mask"],
+        str,
         Parameter(
             help="auto takes one-pass where the key has a protector, else robust. one-pass paints in milliseconds; "
             "robust optimises (needs torch); both withstand what providers do to images (JPEG, resizing, blur, noise). "
@@ -189,8 +195,19 @@ def protect(
     max_pixels: MaxPixels = 64_000_000,
     batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
     workers: Annotated[
-        int, Parameter(help="Processes, one thread and one model each; as many as there are cores is fastest.")
-    ] = 1,
+        int | None,
+        Parameter(
+            help="Processes, one thread and one model each; as many as there are cores is fastest. 1 when not given; "
+            "with --ray, actors: as many as the cluster has cores."
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        Parameter(
+            help="A Ray cluster that does it (extra 'ray'): local, auto, HOST:PORT or ray://HOST:PORT, as ray.init has "
+            "it. All machines have to see the photos, OUT, and $FACEMIN_HOME."
+        ),
+    ] = None,
     allow_revealing: Annotated[
         bool,
         Parameter(
@@ -223,15 +240,15 @@ def protect(
     from facemin.face import Detector
     from facemin.keys.default import default_key, plain_key
     from facemin.keys.key import Key
-    from facemin.protection.contract import Compute
-    from facemin.protection.folder import plan, protect_into
+    from facemin.protection.folder import plan
     from facemin.protection.folder_job import FolderJob
     from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
     from facemin.protection.protector_file import ProtectorFile
     from facemin.protection.seeds import check_seed
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
-    from facemin.protection.workers import check_workers, protect_by_workers
+    from facemin.protection.workers import check_workers
+    from facemin.runtime.compute import Compute
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
@@ -256,7 +273,7 @@ def protect(
         raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:
         check_seed(seed)
-    check_workers(workers)
+    check_workers(1 if workers is None else workers)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
     keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device) if torch_is_there() else "cpu"
@@ -266,7 +283,7 @@ def protect(
         group = keys if one_image or no_pseudonym else keys[:1]
         painter = OnePassProtector(files=files)
         given = painter if files and method in ("auto", "one-pass") and not no_pseudonym else method
-        settings = Compute(batch=batch, device=where).of(open_method(given, group, aimed=not no_pseudonym))
+        settings = open_method(given, group, aimed=not no_pseudonym)
     if not no_pseudonym:
         check_keys(keys, linkable=linkable, one_image=one_image, trust_key=trust_key)
     job = FolderJob(
@@ -287,6 +304,7 @@ def protect(
         detector=detector,
         max_pixels=max_pixels,
         allow_revealing=allow_revealing,
+        compute=Compute(batch=batch, device=where),
     )
     if allow_revealing:
         note("--allow-revealing: RESULTS MAY SHOW THE PLAIN FACE. Do not send them to anybody")
@@ -302,15 +320,26 @@ def protect(
     todo = plan(inputs, job)
     return follow(
         todo,
-        lambda on_step: (
-            protect_into(todo, job, on_step=on_step)
-            if workers == 1
-            else protect_by_workers(todo, job, workers=workers, on_step=on_step)
-        ),
+        partial(_begin, todo, job, workers, ray),
         device=where,
         keys=len(keys),
         as_json=as_json,
     )
+
+
+def _begin(
+    todo: Plan, job: FolderJob, workers: int | None, ray: str | None, on_step: OnStep
+) -> Iterator[Written | Failure]:
+    """Begin a folder's work here, by several processes, or on a cluster."""
+    from facemin.protection.folder import protect_into
+    from facemin.protection.on_ray import protect_on_ray
+    from facemin.protection.workers import protect_by_workers
+
+    if ray is not None:
+        return protect_on_ray(todo, job, address=ray, workers=workers, on_step=on_step)
+    if workers is None or workers == 1:
+        return protect_into(todo, job, on_step=on_step)
+    return protect_by_workers(todo, job, workers=workers, on_step=on_step)
 
 
 def _check_options(no_pseudonym: bool, *, plain: dict[str, bool], pseudonymous: dict[str, bool]) -> None:
@@ -377,9 +406,9 @@ def verify(
     from facemin.evaluation.compare import verify as compare
     from facemin.keys.key import Key
     from facemin.models import DEFAULT_MODEL
-    from facemin.models.store import open_model
+    from facemin.models.store import open_graph
 
-    recogniser = open_model(model or DEFAULT_MODEL, preprocess=preprocess.given())
+    recogniser = open_graph(model or DEFAULT_MODEL, preprocess=preprocess.given())
     manifest = Key.load(key).manifest if key else None
     verdict = compare(
         probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest, max_pixels=max_pixels

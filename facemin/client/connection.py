@@ -22,6 +22,7 @@ from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
 from facemin.protection import protect
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ class Connection:
     purpose: str | None = field(default=None, kw_only=True)
     upload: Upload | Literal["auto"] = field(default="auto", kw_only=True)
     method: Protector | None = field(default=None, kw_only=True)
+    compute: Compute = field(default=DEFAULT_COMPUTE, kw_only=True)
     allow_revealing: bool = field(default=False, kw_only=True)
     timeout: float = field(default=60.0, kw_only=True)
     tries: int = field(default=4, kw_only=True)
@@ -150,7 +152,13 @@ class Connection:
             return photo.uploads(key, largest=largest)
         upload: Upload = "image" if self.upload == "auto" else self.upload
         done = protect(
-            photo, keys=[key], upload=upload, method=self.method, allow_revealing=self.allow_revealing, secret=None
+            photo,
+            keys=[key],
+            upload=upload,
+            method=self.method,
+            compute=self.compute,
+            allow_revealing=self.allow_revealing,
+            secret=None,
         )
         return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.surrogates import Team
 from facemin.cloak.universal import climb, grey_levels, person_faces, plain_embeddings, started, window
-from facemin.protection.contract import Compute
+from facemin.runtime.compute import Compute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

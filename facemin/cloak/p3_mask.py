@@ -20,7 +20,7 @@ from facemin.cloak.mask_file import Mask
 from facemin.cloak.surrogates import Team
 from facemin.cloak.universal import climb, grey_levels, person_faces, plain_embeddings, started, window
 from facemin.metrics import ssim
-from facemin.protection.contract import Compute
+from facemin.runtime.compute import Compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,7 +101,7 @@ class P3Mask:
             if on_step is not None:
                 on_step(epoch, self.epochs)
             seen = []
-            for rows in torch.from_numpy(order.permutation(len(plain))).split(self.together):
+            for rows in torch.split(torch.from_numpy(order.permutation(len(plain))), self.together):
                 change.requires_grad_()
                 cloaked = (plain[rows] + change * weight).clamp(0, 1)
                 angle = _angle(team(cloaked), [own[rows] for own in features])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from facemin.attack import PURIFIERS
+from facemin.autograd.pixels import to_tensor
 from facemin.evaluation import provenance
 from facemin.experiments.kept import Kept, read_kept, write_kept
+from facemin.experiments.methods import make_compute
 from facemin.experiments.noise import feature_cosines, noisy_images
 from facemin.experiments.records import (
     DataUsed,
@@ -30,6 +32,7 @@ from facemin.experiments.records import (
 )
 from facemin.keys.key import export_key
 from facemin.metrics import psnr, ssim
+from facemin.protection.contract import as_protected
 from facemin.runtime.device import describe
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ if TYPE_CHECKING:
     from facemin.experiments.settings import Cell, KeySettings
     from facemin.keys.key import Key
     from facemin.models import Recogniser
-    from facemin.protection import Done, Protector
+    from facemin.protection import Protected, Protector
+    from facemin.runtime.compute import Compute
 
 # any time will do, as long as the same key has the same bytes
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,7 +104,7 @@ def make_key(recogniser: Recogniser, settings: KeySettings, method: Protector | 
         ValueError: it has no such cut or layers.
     """
     # where the method has a residual of its own, the key's plays no part
-    residual = settings.residual or (method and method.residual) or 1.0
+    residual = settings.residual or getattr(method, "residual", None) or 1.0
     return export_key(
         recogniser, settings.cut, provider="bench", residual=residual, layers=settings.layers, created=MADE
     )
@@ -137,18 +141,20 @@ def _protected(setting: Setting, cell: Cell, keys: list[Key], advance: Callable[
     )
     if folder is not None and (found := read_kept(folder, name)) is not None:
         return found
-    made = _protect(setting, cell.method, keys, advance)
+    compute = make_compute(cell.passed["method"], device=str(setting.device))
+    made = _protect(setting, cell.method, keys, compute, advance)
     if folder is not None:
         write_kept(folder, name, made)
     return made
 
 
-def _protect(setting: Setting, method: Protector, keys: list[Key], advance: Callable[[float], None]) -> Kept:
+def _protect(
+    setting: Setting, method: Protector, keys: list[Key], compute: Compute, advance: Callable[[float], None]
+) -> Kept:
     began = time.perf_counter()
-    method = replace(method, device=str(setting.device))
-    ended: list[Done] = []
-    for image in method.stream(iter(setting.faces.probes), keys, seed=setting.experiment.seed):
-        ended.append(image)
+    ended: list[Protected] = []
+    for image in method.stream(iter(setting.faces.probes), keys, seed=setting.experiment.seed, compute=compute):
+        ended.append(as_protected(image, keys, method))
         advance(len(ended) / len(setting.faces.probes))
     ended.sort(key=lambda image: image.index)
     spent = Spent(
@@ -157,7 +163,7 @@ def _protect(setting: Setting, method: Protector, keys: list[Key], advance: Call
         unmet=tuple(image.unmet for image in ended),
         seconds=time.perf_counter() - began,
     )
-    return Kept(torch.stack([image.pixels for image in ended]), spent)
+    return Kept(torch.stack([to_tensor(image.pixels) for image in ended if image.pixels is not None]), spent)
 
 
 def _record(setting: Setting, cell: Cell, keys: list[Key], images: Tensor, *, identity: str, spent: Spent) -> Record:

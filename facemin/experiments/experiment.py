@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from facemin.attack import PURIFIERS
-from facemin.experiments.methods import make_method
+from facemin.experiments.methods import make_compute, make_method
 from facemin.experiments.settings import LFW, Beside, Cell, Data, Judges, KeySettings, Noise, Paper, Quick, Section
+from facemin.protection import PMT, PROTECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,10 +112,16 @@ class Experiment(Section):
             keys = tuple(_strictly(KeySettings, key) for key in passed["keys"])
             if not keys:
                 raise ValueError("keys: expected at least one, got none")
-            if method is not None and method.residual is None and any(key.residual is None for key in keys):
+            if (
+                method is not None
+                and getattr(method, "residual", None) is None
+                and any(key.residual is None for key in keys)
+            ):
                 raise ValueError("residual: expected one for the method or for every key, got none")
-            if method is not None and method.weights is not None and len(method.weights) != len(keys):
-                raise ValueError(f"method.weights: expected {len(keys)}, one a key, got {len(method.weights)}")
+            weights = getattr(method, "weights", None)
+            if weights is not None and len(weights) != len(keys):
+                raise ValueError(f"method.weights: expected {len(keys)}, one a key, got {len(weights)}")
+            make_compute(passed["method"])
             absent = [key.recogniser for key in keys if key.recogniser not in self.judges.names]
             if absent:
                 raise ValueError(f"keys: expected recognisers among the judges, got {absent}")
@@ -192,7 +199,8 @@ def _short(value: Any) -> str:
 
 
 def _shortened(table: dict[str, Any], most: int) -> dict[str, Any]:
-    if table.get("preset") == "plain":
+    # what takes no steps of its own cannot be cut short
+    if not isinstance(PROTECTORS.get(str(table.get("preset"))), PMT):
         return table
     steps = table.get("steps", most)
     return {**table, "steps": min(steps, most) if isinstance(steps, int) else steps}

@@ -181,7 +181,7 @@ def _measure(setting: Setting, todo: list[Cell], identities: dict[str, str], fil
 def _size(setting: Setting, cell: Cell) -> tuple[float, float]:
     """About how long protecting and judging take, in optimisation steps of one face."""
     count, noise = len(setting.faces.probes), setting.experiment.noise
-    steps = 0 if cell.method is None else cell.method.steps * len(cell.keys)
+    steps = 0 if cell.method is None else getattr(cell.method, "steps", 0) * len(cell.keys)
     looks = len(setting.experiment.operations) + (0 if noise is None else 2 * len(noise.bounds))
     return float(count * steps), FORWARD * count * len(setting.judges) * looks
 

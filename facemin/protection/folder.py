@@ -162,6 +162,7 @@ def protect_each(
         keep_photo=job.paste,
         max_pixels=job.max_pixels,
         allow_revealing=job.allow_revealing,
+        compute=job.compute,
         on_step=on_step,
     )
     for result in results:

@@ -38,8 +38,10 @@ def fitted(name: str, knowledge: Knowledge) -> Any:
     if isinstance(method, WhiteBox):
         method = replace(method, steps=4)
     if isinstance(method, StudentAttack | InverterAttack):
-        once: Any = replace(method.settings.fitting, epochs=1)
-        method = replace(method, settings=replace(method.settings, fitting=once))
+        settings: Any = method.settings
+        once = replace(settings, fitting=replace(settings.fitting, epochs=1))
+        changed: Any = replace(method, settings=once)
+        method = changed
         return method.fit(knowledge, ENDLESS)
     return method.fit(knowledge, NONE)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
-from facemin.protection import PMT, Failure, RevealingWarning
+from facemin.protection import PMT, Compute, Failure, RevealingWarning
 from facemin.protection.folder import Written, plan, protect_into
 from facemin.protection.folder_job import FolderJob
 from facemin.runtime.files import write_atomically
@@ -58,7 +58,13 @@ def test_done_is_done_until_something_that_matters_changes(photos: Path, keys: l
     run([photos], job(keys, out))
     assert len(plan([photos], job(keys, out)).done) == 3
     faster = FolderJob(
-        out=out, keys=keys[:1], method=PMT(steps=1, batch=3, device="cpu"), seed=9, aligned=True, secret=None
+        out=out,
+        keys=keys[:1],
+        method=PMT(steps=1),
+        seed=9,
+        aligned=True,
+        secret=None,
+        compute=Compute(batch=3, device="cpu"),
     )
     assert len(plan([photos], faster).done) == 3
     for other in (

@@ -47,8 +47,16 @@ def key() -> Key:
 @pytest.fixture
 def values(key: Key, tmp_path: Path) -> dict[str, Any]:
     TrustLog().trust(key.manifest.sha256, name="tiny-space", reason="a test's")
-    method = OnePassProtector(files=(protector_for(key),), fallback=False, tries=1, compute=Compute(batch=3))
-    return {"keys": [key], "method": method, "aligned": True, "secret": SECRET, "seed": 5, "out": tmp_path / "out"}
+    method = OnePassProtector(files=(protector_for(key),), fallback=False, tries=1)
+    return {
+        "keys": [key],
+        "method": method,
+        "compute": Compute(batch=3),
+        "aligned": True,
+        "secret": SECRET,
+        "seed": 5,
+        "out": tmp_path / "out",
+    }
 
 
 def photos(folder: Path, count: int, *, who: int = 1) -> Path:
@@ -104,8 +112,9 @@ def test_results_are_those_of_one_process(values: dict[str, Any], upload: str, h
 def test_without_a_secret_and_by_optimisation(values: dict[str, Any], tmp_path: Path) -> None:
     """Warnings of what was allowed to show a face reach the caller."""
     source = photos(tmp_path / "in", 5)
-    method = PMT(steps=2, batch=2, device="cpu", precision="float32")
-    plain = values | {"secret": None, "method": method, "paste": True, "allow_revealing": True}
+    method = PMT(steps=2)
+    compute = Compute(batch=2, device="cpu", precision="float32")
+    plain = values | {"compute": compute, "secret": None, "method": method, "paste": True, "allow_revealing": True}
     alone, together = FolderJob(**plain), FolderJob(**plain | {"out": tmp_path / "together"})
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facemin.attack.attributes.probe import people_folds
-from facemin.attack.contract import Adversary
+from facemin.attack.contract import FittedProber
 from facemin.attack.features import BATCH
 from facemin.attack.training import Fitting, fit, weights_drawn_from
 from facemin.autograd.pixels import to_unit
+
+if TYPE_CHECKING:
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import Knowledge
 
 SIDE = 56
 """Images are averaged to this side: what a protected image leaks is coarse."""
@@ -51,10 +55,6 @@ class ConvolutionalProbe:
         ValueError: a setting out of range.
     """
 
-    adversary: ClassVar[Adversary] = Adversary(
-        row="T2", knows=("protected image", "pairs of protected image and attribute")
-    )
-
     folds: int = 4
     width: int = 16
     fitting: Fitting = field(default_factory=lambda: Fitting(epochs=12, batch=16, rate=2e-3, flip=False))
@@ -62,6 +62,12 @@ class ConvolutionalProbe:
     def __post_init__(self) -> None:
         if self.folds < 2 or self.width < 1:
             raise ValueError(f"folds, width: expected at least 2 and 1, got {self.folds}, {self.width}")
+
+    def fit(self, knowledge: Knowledge, budget: Budget) -> FittedProber:
+        """See `facemin.attack.contract.Prober`; it is trained where it is applied, on other people's images."""
+        del budget
+        seeded = replace(self, fitting=replace(self.fitting, seed=knowledge.seed))
+        return FittedProber(apply=seeded.classes, words="image, by convolutions")
 
     def classes(self, images: Tensor, labels: Tensor, people: Tensor) -> Tensor:
         """Predict each image's class.

@@ -6,18 +6,41 @@ Whoever has a heap of protected images, of anybody, can subtract it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
-from facemin.attack.contract import Adversary
+from facemin.attack.contract import FittedLinker, needed, own_pairs
+from facemin.attack.link.student import teach
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CENTRING = Adversary(row="T5", knows=("protected image", "recogniser", "public faces"))
-"""Who does it: with protected images of anybody, and an ordinary recogniser."""
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import Knowledge
+    from facemin.models import Recogniser
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentredLinking:
+    """An ordinary recogniser whose embeddings have the mean of their own kind taken away; nothing is set or trained."""
+
+    def fit(self, knowledge: Knowledge, budget: Budget) -> FittedLinker:
+        """See `facemin.attack.contract.Linker`; its heap of protected images is the attacker's own."""
+        recogniser = needed(knowledge.recognisers, "another recogniser")[0]
+        heap, _ = own_pairs(knowledge, budget.part(0.5))
+        public = needed(knowledge.public, "plain faces of other people").faces
+        means = [teach(recogniser, images).double().mean(0) for images in (heap, public)]
+        protected, plain = (partial(_centred, recogniser, mean) for mean in means)
+        words = f"{recogniser.name}, the mean of {len(heap)} protected images taken away"
+        return FittedLinker(apply=protected, gallery=plain, words=words, trained_on=len(heap))
+
+
+def _centred(recogniser: Recogniser, mean: Tensor, images: Tensor) -> Tensor:
+    return F.normalize(teach(recogniser, images).double() - mean).float()
 
 
 def centred_scores(probes: Tensor, gallery: Tensor, *, heap: Tensor, public: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from facemin.metrics import permutation_test
 
 PEOPLE = torch.arange(80)
 LABELS = PEOPLE % 2
-QUICK = ConvolutionalProbe(folds=2, width=8, fitting=Fitting(epochs=12, batch=16, rate=5e-3, device="cpu"))
+QUICK = ConvolutionalProbe(folds=2, width=8, fitting=Fitting(epochs=12, batch=16, rate=5e-3))
 
 
 def images(*, shown: bool) -> torch.Tensor:

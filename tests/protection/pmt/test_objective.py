@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from facemin.keys.key import Key
-from facemin.protection import PMT, Done, GaussianBlur, Mix, ProviderOperations, RandomNoise, Transform
+from facemin.protection import PMT, Compute, Done, GaussianBlur, Mix, ProviderOperations, RandomNoise, Transform
 from facemin.protection.pmt.objective import PERIOD, PROBES, FeatureMatching
 from facemin.protection.pmt.optimise import Moment
 
@@ -264,10 +264,9 @@ class TestEnd:
             start=GaussianBlur(sigma=3),
             residual=0.3,
             steps=5 * PERIOD + 5,
-            device="cpu",
-            precision=precision,
         )
-        ended = method(faces, [key], seed=2)
+        compute = Compute(device="cpu", precision=precision)
+        ended = method(faces, [key], seed=2, compute=compute)
         assert {done.reached for done in ended} == {True}
         for done, face in zip(ended, faces, strict=True):
             worst = max(recomputed(done, face, key, tuple(PROBES)).values())
@@ -276,14 +275,14 @@ class TestEnd:
             assert done.steps % PERIOD == 0
             assert done.steps > 0
             # at the look before, the worst was beyond the limit; or hardly within, where bfloat16 chose when to look
-            (before,) = replace(method, steps=done.steps - PERIOD)(face[None], [key], seed=2)
+            (before,) = replace(method, steps=done.steps - PERIOD)(face[None], [key], seed=2, compute=compute)
             assert before.steps == done.steps - PERIOD
             worst = max(recomputed(before, face, key, tuple(PROBES)).values())
             assert worst > (0.3 if precision == "float32" else 0.29)
             assert before.reached == (worst <= 0.3)
 
     def test_steps_may_run_out_between_two_looks(self, faces: Tensor, dlib_keys: dict[str, Key]) -> None:
-        method = PMT(transform=RandomNoise(), residual=0.01, steps=PERIOD + 2, device="cpu")
+        method = PMT(transform=RandomNoise(), residual=0.01, steps=PERIOD + 2)
         for done in method(faces[:2], [dlib_keys["conv32.1"]], seed=2):
             assert (done.steps, done.reached) == (PERIOD + 2, False)
 
@@ -293,8 +292,9 @@ class TestEnd:
         self, steps: int, precision: Any, faces: Tensor, dlib_keys: dict[str, Key]
     ) -> None:
         key = dlib_keys["conv32.1"]
-        method = PMT(steps=steps, residual=0.35, device="cpu", precision=precision)
-        for done, face in zip(method(faces, [key], seed=2), faces, strict=True):
+        method = PMT(steps=steps, residual=0.35)
+        compute = Compute(device="cpu", precision=precision)
+        for done, face in zip(method(faces, [key], seed=2, compute=compute), faces, strict=True):
             truth = recomputed(done, face, key, ("none",))["none"]
             assert done.residuals[0] == pytest.approx(truth, abs=1e-6)
             assert done.reached == (truth <= 0.35)
