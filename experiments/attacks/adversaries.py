@@ -277,7 +277,7 @@ def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: 
     student = train_student(
         pairs,
         teacher=world.networks[START],
-        settings=StudentTraining(fitting=Fitting(epochs=10, batch=16, rate=1e-3, flip=False, device="cpu")),
+        settings=StudentTraining(fitting=Fitting(epochs=10, batch=16, rate=1e-3)),
     )
     seen = student(to_unit(made.test)).double().numpy()
     yield Form("T5a", f"convolutional student, {len(pairs)} pairs", "pairs", START, seen @ wanted.T)

@@ -29,6 +29,7 @@ from facemin.attack.training import Fitting, fit, weights_drawn_from
 from facemin.autograd.pixels import to_unit
 from facemin.evaluation.provenance import conditions
 from facemin.metrics import cross_identity_threshold, pair_scores
+from facemin.runtime.compute import Compute
 from facemin.runtime.files import write_atomically
 from facemin.train.export import to_graph
 from facemin.train.families.iresnet import iresnet
@@ -64,7 +65,8 @@ def main() -> None:
     fit(
         student,
         pairs,
-        settings=Fitting(epochs=given.epochs, batch=32, rate=1e-3, flip=False, device=given.device),
+        settings=Fitting(epochs=given.epochs, batch=32, rate=1e-3),
+        compute=Compute(device=given.device),
         loss=lambda seen, told: 1 - F.cosine_similarity(seen, told),
         score=F.cosine_similarity,
         validation=held,
