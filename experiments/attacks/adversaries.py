@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from protections import PROTECTIONS, Plain, Uploads, plain, uploads
-from setting import REPOSITORY, provenance
+from protections import PROTECTIONS, TEST, TRAIN, Plain, Uploads, plain, uploads
+from setting import VALIDATION
 
 from facemin import load_recogniser
 from facemin.attack import PURIFIERS
@@ -34,7 +34,9 @@ from facemin.attack.purify.chain import CHAINS
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.attack.training import Fitting
 from facemin.autograd.pixels import to_unit
+from facemin.datasets import genuine_pairs
 from facemin.evaluation.judge import embed_all
+from facemin.experiments.common import REPOSITORY, RESULTS, lfw_half, lfw_points, provenance
 from facemin.metrics import holm, linkage, permutation_test, wilson
 from facemin.models import SPACE_MODEL
 from facemin.runtime.files import append_json, write_atomically
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-RECORDS = REPOSITORY / "results" / "attacks" / "adversaries.jsonl"
+RECORDS = RESULTS / "attacks" / "adversaries.jsonl"
 PAGE = REPOSITORY / "docs" / "attacks.md"
 BEGIN, END = "<!-- adversaries: begin, written by experiments/attacks/adversaries.py -->", "<!-- adversaries: end -->"
 TEACHER = "mobilefacenet-ms1m-arcface"
@@ -143,7 +145,7 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
         "rows": rows,
         "attributes": attributes(made, given),
         "seconds": round(time.perf_counter() - began, 1),
-        **provenance(given.shared, given),
+        **provenance(given, given.shared),
     }
     append_json(given.out, values)
 
@@ -212,7 +214,7 @@ def together(faces: Plain, given: argparse.Namespace) -> None:
             "words": f"{first[0]}; {second[0]}",
             "pairs": count,
             "rows": rows,
-            **provenance(given.shared, given),
+            **provenance(given, given.shared),
         },
     )
 
@@ -354,18 +356,12 @@ def attributes(made: Uploads, given: argparse.Namespace) -> dict[str, Any]:
 
 def genders(shared: Path) -> list[int]:
     """Of the people tested, then of those trained on: 0 female, 1 male, -1 where nobody says."""
-    from protections import TEST, TRAIN
-    from setting import HALF, VALIDATION
-
-    from facemin.datasets import LFW, genuine_pairs, landmarks, lfw_pairs
-
     lines = (shared / "data" / "lfw_gender.tsv").read_text(encoding="utf-8").splitlines()
     said = {line.split("\t")[0].rsplit("_", 1)[0]: line.split("\t")[1] == "male" for line in lines if "\t" in line}
-    listed = lfw_pairs(shared / "data" / "lfw_pairs.txt")[:HALF]
+    listed = lfw_half(shared, "test")
     tested = [pair.name_a for pair in genuine_pairs(listed, TEST)]
     apart = {name for pair in listed for name in (pair.name_a, pair.name_b)}
-    marks = landmarks(shared / "data" / "lfw_landmarks.npz")
-    rest = sorted({photo.identity for photo in LFW(shared / "data" / "lfw") if photo.path in marks} - apart)
+    rest = sorted({path.split("/")[0] for path in lfw_points(shared)} - apart)
     np.random.default_rng(0).shuffle(rest)
     return [int(said[name]) if name in said else -1 for name in [*tested, *rest[VALIDATION : VALIDATION + TRAIN]]]
 

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facemin.experiments import measures
+from facemin.experiments.common import REPOSITORY, RESULTS
 from facemin.experiments.groups import Group, grouped
 from facemin.experiments.records import is_ours, read_header, read_records
 from facemin.runtime.files import write_atomically
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from facemin.evaluation.judge import Share
     from facemin.experiments.records import Record
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-RESULTS, DOCS = REPOSITORY / "results", REPOSITORY / "docs"
+DOCS = REPOSITORY / "docs"
 PAGE = DOCS / "paper.md"
 BEGIN, END = "<!-- {}: begin, written by experiments/pmt/paper_page.py -->", "<!-- {}: end -->"
 ROWS = {"table3": "III, start", "table4": "IV, T and layers", "table5": "V, kernel", "table10": "X, ablation"}
