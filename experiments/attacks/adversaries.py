@@ -107,8 +107,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RECORDS)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
-    parser.add_argument("names", nargs="*", choices=[*PROTECTIONS, "pseudonym"])
+    known = (*PROTECTIONS, "pseudonym")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}")
     given = parser.parse_args()
+    if unknown := set(given.names) - set(known):
+        parser.error(f"names: expected some of {', '.join(known)}, got {', '.join(sorted(unknown))}")
     if not given.table:
         if given.cache is None:
             parser.error("--cache is needed")
