@@ -15,7 +15,7 @@ import torch
 
 from facemin.evaluation import provenance
 from facemin.evaluation.networks import Distance, find_recogniser
-from facemin.experiments.cloaks.measure import PlainSide, cloaked_photos, embedded, looked_up, quality, unit
+from facemin.experiments.cloaks.measure import Photos, PlainSide, cloaked_photos, embedded, looked_up, quality, unit
 from facemin.experiments.cloaks.people import Photographs, load_people
 from facemin.experiments.cloaks.records import CloakRecord, LookedUp, read_cloak_records
 from facemin.experiments.records import digest, rounded
@@ -85,7 +85,7 @@ def run_cloaks(experiment: CloakExperiment, place: Place, *, name: str) -> bool:
         plain = {judge: _plain_side(network, data, place) for judge, network in judges.items()}
         place.tell(f"{cloak.name}: measuring")
         removing = cloak.adaptive and len(fitted[0][0]) == 1
-        photos = cloaked_photos(data, fitted[0], removing=cloak.attacked if removing else 0)
+        photos = _cloaked(place, identity, data, fitted[0], removing=cloak.attacked if removing else 0)
         found = looked_up(
             photos,
             judges,
@@ -213,6 +213,23 @@ def _plain_side(recogniser: Recogniser, data: Photographs, place: Place) -> Plai
         )
     with np.load(file) as kept:
         return PlainSide(**{name: torch.from_numpy(kept[name]) for name in ("people", "distractors", "impostors")})
+
+
+def _cloaked(place: Place, identity: str, data: Photographs, changes: list[NDArray[Any]], *, removing: int) -> Photos:
+    """A cell's cloaked faces, from the run before where that had come so far."""
+    file = place.out / "work" / f"cloaked-{identity[:16]}.npz"
+    if not file.is_file():
+        made = cloaked_photos(data, changes, removing=removing)
+        _save(file, cloaked=made.cloaked, **made.removed)
+    with np.load(file) as kept:
+        rest = {name: kept[name] for name in kept.files if name != "cloaked"}
+        return Photos(
+            plain=data.faces[: len(changes)],
+            cloaked=kept["cloaked"],
+            removed=rest,
+            probes=slice(data.fit + 1, data.faces.shape[1]),
+            enrolled=data.fit,
+        )
 
 
 def _kept(
