@@ -13,10 +13,11 @@ from facemin.attack.attributes.estimators import ESTIMATORS, Estimator, find_est
 from facemin.attack.contract import PublicFaces
 from facemin.attack.link.cross_matching import embed
 from facemin.audit.audit_inputs import Operating, Panelist
+from facemin.autograd.opening import open_model
 from facemin.evaluation.networks import Distance
 from facemin.metrics import cross_identity_threshold
 from facemin.models import MODELS, Recogniser, load_recogniser
-from facemin.models.store import ModelStore, calibration_of, open_model
+from facemin.models.store import ModelStore, calibration_of
 from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:

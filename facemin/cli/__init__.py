@@ -13,6 +13,7 @@ from facemin.cli import (
     bench,
     client,
     cloak,
+    demonstrate,
     evaluate,
     keys,
     licences,
@@ -23,6 +24,7 @@ from facemin.cli import (
     provider_keys,
     secrets,
     train,
+    verify,
 )
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
@@ -45,9 +47,9 @@ app = App(
     help="Facial data minimisation: a face photo becomes the least that one chosen recogniser needs.",
     help_epilogue=STATUSES,
 )
-app.command(photos.demo)
+app.command(demonstrate.demo)
 app.command(photos.protect)
-app.command(photos.verify)
+app.command(verify.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
 app.command(keys.app)
 app.command(models.app)

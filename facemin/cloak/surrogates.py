@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from facemin.autograd.opening import open_model
 from facemin.cloak.mask_file import Surrogate
 from facemin.models import DEFAULT_MODEL
-from facemin.models.store import open_model
 from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:

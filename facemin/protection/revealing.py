@@ -66,7 +66,7 @@ def is_of_default_recogniser(key: Key) -> bool:
 
 
 def _judged(pixels: Pixels, face: Pixels, names: tuple[str, ...]) -> Revealing | None:
-    calibration = shipped_calibration(MODELS[DEFAULT_MODEL].open())
+    calibration = shipped_calibration(MODELS[DEFAULT_MODEL].graph())
     assert calibration is not None
     limit = calibration.thresholds[0].threshold
     maps = (blur_matrix(sigma).numpy() for sigma in JUDGED_BLURS)

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from facemin.autograd.opening import open_model
 from facemin.autograd.pixels import to_unit
 from facemin.image import encode
 from facemin.keys.key import Key
 from facemin.models import load_recogniser
 from facemin.models.preprocess import Preprocess
-from facemin.models.store import open_model
 from facemin.runtime.files import write_atomically
 from facemin.train.families import FAMILIES, stages
 from tests.cli.conftest import Call, Run

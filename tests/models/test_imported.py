@@ -15,11 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 from facemin.autograd import agreement
 from facemin.autograd.agreement import check_agreement
 from facemin.autograd.module import OnnxModule
+from facemin.autograd.opening import open_model
 from facemin.models import load_recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.trial import random_faces
 from facemin.models.preprocess import Preprocess
-from facemin.models.store import ModelStore, open_model
+from facemin.models.store import ModelStore
 from tests.models.test_store import tiny_graph
 
 Array = np.ndarray[Any, Any]

@@ -108,5 +108,5 @@ def test_an_auditor_and_an_experiment_take_it(faces: Tensor, dlib_keys: dict[str
     assert describe_method(method) == {"kind": "quantised", "levels": 3}
     with pytest.raises(ValueError, match="levels: expected at least 2, got 1"):
         make_method({"preset": "quantised", "levels": 1})
-    with pytest.raises(ValueError, match="quantised: expected settings among levels, got .'lvels'."):
+    with pytest.raises(ValueError, match=r"quantised: expected settings among levels, got .'lvels'."):
         make_method({"preset": "quantised", "lvels": 3})

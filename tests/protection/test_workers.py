@@ -159,19 +159,21 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
 class Deadly:
     """Protects every face but a black one, which ends its process."""
 
-    needs_keys: ClassVar[bool] = True
+    takes_gradients: ClassVar[bool] = False
     residual: float = 1.0
-    batch: int = 4
-    device: str = "cpu"
-    precision: str = "float32"
 
-    def stream(self, faces: Iterable[torch.Tensor], keys: Any, *, seed: int, on_step: Any = None) -> Iterator[Any]:
+    def stream(
+        self, faces: Iterable[torch.Tensor], keys: Any, *, seed: int, compute: Any = None, on_step: Any = None
+    ) -> Iterator[Any]:
         noise = np.random.default_rng(seed).integers(0, 256, (112, 112, 3), dtype=np.uint8)
         for number, face in enumerate(faces):
             if not face.any():
                 os.kill(os.getpid(), signal.SIGKILL)
             check = Check(residuals=(0.0,), limits=(1.0,))
             yield Protected(index=number, pixels=noise, seconds=0.0, check=check)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "deadly"}
 
 
 def test_a_photo_that_kills_its_workers_is_reported_and_the_others_are_done(

@@ -12,7 +12,7 @@ import torch
 
 from facemin.attack.contract import Adversary
 from facemin.attack.purify.registry import GaussianBlur
-from facemin.protection.seeds import hashed_seed
+from facemin.runtime.seeds import hashed_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
