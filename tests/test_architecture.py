@@ -251,6 +251,13 @@ def test_no_file_is_far_too_long() -> None:
     assert not {name: lines for name, lines in long.items() if lines > 350}
 
 
+def test_putting_masks_on_and_off_needs_no_torch() -> None:
+    rooms = "facemin.cloak.folder, facemin.cloak.lay, facemin.cloak.mask_file, facemin.cli.cloak"
+    code = f"import sys\nsys.modules['torch'] = None\nimport {rooms}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_pseudonyms_need_no_torch() -> None:
     code = (
         "import sys\n"

@@ -2,7 +2,7 @@
 
     python experiments/attacks/protections.py --shared ../shared --cache CACHE robust
 
-Makes the images of one protection, forty at a time, and may be stopped and started again. People tested are in LFW's
+Makes the images of one protection, twenty at a time, and may be stopped and started again. People tested are in LFW's
 folds 1 to 5, two photos each; attackers learn from people who are in none of those folds, one photo each.
 """
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import PMT
 
-TEST, TRAIN = 80, 240
-CHUNK = 40
+TEST, TRAIN = 60, 120
+CHUNK = 20
 SHOT_PEOPLE, SHOTS = 20, 4
 """People whose photo is protected again and again, and how often, the first time included."""
 
@@ -84,12 +84,15 @@ class Uploads:
         others: their second photos, as many as were made.
         train: one photo each of the attacker's own people, as many as were made.
         shots: (SHOT_PEOPLE, SHOTS, 3, 112, 112), one photo with several seeds; None where they were not made.
+        linked: second photos under the secrets of the first, where there are secrets: `others` have secrets of their
+            own then, as at another provider.
     """
 
     test: Tensor
     others: Tensor
     train: Tensor
     shots: Tensor | None
+    linked: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -130,7 +130,7 @@ def utkface(shared: Path, count: int) -> Labelled:
     for place in range(0, len(adults), max(1, len(adults) // (count + count // 4 + 1))):
         path, labels = adults[place]
         try:
-            faces.append(load_face(path, detector))
+            faces.append(torch.from_numpy(load_face(path, detector)))
         except ValueError:
             continue
         kept.append(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,10 +23,17 @@ def dlib(cut: str, residual: float) -> Key:
     return export_key(load_recogniser("dlib-resnet29"), cut, provider="measurement", residual=residual)
 
 
-def mobilefacenet(shared: Path, name: str, residual: float) -> Key:
-    """A whole MobileFaceNet, of which nobody is told anything but the embedding."""
+def mobilefacenet(shared: Path, name: str, side: int | None = None) -> Key:
+    """A MobileFaceNet up to its last map of so many rows, 1 being pooled features; the embedding alone when None."""
     recogniser = load_recogniser(str(shared / "models" / f"{name}.onnx"))
-    return export_key(recogniser, recogniser.cuts[-1].name, provider="measurement", residual=residual)
+    maps = {cut.name: cut.shape for cut in recogniser.cuts}
+    features = recogniser.cuts[-1].shape[0]
+    fit = [
+        cut
+        for cut, shape in maps.items()
+        if side is None or (shape[0] > features if side == 1 and math.prod(shape[1:]) == 1 else shape[1:2] == (side,))
+    ]
+    return export_key(recogniser, fit[-1], provider="measurement", residual=0.12)
 
 
 def foreign(
@@ -77,13 +85,27 @@ def folded() -> Key:
     return foreign(nodes, ["folded"], weights)
 
 
+MOBILEFACENETS = (
+    "mobilefacenet-ms1m-arcface",
+    "mobilefacenet-casia-arcface-b",
+    "mobilefacenet-vggface2-amsoftmax",
+    "mobilefacenet-y1-ms1m-arcface",
+    "mobilefacenet-casia-arcface",
+    "mobileface-v3",
+)
+
+
 def honest(shared: Path) -> dict[str, Callable[[], Key]]:
-    """Deep cuts of the default recogniser, and whole networks of others."""
+    """Deep cuts of the default recogniser, and six other networks, whole and, where they pool, up to that."""
     return {
         "dlib conv256.1": lambda: dlib("conv256.1", 0.12),
         "dlib conv256.4": lambda: dlib("conv256.4", 0.12),
-        "MobileFaceNet casia-b": lambda: mobilefacenet(shared, "mobilefacenet-casia-arcface-b", 0.12),
-        "MobileFaceNet ms1m": lambda: mobilefacenet(shared, "mobilefacenet-ms1m-arcface", 0.12),
+        **{f"{name}, whole": lambda name=name: mobilefacenet(shared, name) for name in MOBILEFACENETS},  # type: ignore[misc]
+        **{
+            f"{name}, pooled": lambda name=name: mobilefacenet(shared, name, 1)  # type: ignore[misc]
+            for name in MOBILEFACENETS
+            if name != "mobileface-v3"
+        },
     }
 
 
@@ -101,5 +123,19 @@ HOSTILE: dict[str, Callable[[], Key]] = {
     "dlib conv64.4": lambda: dlib("conv64.4", 0.25),
     "dlib conv128.1": lambda: dlib("conv128.1", 0.25),
 }
-BETWEEN: dict[str, Callable[[], Key]] = {"dlib conv128.3": lambda: dlib("conv128.3", 0.25)}
-"""Neither deep enough for nothing to be seen, nor so shallow that an eye knows the face."""
+
+
+def between(shared: Path) -> dict[str, Callable[[], Key]]:
+    """Keys neither deep enough for nothing to be seen, nor so shallow that an eye knows the face."""
+    return {
+        "dlib conv128.3": lambda: dlib("conv128.3", 0.25),
+        **{
+            f"{name}, last map": lambda name=name: mobilefacenet(shared, name, 4 if name == "mobileface-v3" else 7)  # type: ignore[misc]
+            for name in MOBILEFACENETS
+        },
+        **{
+            f"{name}, map of {side} px": lambda name=name, side=side: mobilefacenet(shared, name, side)  # type: ignore[misc]
+            for name in MOBILEFACENETS[:1]
+            for side in (28, 14)
+        },
+    }

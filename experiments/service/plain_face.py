@@ -14,6 +14,7 @@ import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from lfw_protected import sample
 from torch.nn import functional as F
@@ -147,9 +148,10 @@ def shallow(plain: Tensor, count: int) -> list[tuple[str, Tensor]]:
 
 def judged(check: PlainFaceCheck, kind: str, name: str, images: Tensor) -> dict[str, object]:
     """Share refused, with its 95 % interval, and how many are smooth as photos are."""
-    refused = sum(map(check, images))
+    pixels = to_array(images)
+    refused = sum(map(check, pixels))
     interval = wilson(refused, len(images))
-    smooth = smoothness(images)
+    smooth = smoothness(pixels)
     row = {
         "kind": kind,
         "change": name,
@@ -158,7 +160,7 @@ def judged(check: PlainFaceCheck, kind: str, name: str, images: Tensor) -> dict[
         "low": interval.low,
         "high": interval.high,
         "smooth": int((smooth >= check.smooth).sum()),
-        "smoothness": [float(smooth.min()), float(smooth.median()), float(smooth.max())],
+        "smoothness": [float(smooth.min()), float(np.median(smooth)), float(smooth.max())],
     }
     print(
         f"{kind:10} {name:20} refused {refused}/{len(images)} [{interval.low:.3f}, {interval.high:.3f}], "

@@ -6,8 +6,9 @@ their DCT has as many numbers as the image; DC and the dropped frequencies becom
 the inverse DCT around mid-grey is the image that is sent. A recogniser trained on such images reads the channels back
 from them exactly, up to 8-bit rounding and what was clipped.
 
-It uses no key's gradients. A key decides the order of the channels, so that one provider's uploads are of no use to
-another's recogniser; whoever holds the key knows the order. To a recogniser that was trained on plain faces, also the
+It uses no key's gradients. A key decides the order of the channels, among those that show nothing of the face
+(`facemin.ahm.order`), so that one provider's uploads are of no use to another's recogniser; whoever holds the key knows
+the order. To a recogniser that was trained on plain faces, also the
 key's own, the image says little, and what its features are then away from the face's is reported as for any method.
 """
 
@@ -19,13 +20,14 @@ import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from facemin.ahm.frequency import CHANNELS, DC, FREQUENCIES, block_dct, inverse_block_dct, to_rgb, to_ycbcr
 from facemin.ahm.mask import KEPT, zigzag
+from facemin.ahm.order import hiding_order
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
@@ -53,6 +55,8 @@ class FrequencyMask:
 
     Args:
         kept: channels a colour, the lowest in JPEG's order, without DC.
+        hiding: exchange places of channels that show the face; False for the order as it was first drawn, which
+            recognisers trained on such images may be bound to, and which shows the face for most keys.
         gain: factor on all coefficients: larger loses more to clipping, smaller more to rounding.
 
     Raises:
@@ -60,11 +64,13 @@ class FrequencyMask:
     """
 
     takes_gradients: ClassVar[bool] = False
+    product: ClassVar[Literal["face"]] = "face"
     steps: ClassVar[int] = 0
     residual: ClassVar[float | None] = None
     weights: ClassVar[tuple[float, ...] | None] = None
 
     kept: int = KEPT
+    hiding: bool = True
     gain: float = 0.5
 
     def __post_init__(self) -> None:
@@ -157,6 +163,8 @@ class FrequencyMask:
         digest = hashlib.sha256("\n".join(key.fingerprint for key in keys).encode()).digest()
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(int.from_bytes(digest, "big"))))
         places = self.channels
+        if self.hiding:
+            return hiding_order(places, generator)
         return [places[at] for at in generator.permutation(len(places)).tolist()]
 
     @property

@@ -149,7 +149,7 @@ def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[PublicFac
         if budget.over and faces:
             break
         try:
-            faces.append(load_face(folder / path, detector))
+            faces.append(torch.from_numpy(load_face(folder / path, detector)))
         except ValueError:
             missed += 1
             continue

@@ -79,6 +79,7 @@ def fit(
     from facemin.cli.interrupt import interruptible
     from facemin.cli.places import check_file
     from facemin.cloak.gather import person_photos
+    from facemin.cloak.mask_file import Mask
     from facemin.cloak.surrogates import DEFAULT_TEAM, open_surrogates
     from facemin.protection.registry import CLOAKS
     from facemin.runtime.compute import Compute
@@ -108,6 +109,8 @@ def fit(
             bar.update(task, completed=taken, total=of)
 
         mask = CLOAKS[method].fit(gathered.faces, recognisers, seed=seed, compute=compute, on_step=on_step)
+    # the methods that may be named here all make masks
+    assert isinstance(mask, Mask)
     mask.save(out)
     if as_json:
         print_json(
@@ -222,12 +225,16 @@ def _run(
         max_pixels=max_pixels,
     )
     plan = plan_cloaking(photos, job)
-    console, made, failures, stopped = errors(), [], list(plan.failures), False
+    console, failures, stopped = errors(), list(plan.failures), False
+    made: list[CloakedPhoto] = []
     with interruptible() as interrupt, _bar(console) as bar:
         task = bar.add_task("Uncloaking" if remove else "Cloaking", total=len(plan.todo))
         try:
             for result in cloak_into(plan, job):
-                (failures if isinstance(result, Failure) else made).append(result)
+                if isinstance(result, Failure):
+                    failures.append(result)
+                else:
+                    made.append(result)
                 bar.advance(task)
                 interrupt.check()
         except KeyboardInterrupt:

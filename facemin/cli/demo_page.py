@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from PIL import Image
 
-from facemin.cli.demo import another_day, astronaut
+from facemin.cli.demo import astronaut
 from facemin.data import data_file
 from facemin.image import decode
 from facemin.keys.default import stopping_residual
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 PERSON = "you"
 SECONDS = 3600.0
-DAYS = ("one day", "another day", "a third day")
-"""A photo is protected once under a secret, so each person needs several."""
+DAYS = {"one day": 0.0, "another day": 0.6, "a third day": -0.8}
+"""A person's photos, and how far each is turned: a photo is sent once under a secret, so that one needs several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +109,10 @@ def samples() -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     names = []
     for person, short, path in (("Eileen Collins", "collins", astronaut()), ("Grace Hopper", "hopper", _hopper())):
-        photo = decode(path).pixels
-        for number, day in enumerate(DAYS):
+        for number, (day, amount) in enumerate(DAYS.items()):
             file = f"{short}-{number + 1}.jpg"
-            found[file] = _jpeg(photo)
+            found[file] = _turned(decode(path).pixels, amount)
             names.append({"name": f"{person}, {day}", "file": file})
-            photo = another_day(photo)
     return found | {"index.json": json.dumps(names).encode()}
 
 
@@ -153,7 +151,14 @@ def _hopper() -> Path:
     return path
 
 
-def _jpeg(photo: NDArray[np.uint8]) -> bytes:
+def _turned(photo: NDArray[np.uint8], amount: float) -> bytes:
+    """A JPEG of the photo as if taken from another side: a perspective, so that it counts as another capture."""
+    height, width, _ = photo.shape
+    # x, y -> x / (1 + g x), (d x + y + f) / (1 + g x)
+    matrix = (1, 0, 0, 0.25 * amount, 1, -0.12 * amount * height, 0.46 * amount / width, 0)
+    image = Image.fromarray(photo)
+    if amount:
+        image = image.transform(image.size, Image.Transform.PERSPECTIVE, matrix, Image.Resampling.BICUBIC)
     file = BytesIO()
-    Image.fromarray(photo).save(file, "JPEG", quality=92)
+    image.save(file, "JPEG", quality=92)
     return file.getvalue()

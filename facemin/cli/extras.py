@@ -12,6 +12,7 @@ EXTRAS: dict[str, str] = {
     "pillow_heif": "heic",
     "prometheus_client": "service",
     "psycopg": "service",
+    "ray": "ray",
     "sqlalchemy": "service",
     "starlette": "service",
     "torch": "torch",

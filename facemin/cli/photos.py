@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +13,13 @@ from facemin.cli.options import Device, Json, MaxPixels, Seed
 from facemin.cli.output import available_device, note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from facemin.keys.key import Key
+    from facemin.protection import Failure
+    from facemin.protection.contract import OnStep
+    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder_job import FolderJob
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
 ED25519_BYTES = 32
@@ -110,8 +117,19 @@ def protect(
     max_pixels: MaxPixels = 64_000_000,
     batch: Annotated[int, Parameter(help="Faces optimised at once.")] = 16,
     workers: Annotated[
-        int, Parameter(help="Processes, one thread and one model each; as many as there are cores is fastest.")
-    ] = 1,
+        int | None,
+        Parameter(
+            help="Processes, one thread and one model each; as many as there are cores is fastest. 1 when not given; "
+            "with --ray, actors: as many as the cluster has cores."
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        Parameter(
+            help="A Ray cluster that does it (extra 'ray'): local, auto, HOST:PORT or ray://HOST:PORT, as ray.init has "
+            "it. All machines have to see the photos, OUT, and $FACEMIN_HOME."
+        ),
+    ] = None,
     allow_revealing: Annotated[
         bool,
         Parameter(
@@ -144,13 +162,13 @@ def protect(
     from facemin.face import Detector
     from facemin.keys.default import default_key, plain_key
     from facemin.keys.key import Key
-    from facemin.protection.folder import plan, protect_into
+    from facemin.protection.folder import plan
     from facemin.protection.folder_job import FolderJob
     from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
     from facemin.protection.protector_file import ProtectorFile
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
-    from facemin.protection.workers import check_workers, protect_by_workers
+    from facemin.protection.workers import check_workers
     from facemin.runtime.compute import Compute
     from facemin.runtime.seeds import check_seed
 
@@ -177,7 +195,7 @@ def protect(
         raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:
         check_seed(seed)
-    check_workers(workers)
+    check_workers(1 if workers is None else workers)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
     keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device) if torch_is_there() else "cpu"
@@ -224,15 +242,26 @@ def protect(
     todo = plan(inputs, job)
     return follow(
         todo,
-        lambda on_step: (
-            protect_into(todo, job, on_step=on_step)
-            if workers == 1
-            else protect_by_workers(todo, job, workers=workers, on_step=on_step)
-        ),
+        partial(_begin, todo, job, workers, ray),
         device=where,
         keys=len(keys),
         as_json=as_json,
     )
+
+
+def _begin(
+    todo: Plan, job: FolderJob, workers: int | None, ray: str | None, on_step: OnStep
+) -> Iterator[Written | Failure]:
+    """Begin a folder's work here, by several processes, or on a cluster."""
+    from facemin.protection.folder import protect_into
+    from facemin.protection.on_ray import protect_on_ray
+    from facemin.protection.workers import protect_by_workers
+
+    if ray is not None:
+        return protect_on_ray(todo, job, address=ray, workers=workers, on_step=on_step)
+    if workers is None or workers == 1:
+        return protect_into(todo, job, on_step=on_step)
+    return protect_by_workers(todo, job, workers=workers, on_step=on_step)
 
 
 def _check_options(no_pseudonym: bool, *, plain: dict[str, bool], pseudonymous: dict[str, bool]) -> None:

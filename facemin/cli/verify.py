@@ -33,12 +33,12 @@ def verify(
 
     Exit status: 0 when accepted, 1 when not (or when no threshold is known), 2 on wrong input.
     """
-    from facemin.autograd.opening import open_model
     from facemin.evaluation.compare import verify as compare
     from facemin.keys.key import Key
     from facemin.models import DEFAULT_MODEL
+    from facemin.models.store import open_graph
 
-    recogniser = open_model(model or DEFAULT_MODEL, preprocess=preprocess.given())
+    recogniser = open_graph(model or DEFAULT_MODEL, preprocess=preprocess.given())
     manifest = Key.load(key).manifest if key else None
     verdict = compare(
         probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest, max_pixels=max_pixels

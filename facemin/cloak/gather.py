@@ -92,7 +92,8 @@ def _face(source: Path, detector: Detector, whom: str, max_pixels: int) -> NDArr
     if not found:
         raise NoFace(f"{source}: expected a photo with a face, found none")
     face = found[0] if whom == "largest" else nearest_to_centre(found, *pixels.shape[:2])
-    return align(pixels, face.points[None])[0]
+    aligned: NDArray[np.uint8] = align(pixels, face.points[None])[0]
+    return aligned
 
 
 def _strangers(faces: NDArray[np.uint8], sources: list[Path], recogniser: RecogniserGraph) -> list[str]:

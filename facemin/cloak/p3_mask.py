@@ -101,7 +101,7 @@ class P3Mask:
             if on_step is not None:
                 on_step(epoch, self.epochs)
             seen = []
-            for rows in torch.from_numpy(order.permutation(len(plain))).split(self.together):
+            for rows in torch.split(torch.from_numpy(order.permutation(len(plain))), self.together):
                 change.requires_grad_()
                 cloaked = (plain[rows] + change * weight).clamp(0, 1)
                 angle = _angle(team(cloaked), [own[rows] for own in features])

@@ -57,7 +57,8 @@ class Team:
 
     def __call__(self, faces: Tensor) -> list[Tensor]:
         """Unit embeddings (B, D) float32 by each recogniser of faces (B, 3, 112, 112) in [0, 1]; differentiable."""
-        low = self.precision is not torch.float32
+        # without gradients weights are laid out for float32, and nothing is gained
+        low = self.precision is not torch.float32 and torch.is_grad_enabled()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
             raw = [each.whole(faces).flatten(1) for each in self.recognisers]
         return [F.normalize(row.float()) for row in raw]

@@ -12,7 +12,6 @@ from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.face import SIDE
 
 if TYPE_CHECKING:
-
     from numpy.typing import NDArray
     from torch import Tensor
 

@@ -1,21 +1,42 @@
-"""Keys compared by their file's fingerprint, to remember what was computed of one."""
+"""Keys and protectors compared by their file's fingerprint, to remember what was computed of one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from facemin.models.onnx.run import FaceRunner
 
 if TYPE_CHECKING:
     from facemin.keys.key import Key
 
 
-class ByFingerprint:
-    """A key that is equal to every other of the same bytes."""
+class _File(Protocol):
+    @property
+    def fingerprint(self) -> str: ...
 
-    def __init__(self, key: Key) -> None:
-        self.key = key
+
+_AnyFile = TypeVar("_AnyFile", bound=_File)
+
+
+class ByFingerprint(Generic[_AnyFile]):
+    """A file that is equal to every other of the same bytes."""
+
+    def __init__(self, file: _AnyFile) -> None:
+        self.file = file
 
     def __hash__(self) -> int:
-        return hash(self.key.fingerprint)
+        return hash(self.file.fingerprint)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByFingerprint) and self.key.fingerprint == other.key.fingerprint
+        return isinstance(other, ByFingerprint) and self.file.fingerprint == other.file.fingerprint
+
+
+def key_runner(key: Key) -> FaceRunner:
+    """What runs a key's graph on one thread; kept for the keys that were used last, since opening one takes a while."""
+    return _runner(ByFingerprint(key))
+
+
+@lru_cache(maxsize=4)
+def _runner(given: ByFingerprint[Key]) -> FaceRunner:
+    return FaceRunner(given.file.graph)

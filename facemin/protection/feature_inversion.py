@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from facemin.models.onnx.run import FloatRunner
 from facemin.protection.by_fingerprint import ByFingerprint
 from facemin.protection.resemblance import SIDE, likenesses, mean_face
 from facemin.protection.revealed import Revealing
@@ -36,7 +36,7 @@ BLOCK = 16
 """Side, pixels, of what is changed of a face to see which values depend on it."""
 NOTICED = 0.05
 """Of the change that its most important block makes: less is no dependence."""
-DRAWN, BATCH = 384, 32
+DRAWN = 384
 COARSE = 28
 """Side of the face that is reconstructed."""
 RIDGE = 1e-3
@@ -66,7 +66,7 @@ def check_revealing_feature(feature: NDArray[np.float32], face: Pixels, key: Key
 
 
 @lru_cache(maxsize=64)
-def locality(given: ByFingerprint) -> float:
+def locality(given: ByFingerprint[Key]) -> float:
     """The mean share of the face that a value of a key's feature does not depend on, in [0, 1]."""
     plain = np.moveaxis(mean_face(), -1, 0).astype(np.float32) / 255
     faces = [plain]
@@ -76,7 +76,7 @@ def locality(given: ByFingerprint) -> float:
             changed[:, top : top + BLOCK, left : left + BLOCK] *= -1
             changed[:, top : top + BLOCK, left : left + BLOCK] += 1
             faces.append(changed)
-    features = _features(given.key, np.stack(faces))
+    features = _features(given.file, np.stack(faces))
     change = np.abs(features[1:] - features[0])
     most = change.max(0)
     alive = most > 0
@@ -85,17 +85,13 @@ def locality(given: ByFingerprint) -> float:
 
 def _features(key: Key, faces: NDArray[np.float32]) -> NDArray[np.float64]:
     """Of faces (N, 3, 112, 112) in [0, 1], as rows."""
-    shallow = key.shallow
-    device = next(shallow.buffers(), torch.empty(0)).device
-    with torch.no_grad():
-        parts = [shallow(part.to(device)).flatten(1).cpu() for part in torch.from_numpy(faces).split(BATCH)]  # type: ignore[no-untyped-call]
-    return np.asarray(torch.cat(parts).double().numpy())
+    return FloatRunner(key.graph)(faces).reshape(len(faces), -1).astype(np.float64)
 
 
 @lru_cache(maxsize=8)
-def _inverter(given: ByFingerprint) -> Inverter:
+def _inverter(given: ByFingerprint[Key]) -> Inverter:
     faces = drawn_faces(DRAWN, seed=0)
-    features = _features(given.key, faces)
+    features = _features(given.file, faces)
     coarse = faces.reshape(DRAWN, 3, COARSE, SIDE // COARSE, COARSE, SIDE // COARSE).mean((3, 5)).reshape(DRAWN, -1)
     centre, mean = features.mean(0), coarse.mean(0)
     spread = features.std(0)

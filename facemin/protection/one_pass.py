@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from facemin.image.separable import applied, bilinear_weights, blur_weights, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -211,46 +214,12 @@ def _check_targets(targets: Floats, dimensions: int) -> None:
         raise ValueError(f"targets: expected rows of unit length, got lengths {lengths.min()} to {lengths.max()}")
 
 
-def _separable(matrix: Floats) -> Callable[[Pixels], Pixels]:
-    """A matrix on the rows and on the columns of each image, its result on the 8-bit grid."""
-
-    def change(pixels: Pixels) -> Pixels:
-        planes = pixels.transpose(0, 3, 1, 2).astype(np.float32)
-        changed = np.rint(matrix @ planes @ matrix.T).clip(0, 255)
-        return np.ascontiguousarray(changed.astype(np.uint8).transpose(0, 2, 3, 1))
-
-    return change
-
-
-def _blur(sigma: float) -> Floats:
-    """Gaussian weights out to 4 sigma, the border repeated."""
-    offsets = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
-    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
-    return _gathered(offsets, weights / weights.sum())
-
-
-def _gathered(offsets: NDArray[np.int64], weights: NDArray[np.float64]) -> Floats:
-    matrix = np.zeros((SIDE, SIDE))
-    for offset, weight in zip(offsets, weights, strict=True):
-        np.add.at(matrix, (np.arange(SIDE), np.clip(np.arange(SIDE) + offset, 0, SIDE - 1)), weight)
-    return matrix.astype(np.float32)
-
-
-def _bilinear(source: int, target: int) -> Floats:
-    """Bilinear weights (target, source), the triangle widened by the factor on the way down, as Pillow has it."""
-    factor = source / target
-    centres = (np.arange(target) + 0.5) * factor
-    weights = np.clip(1 - np.abs(np.arange(source) + 0.5 - centres[:, None]) / max(factor, 1.0), 0, None)
-    scaled: Floats = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-    return scaled
-
-
 CHECKS: dict[str, Callable[[Pixels], Pixels]] = {
     "none": lambda pixels: pixels,
-    "blur-1": _separable(_blur(1.0)),
-    "blur-2": _separable(_blur(2.0)),
-    "resize-0.75": _separable(_bilinear(84, SIDE) @ _bilinear(SIDE, 84)),
-    "shift-2": _separable(_gathered(np.array([-2]), np.ones(1))),
+    "blur-1": partial(applied, blur_weights(SIDE, 1.0)),
+    "blur-2": partial(applied, blur_weights(SIDE, 2.0)),
+    "resize-0.75": partial(applied, bilinear_weights(84, SIDE) @ bilinear_weights(SIDE, 84)),
+    "shift-2": partial(applied, gathered(SIDE, np.array([-2]), np.ones(1))),
 }
 """What an image has to withstand, by name; uint8 (N, 112, 112, 3) to the same.
 

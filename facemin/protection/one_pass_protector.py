@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from facemin.models.onnx.run import FaceRunner
+from facemin.protection.by_fingerprint import ByFingerprint, key_runner
 from facemin.protection.contract import Check, Protected, as_protected
 from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
 from facemin.protection.shipped import FOLDER, SHIPPED, shipped_protector
@@ -39,6 +40,7 @@ class OnePassProtector:
     """
 
     needs_keys: ClassVar[bool] = True
+    product: ClassVar[Literal["face"]] = "face"
 
     residual: float | None = None
     checks: tuple[str, ...] = ("blur-1",)
@@ -98,7 +100,7 @@ class OnePassProtector:
             )
         limit = max(key.manifest.residual, PAINTED_RESIDUAL) if self.residual is None else self.residual
         settings = OnePass(residual=limit, checks=self.checks, tries=self.tries, batch=compute.batch)
-        painter = Painter(file, FaceRunner(key.graph), settings)
+        painter = _painter(ByFingerprint(file), ByFingerprint(key), settings)
         source, first = iter(targets), 0
         while part := [one[0] for one in islice(source, compute.batch)]:
             if on_step is not None:
@@ -155,6 +157,11 @@ class OnePassProtector:
                 steps=made.steps,
                 check=made.check,
             )
+
+
+@lru_cache(maxsize=2)
+def _painter(file: ByFingerprint[ProtectorFile], key: ByFingerprint[Key], settings: OnePass) -> Painter:
+    return Painter(file.file, key_runner(key.file), settings)
 
 
 def torch_is_there() -> bool:

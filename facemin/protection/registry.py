@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from facemin.ahm.protector import FrequencyMask
+from facemin.cloak.makeup import Makeup
 from facemin.cloak.opom import OPOM
 from facemin.cloak.p3_mask import P3Mask
 from facemin.protection.pmt.degradations import ProviderOperations
@@ -46,6 +47,7 @@ CLOAKS: dict[str, Cloak] = {
     "opom-class-centre": OPOM(model="class-centre"),
     "opom-affine-hull": OPOM(model="affine-hull"),
     "opom-convex-hull": OPOM(model="convex-hull"),
+    "makeup": Makeup(),
 }
 """Methods whose product is a photo (docs/cloaks.md), by name.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from facemin.keys.trust import TrustLog, shipped_graphs
 from facemin.models.calibration import Calibration
-from facemin.models.onnx.run import FaceRunner
+from facemin.protection.by_fingerprint import key_runner
 from facemin.pseudonym import LOCAL, CaptureLog, CaptureReused, Context, EnrolledFace, OtherPerson, Pseudonym, Secret
 from facemin.runtime.errors import NoSpace, UntrustedKey
 
@@ -169,7 +169,7 @@ class TargetMaker:
         self.identity, self.keys = identity, tuple(keys)
         self.pseudonyms = identity.pseudonyms(keys)
         self._spaces = {space.id: space for space in map(space_of, keys)}
-        self._runners = {key.manifest.sha256: FaceRunner(key.graph) for key in keys}
+        self._runners = {key.manifest.sha256: key_runner(key) for key in keys}
         self._enrolled = EnrolledFace(secret=identity.secret)
         self._captures = CaptureLog(secret=identity.secret, others=identity.others)
 

@@ -94,7 +94,7 @@ def encode_pseudonym(target: NDArray[np.float32], key: Key, *, epoch: int) -> by
     return _saved(values, _metadata(key.manifest) | _of_pseudonym(key, epoch))
 
 
-def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") -> Tensor:
+def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") -> NDArray[np.float32]:
     """Read an uploaded feature, as the provider does: everything is checked against the provider's own manifest.
 
     Args:
@@ -108,12 +108,10 @@ def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") ->
     Raises:
         ValueError: when it is no such file, or was made for another key, cut, shape or type.
     """
-    import torch
-
     values, metadata = _read(data, manifest, name)
     _expect(metadata, _metadata(manifest), name)
     _check(values, manifest, name)
-    return torch.from_numpy(values)
+    return values
 
 
 def decode_pseudonym(data: bytes, key: Key, *, name: str = "feature") -> PseudonymFeature:

@@ -71,7 +71,7 @@ def protect_by_workers(
     job = job.in_workers()
     todo = deque(plan.todo.items())
     if not job.person_is_known:
-        yield from protect_each(_until_known(todo, job), job, on_step=on_step)
+        yield from protect_each(until_known(todo, job), job, on_step=on_step)
     if not todo:
         return
     with _Pool(job, todo, min(workers, len(todo))) as pool:
@@ -88,7 +88,8 @@ def check_workers(workers: int) -> None:
         raise ValueError(f"workers: expected 1 to {MOST_WORKERS}, got {workers}")
 
 
-def _until_known(todo: deque[Photo], job: FolderJob) -> Iterator[Photo]:
+def until_known(todo: deque[Photo], job: FolderJob) -> Iterator[Photo]:
+    """Take photos until one has shown whose secret it is."""
     while todo and not job.person_is_known:
         yield todo.popleft()
 

@@ -119,6 +119,6 @@ def test_protects_photos_as_any_method_does(faces: Tensor, keys: list[Key], tmp_
 def test_experiments_name_it() -> None:
     method = make_method({"preset": "frequency-mask", "kept": 20})
     assert method == FrequencyMask(kept=20)
-    assert describe_method(method) == {"kind": "frequency-mask", "kept": 20, "gain": 0.5}
+    assert describe_method(method) == {"kind": "frequency-mask", "kept": 20, "hiding": True, "gain": 0.5}
     with pytest.raises(ValueError, match="steps"):
         make_method({"preset": "frequency-mask", "steps": 5})

@@ -161,12 +161,14 @@ def test_what_is_not_there_is_a_failure(mask: Mask, tmp_path: Path) -> None:
 
 
 def test_cloaking_needs_no_torch(folder: Path, mask_file: Path, tmp_path: Path) -> None:
+    out, back = str(tmp_path / "o"), str(tmp_path / "b")
     code = f"""
 import sys
 sys.modules["torch"] = None
 from facemin.cli import run
-print(run(["cloak", "apply", {str(folder / "me.png")!r}, "--mask", {str(mask_file)!r}, "--out", {str(tmp_path / "o")!r}]))
-print(run(["cloak", "remove", {str(tmp_path / "o")!r}, "--mask", {str(mask_file)!r}, "--out", {str(tmp_path / "b")!r}]))
+mask = ["--mask", {str(mask_file)!r}]
+print(run(["cloak", "apply", {str(folder / "me.png")!r}, *mask, "--out", {out!r}]))
+print(run(["cloak", "remove", {out!r}, *mask, "--out", {back!r}]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "0"], done.stderr

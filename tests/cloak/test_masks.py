@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from facemin.experiments.cloaks.measure import embedded, unit
 from numpy.typing import NDArray
 
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
 from facemin.cloak.p3_mask import P3Mask, dsim
+from facemin.experiments.cloaks.measure import embedded, unit
 from facemin.models import Recogniser
-from facemin.protection.registry import CLOAKS
+from facemin.protection.one_pass_protector import OnePassProtector
+from facemin.protection.registry import CLOAKS, PROTECTORS
 from facemin.runtime.compute import Compute
 
 Pixels = NDArray[np.uint8]
@@ -45,6 +46,15 @@ def test_the_same_seed_gives_the_same_mask_and_another_another(portraits: Pixels
     method = P3Mask(epochs=1, step=2.0)
     masks = [method.fit(portraits[:2], [dlib], seed=seed, compute=CPU).fingerprint for seed in (1, 1, 2)]
     assert masks[0] == masks[1] != masks[2]
+
+
+def test_products_in_bfloat16_give_nearly_the_same_mask(portraits: Pixels, dlib: Recogniser) -> None:
+    made = [
+        OPOM(model="class-centre", iterations=3).fit(portraits[:2], [dlib], compute=replace(CPU, precision=precision))
+        for precision in ("float32", "bfloat16")
+    ]
+    first, second = (mask.change.reshape(-1).astype(float) for mask in made)
+    assert np.corrcoef(first, second)[0, 1] > 0.5
 
 
 def test_a_p3_mask_keeps_to_its_budget_of_visible_change(portraits: Pixels, dlib: Recogniser) -> None:
@@ -127,3 +137,9 @@ def test_faces_and_surrogates_are_checked(portraits: Pixels, dlib: Recogniser) -
             method.fit(portraits.astype(np.float32), [dlib], compute=CPU)
         with pytest.raises(ValueError, match="surrogates"):
             method.fit(portraits, [], compute=CPU)
+
+
+def test_what_every_method_makes_is_said_by_its_row() -> None:
+    assert {method.product for method in CLOAKS.values()} == {"photo"}
+    assert {method.product for method in (*PROTECTORS.values(), OnePassProtector())} == {"face"}
+    assert not set(CLOAKS) & set(PROTECTORS)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from skimage import data
 from torch import Tensor
 
@@ -103,7 +102,7 @@ def test_features_are_saved_as_safetensors(
     out = facemin.protect(photo, keys=keys, upload="features", method=QUICK, detector=detector, secret=None)
     (path,) = out.save(tmp_path / "me.protected.safetensors")
     feature = decode_feature(path.read_bytes(), keys[0].manifest)
-    assert torch.equal(feature, feature_of(to_tensor(out.faces[0].pixels), keys[0]))
+    assert np.array_equal(feature, feature_of(to_tensor(out.faces[0].pixels), keys[0]).numpy())
     with pytest.raises(ValueError, match="safetensors"):
         out.save(tmp_path / "me.png")
     with pytest.raises(ValueError, match="exactly one key"):

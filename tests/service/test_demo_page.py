@@ -1,6 +1,7 @@
 """`facemin demo --page`: the page against a provider on loopback, in one command."""
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -14,10 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import pytest
 
+from facemin.cli.demo import pseudonym_threshold
 from facemin.cli.demo_page import DAYS, page_demo, samples
 from facemin.face import Detector, crop
-from facemin.image import decode
 from facemin.models.store import open_graph
+from facemin.pseudonym.captures import SAME_CAPTURE, capture_hashes, hash_distance
 from facemin.service.api import site
 from tests.conftest import REPOSITORY
 from tests.service.page_files import write_page
@@ -29,12 +31,15 @@ def test_samples_are_photos_of_two_people_whom_the_recogniser_tells_apart() -> N
     assert {entry["file"] for entry in listed} == set(found) - {"index.json"}
     assert len({found[entry["file"]] for entry in listed}) == 2 * len(DAYS)
     detector = Detector(threads=1)
-    rows = open_graph("dlib-resnet29-space66").embed(
-        np.stack([crop(decode(found[entry["file"]]), detector) for entry in listed])
-    )
+    crops = np.stack([crop(found[entry["file"]], detector) for entry in listed])
+    rows = open_graph("dlib-resnet29-space66").embed(crops)
     cosines = rows @ rows.T
     same = np.array([[a["name"][:6] == b["name"][:6] for a in listed] for b in listed])
-    assert cosines[same].min() > 0.6 > 0.4 > cosines[~same].max()
+    assert cosines[same].min() > pseudonym_threshold() + 0.2
+    assert cosines[~same].max() < pseudonym_threshold() - 0.2
+    # nothing is sent twice, so that each has to be another capture
+    hashes = capture_hashes(crops)
+    assert min(hash_distance(a, b) for a, b in itertools.combinations(hashes, 2)) > SAME_CAPTURE + 0.05
 
 
 def test_one_command_prints_an_address_that_works_and_ctrl_c_ends_it(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 // The client: reads photos on this device, and sends only what a pseudonym made of them; as facemin/client/client.py.
 
 import { CaptureLog } from "./captures.ts";
-import { crops } from "./crop.ts";
-import type { Face } from "./detect.ts";
 import type { Device } from "./device.ts";
 import { type Bytes, base64, hex, sha256, utf8 } from "./encoding.ts";
 import { EnrolledFace } from "./enrolled.ts";
@@ -12,6 +10,7 @@ import type { Pixels } from "./image.ts";
 import { encodePng } from "./png.ts";
 import { type Operation, PossessionKey, renewalDigest } from "./possession.ts";
 import { type Challenge, type Decision, type Held, type Provider, collectionPath } from "./provider.ts";
+import { type ReadFace, readPhoto } from "./read.ts";
 import { Pseudonym } from "./rotation.ts";
 import type { Secret } from "./secret.ts";
 import type { Store } from "./store.ts";
@@ -20,15 +19,6 @@ import { DEFAULT_SPACE, SAME_PERSON } from "./trust.ts";
 
 /** In which form uploads go: numbers, or an image painted for them. */
 export type Form = "feature" | "image";
-
-/** A face that was read on this device; nothing of it is sent. */
-export interface ReadFace {
-  readonly face: Face;
-  /** The aligned face. */
-  readonly crop: Pixels;
-  /** Before any rotation. */
-  readonly embedding: Float64Array;
-}
 
 /** What is sent of one face. */
 export interface Sent {
@@ -87,11 +77,9 @@ export class Client {
 
   /** Find, align and embed the largest face of a photo, on this device. */
   async read(photo: Pixels): Promise<ReadFace> {
-    const { detector, embedder } = this.options.device;
-    const [first] = await this.timed("detect", () => crops(photo, detector));
-    if (first === undefined) throw new Refusal("no_face", "photo: no face found that could be protected");
-    const embedding = await this.timed("embed", () => embedder.embed(first.pixels));
-    return { face: first.face, crop: first.pixels, embedding };
+    const { read } = await readPhoto(this.options.device, photo);
+    if (read === undefined) throw new Refusal("no_face", "photo: no face found that could be protected");
+    return read;
   }
 
   /** What would be sent of a face at the epoch that the provider says; sending it sends the same bytes. */
@@ -102,9 +90,14 @@ export class Client {
     return sent;
   }
 
+  /** What would be sent of a face at epoch 0, without a word to the provider. */
+  async previewOffline(face: ReadFace, form: Form): Promise<Sent> {
+    return this.encoded(face, 0, form);
+  }
+
   /** Enrol a person by faces; with `replace` in place of the earlier ones, under the next epoch. */
   async enrol(person: string, faces: readonly ReadFace[], replace = false): Promise<Outcome<string>> {
-    return this.operation(async (claimed) => {
+    return this.operation(faces, async (claimed) => {
       const { ask, form } = await this.ask(person);
       await this.checkPerson(faces);
       const epoch = replace ? ask.epoch + 1 : ask.epoch;
@@ -120,7 +113,7 @@ export class Client {
 
   /** Ask whether a face is a person's. */
   async verify(person: string, face: ReadFace): Promise<Outcome<Decision>> {
-    return this.operation(async (claimed) => {
+    return this.operation([face], async (claimed) => {
       const { ask, form } = await this.ask(person);
       await this.checkPerson([face]);
       const sent = await this.encode([face], ask.epoch, form);
@@ -132,7 +125,7 @@ export class Client {
 
   /** Ask who a face is, among those enrolled under the same secret. */
   async identify(face: ReadFace, top = 5): Promise<Outcome<readonly Decision[]>> {
-    return this.operation(async (claimed) => {
+    return this.operation([face], async (claimed) => {
       const { ask, form } = await this.ask(undefined);
       await this.checkPerson([face]);
       const sent = await this.encode([face], ask.epoch, form);
@@ -160,7 +153,7 @@ export class Client {
     faces: readonly ReadFace[],
     next: Client = this,
   ): Promise<Outcome<number>> {
-    return this.operation(async (claimed) => {
+    return this.operation([probe, ...faces], async (claimed) => {
       const { ask, form } = await this.ask(person);
       await this.checkPerson([probe, ...faces]);
       const epoch = ask.epoch + 1;
@@ -191,8 +184,13 @@ export class Client {
     await this.enrolled.forget(collection);
   }
 
-  private async operation<T>(work: (claimed: Set<string>) => Promise<readonly [T, Sent[]]>): Promise<Outcome<T>> {
+  private async operation<T>(
+    faces: readonly ReadFace[],
+    work: (claimed: Set<string>) => Promise<readonly [T, Sent[]]>,
+  ): Promise<Outcome<T>> {
     const claimed = new Set<string>();
+    const sum = (what: "detect" | "embed"): number => faces.reduce((total, face) => total + face.timings[what], 0);
+    this.timings = { ...this.timings, detect: sum("detect"), embed: sum("embed") };
     let done: readonly [T, Sent[]];
     try {
       done = await work(claimed);

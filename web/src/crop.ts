@@ -1,8 +1,7 @@
 // From a photo to its aligned faces, and what is wrong with a photo, for people.
 
-import { SIDE, TEMPLATE, align, inside } from "./align.ts";
+import { SIDE, inside } from "./align.ts";
 import { type Detector, type Face, size } from "./detect.ts";
-import { Refusal } from "./errors.ts";
 import type { Pixels } from "./image.ts";
 
 /** Least share of a face's crop that must lie in the photo; below it, recognisers see mostly border. */
@@ -34,22 +33,6 @@ export async function facesIn(photo: Pixels, detector: Detector): Promise<Faces>
 /** Whether an image has the size of an aligned face, and is taken for one. */
 export function isAligned(photo: Pixels): boolean {
   return photo.width === SIDE && photo.height === SIDE;
-}
-
-/** A photo's largest face, aligned, and where it was. */
-export interface Crop {
-  readonly face: Face;
-  readonly pixels: Pixels;
-}
-
-/** Aligned faces of a photo, the largest first. */
-export async function crops(photo: Pixels, detector: Detector): Promise<readonly Crop[]> {
-  if (isAligned(photo)) {
-    return [{ face: { box: [0, 0, SIDE, SIDE], score: 1, points: TEMPLATE }, pixels: photo }];
-  }
-  const { faces } = await facesIn(photo, detector);
-  if (!faces.length) throw new Refusal("no_face", "photo: no face found that could be protected");
-  return faces.map((face) => ({ face, pixels: align(photo, face.points) }));
 }
 
 /** What is wrong with a photo of one person: nothing where it is empty. */

@@ -35,6 +35,11 @@ export async function openKey(options: DeviceOptions): Promise<Key> {
   return new Pins(options.store).accept(options.provider.url, data, signer);
 }
 
+/** The detector, which needs no key: begun early it comes while the key does. */
+export async function openDetector(options: DeviceOptions): Promise<Detector> {
+  return Detector.open(options.runtime, await kept(options, "detector", "models/centerface.onnx"));
+}
+
 /** A provider's key and the networks that run on this device. */
 export class Device {
   private painter: Promise<Painter> | undefined;
@@ -47,11 +52,10 @@ export class Device {
   ) {}
 
   /** Open the networks of a key; refused where its network is not trusted. */
-  static async open(options: DeviceOptions, key: Key): Promise<Device> {
+  static async open(options: DeviceOptions, key: Key, detector = openDetector(options)): Promise<Device> {
+    // it is waited for last, and a refusal before that must not leave it unheard
+    detector.catch(() => undefined);
     await check(options.store, key);
-    const detector = kept(options, "detector", "models/centerface.onnx").then((data) =>
-      Detector.open(options.runtime, data),
-    );
     return new Device(options, key, await Embedder.open(options.runtime, key), await detector);
   }
 

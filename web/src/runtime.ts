@@ -64,6 +64,7 @@ export class Runtime {
       session = await ort.InferenceSession.create(asBytes(model), {
         executionProviders: [device],
         graphOptimizationLevel: "all",
+        logSeverityLevel: 3,
       });
     } catch (error) {
       throw new Refusal("browser", `network: expected one that this browser runs, got: ${String(error)}`);

@@ -7,7 +7,7 @@ the enhanced perturbation of Algorithm 2, and several keys at once (MR-PMT, Eq. 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -66,6 +66,7 @@ class PMT:
     """
 
     takes_gradients: ClassVar[bool] = True
+    product: ClassVar[Literal["face"]] = "face"
 
     rule: Rule = field(default_factory=lambda: Adam(step=10, beta1=0.7, beta2=0.99))
     start: Start = field(default_factory=GaussianNoise)
