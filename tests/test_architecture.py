@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "datasets": {"image", "runtime"},
     "cloak": {"autograd", "face", "image", "metrics", "models", "protection", "runtime"},
     "protection": {"ahm", "cloak", "models", "autograd", "face", "image", "keys", "pseudonym", "runtime"},
-    "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection"},
+    "evaluation": {"autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection", "pseudonym"},
     "train": {
         *(
             "autograd",

@@ -1,4 +1,4 @@
-"""The verb group cloak: a person's mask fitted, put on their photos, and taken off again."""
+"""Commands `cloak`: a person's mask fitted, applied to photos, and removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demonstration of protection and recognition, drawn or in a browser: demo."""
+"""Command `demo`: protection and recognition, drawn or in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb eval: how well a recogniser verifies."""
+"""Command `eval`: verification accuracy of a recogniser."""
 
 from __future__ import annotations
 

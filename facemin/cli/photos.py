@@ -1,4 +1,4 @@
-"""Protection of photos and folders of them: protect."""
+"""Command `protect`: photos and folders of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import Failure
     from facemin.protection.contract import OnStep
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
     from facemin.protection.folder_job import FolderJob
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
@@ -251,7 +251,7 @@ def protect(
 
 def _begin(
     todo: Plan, job: FolderJob, workers: int | None, ray: str | None, on_step: OnStep
-) -> Iterator[Written | Failure]:
+) -> Iterator[FolderResult | Failure]:
     """Begin a folder's work here, by several processes, or on a cluster."""
     from facemin.protection.folder import protect_into
     from facemin.protection.on_ray import protect_on_ray

@@ -1,4 +1,4 @@
-"""Comparison of two faces by a whole recogniser, on this machine: verify."""
+"""Command `verify`: two faces compared by a whole recogniser, on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an experiment is: a TOML file, read into frozen models whose errors name file and key."""
+"""Experiment file: TOML, read into frozen models whose errors name file and key."""
 
 from __future__ import annotations
 

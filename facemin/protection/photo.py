@@ -1,4 +1,4 @@
-"""From photos to protected faces: decode, detect, align, protect; one photo or a stream of them."""
+"""Photo protection: decode, detect, align, protect; one photo or a stream of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making of a provider: its home folder, its thresholds, and each new key of it."""
+"""Provider set-up: home folder, thresholds, and each new key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider decides: `provider.json` in its home folder."""
+"""Provider settings: `provider.json` in its home folder."""
 
 from __future__ import annotations
 

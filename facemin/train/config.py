@@ -1,4 +1,4 @@
-"""What a training run is: a TOML file, read into frozen models whose errors name file and field."""
+"""Configuration of a training run: TOML, read into frozen models whose errors name file and field."""
 
 from __future__ import annotations
 

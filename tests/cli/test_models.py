@@ -170,7 +170,7 @@ def test_a_bare_file_verifies_and_makes_keys_as_flags_say(
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["file"] == str(out)
     faces = tensors(pair)
-    torch.testing.assert_close(Key.load(out).shallow(faces), wanted.until("flat")(faces))
+    torch.testing.assert_close(Key.load(out).shallow(faces), wanted.front("flat")(faces))
 
 
 @pytest.mark.parametrize("verb", ["verify", "export"])

@@ -68,7 +68,7 @@ def test_file_is_read_back_and_is_the_same_each_time(key: Key, recogniser: Recog
 def test_shallow_model_is_the_recognisers_and_onnxruntimes(key: Key, recogniser: Recogniser) -> None:
     faces = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0))
     features = key.shallow(faces)
-    assert torch.equal(features, recogniser.until(CUT)(faces))
+    assert torch.equal(features, recogniser.front(CUT)(faces))
     session = onnxruntime.InferenceSession(key.data, providers=["CPUExecutionProvider"])
     (oracle,) = session.run(None, {session.get_inputs()[0].name: faces.numpy()})
     np.testing.assert_allclose(features.numpy(), oracle, atol=1e-4)
@@ -275,7 +275,7 @@ class TestLayers:
         faces = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(0))
         layers = Key.load(layered.data).shallow.layers(faces)
         for layer, name in zip(layers, layered.manifest.layers, strict=True):
-            torch.testing.assert_close(layer, recogniser.until(name)(faces), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(layer, recogniser.front(name)(faces), rtol=1e-5, atol=1e-5)
         assert torch.equal(layered.shallow(faces), layers[-1])
 
     def test_are_onnxruntimes_outputs(self, layered: Key) -> None:

@@ -1,4 +1,4 @@
-"""A trained denoiser as a purifier (row T2, for whoever has pairs): RecFace's network from image to image."""
+"""Trained denoiser as a purifier (row T2): RecFace's network from image to image."""
 
 from __future__ import annotations
 

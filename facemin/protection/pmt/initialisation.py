@@ -1,4 +1,4 @@
-"""Where an optimisation begins, and the random numbers behind it: each image's own."""
+"""Initialisation of an optimisation, and each image's own random numbers behind it."""
 
 from __future__ import annotations
 
