@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from facemin.cli.interrupt import interruptible
 from facemin.cli.options import FAILED, INTERRUPTED
+from facemin.cli.signals import interruptible
 from facemin.image import describe as describe_skipped
 from facemin.protection import Failure
 from facemin.protection.one_pass_protector import torch_is_there

@@ -29,7 +29,6 @@ from facemin.keys.wire import (
     check_bytes,
     check_dates,
     check_signature,
-    first_fault,
     manifest_of,
     metadata,
     tail_of,
@@ -41,6 +40,7 @@ from facemin.models.recogniser import FACE_SHAPE
 from facemin.models.space import Space
 from facemin.models.space_fit import ends_in_unit_length
 from facemin.runtime.errors import InvalidKey, told_as
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:

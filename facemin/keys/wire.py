@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from facemin.keys.manifest import Manifest
 from facemin.runtime.errors import KeyExpired
+from facemin.runtime.faults import first_fault
 
 CLOCKS_DIFFER = timedelta(days=1)
 """So far ahead may a key's making lie: a later one would outlive every honest successor."""
@@ -48,13 +49,6 @@ def manifest_of(entries: dict[str, str], name: str) -> Manifest:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{name}: expected a manifest of version 1 or 2; {first_fault(error)}") from None
-
-
-def first_fault(error: ValidationError) -> str:
-    """What pydantic says first, in one line."""
-    problem = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, problem["loc"])) or "it"
-    return f"{where}: {problem['msg']}, got {problem['input']!r:.80}"
 
 
 def check_bytes(data: bytes, model: ModelProto, manifest: Manifest, name: str) -> None:

@@ -23,6 +23,7 @@ from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
 from facemin.runtime.errors import in_words
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 
@@ -91,9 +92,8 @@ class ModelStore:
         except FileNotFoundError:
             raise ValueError(f"{file}: expected the entry of the stored model {name}, found none") from None
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(map(str, problem["loc"])) or "it"
-            raise ValueError(f"{file}: expected the entry of a stored model; {where}: {problem['msg']}") from None
+            fault = first_fault(error, value=False)
+            raise ValueError(f"{file}: expected the entry of a stored model; {fault}") from None
         if entry.name != name:
             raise ValueError(f"{file}: expected the entry of {name}, got that of {entry.name!r:.80}")
         return entry

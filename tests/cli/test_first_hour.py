@@ -17,10 +17,10 @@ from skimage import data
 from facemin import cli
 from facemin.cli import app, run
 from facemin.cli.extras import EXTRAS
-from facemin.cli.interrupt import interruptible
 from facemin.cli.options import FAILED, INTERRUPTED, WRONG_INPUT
 from facemin.cli.places import check_file, check_folder
 from facemin.cli.progress import Outcome, StepDisplay, duration, follow
+from facemin.cli.signals import interruptible
 from facemin.protection import Failure
 from facemin.protection.folder import FolderResult, Plan
 from tests.cli.conftest import Call, picture
