@@ -2,9 +2,9 @@
 
     python benchmarks/startup.py [--runs 9] [--out RECORD.json]
 
-Each run is a process of its own, with a warm file cache: the first one of each kind does not count. Wall time and, since
-other work on a machine changes it less, processor time; medians, and the least, which is what an idle machine takes. The
-interpreter alone stands beside them.
+Each run is a process of its own, with a warm file cache: the first one of each kind does not count. Wall time and,
+since other work on a machine changes it less, processor time; medians, and the least, which is what an idle machine
+takes. The interpreter alone stands beside them.
 """
 
 from __future__ import annotations
