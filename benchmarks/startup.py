@@ -52,8 +52,8 @@ def main() -> None:
             if turn:
                 found[name].append(taken)
     rows = []
-    for name, taken in found.items():
-        walls, processors = zip(*taken, strict=True)
+    for name, times in found.items():
+        walls, processors = zip(*times, strict=True)
         row = {"command": name, "may_take": COMMANDS[name][1]}
         for clock, values in (("wall", walls), ("processor", processors)):
             row |= {f"{clock}_median": round(statistics.median(values), 3), f"{clock}_least": round(min(values), 3)}

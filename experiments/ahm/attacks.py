@@ -193,7 +193,7 @@ def shares_of(runs: Path, name: str) -> list[float]:
 def invert(pairs: MaskedPairs, *, epochs: int) -> Inverter:
     """The U-Net on masked pairs."""
     kept = ImagePairs(torch.stack([pairs[at][0] for at in range(len(pairs))]).to(torch.bfloat16), pairs.faces)
-    settings = InverterTraining(width=16, fitting=Fitting(epochs=epochs, batch=16, rate=2e-3, device="cpu"))
+    settings = InverterTraining(width=16, fitting=Fitting(epochs=epochs, batch=16, rate=2e-3))
     return train_inverter(kept, settings=settings)
 
 

@@ -9,11 +9,9 @@ to refuse one for the plain.
 
 from __future__ import annotations
 
-import argparse
 import platform
 import subprocess
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +21,7 @@ from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
 from facemin.autograd.pixels import to_array, to_grid, to_tensor, to_unit
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def noisy(images: Tensor, levels: float) -> Tensor:
@@ -104,9 +101,7 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 
 def main() -> None:
     """Measure, write a record and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True, help=".npz outside the repository")
+    parser = script_parser(__doc__, cache=".npz outside the repository")
     parser.add_argument("--count", type=int, default=200, help="plain faces, which cost a detection each")
     parser.add_argument("--people", type=int, default=400, help="people of whom there is a protected image")
     parser.add_argument("--shallow", type=int, default=48, help="images protected at shallower cuts")

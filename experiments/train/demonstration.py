@@ -29,6 +29,7 @@ import torch
 from torch import nn
 
 from facemin.autograd.pixels import to_unit
+from facemin.experiments.common import REPOSITORY
 from facemin.runtime.files import append_json, write_atomically
 from facemin.train import TrainingConfig, log, read_config
 from facemin.train.sampler import derived_seed
@@ -37,7 +38,6 @@ from facemin.train.split import split_people
 from facemin.train.training_module import build
 from facemin.train.validation import held_out_pairs, validate
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("lfw-demonstration.toml")
 RUNS = REPOSITORY / "runs" / "lfw-demonstration"
 RECORDS = REPOSITORY / "results" / "train" / "lfw-demonstration.jsonl"

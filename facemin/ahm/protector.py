@@ -6,8 +6,9 @@ their DCT has as many numbers as the image; DC and the dropped frequencies becom
 the inverse DCT around mid-grey is the image that is sent. A recogniser trained on such images reads the channels back
 from them exactly, up to 8-bit rounding and what was clipped.
 
-It uses no key's gradients. A key decides the order of the channels, so that one provider's uploads are of no use to
-another's recogniser; whoever holds the key knows the order. To a recogniser that was trained on plain faces, also the
+It uses no key's gradients. A key decides the order of the channels, among those that show nothing of the face
+(`facemin.ahm.order`), so that one provider's uploads are of no use to another's recogniser; whoever holds the key knows
+the order. To a recogniser that was trained on plain faces, also the
 key's own, the image says little, and what its features are then away from the face's is reported as for any method.
 """
 
@@ -16,21 +17,23 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from facemin.ahm.frequency import CHANNELS, DC, FREQUENCIES, block_dct, inverse_block_dct, to_rgb, to_ycbcr
 from facemin.ahm.mask import KEPT, zigzag
+from facemin.ahm.order import hiding_order
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Done
-from facemin.runtime.device import Precision, choose_device
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.device import choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.protection.pmt.optimise import OnStep
+    from facemin.runtime.compute import Compute
 
 _GREY = 0.5 - 128 / 255  # of Y - 128/255, so that a face without detail is mid-grey
 
@@ -51,49 +55,55 @@ class FrequencyMask:
 
     Args:
         kept: channels a colour, the lowest in JPEG's order, without DC.
+        hiding: exchange places of channels that show the face; False for the order as it was first drawn, which
+            recognisers trained on such images may be bound to, and which shows the face for most keys.
         gain: factor on all coefficients: larger loses more to clipping, smaller more to rounding.
-        batch: faces masked at once; the result does not depend on it.
-        device: "auto", "cpu", "cuda", "cuda:1", ...
-        precision: there is no gradient to compute; ignored.
 
     Raises:
         ValueError: a setting out of its range.
     """
 
+    takes_gradients: ClassVar[bool] = False
+    product: ClassVar[Literal["face"]] = "face"
     steps: ClassVar[int] = 0
     residual: ClassVar[float | None] = None
     weights: ClassVar[tuple[float, ...] | None] = None
 
     kept: int = KEPT
+    hiding: bool = True
     gain: float = 0.5
-    batch: int = 16
-    device: str = "auto"
-    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"batch: expected at least 1 face, got {self.batch}")
         if not 1 <= self.kept < FREQUENCIES:
             raise ValueError(f"kept: expected 1 to {FREQUENCIES - 1} channels a colour, got {self.kept}")
         if not (math.isfinite(self.gain) and self.gain > 0):
             raise ValueError(f"gain: expected a finite factor above 0, got {self.gain}")
 
-    def __call__(self, faces: Tensor, keys: Sequence[Key], *, seed: int) -> list[Done]:
+    def __call__(
+        self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE
+    ) -> list[Done]:
         """Mask aligned faces (B, 3, 112, 112), RGB in [0, 1]; one `Done` a face, in order.
 
         Args:
             faces: left as they are.
             keys: they decide the order of the channels, all together.
             seed: changes nothing: the recogniser has to find the same order in every image.
+            compute: where, and how many faces at once.
 
         Raises:
             ValueError: faces of another shape, type or range, or no keys.
         """
         check_faces(faces)
-        return list(self.stream(iter(faces), keys, seed=seed))
+        return list(self.stream(iter(faces), keys, seed=seed, compute=compute))
 
     def stream(
-        self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+        self,
+        faces: Iterable[Tensor],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        compute: Compute = DEFAULT_COMPUTE,
+        on_step: OnStep | None = None,
     ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in their order.
 
@@ -101,18 +111,19 @@ class FrequencyMask:
             faces: drawn as they are needed.
             keys: as for a call.
             seed: as for a call.
+            compute: as for a call.
             on_step: never told anything, since there are no steps.
 
         Raises:
             ValueError: as for a call.
         """
         del seed, on_step
-        device = choose_device(self.device)
+        device = choose_device(compute.device)
         # refuses where there is no key
         judge = FeatureMatching(keys, residual=None, device=device)
         order = self.order(keys)
         source, index = iter(faces), 0
-        while part := list(islice(source, self.batch)):
+        while part := list(islice(source, compute.batch)):
             began = time.perf_counter()
             plain = torch.stack(part).to(device)
             pixels = to_grid(self._masked(plain, order))
@@ -129,6 +140,10 @@ class FrequencyMask:
                     seconds=seconds,
                 )
                 index += 1
+
+    def describe(self) -> dict[str, Any]:
+        """Kind and settings."""
+        return {"kind": "frequency-mask", **asdict(self)}
 
     def read(self, images: Tensor, keys: Sequence[Key]) -> Tensor:
         """The kept channels of uploads, as the recogniser takes them.
@@ -148,6 +163,8 @@ class FrequencyMask:
         digest = hashlib.sha256("\n".join(key.fingerprint for key in keys).encode()).digest()
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(int.from_bytes(digest, "big"))))
         places = self.channels
+        if self.hiding:
+            return hiding_order(places, generator)
         return [places[at] for at in generator.permutation(len(places)).tolist()]
 
     @property

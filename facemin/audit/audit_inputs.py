@@ -1,4 +1,4 @@
-"""What an audit has in hand: faces, protected and plain, whose they are, keys, and everybody's models."""
+"""Inputs of an audit: faces, plain and protected, identities, keys and judges."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from facemin.attack.contract import PublicFaces
 from facemin.audit.attackers_data import TrainingPairs
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Operating(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Panelist:
+class Judge:
     """A recogniser that judges.
 
     Attributes:
@@ -41,13 +42,6 @@ class Panelist:
     recogniser: Recogniser
     at: Operating | None
     missing: str = ""
-
-
-class Plain(NamedTuple):
-    """Plain faces of other people, (M, 3, 112, 112) in [0, 1], and whose they are, (M,) integers."""
-
-    faces: Tensor
-    people: Tensor
 
 
 class Pairs(NamedTuple):
@@ -74,7 +68,7 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
+class AuditInputs:
     """All that the rows work on.
 
     Attributes:
@@ -100,11 +94,11 @@ class Evidence:
     protected: Tensor
     people: Tensor | None = None
     keys: tuple[Key, ...] = ()
-    authorised: tuple[Panelist, ...] = ()
-    others: tuple[Panelist, ...] = ()
+    authorised: tuple[Judge, ...] = ()
+    others: tuple[Judge, ...] = ()
     estimators: tuple[Estimator, ...] = ()
     distance: Distance | None = None
-    train: Plain | None = None
+    train: PublicFaces | None = None
     far: float = 1e-3
     seed: int = 0
     remarks: tuple[str, ...] = ()
@@ -122,16 +116,16 @@ class Evidence:
         object.__setattr__(self, "pairs", _pairs(self.people, n))
 
     @property
-    def judges(self) -> tuple[Panelist, ...]:
+    def judges(self) -> tuple[Judge, ...]:
         """Other recognisers that have a threshold."""
         return tuple(one for one in self.others if one.at is not None)
 
     @property
-    def strangers(self) -> Plain | None:
-        """Plain faces that are not those of a given person: the training people's, else the audited ones'."""
+    def strangers(self) -> PublicFaces | None:
+        """PublicFaces faces that are not those of a given person: the training people's, else the audited ones'."""
         if self.train is not None:
             return self.train
-        return None if self.people is None else Plain(self.originals, self.people)
+        return None if self.people is None else PublicFaces(self.originals, self.people)
 
 
 def _pairs(people: Tensor | None, n: int) -> Pairs:

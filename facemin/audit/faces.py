@@ -1,24 +1,25 @@
-"""From photos, and what they became, to aligned faces side by side; photos alone are protected first."""
+"""Face pairs of an audit: photos and their protected images, aligned; photos alone are protected first."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
-from facemin.audit.audit_inputs import Plain
-from facemin.audit.files import Files, Found, Match, list_files, match, people_of
+from facemin.attack.contract import PublicFaces
+from facemin.audit.files import Files, Match, PlacedFile, list_files, match, people_of
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.datasets import Folder
 from facemin.evaluation.compare import load_face
 from facemin.face import Detector, align_unrounded, faces_in, is_aligned
 from facemin.image import decode
-from facemin.protection import DEFAULT_PROTECTOR, METHODS, Failure, Protector
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, Failure, Protector
 from facemin.protection.folder import Plan, protect_into
 from facemin.protection.folder_job import FolderJob
+from facemin.runtime.compute import Compute
 from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
     from facemin.keys.key import Key
 
 Kind = TypeVar("Kind")
@@ -64,7 +65,7 @@ class Protecting:
     out: Path
     seed: int | None = None
     device: str = "auto"
-    method: Protector = METHODS[DEFAULT_PROTECTOR]
+    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
 
 
 def read_faces(
@@ -119,8 +120,8 @@ def read_faces(
     return Faces(names_of, torch.stack(originals), torch.stack(protected), people, tuple(remarks), tuple(untested))
 
 
-def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[Plain, list[str]]:
-    """Plain faces of other people, one folder each, a photo of everybody before a second one of anybody.
+def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[PublicFaces, list[str]]:
+    """PublicFaces faces of other people, one folder each, a photo of everybody before a second one of anybody.
 
     Args:
         folder: of the people's folders; photos of 112 x 112 count as aligned.
@@ -156,7 +157,7 @@ def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[Plain, li
     if not faces:
         raise ValueError(f"{folder}: expected photos with faces, found none in {missed} photos")
     remarks = [f"{len(faces)} plain faces of {len(set(people))} other people were read for training and thresholds."]
-    return Plain(torch.stack(faces), torch.tensor(people)), remarks
+    return PublicFaces(torch.stack(faces), torch.tensor(people)), remarks
 
 
 def _chosen(pairs: list[Match], most: int) -> list[Match]:
@@ -166,7 +167,7 @@ def _chosen(pairs: list[Match], most: int) -> list[Match]:
     return _few([(pair.person, pair) for pair in pairs if pair.number == 1], most)
 
 
-def _chosen_photos(photos: tuple[Found, ...], most: int) -> tuple[Found, ...]:
+def _chosen_photos(photos: tuple[PlacedFile, ...], most: int) -> tuple[PlacedFile, ...]:
     people = people_of(photos)
     return photos[:most] if people is None else tuple(_few([(people[one.place], one) for one in photos], most))
 
@@ -181,12 +182,17 @@ def _few(owned: Sequence[tuple[str | None, Kind]], most: int) -> list[Kind]:
     return [one for each in (several or rest)[:most] for one in each]
 
 
-def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[Found, ...], list[str]]:
+def _protect(photos: tuple[PlacedFile, ...], protecting: Protecting) -> tuple[tuple[PlacedFile, ...], list[str]]:
     """Protect photos into the folder, each at its own place; what became of them, and what failed."""
     aligned = all(is_aligned(decode(photo.path).pixels) for photo in photos)
-    method = replace(protecting.method, device=protecting.device)
     job = FolderJob(
-        out=protecting.out, keys=protecting.keys, method=method, seed=protecting.seed, aligned=aligned, secret=None
+        out=protecting.out,
+        keys=protecting.keys,
+        method=protecting.method,
+        seed=protecting.seed,
+        aligned=aligned,
+        secret=None,
+        compute=Compute(device=protecting.device),
     )
     todo = {photo.path: protecting.out / photo.place.rpartition(".")[0] for photo in photos}
     done, failed = [], []
@@ -196,13 +202,13 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
             continue
         names = json.loads(one.record.read_bytes())["files"]
         files = [one.record.with_name(name) for name in names]
-        done += [Found(file, file.relative_to(protecting.out).as_posix()) for file in files]
+        done += [PlacedFile(file, file.relative_to(protecting.out).as_posix()) for file in files]
     return tuple(sorted(done)), failed
 
 
 def named(method: Protector) -> str:
     """A method of protection in words."""
-    names = [name for name, preset in METHODS.items() if replace(method, device=preset.device) == preset]
+    names = [name for name, preset in PROTECTORS.items() if preset == method]
     return f"the method {names[0]}" if names else "a method of settings of its own"
 
 

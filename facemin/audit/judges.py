@@ -10,19 +10,21 @@ from onnx.numpy_helper import to_array
 
 from facemin.attack.attributes.deepface import DeepFaceEstimator
 from facemin.attack.attributes.estimators import ESTIMATORS, Estimator, find_estimators
+from facemin.attack.contract import PublicFaces
 from facemin.attack.link.cross_matching import embed
-from facemin.audit.audit_inputs import Operating, Panelist, Plain
+from facemin.audit.audit_inputs import Judge, Operating
+from facemin.autograd.opening import open_model
 from facemin.evaluation.networks import Distance
 from facemin.metrics import cross_identity_threshold
 from facemin.models import MODELS, Recogniser, load_recogniser
-from facemin.models.store import ModelStore, calibration_of, open_model
+from facemin.models.store import ModelStore, calibration_of
 from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
     from facemin.keys.key import Key
 
 PERCEPTUAL = "perceptual-squeezenet"
@@ -42,15 +44,15 @@ NO_TIME = "no time was left for it; give more with --minutes"
 class Panel(NamedTuple):
     """Whoever judges, and what is missing."""
 
-    authorised: tuple[Panelist, ...]
-    others: tuple[Panelist, ...]
+    authorised: tuple[Judge, ...]
+    others: tuple[Judge, ...]
     estimators: tuple[Estimator, ...]
     distance: Distance | None
     untested: tuple[str, ...]
 
 
 def find_panel(
-    keys: Sequence[Key], *, models: Path | None, plain: Sequence[Plain], far: float, budget: Budget | None = None
+    keys: Sequence[Key], *, models: Path | None, plain: Sequence[PublicFaces], far: float, budget: Budget | None = None
 ) -> Panel:
     """Open every recogniser that comes with facemin, is stored, or lies in a folder.
 
@@ -79,7 +81,7 @@ def find_panel(
         for name, of in twins.items()
     ]
     seats = {
-        name: seat(recogniser, plain=plain, far=far, budget=budget)
+        name: calibrate_judge(recogniser, plain=plain, far=far, budget=budget)
         for name, recogniser in found.items()
         if name not in twins
     }
@@ -122,13 +124,15 @@ def _weights(recogniser: Recogniser) -> frozenset[bytes]:
     return frozenset(sha256(array.tobytes()).digest() for array in arrays if array.size >= LEAST_WEIGHTS)
 
 
-def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float, budget: Budget | None = None) -> Panelist:
+def calibrate_judge(
+    recogniser: Recogniser, *, plain: Sequence[PublicFaces], far: float, budget: Budget | None = None
+) -> Judge:
     """A recogniser at its threshold: as calibrated, else as measured on all pairs of different people given."""
     calibration = calibration_of(recogniser)
     if calibration is not None and far in (one.far for one in calibration.thresholds):
         measured = calibration.threshold(far)
         source = f"calibrated on {measured.impostor_pairs:,} impostor pairs of {calibration.data}"
-        return Panelist(name=recogniser.name, recogniser=recogniser, at=Operating(measured.threshold, far, source))
+        return Judge(name=recogniser.name, recogniser=recogniser, at=Operating(measured.threshold, far, source))
     faces, people = joined(plain)
     pairs = impostor_pairs(people)
     if pairs * far < 1:
@@ -137,15 +141,15 @@ def seat(recogniser: Recogniser, *, plain: Sequence[Plain], far: float, budget: 
             f"no threshold was calibrated for FAR {far:g}, and {pairs:,} pairs of different people are too few to "
             f"measure one; run `facemin eval`, or give plain faces of {needed} people or more with --train"
         )
-        return Panelist(name=recogniser.name, recogniser=recogniser, at=None, missing=missing)
+        return Judge(name=recogniser.name, recogniser=recogniser, at=None, missing=missing)
     if budget is not None and budget.over:
-        return Panelist(name=recogniser.name, recogniser=recogniser, at=None, missing=f"no threshold: {NO_TIME}")
+        return Judge(name=recogniser.name, recogniser=recogniser, at=None, missing=f"no threshold: {NO_TIME}")
     at = cross_identity_threshold(embed(recogniser, faces), people, far=far)
     source = f"measured here on {at.n_impostor:,} pairs of different people's plain faces"
-    return Panelist(name=recogniser.name, recogniser=recogniser, at=Operating(at.threshold, far, source))
+    return Judge(name=recogniser.name, recogniser=recogniser, at=Operating(at.threshold, far, source))
 
 
-def joined(plain: Iterable[Plain]) -> Plain:
+def joined(plain: Iterable[PublicFaces]) -> PublicFaces:
     """Sets of plain faces as one; people of different sets are different."""
     faces, people, before = [torch.zeros(0, 3, 112, 112)], [torch.zeros(0, dtype=torch.int64)], 0
     for one in plain:
@@ -153,7 +157,7 @@ def joined(plain: Iterable[Plain]) -> Plain:
         faces.append(one.faces)
         people.append(number + before)
         before += int(number.max()) + 1 if len(number) else 0
-    return Plain(torch.cat(faces), torch.cat(people))
+    return PublicFaces(torch.cat(faces), torch.cat(people))
 
 
 def impostor_pairs(people: torch.Tensor) -> int:

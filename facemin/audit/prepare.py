@@ -1,4 +1,4 @@
-"""From what a person asks for to the evidence of an audit."""
+"""Preparation of an audit: from a request to its inputs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from facemin.attack.contract import PublicFaces
 from facemin.audit.attackers_data import TrainingPairs
-from facemin.audit.audit_inputs import Evidence, Plain
+from facemin.audit.audit_inputs import AuditInputs
 from facemin.audit.faces import Protecting, named, read_faces, read_training
 from facemin.audit.judges import find_panel, impostor_pairs
 from facemin.keys.default import plain_key
-from facemin.protection import DEFAULT_PROTECTOR, METHODS
+from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
     from facemin.audit.faces import Faces
     from facemin.keys.key import Key
     from facemin.protection import Protector
@@ -70,7 +71,7 @@ class Request:
     most: int = 100
     seed: int | None = None
     device: str = "auto"
-    method: Protector = METHODS[DEFAULT_PROTECTOR]
+    method: Protector = PROTECTORS[DEFAULT_PROTECTOR]
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -79,7 +80,7 @@ class Request:
             raise ValueError(f"most, far: expected at least 1, and a rate in (0, 1), got {self.most}, {self.far}")
 
 
-def apart(train: Plain, audited: Tensor) -> tuple[Plain | None, list[str]]:
+def apart(train: PublicFaces, audited: Tensor) -> tuple[PublicFaces | None, list[str]]:
     """Leave out everybody of whom a training photo is an audited one.
 
     Whoever trains on the people tested tests nothing; and two copies of one photo, taken for different people's, would
@@ -99,23 +100,23 @@ def apart(train: Plain, audited: Tensor) -> tuple[Plain | None, list[str]]:
     both = torch.unique(train.people[same])
     kept = ~torch.isin(train.people, both)
     remark = f"{len(both)} of the people of --train are audited, by the same photos, and were left out of training."
-    return (Plain(train.faces[kept], train.people[kept]) if kept.any() else None), [remark]
+    return (PublicFaces(train.faces[kept], train.people[kept]) if kept.any() else None), [remark]
 
 
-def judged_by(faces: Faces, train: Plain | None, *, far: float) -> tuple[list[Plain], list[str]]:
-    """Plain faces to measure thresholds on: other people's alone where they suffice, for they are nobody judged.
+def judged_by(faces: Faces, train: PublicFaces | None, *, far: float) -> tuple[list[PublicFaces], list[str]]:
+    """PublicFaces faces to measure thresholds on: other people's alone where they suffice, for they are nobody judged.
 
     Returns:
         Sets of faces, and a remark for the page.
     """
     if train is not None and impostor_pairs(train.people) * far >= 1:
         return [train], ["Thresholds that were not calibrated before were measured on those other people."]
-    known = [] if faces.people is None else [Plain(faces.originals, faces.people)]
+    known = [] if faces.people is None else [PublicFaces(faces.originals, faces.people)]
     remark = "Thresholds that were not calibrated before were measured on the audited people too: --train has too few."
     return known + ([] if train is None else [train]), [remark] if known else []
 
 
-def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | None = None) -> Evidence:
+def prepare(request: Request, budget: Budget, *, tell: Callable[[str], None] | None = None) -> AuditInputs:
     """Read, and where needed protect, the faces, and open everything that will judge them.
 
     Args:
@@ -146,7 +147,7 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
     plain, whose = judged_by(faces, train, far=request.far)
     remarks += whose
     panel = find_panel(keys, models=request.models, plain=plain, far=request.far, budget=budget.part(OPENING_SHARE))
-    return Evidence(
+    return AuditInputs(
         names=faces.names,
         originals=faces.originals,
         protected=faces.protected,

@@ -1,4 +1,4 @@
-"""The verb audit: what adversaries get out of protected faces, as one page and JSON."""
+"""Command `audit`: attacks on protected faces, as one page and JSON."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 
 from facemin.cli.options import FAILED, INTERRUPTED, Device, Json, Seed
-from facemin.cli.output import available_device, errors, print_json, say
+from facemin.cli.output import available_device, errors, print_json, say, tell
 from facemin.cli.places import check_folder
 
 if TYPE_CHECKING:
@@ -68,14 +67,14 @@ def audit(
     check_folder("--out", out)
     began = time.monotonic()
     _tell("Loading")
-    from facemin.audit import Budget, Request, gather, known_rows, render
+    from facemin.audit import Budget, Request, known_rows, prepare, render
     from facemin.audit import audit as run
     from facemin.keys.key import Key
-    from facemin.protection import METHODS
+    from facemin.protection import PROTECTORS
     from facemin.runtime.files import write_atomically
 
-    if method not in METHODS:
-        raise ValueError(f"--method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if method not in PROTECTORS:
+        raise ValueError(f"--method: expected one of {', '.join(PROTECTORS)}, got {method!r}")
     chosen = known_rows([name.strip().upper() for name in rows.split(",") if name.strip()])
     request = Request(
         inputs=inputs,
@@ -87,11 +86,11 @@ def audit(
         most=most if most is not None else (QUICK_MOST if quick else MOST),
         seed=seed,
         device=available_device(device),
-        method=METHODS[method],
+        method=PROTECTORS[method],
     )
     # loading is part of the time that was promised
     budget = Budget(seconds=60 * given, before=time.monotonic() - began)
-    done = run(gather(request, budget, tell=_tell), chosen, budget, tell=_tell)
+    done = run(prepare(request, budget, tell=_tell), chosen, budget, tell=_tell)
     page, record = out / "audit.html", out / "audit.json"
     write_atomically(page, render(done))
     write_atomically(record, json.dumps(done.values(), indent=1, allow_nan=False).encode())
@@ -112,12 +111,11 @@ def _tell(text: str) -> None:
 def _print(done: Audit, page: Path, record: Path) -> None:
     from facemin.audit.sample_size import WORDS
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"provider  {done.authorised.verdict}")
+    tell(f"provider  {done.authorised.verdict}")
     for row in done.rows:
-        console.print(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
+        tell(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
         for text in row.untested:
-            console.print(f"          not tested: {text}")
+            tell(f"          not tested: {text}")
     for text in (*done.evidence.remarks, *done.evidence.untested):
-        console.print(f"note      {text}")
-    console.print(f"{page}\n{record}")
+        tell(f"note      {text}")
+    tell(str(page), str(record))

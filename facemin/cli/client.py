@@ -1,9 +1,9 @@
-"""Verbs of an app's side: enrol, verify, identify, delete, forget."""
+"""Commands `client`: enrol, verify, identify, delete, forget."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -171,7 +171,7 @@ def client_trust(
 ) -> int:
     """Agree to pseudonyms for a provider's network that is not on the published list; it is logged."""
     from facemin.client.client import Client
-    from facemin.client.pseudonymous import CONSENT
+    from facemin.keys.trust import CONSENT
 
     note(CONSENT)
     client = Client(url, token or os.environ.get("FACEMIN_TOKEN"), secret=None)
@@ -214,7 +214,7 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     if as_json:
         print_json({"forgot": url})
     else:
-        print(f"forgot the key of {url}; the next one is trusted")
+        tell(f"forgot the key of {url}; the next one is trusted")
     return 0
 
 
@@ -244,7 +244,7 @@ def _client(
     # fetching a key, loading it and protecting take seconds
     say(errors(), "Protecting on this machine, then asking the provider")
     from facemin.client.client import Client
-    from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+    from facemin.runtime.compute import Compute
 
     return Client(
         url,
@@ -254,7 +254,7 @@ def _client(
         secret=secret,
         purpose=purpose,
         upload=upload,
-        method=replace(PROTECTORS[DEFAULT_PROTECTOR], device=available_device(device)),
+        compute=Compute(device=available_device(device)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Verbs that turn photos into protected faces: demo, protect."""
+"""Command `protect`: photos and folders of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.markup import escape
 
-from facemin.cli.options import FAILED, Device, Json, MaxPixels, Seed
-from facemin.cli.output import available_device, errors, note, print_json, say
+from facemin.cli.options import Device, Json, MaxPixels, Seed
+from facemin.cli.output import available_device, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import Failure
     from facemin.protection.contract import OnStep
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
     from facemin.protection.folder_job import FolderJob
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
@@ -32,42 +30,6 @@ WITHOUT_PSEUDONYM = (
 )
 SHALLOW = 0.25
 """Share of an image's values from which a key's features are called shallow."""
-
-
-def demo(*, out: Path = Path("facemin-demo"), seed: Seed = None, as_json: Json = False) -> int:
-    """Enrol and verify a real photo (NASA's astronaut) under a pseudonym, and draw what happened.
-
-    Exit status: 0 when every answer is what it should be, 1 when not.
-
-    Parameters
-    ----------
-    out: Path
-        Folder for demo.png, demo.json and what was sent.
-    """
-    from facemin.cli.places import check_folder
-
-    check_folder("--out", out)
-    say(errors(), "Loading")
-    from facemin.cli.demo import FAR, NOT_SHOWN, SHOWN, run_demo, summary
-
-    console = Console(stderr=as_json)
-    done = run_demo(out, seed=seed, tell=partial(say, errors()))
-    if as_json:
-        print_json(summary(done))
-        return 0 if done.as_expected else FAILED
-    for panel in done.panels:
-        for answer in panel.answers:
-            verdict = "[green]yes[/]" if answer.accepted else "[red]no[/]"
-            say(console, f"  {panel.title:26} {answer.question:25} {verdict:15} cosine {answer.cosine:6.3f}")
-    say(
-        console,
-        f"  yes from cosine {done.threshold:.3f} (FAR {FAR:g}); one face took {done.milliseconds:.0f} ms, "
-        f"everything {done.seconds:.1f} s",
-    )
-    say(console, f"Picture: {escape(str(done.picture))}\n")
-    say(console, SHOWN[done.as_expected])
-    say(console, NOT_SHOWN)
-    return 0 if done.as_expected else FAILED
 
 
 def protect(
@@ -127,7 +89,7 @@ def protect(
         tuple[Path, ...], Parameter(negative="", help="A one-pass protector that came with a key; may be repeated.")
     ] = (),
     method: Annotated[
-        Literal["auto", "one-pass", "robust", "pmt", "pmt-enhanced", "frequency-mask"],
+        str,
         Parameter(
             help="auto takes one-pass where the key has a protector, else robust. one-pass paints in milliseconds; "
             "robust optimises (needs torch); both withstand what providers do to images (JPEG, resizing, blur, noise). "
@@ -200,15 +162,15 @@ def protect(
     from facemin.face import Detector
     from facemin.keys.default import default_key, plain_key
     from facemin.keys.key import Key
-    from facemin.protection.contract import Compute
     from facemin.protection.folder import plan
     from facemin.protection.folder_job import FolderJob
     from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
     from facemin.protection.protector_file import ProtectorFile
-    from facemin.protection.seeds import check_seed
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
     from facemin.protection.workers import check_workers
+    from facemin.runtime.compute import Compute
+    from facemin.runtime.seeds import check_seed
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
@@ -243,7 +205,7 @@ def protect(
         group = keys if one_image or no_pseudonym else keys[:1]
         painter = OnePassProtector(files=files)
         given = painter if files and method in ("auto", "one-pass") and not no_pseudonym else method
-        settings = Compute(batch=batch, device=where).of(open_method(given, group, aimed=not no_pseudonym))
+        settings = open_method(given, group, aimed=not no_pseudonym)
     if not no_pseudonym:
         check_keys(keys, linkable=linkable, one_image=one_image, trust_key=trust_key)
     job = FolderJob(
@@ -264,6 +226,7 @@ def protect(
         detector=detector,
         max_pixels=max_pixels,
         allow_revealing=allow_revealing,
+        compute=Compute(batch=batch, device=where),
     )
     if allow_revealing:
         note("--allow-revealing: RESULTS MAY SHOW THE PLAIN FACE. Do not send them to anybody")
@@ -288,7 +251,7 @@ def protect(
 
 def _begin(
     todo: Plan, job: FolderJob, workers: int | None, ray: str | None, on_step: OnStep
-) -> Iterator[Written | Failure]:
+) -> Iterator[FolderResult | Failure]:
     """Begin a folder's work here, by several processes, or on a cluster."""
     from facemin.protection.folder import protect_into
     from facemin.protection.on_ray import protect_on_ray

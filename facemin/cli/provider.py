@@ -1,4 +1,4 @@
-"""Verbs of a provider: init, serve, tokens, back-up."""
+"""Commands `provider` and `serve`: init, tokens, back-up."""
 
 from __future__ import annotations
 
@@ -103,6 +103,9 @@ def serve(
     home: Home = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Port to listen on.")] = 8470,
+    page: Annotated[
+        bool, Parameter(negative="", help="Serve the page where people enrol and verify themselves at /.")
+    ] = False,
     device: Literal["auto", "cpu"] = "auto",
     as_json: Json = False,
 ) -> int:
@@ -123,7 +126,7 @@ def serve(
     else:
         note(f"serving {folder} at {url}; Ctrl-C ends it")
     with _plainly():
-        run(folder, host=host, port=port)
+        run(folder, host=host, port=port, page=page)
     return 0
 
 
@@ -165,7 +168,9 @@ def provider_collection(
 @token_app.command(name="add")
 def token_add(
     name: Annotated[str, Parameter(help="What it is for.")],
-    *grants: Annotated[str, Parameter(help="enrol, verify, identify or admin; with :COLLECTION or everywhere.")],
+    *grants: Annotated[
+        str, Parameter(help="enrol, verify, identify, session or admin; with :COLLECTION or everywhere.")
+    ],
     home: Home = None,
     days: Annotated[float | None, Parameter(help="Validity, days; for ever when not given.")] = None,
     as_json: Json = False,
@@ -277,7 +282,7 @@ def provider_backup(
     if as_json:
         print_json({"file": str(out), "bytes": out.stat().st_size, "holds": held, "missing": missing})
         return 0
-    print(f"{out}: {out.stat().st_size:,} bytes, holds {', '.join(held)}")
+    tell(f"{out}: {out.stat().st_size:,} bytes, holds {', '.join(held)}")
     if missing:
         note(f"keep these elsewhere, the templates cannot be read without them: {', '.join(missing)}")
     return 0
@@ -298,7 +303,7 @@ def provider_restore(
     if as_json:
         print_json({"home": str(folder), "missing": missing})
     else:
-        print(f"restored to {folder}")
+        tell(f"restored to {folder}")
     if missing:
         note(f"not in the back-up, put them into {folder}: {', '.join(missing)}")
     return 0

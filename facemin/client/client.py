@@ -73,6 +73,7 @@ class Client(Connection):
         upload: "auto" sends features under a pseudonym where the provider takes them, else images; "image";
             "features".
         method: settings of protection without a pseudonym; the default of `facemin.protection.PROTECTORS` when None.
+        compute: where protection without a pseudonym computes.
         allow_revealing: send what shows the plain face, with a `RevealingWarning`; for research on one's own service.
         timeout: seconds for a whole answer; the key of a large recogniser has some 20 MB.
         tries: how often a request is sent at most; sending it again does nothing twice.

@@ -21,6 +21,7 @@ from facemin.image import Photo
 from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +76,7 @@ class Connection:
     purpose: str | None = field(default=None, kw_only=True)
     upload: Upload | Literal["auto"] = field(default="auto", kw_only=True)
     method: Protector | None = field(default=None, kw_only=True)
+    compute: Compute = field(default=DEFAULT_COMPUTE, kw_only=True)
     allow_revealing: bool = field(default=False, kw_only=True)
     timeout: float = field(default=60.0, kw_only=True)
     tries: int = field(default=4, kw_only=True)
@@ -152,7 +154,13 @@ class Connection:
         from facemin.protection import protect
 
         done = protect(
-            photo, keys=[key], upload=upload, method=self.method, allow_revealing=self.allow_revealing, secret=None
+            photo,
+            keys=[key],
+            upload=upload,
+            method=self.method,
+            compute=self.compute,
+            allow_revealing=self.allow_revealing,
+            secret=None,
         )
         return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
 

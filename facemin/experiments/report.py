@@ -1,16 +1,18 @@
-"""One HTML file of all records in a folder: a pure function of them."""
+"""HTML report of all records in a folder: a pure function of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from facemin.experiments.findings import findings
 from facemin.experiments.groups import Group, grouped
 from facemin.experiments.noise_layout import over_noise
 from facemin.experiments.pictures import ROWS, picture_path
 from facemin.experiments.records import is_ours, read_header, read_records
 from facemin.experiments.selectivity_layout import as_selectivity
 from facemin.experiments.tables import as_matrix, by_rows, over_operations, paper_table
+from facemin.experiments.together import all_together
 from facemin.report.page import document, image, paragraph, section
 from facemin.runtime.files import write_atomically
 
@@ -39,7 +41,7 @@ INTRODUCTION = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class ReportFile:
     """What a report holds.
 
     Attributes:
@@ -53,7 +55,7 @@ class Written:
     passed_over: tuple[Path, ...]
 
 
-def write_report(folder: Path, *, out: Path | None = None, pictures: bool = False) -> Written:
+def write_report(folder: Path, *, out: Path | None = None, pictures: bool = False) -> ReportFile:
     """Write the report of a folder's records.
 
     Args:
@@ -73,10 +75,11 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     if not any(records.values()):
         raise ValueError(f"{folder}: expected records of facemin bench run, found none in {len(files)} .jsonl files")
     groups = [(file.parent, group) for file, found in records.items() for group in grouped(found, read_header(file))]
-    parts = [show(group, folder=place if pictures else None) for place, group in groups]
+    parts = [findings([group for _, group in groups])]
+    parts += [show(group, folder=place if pictures else None) for place, group in groups]
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
     write_atomically(file, document(TITLE, parts, introduction=INTRODUCTION).encode())
-    return Written(
+    return ReportFile(
         file=file,
         experiments=tuple(f"{group.header.name} on {group.data}" for _, group in groups),
         passed_over=tuple(file for file in files if file not in ours),
@@ -96,7 +99,8 @@ def show(group: Group, *, folder: Path | None = None) -> str:
     if group.quick:
         parts.append(paragraph("A quick run: too few pairs and steps to say anything.", "warn"))
     parts += [*_measured_on(group), *LAYOUTS[header.layout](group)]
-    parts += [*over_operations(group), *paper_table(header)]
+    together = all_together(group) if len(group.judges) > 1 and header.layout != "noise" else []
+    parts += [*over_operations(group), *together, *paper_table(header)]
     if folder is not None:
         parts += _pictures(group, folder)
     parts += _provenance(group)

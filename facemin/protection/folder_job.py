@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from facemin.face import Detector
 from facemin.image import MAX_PIXELS
-from facemin.protection.contract import Compute
 from facemin.protection.photo import check_upload
 from facemin.protection.result import Upload
-from facemin.protection.seeds import check_seed, fresh_seed
 from facemin.protection.sources import open_method, open_secret
 from facemin.protection.targets import Identity, check_keys, space_of
 from facemin.pseudonym import DEFAULT_SECRET, LOCAL, EnrolledFace, Secret, normalise_origin
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
+from facemin.runtime.seeds import check_seed, fresh_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facemin.keys.key import Key
     from facemin.protection.sources import AnySecret
+
+
+NAMED_BY_REPR = ("PMT", "FrequencyMask")
+"""Methods whose results earlier versions named by their settings' text, which held device, batch and precision too: the
+same text names them now, so that what is done stays done. Others are named by what they describe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class FolderJob:
         detector: finds the faces.
         max_pixels: most pixels that a photo may have.
         allow_revealing: see `protect`.
+        compute: see `protect`; of it only the precision names results.
     """
 
     out: Path
@@ -68,6 +74,7 @@ class FolderJob:
     detector: Detector = field(default_factory=Detector)
     max_pixels: int = MAX_PIXELS
     allow_revealing: bool = False
+    compute: Compute = DEFAULT_COMPUTE
 
     def __post_init__(self) -> None:
         check_upload(self.keys, self.upload, secret=self.secret)
@@ -154,7 +161,16 @@ class FolderJob:
         """What decides the method's results."""
         if self.settings is None:
             return None
-        described = getattr(self.settings, "describe", None)
-        # one device's results stand for another's: the repr of what optimises holds its device
-        plain = Compute(device="cpu", precision=getattr(self.settings, "precision", "auto"), batch=1)
-        return described() if described is not None else plain.of(self.settings)
+        if type(self.settings).__name__ in NAMED_BY_REPR:
+            precision = self.compute.precision
+            return _Verbatim(f"{repr(self.settings)[:-1]}, batch=1, device='cpu', precision={precision!r})")
+        return self.settings.describe()
+
+
+class _Verbatim(str):
+    """Text that stands for itself in a digest."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -6,15 +6,16 @@ import importlib.util
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from facemin.protection.by_fingerprint import ByFingerprint, key_runner
-from facemin.protection.contract import Check, Compute, Protected, as_protected
+from facemin.protection.contract import Check, Protected, as_protected
 from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
-from facemin.protection.seeds import target_seed
 from facemin.protection.shipped import FOLDER, SHIPPED, shipped_protector
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from facemin.protection.contract import OnStep, Targets
     from facemin.protection.one_pass import Painted
     from facemin.protection.protector_file import ProtectorFile
+    from facemin.runtime.compute import Compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +37,16 @@ class OnePassProtector:
         tries: see `OnePass`.
         fallback: optimise an image whose residual is not met, beginning with what was painted, where torch is there.
         files: protectors that came with keys, beside the one that comes with facemin.
-        compute: where the fallback computes, and how many images are painted at once.
     """
 
     needs_keys: ClassVar[bool] = True
+    product: ClassVar[Literal["face"]] = "face"
 
     residual: float | None = None
     checks: tuple[str, ...] = ("blur-1",)
     tries: int = 4
     fallback: bool = True
     files: tuple[ProtectorFile, ...] = field(default=(), repr=False)
-    compute: Compute = field(default_factory=Compute)
 
     def file_for(self, key: Key) -> ProtectorFile | None:
         """The protector of a key's space; None where there is none.
@@ -65,7 +66,13 @@ class OnePassProtector:
         return shipped if shipped is not None and shipped.manifest.space == space.id.hex() else None
 
     def aim(
-        self, targets: Iterable[Targets], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+        self,
+        targets: Iterable[Targets],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        compute: Compute = DEFAULT_COMPUTE,
+        on_step: OnStep | None = None,
     ) -> Iterator[Protected]:
         """Make an image for each target, of which it holds nothing but the target and fresh randomness.
 
@@ -73,6 +80,7 @@ class OnePassProtector:
             targets: for each image one unit vector, float32.
             keys: one, with a space that there is a protector for.
             seed: of all randomness, in [0, 2^128); see `target_seed`.
+            compute: where the fallback computes, and how many images are painted at once.
             on_step: see `contract.OnStep`.
 
         Yields:
@@ -91,10 +99,10 @@ class OnePassProtector:
                 f"{key.manifest.provider} for it (--protector), or use --method robust"
             )
         limit = max(key.manifest.residual, PAINTED_RESIDUAL) if self.residual is None else self.residual
-        settings = OnePass(residual=limit, checks=self.checks, tries=self.tries, batch=self.compute.batch)
+        settings = OnePass(residual=limit, checks=self.checks, tries=self.tries, batch=compute.batch)
         painter = _painter(ByFingerprint(file), ByFingerprint(key), settings)
         source, first = iter(targets), 0
-        while part := [one[0] for one in islice(source, self.compute.batch)]:
+        while part := [one[0] for one in islice(source, compute.batch)]:
             if on_step is not None:
                 on_step([0] * len(part))
             seeds = [target_seed(seed, [target]) for target in part]
@@ -104,7 +112,9 @@ class OnePassProtector:
                 if one.reached or not self._optimises:
                     yield _protected(one, first + one.index, limit)
             if short and self._optimises:
-                yield from self._optimised(short, part, seeds, key, first=first, seed=seed, on_step=on_step)
+                yield from self._optimised(
+                    short, part, seeds, key, first=first, seed=seed, compute=compute, on_step=on_step
+                )
             first += len(part)
 
     def describe(self) -> dict[str, Any]:
@@ -131,13 +141,14 @@ class OnePassProtector:
         *,
         first: int,
         seed: int,
+        compute: Compute,
         on_step: OnStep | None,
     ) -> Iterator[Protected]:
         from facemin.protection.pmt.finish import finishing
 
-        method = self.compute.of(finishing({seeds[one.index]: one.pixels for one in short}, residual=self.residual))
+        method = finishing({seeds[one.index]: one.pixels for one in short}, residual=self.residual)
         aims = [(part[one.index],) for one in short]
-        for done in method.aim(aims, [key], seed=seed, on_step=on_step):
+        for done in method.aim(aims, [key], seed=seed, compute=compute, on_step=on_step):
             made, one = as_protected(done, [key], method), short[done.index]
             yield Protected(
                 index=first + one.index,

@@ -1,6 +1,5 @@
 """Frequency masking as a protector: the contract where it has no gradient, and what its recogniser reads."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,10 @@ from facemin.autograd.pixels import to_unit
 from facemin.experiments.methods import describe_method, make_method
 from facemin.keys.key import Key
 from facemin.metrics import ssim
-from facemin.protection import METHODS, Done, FrequencyMask, ProtectedPhoto, protect_photos
+from facemin.protection import PROTECTORS, Compute, Done, FrequencyMask, ProtectedPhoto, protect_photos
 from tests.pictures import decode_tensor, encode_tensor
 
-METHOD = FrequencyMask(device="cpu")
+METHOD = FrequencyMask()
 
 
 @pytest.fixture
@@ -29,18 +28,18 @@ def same(one: Done, other: Done) -> bool:
 
 
 def test_a_batch_of_none_would_skip_every_photo() -> None:
-    with pytest.raises(ValueError, match="batch: expected at least 1 face, got 0"):
-        FrequencyMask(batch=0)
+    with pytest.raises(ValueError, match="batch: expected at least 1 image, got 0"):
+        Compute(batch=0)
 
 
 def test_is_a_method_by_name() -> None:
-    assert METHODS["frequency-mask"] == FrequencyMask()
+    assert PROTECTORS["frequency-mask"] == FrequencyMask()
 
 
 def test_batch_equals_one_by_one_whatever_the_seed(faces: Tensor, keys: list[Key]) -> None:
     alone = [METHOD(face[None], keys, seed=3)[0] for face in faces]
     for batch in (1, 2, 3, 16):
-        together = replace(METHOD, batch=batch)(faces, keys, seed=4)
+        together = METHOD(faces, keys, seed=4, compute=Compute(batch=batch))
         assert [done.index for done in together] == [0, 1, 2, 3]
         assert all(same(one, other) for one, other in zip(alone, together, strict=True))
 
@@ -120,6 +119,6 @@ def test_protects_photos_as_any_method_does(faces: Tensor, keys: list[Key], tmp_
 def test_experiments_name_it() -> None:
     method = make_method({"preset": "frequency-mask", "kept": 20})
     assert method == FrequencyMask(kept=20)
-    assert describe_method(method) == {"kind": "frequency-mask", "kept": 20, "gain": 0.5}
+    assert describe_method(method) == {"kind": "frequency-mask", "kept": 20, "hiding": True, "gain": 0.5}
     with pytest.raises(ValueError, match="steps"):
         make_method({"preset": "frequency-mask", "steps": 5})

@@ -2,13 +2,13 @@
 
 import torch
 
-from facemin.audit.audit_inputs import Plain
+from facemin.attack.contract import PublicFaces
 from facemin.audit.faces import Faces
 from facemin.audit.prepare import apart, judged_by
 from tests.audit.conftest import people_of_patterns
 
 
-def faces_of(plain: Plain) -> Faces:
+def faces_of(plain: PublicFaces) -> Faces:
     names = tuple(str(row) for row in range(len(plain.faces)))
     return Faces(names, plain.faces, plain.faces, plain.people, (), ())
 

@@ -210,7 +210,7 @@ class TestNetwork:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3
-        published = onnxruntime.InferenceSession(centerface._network(), options, providers=["CPUExecutionProvider"])
+        published = onnxruntime.InferenceSession(centerface.network(), options, providers=["CPUExecutionProvider"])
         images = np.random.default_rng(0).uniform(0, 255, (10, 32, 32, 3)).astype(np.float32)
         expected = published.run(None, {"input.1": np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
         for made, found in zip(expected, CenterFace(threads=1)(images), strict=True):
@@ -218,7 +218,7 @@ class TestNetwork:
 
     def test_its_weights_are_constants(self) -> None:
         """As inputs, which could change from run to run, they keep onnxruntime from fusing: twice the time."""
-        model = centerface._freed(onnx.load_model_from_string(centerface._network()))
+        model = centerface._freed(onnx.load_model_from_string(centerface.network()))
         assert [value.name for value in model.graph.input] == ["input.1"]
         assert len(model.graph.initializer) == 194
 

@@ -37,11 +37,11 @@ from facemin.protection.on_ray import protect_on_ray
 from facemin.protection.protector_file import ProtectorFile
 
 folder, kills = Path(sys.argv[1]), json.loads(sys.argv[2])
-method = OnePassProtector(
-    files=(ProtectorFile.load(folder / "acme.protector.onnx"),), fallback=False, tries=1, compute=Compute(batch=3)
-)
+method = OnePassProtector(files=(ProtectorFile.load(folder / "acme.protector.onnx"),), fallback=False, tries=1)
 job = FolderJob(
-    out=folder / "out", keys=[Key.load(folder / "acme.key.onnx")], method=method, aligned=True, secret="default", seed=5
+    out=folder / "out", keys=[Key.load(folder / "acme.key.onnx")], method=method, aligned=True,
+    secret="default", seed=5,
+    compute=Compute(batch=3),
 )
 
 def actors():
@@ -77,9 +77,15 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     SecretStore().load_or_make("default")
     photos(tmp_path / "in", 40)
     photos(tmp_path / "in" / "other", 2, who=2)
-    file = ProtectorFile.load(tmp_path / "acme.protector.onnx")
-    method = OnePassProtector(files=(file,), fallback=False, tries=1, compute=Compute(batch=3))
-    return {"keys": [key], "method": method, "aligned": True, "secret": "default", "seed": 5}
+    method = OnePassProtector(files=(ProtectorFile.load(tmp_path / "acme.protector.onnx"),), fallback=False, tries=1)
+    return {
+        "keys": [key],
+        "method": method,
+        "aligned": True,
+        "secret": "default",
+        "seed": 5,
+        "compute": Compute(batch=3),
+    }
 
 
 def on_ray(folder: Path, *, kills: list[int]) -> tuple[list[str], int]:

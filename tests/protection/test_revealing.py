@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +10,44 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
+from scipy.stats import wasserstein_distance
 from skimage import data
 
 import facemin
 from facemin.face import Detector, align
 from facemin.image import encode
-from facemin.keys.default import default_key
+from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
-from facemin.models import Recogniser, load_recogniser
-from facemin.protection import PMT, Failure, RevealingKey, RevealingWarning, check_revealing, protect_photos
+from facemin.models import MODELS, SPACE_MODEL, Recogniser, load_recogniser
+from facemin.models.calibration import shipped_calibration
+from facemin.protection import (
+    PMT,
+    PROTECTORS,
+    Compute,
+    Failure,
+    RevealingKey,
+    RevealingWarning,
+    check_revealing,
+    protect_photos,
+)
 from facemin.protection.feature_inversion import check_revealing_feature, drawn_faces
 from facemin.protection.folder import plan, protect_into
 from facemin.protection.folder_job import FolderJob
+from facemin.protection.grey_levels import level_nearness
 from facemin.protection.resemblance import LIMITS, likenesses, mean_face
-from facemin.protection.revealing import is_of_default_recogniser
+from facemin.protection.revealing import (
+    JUDGE,
+    JUDGED_FROM,
+    is_of_default_recogniser,
+    judged_cosine,
+    strongest_likeness,
+)
 from facemin.protection.upload import feature_of
 from facemin.runtime.errors import FaceminError
 from tests.foreign_keys import average_key, foreign, identity_key, plane_key
 
 Pixels = NDArray[np.uint8]
-QUICK = PMT(steps=40, batch=2)
+QUICK = PMT(steps=40)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +91,10 @@ def one_plane(image: Pixels, plane: int) -> Pixels:
     return made
 
 
+def shuffled(image: Pixels) -> Pixels:
+    return np.random.default_rng(0).permutation(image.reshape(-1, 3))
+
+
 SIGNS = np.where(np.add.outer(np.arange(112), np.arange(112)) % 2, 1, -1)[..., None]
 
 SHOWN: dict[str, Callable[[Pixels], NDArray[np.generic]]] = {
@@ -98,6 +121,18 @@ SHOWN: dict[str, Callable[[Pixels], NDArray[np.generic]]] = {
     "sub-pixels of 8": lambda face: tiled(face, 8),
     "pieces of 28 px": lambda face: tiled(face, 28),
     "pixels in a secret order": lambda face: np.random.default_rng(0).permutation(face.reshape(-1, 3)),
+    "pixels in a secret order, greys halved": lambda face: shuffled(face) // 2,
+    "pixels in a secret order, inverted and lightened": lambda face: grid(100 + (255.0 - shuffled(face)) / 2),
+    "pixels in a secret order, each colour its own, an eighth": lambda face: grid(
+        np.random.default_rng(0).permuted(face.reshape(-1, 3), axis=0) / 8
+    ),
+    "pixels in a secret order, a curve": lambda face: grid(255 * (shuffled(face) / 255) ** 0.7),
+    "pixels in a secret order, a little noise": lambda face: grid(
+        shuffled(face) + np.random.default_rng(1).normal(0, 5, face.reshape(-1, 3).shape)
+    ),
+    "one colour's pixels in a secret order, halved": lambda face: np.dstack(
+        [shuffled(face).reshape(face.shape)[..., 1] // 2, noise(7)[..., :2]]
+    ),
     "every second row": lambda face: np.where((np.arange(112) % 2)[:, None, None], face, noise(3)),
     "chequered signs": lambda face: grid(127.5 + (face - 127.5) * SIGNS),
     "signs by chance": lambda face: grid(127.5 + (face - 127.5) * np.random.default_rng(0).choice([-1, 1], face.shape)),
@@ -213,7 +248,7 @@ def test_research_may_keep_it_and_is_told(photo: bytes, tmp_path: Path) -> None:
 
 def test_two_keys_of_which_one_shows_it(photo: bytes, dlib_keys: dict[str, Key]) -> None:
     keys = [dlib_keys["conv256.3"], identity_key()]
-    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30, batch=2), seed=0, secret=None)
+    (failure,) = protect_photos([photo], keys=keys, method=PMT(steps=30), seed=0, secret=None, compute=Compute(batch=2))
     assert isinstance(failure, Failure)
     assert all(key.manifest.key_id in failure.reason for key in keys)
 
@@ -248,6 +283,49 @@ class TestDefaultRecogniser:
         assert found is not None
         assert "dlib-resnet29" in found.measure
         assert check_revealing(noise(), face, [average_key(2)]) is None
+
+    @pytest.mark.parametrize("name", ["mobilefacenet-ms1m-arcface", "mobilefacenet-casia-arcface-b"])
+    def test_an_honest_key_of_another_network_passes(self, name: str, photo: bytes, shared: Path) -> None:
+        recogniser = load_recogniser(str(shared / "models" / f"{name}.onnx"))
+        key = export_key(recogniser, "embedding", provider="x", residual=0.12)
+        done = facemin.protect(photo, keys=[key], seed=0, method=replace(PROTECTORS["robust"], steps=40), secret=None)
+        assert done.faces[0].revealing is None
+
+    def test_judges_more_strictly_than_it_recognises(self, face: Pixels) -> None:
+        """The person behind a heavy blur is known, and is no finding of the judge's; the photo itself is."""
+        threshold = shipped_calibration(MODELS[SPACE_MODEL].graph()).thresholds[0].threshold  # type: ignore[union-attr]
+        assert threshold < JUDGED_FROM
+        assert judged_cosine(face, face) == pytest.approx(1)
+        small = averaged(face, 7)
+        assert judged_cosine(small, face) < JUDGED_FROM
+        assert judged_cosine(noise(), face) < threshold
+
+    def test_strongest_likeness_says_how_near_a_result_came(self, face: Pixels) -> None:
+        key = identity_key()
+        own = plain_key()
+        assert strongest_likeness(noise(), face, [key]).share < 1 <= strongest_likeness(face, face, [key]).share
+        # what only the judge could find is not looked for in its own keys' images
+        assert strongest_likeness(noise(), face, [own]).measure != JUDGE
+
+
+class TestGreyLevels:
+    def test_equal_ones_are_as_near_as_can_be(self, face: Pixels) -> None:
+        assert level_nearness(face, face) == pytest.approx((1000, 1000))
+        assert level_nearness(255 - face, face) == pytest.approx((1000, 1000), rel=0.9)
+
+    def test_against_scipy(self, face: Pixels) -> None:
+        """One colour that alone is compared: the Wasserstein distance of standardised levels, but for quantiles."""
+        image = noise()
+        planes = [np.asarray(x, np.float64) for x in (image[..., 0].ravel(), face[..., 0].ravel())]
+        one, other = ((x - x.mean()) / x.std() for x in planes)
+        expected = wasserstein_distance(one, other)
+        grey = np.repeat(image[..., :1], 3, axis=2), np.repeat(face[..., :1], 3, axis=2)
+        found = 1 / level_nearness(*grey)[0]
+        inverted = wasserstein_distance(-one, other)
+        assert found == pytest.approx(min(expected, inverted), abs=0.02)
+
+    def test_flat_images_are_near_to_nothing(self, face: Pixels) -> None:
+        assert max(level_nearness(np.full_like(face, 128), face)) < 2
 
 
 class TestFeatures:

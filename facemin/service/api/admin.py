@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from starlette.responses import StreamingResponse
 
 from facemin import __version__
 from facemin.service.api.bodies import ParsedRoute
+from facemin.service.api.chunks import chunks, is_known
 from facemin.service.api.dependencies import Allowed, Caller, ProviderOf
 from facemin.service.api.errors import ServiceError, not_found
 from facemin.service.api.responses import audit_out, key_out, thresholds_out, token_out
-from facemin.service.api.schemas import (
-    AuditEntry,
-    Health,
-    KeyOut,
-    NewToken,
-    Thresholds,
-    TokenMade,
-    TokenOut,
-    Version,
-)
+from facemin.service.api.schemas import AuditEntry, Health, KeyOut, NewToken, Thresholds, TokenMade, TokenOut, Version
 from facemin.service.provider import Provider
 from facemin.service.provider_keys import HeldKey
 from facemin.service.storage.audit_log import entries
 from facemin.service.telemetry import CONTENT_TYPE
 from facemin.service.tokens import list_tokens, make_token, parse_grant, revoke_token
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 DAY = 86_400.0
-CHUNK = 64 << 10
 
 router = APIRouter(prefix="/v1", tags=["operations"], route_class=ParsedRoute)
 Admin = Annotated[Caller, Depends(Allowed(("admin",), "everywhere"))]
@@ -43,6 +31,9 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The key file (ONNX)."}
 }
+
+_KEPT = {"Cache-Control": "private, no-cache"}
+"""A browser may keep a key, and asks each time whether it is still the one."""
 
 
 @router.get("/key", response_class=Response, responses={**_FILE, 304: {"description": "Unchanged."}})
@@ -154,24 +145,16 @@ def metrics(caller: Admin) -> Response:
 
 def _file(provider: Provider, key: HeldKey, known: str | None) -> Response:
     headers = {"ETag": f'"{key.fingerprint}"', "X-Key-Id": key.key_id, "X-Key-Number": str(key.number)}
-    if _unchanged(headers, known):
+    headers |= _KEPT
+    if is_known(headers["ETag"], known):
         # without the file, which may not have been read yet
         return Response(status_code=304, headers=headers)
     return _answer(provider.keyring.file(key), headers, None)
 
 
-def _unchanged(headers: dict[str, str], known: str | None) -> bool:
-    return known is not None and headers["ETag"] in (part.strip().removeprefix("W/") for part in known.split(","))
-
-
 def _answer(data: bytes, headers: dict[str, str], known: str | None) -> Response:
-    if _unchanged(headers, known):
+    headers |= _KEPT
+    if is_known(headers["ETag"], known):
         return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(len(data))
-    return StreamingResponse(_chunks(data), media_type="application/octet-stream", headers=headers)
-
-
-async def _chunks(data: bytes) -> AsyncIterator[bytes]:
-    """The one copy in memory, a piece at a time: however slowly somebody reads, they hold no copy of their own."""
-    for at in range(0, len(data), CHUNK):
-        yield data[at : at + CHUNK]
+    return StreamingResponse(chunks(data), media_type="application/octet-stream", headers=headers)

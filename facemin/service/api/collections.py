@@ -8,22 +8,14 @@ from fastapi import APIRouter, Depends, Query
 
 from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Allowed, Caller, checked_far
+from facemin.service.api.fields import PERSON, CollectionName, PersonName
 from facemin.service.api.responses import collection_out, person_out
-from facemin.service.api.schemas import (
-    PERSON,
-    CollectionChange,
-    CollectionName,
-    CollectionOut,
-    Names,
-    NewCollection,
-    PersonExport,
-    PersonName,
-    PersonOut,
-)
+from facemin.service.api.schemas import CollectionChange, CollectionOut, Names, NewCollection, PersonExport, PersonOut
 from facemin.service.tokens import SCOPES
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=ParsedRoute)
 Admin = Annotated[Caller, Depends(Allowed(("admin",)))]
+AdminOrOwn = Annotated[Caller, Depends(Allowed(("admin",), own=True))]
 AdminEverywhere = Annotated[Caller, Depends(Allowed(("admin",), "everywhere"))]
 
 
@@ -99,7 +91,7 @@ def list_persons(
 
 
 @router.get("/{collection}/persons/{person}", response_model=PersonOut)
-def get_person(collection: CollectionName, person: PersonName, caller: Admin) -> PersonOut:
+def get_person(collection: CollectionName, person: PersonName, caller: AdminOrOwn) -> PersonOut:
     """Show a person."""
     store = caller.provider.store
     with store.database.reading() as connection:
@@ -122,7 +114,7 @@ def export_person(collection: CollectionName, person: PersonName, caller: Admin)
 
 
 @router.delete("/{collection}/persons/{person}", status_code=204)
-def delete_person(collection: CollectionName, person: PersonName, caller: Admin) -> None:
+def delete_person(collection: CollectionName, person: PersonName, caller: AdminOrOwn) -> None:
     """Delete a person with every template of theirs."""
     store = caller.provider.store
     with store.database.writing() as connection:

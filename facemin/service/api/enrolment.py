@@ -13,11 +13,13 @@ from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, answered, earlier
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
 from facemin.service.api.exchange import content, nobody, noting, put_pseudonym, read_faces, remember, response
+from facemin.service.api.fields import CollectionName, PersonName
 from facemin.service.api.responses import person_out
-from facemin.service.api.schemas import CollectionName, Enrolment, PersonName, PersonOut, Renewal
+from facemin.service.api.schemas import Enrolment, PersonOut, Renewal
 from facemin.service.recognition.decisions import judge
 from facemin.service.recognition.possession import check_enrolment, check_renewal, check_signed, common_binding
 from facemin.service.recognition.uploads import Face
+from facemin.service.sessions import check_subject
 from facemin.service.storage.replay import Answer, check_challenge, spend_challenge
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def enrol(
     name = body.person or f"p-{secrets.token_hex(12)}"
     with provider.database.reading() as reading:
         caller = claimant.confirmed(reading)
+        check_subject(caller.token, body.person)
         if (found := earlier(caller, reading, key, request)) is not None:
             return response(found)
         place = provider.store.collection(reading, collection)

@@ -11,20 +11,12 @@ from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, answered, checked_far, earlier
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
 from facemin.service.api.exchange import content, nobody, noting, put_pseudonym, read_faces, remember, response
-from facemin.service.api.schemas import (
-    HEX_32,
-    ChallengeOut,
-    CollectionName,
-    Decision,
-    Identification,
-    Identified,
-    PersonName,
-    Verification,
-    moment,
-)
+from facemin.service.api.fields import HEX_32, CollectionName, PersonName
+from facemin.service.api.schemas import ChallengeOut, Decision, Identification, Identified, Verification, moment
 from facemin.service.recognition.decisions import Verdict, judge
 from facemin.service.recognition.possession import check_probe, check_signature, check_signed, common_binding
 from facemin.service.recognition.uploads import Face
+from facemin.service.sessions import check_subject, other_person
 from facemin.service.storage.replay import Answer, check_challenge, make_challenge, spend_challenge
 
 if TYPE_CHECKING:
@@ -58,6 +50,9 @@ def challenge(
     provider, place, epoch = claimant.provider, None, 0
     with provider.database.writing() as connection:
         caller = claimant.confirmed(connection)
+        check_subject(caller.token, person, collection=collection, needed=False)
+        if possession is not None and caller.token.session is not None and caller.token.session.scope != "identify":
+            raise other_person()
         if collection is not None:
             if not any(caller.token.may(scope, collection) for scope in FACES):
                 raise ServiceError(403, "forbidden", f"token: expected a scope in {collection}, got one without")
@@ -91,6 +86,7 @@ def verify(
     request = content("verify", collection, body)
     with provider.database.reading() as reading:
         caller = claimant.confirmed(reading)
+        check_subject(caller.token, body.person)
         if (found := earlier(caller, reading, key, request)) is not None:
             return response(found)
         place = provider.store.collection(reading, collection)
