@@ -86,16 +86,17 @@ class Reply:
             ProviderError: it has another form.
         """
         try:
-            return _reader(form).validate_python(self.json())
+            read: _Form = _reader(form).validate_python(self.json())
         except ValidationError as error:
             fault = first_fault(error, value=False)
             raise ProviderError(
                 self.status, "wrong_answer", f"expected an answer of the documented form, got {fault}"
             ) from None
+        return read
 
 
 @cache
-def _reader(form: type[_Form]) -> TypeAdapter[_Form]:
+def _reader(form: Any) -> TypeAdapter[Any]:
     """Made at its first use: making one takes milliseconds."""
     return TypeAdapter(form)
 
