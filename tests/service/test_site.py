@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from facemin.cli import run
 from facemin.face.centerface import network
@@ -248,6 +249,24 @@ def test_serve_says_which_files_of_the_page_are_missing(
     assert "onnxruntime-web could not be fetched" in said
     write_settings(home, read_settings(home).model_copy(update={"page": True}))
     assert run(["serve", "--home", str(home), "--port", "0"]) == 2
+
+
+def test_serve_turns_the_page_on_for_one_run(home: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real start, up to where the server would wait for requests."""
+    import signal
+
+    shown: list[bool] = []
+
+    def run_until(self: uvicorn.Server) -> None:
+        site_paths = {getattr(route, "path", "") for route in self.config.app.routes}  # type: ignore[union-attr]
+        shown.append("/page.js" in site_paths)
+
+    monkeypatch.setattr(uvicorn.Server, "run", run_until)
+    monkeypatch.setattr(signal, "signal", lambda *args: None)
+    for arguments in (["--page"], []):
+        assert run(["serve", "--home", str(home), "--port", "0", *arguments]) == 0
+    assert shown == [True, False]
+    assert read_settings(home).page is False
 
 
 def test_samples_are_there_only_where_they_are_given(shown: Running) -> None:
