@@ -23,6 +23,8 @@ from facemin.cli import (
     provider_keys,
     secrets,
     train,
+    trusted,
+    verification,
 )
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
@@ -47,8 +49,11 @@ app = App(
 )
 app.command(photos.demo)
 app.command(photos.protect)
-app.command(photos.verify)
+app.command(verification.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
+keys.app.command(trusted.key_trust, name="trust")
+keys.app.command(trusted.key_distrust, name="distrust")
+keys.app.command(trusted.key_trusted, name="trusted")
 app.command(keys.app)
 app.command(models.app)
 app.command(secrets.app)
@@ -100,7 +105,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(text: str) -> None:
-    say(errors(), f"[bold red]facemin:[/] {escape(text)}")
+    # a name with a line break in it begins no line that could pass for ours
+    say(errors(), f"[bold red]facemin:[/] {escape(text.replace(chr(10), chr(10) + '  '))}")
 
 
 def main() -> None:
