@@ -34,7 +34,7 @@ from facemin.keys.default import default_key, plain_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection import PROTECTORS
-from facemin.protection.folder import Written, plan, protect_into
+from facemin.protection.folder import FolderResult, plan, protect_into
 from facemin.protection.folder_job import FolderJob
 from facemin.protection.one_pass import OnePass, Painter
 from facemin.protection.shipped import shipped_protector
@@ -106,7 +106,7 @@ def folder_job(inputs: Path, job: FolderJob) -> Spent:
     """Seconds a photo of a folder, after everything was opened for its first photo."""
     todo = plan([inputs], job)
     clock = Clock()
-    results = [result for result in protect_into(todo, job) if isinstance(result, Written)]
+    results = [result for result in protect_into(todo, job) if isinstance(result, FolderResult)]
     if len(results) != len(todo.todo):
         raise SystemExit(f"expected {len(todo.todo)} photos protected, got {len(results)}")
     return clock.spent().a_face(len(results))

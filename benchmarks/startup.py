@@ -2,9 +2,9 @@
 
     python benchmarks/startup.py [--runs 9] [--out RECORD.json]
 
-Each run is a process of its own, with a warm file cache: the first one of each kind does not count. Wall time and, since
-other work on a machine changes it less, processor time; medians, and the least, which is what an idle machine takes. The
-interpreter alone stands beside them.
+Each run is a process of its own, with a warm file cache: the first one of each kind does not count. Wall time and,
+since other work on a machine changes it less, processor time; medians, and the least, which is what an idle machine
+takes. The interpreter alone stands beside them.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def main() -> None:
             if turn:
                 found[name].append(taken)
     rows = []
-    for name, taken in found.items():
-        walls, processors = zip(*taken, strict=True)
+    for name, times in found.items():
+        walls, processors = zip(*times, strict=True)
         row = {"command": name, "may_take": COMMANDS[name][1]}
         for clock, values in (("wall", walls), ("processor", processors)):
             row |= {f"{clock}_median": round(statistics.median(values), 3), f"{clock}_least": round(min(values), 3)}

@@ -13,6 +13,7 @@ from facemin.cli import (
     bench,
     client,
     cloak,
+    demonstrate,
     evaluate,
     keys,
     licences,
@@ -24,7 +25,7 @@ from facemin.cli import (
     secrets,
     train,
     trusted,
-    verification,
+    verify,
 )
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
@@ -47,9 +48,9 @@ app = App(
     help="Facial data minimisation: a face photo becomes the least that one chosen recogniser needs.",
     help_epilogue=STATUSES,
 )
-app.command(photos.demo)
+app.command(demonstrate.demo)
 app.command(photos.protect)
-app.command(verification.verify)
+app.command(verify.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
 keys.app.command(trusted.key_trust, name="trust")
 keys.app.command(trusted.key_distrust, name="distrust")

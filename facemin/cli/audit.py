@@ -1,4 +1,4 @@
-"""The verb audit: what adversaries get out of protected faces, as one page and JSON."""
+"""Command `audit`: attacks on protected faces, as one page and JSON."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def audit(
     check_folder("--out", out)
     began = time.monotonic()
     _tell("Loading")
-    from facemin.audit import Budget, Request, gather, known_rows, render
+    from facemin.audit import Budget, Request, known_rows, prepare, render
     from facemin.audit import audit as run
     from facemin.keys.key import Key
     from facemin.protection import PROTECTORS
@@ -90,7 +90,7 @@ def audit(
     )
     # loading is part of the time that was promised
     budget = Budget(seconds=60 * given, before=time.monotonic() - began)
-    done = run(gather(request, budget, tell=_tell), chosen, budget, tell=_tell)
+    done = run(prepare(request, budget, tell=_tell), chosen, budget, tell=_tell)
     page, record = out / "audit.html", out / "audit.json"
     write_atomically(page, render(done))
     write_atomically(record, json.dumps(done.values(), indent=1, allow_nan=False).encode())

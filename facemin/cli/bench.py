@@ -1,4 +1,4 @@
-"""The verb group bench: experiments, and the report made of their records."""
+"""Commands `bench`: experiments, and the report of their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs of an app's side: enrol, verify, identify, delete, forget."""
+"""Commands `client`: enrol, verify, identify, delete, forget."""
 
 from __future__ import annotations
 

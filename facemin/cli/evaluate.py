@@ -1,4 +1,4 @@
-"""The verb eval: how well a recogniser verifies."""
+"""Command `eval`: verification accuracy of a recogniser."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ def evaluate(
     Thresholds come from the listed impostor pairs and, where it is known who is in the photos, from all pairs of
     different people; the latter are saved. A photo without a face that is found counts as its central square.
     """
+    from facemin.autograd.opening import open_model
     from facemin.evaluation.pairs import open_verification_set
     from facemin.models import DEFAULT_MODEL
-    from facemin.models.store import ModelStore, open_model
+    from facemin.models.store import ModelStore
     from facemin.runtime.files import write_atomically
 
     store, name = ModelStore(), model or DEFAULT_MODEL

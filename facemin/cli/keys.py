@@ -1,4 +1,4 @@
-"""Verbs on provider keys: export, show; fit-protector lies beside this file."""
+"""Commands `key`: export, show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs on recognisers: add, list, show, remove, cuts, isotropic."""
+"""Commands `model`: add, list, show, remove, cuts, isotropic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What verbs print, and where: results on standard output, everything else on standard error."""
+"""Output of commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 

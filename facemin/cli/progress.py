@@ -1,4 +1,4 @@
-"""How far protecting is, step by step, and what was done, what was not, and how to go on."""
+"""Progress display of protection, and its summary."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from facemin.cli.interrupt import interruptible
 from facemin.cli.options import FAILED, INTERRUPTED
 from facemin.cli.output import foreign, print_json, say
+from facemin.cli.signals import interruptible
 from facemin.image import describe as describe_skipped
 from facemin.protection import Failure
 from facemin.protection.one_pass_protector import torch_is_there
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from facemin.protection import Failure
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
 
 EXPECTED_STEPS = 45
 """Steps that a face is thought to take until one is done; the default method's mean on plain faces."""
@@ -97,7 +97,7 @@ def duration(seconds: float) -> str:
 
 def follow(
     plan: Plan,
-    start: Callable[[Callable[[list[int]], None]], Iterator[Written | Failure]],
+    start: Callable[[Callable[[list[int]], None]], Iterator[FolderResult | Failure]],
     *,
     device: str,
     keys: int,
@@ -120,7 +120,7 @@ def follow(
     console = Console(stderr=True)
     where = _device(device)
     say(console, f"Device: {escape(where)}")
-    written: list[Written] = []
+    written: list[FolderResult] = []
     failures = list(plan.failures)
     began = time.perf_counter()
     stopped = False
@@ -162,12 +162,12 @@ class Outcome:
     """What became of a plan."""
 
     def __init__(
-        self, plan: Plan, written: list[Written], failures: list[Failure], seconds: float, *, stopped: bool
+        self, plan: Plan, written: list[FolderResult], failures: list[Failure], seconds: float, *, stopped: bool
     ) -> None:
         self.plan, self.written, self.failures, self.seconds, self.stopped = plan, written, failures, seconds, stopped
 
     @property
-    def short(self) -> list[Written]:
+    def short(self) -> list[FolderResult]:
         """Photos, also of earlier runs, of which a key was not reached, or a face left out."""
         return [*self.plan.short, *(one for one in self.written if one.unreached or one.at_edge or one.others)]
 
@@ -240,7 +240,7 @@ class Outcome:
         }
 
 
-def _values(result: Written) -> dict[str, object]:
+def _values(result: FolderResult) -> dict[str, object]:
     return {
         "source": str(result.source),
         "record": str(result.record),

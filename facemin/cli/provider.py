@@ -1,4 +1,4 @@
-"""Verbs of a provider: init, serve, tokens, back-up."""
+"""Commands `provider` and `serve`: init, tokens, back-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs on secrets: new, list, show, words, restore, export, import, remove."""
+"""Commands `secret`: new, list, show, words, restore, export, import, remove."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import append_json
 from facemin.runtime.home import home
 
@@ -70,11 +71,8 @@ class TrustLog:
             try:
                 found.append(Decision.model_validate_json(line))
             except ValidationError as error:
-                problem = error.errors(include_url=False, include_context=False)[0]
-                where = ".".join(map(str, problem["loc"])) or "it"
-                raise ValueError(
-                    f"{self.path}, line {number}: expected a decision on a graph; {where}: {problem['msg']}"
-                ) from None
+                fault = first_fault(error, value=False)
+                raise ValueError(f"{self.path}, line {number}: expected a decision on a graph; {fault}") from None
         return found
 
     def find(self, graph_sha256: str) -> TrustedGraph | None:
@@ -127,9 +125,7 @@ class TrustLog:
         try:
             decision = Decision.model_validate(values)
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(map(str, problem["loc"]))
-            raise ValueError(f"{where}: {problem['msg']}, got {problem['input']!r:.80}") from None
+            raise ValueError(first_fault(error)) from None
         # a log that cannot be read would hide a withdrawal behind it
         self.decisions()
         append_json(self.path, decision.model_dump(mode="json"))

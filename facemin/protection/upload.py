@@ -1,4 +1,4 @@
-"""Uploading features instead of images: case 1 of the paper, where E_c(x~) is sent; and targets under a pseudonym.
+"""Feature uploads: case 1 of the paper, where E_c(x~) is sent; and targets under a pseudonym.
 
 Source: PMT section 4 (uploading facial features) and Algorithm 1, which returns the feature beside the image.
 """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from facemin.protection.contract import OnStep
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
     from facemin.protection.folder_job import FolderJob
 
 MOST_WORKERS = 256
@@ -48,7 +48,7 @@ Photo = tuple["Path", "Path"]
 
 def protect_by_workers(
     plan: Plan, job: FolderJob, *, workers: int, on_step: OnStep | None = None
-) -> Iterator[Written | Failure]:
+) -> Iterator[FolderResult | Failure]:
     """Protect a plan's photos by several processes; the results are those that one process would have made.
 
     Under a secret whose person is not known yet, this process protects photos until one shows them: whose face that is
@@ -133,7 +133,7 @@ class _Pool:
             hand.process.join()
             hand.line.close()
 
-    def run(self, on_step: OnStep | None) -> Iterator[Written | Failure]:
+    def run(self, on_step: OnStep | None) -> Iterator[FolderResult | Failure]:
         """Results as they come, until every photo has one."""
         while self.todo or self.suspects or any(hand.photos for hand in self.hands):
             while len(self.hands) < min(self.workers, self.unfinished):
@@ -179,7 +179,7 @@ class _Pool:
                 hand.idle, hand.waits = False, False
                 self._send(hand, given)
 
-    def _listen(self, seconds: float) -> Iterator[Written | Failure]:
+    def _listen(self, seconds: float) -> Iterator[FolderResult | Failure]:
         lines = {hand.line: hand for hand in self.hands}
         for line in wait(list(lines), seconds):
             hand = lines[line]  # type: ignore[index]
@@ -189,7 +189,7 @@ class _Pool:
             except (EOFError, OSError):
                 yield from self._buried(hand)
 
-    def _heard(self, hand: _Hand, kind: str, value: Any) -> Iterator[Written | Failure]:
+    def _heard(self, hand: _Hand, kind: str, value: Any) -> Iterator[FolderResult | Failure]:
         if kind == "result":
             hand.photos.pop(value.name if isinstance(value, Failure) else str(value.source))
             yield value
@@ -207,7 +207,7 @@ class _Pool:
         elif kind == "refused":
             raise ValueError(f"worker: {value}")
 
-    def _buried(self, hand: _Hand) -> Iterator[Written | Failure]:
+    def _buried(self, hand: _Hand) -> Iterator[FolderResult | Failure]:
         """Put what a dead worker had in hand back, or give it up."""
         hand.process.join()
         hand.line.close()
@@ -231,7 +231,7 @@ class _Pool:
             else:
                 self.suspects.append(photo)
 
-    def _drain(self) -> Iterator[Written | Failure]:
+    def _drain(self) -> Iterator[FolderResult | Failure]:
         """End every worker after the step at hand, and hear what they finished."""
         for hand in self.hands:
             self._send(hand, None)

@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a full disk or a second writer never leaves half a file."""
+"""Durable files: whole after a crash, a full disk or a second writer, or not there."""
 
 import contextlib
 import json

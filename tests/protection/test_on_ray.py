@@ -39,7 +39,8 @@ from facemin.protection.protector_file import ProtectorFile
 folder, kills = Path(sys.argv[1]), json.loads(sys.argv[2])
 method = OnePassProtector(files=(ProtectorFile.load(folder / "acme.protector.onnx"),), fallback=False, tries=1)
 job = FolderJob(
-    out=folder / "out", keys=[Key.load(folder / "acme.key.onnx")], method=method, aligned=True, secret="default", seed=5,
+    out=folder / "out", keys=[Key.load(folder / "acme.key.onnx")], method=method, aligned=True,
+    secret="default", seed=5,
     compute=Compute(batch=3),
 )
 

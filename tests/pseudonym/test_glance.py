@@ -3,7 +3,7 @@
 import json
 import runpy
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_every_point_is_a_record_s(script: dict[str, object]) -> None:
 
 
 def test_it_is_words_and_shapes_alone() -> None:
-    tree = ElementTree.parse(ROOT / "docs" / "who-finds-you.svg")
+    tree = ET.parse(ROOT / "docs" / "who-finds-you.svg")
     kinds = {element.tag.split("}")[1] for element in tree.iter()}
     assert kinds == {"svg", "style", "rect", "text", "path", "circle", "title"}
     assert "prefers-color-scheme:dark" in (ROOT / "docs" / "who-finds-you.svg").read_text()

@@ -14,12 +14,12 @@ from sqlalchemy import text, update
 
 from facemin.service.api.app import create_app
 from facemin.service.api.errors import ServiceError
-from facemin.service.doorkeeper import Doorkeeper
 from facemin.service.sessions import MOST_OPEN, REACHABLE, make_session
 from facemin.service.storage.backup import back_up, restore
 from facemin.service.storage.database import Database
 from facemin.service.storage.migrations import STEPS, schema_version
 from facemin.service.storage.tables import sessions
+from facemin.service.token_authenticator import TokenAuthenticator
 from facemin.service.tokens import make_token, revoke_token
 from tests.service.running import Running, noise, running, serving
 from tests.service.test_scopes import OPEN, RULES
@@ -235,7 +235,7 @@ def test_a_session_is_known_to_every_process_and_its_secret_to_none(tmp_path: Pa
     with database.writing() as connection:
         parent, _ = make_token(connection, "app", frozenset({("session", "main")}))
         made, given = make_session(connection, parent, "self", "main", "ann", seconds=900)
-    here, there = Doorkeeper(database), Doorkeeper(other)
+    here, there = TokenAuthenticator(database), TokenAuthenticator(other)
     assert here.admit(given) == there.admit(given) == made
     for wrong in (given[:-1] + ("a" if given[-1] != "a" else "b"), "fmt" + given[3:], "fms_" + parent.id + given[20:]):
         with pytest.raises(ServiceError, match="unknown, expired or revoked"):
@@ -318,7 +318,7 @@ def test_a_database_of_either_kind_gets_sessions(database: Database, url: str) -
         with again.writing() as connection:
             parent, _ = make_token(connection, "app", frozenset({("session", "main")}))
             _, given = make_session(connection, parent, "self", "main", "ann", seconds=60)
-        assert Doorkeeper(again).admit(given).session is not None
+        assert TokenAuthenticator(again).admit(given).session is not None
     finally:
         again.close()
 

@@ -140,8 +140,15 @@ def _photographs(experiment: CloakExperiment, place: Place) -> Photographs:
         if len({photos.shape for photos in data.photos}) > 1:
             return data
         buffer = BytesIO()
-        parts = {"faces": data.faces, "distractors": data.distractors, "impostors": data.impostors}
-        np.savez(buffer, photos=np.stack(data.photos), points=np.stack(data.points), sha256=data.sha256, **parts)
+        np.savez(
+            buffer,
+            photos=np.stack(data.photos),
+            points=np.stack(data.points),
+            sha256=data.sha256,
+            faces=data.faces,
+            distractors=data.distractors,
+            impostors=data.impostors,
+        )
         write_atomically(file, buffer.getvalue())
         return data
     with np.load(file) as kept:

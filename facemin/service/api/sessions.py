@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Allowed, Caller
 from facemin.service.api.errors import ServiceError, bad_input
-from facemin.service.api.schemas import CollectionName, PersonName, Strict, moment
+from facemin.service.api.fields import CollectionName, PersonName, Strict
+from facemin.service.api.schemas import moment
 from facemin.service.sessions import end_session, make_session
 from facemin.service.tokens import Scope, SessionScope
 

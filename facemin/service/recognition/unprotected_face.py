@@ -1,4 +1,4 @@
-"""Telling a plain face that somebody forgot to protect from a protected image.
+"""Detection of unprotected faces among uploads.
 
 Not a defence against somebody who wants to send a plain face and dresses it up: it protects users from apps' mistakes.
 Measured by experiments/service/plain_face.py.

@@ -1,4 +1,4 @@
-"""The verb verify: two files compared by a whole recogniser."""
+"""Command `verify`: two faces compared by a whole recogniser, on this machine."""
 
 from __future__ import annotations
 
