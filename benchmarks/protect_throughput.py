@@ -35,7 +35,7 @@ from facemin.experiments.common import REPOSITORY
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS, Compute, GaussianNoise, Sign, image_seed
 from facemin.protection.pmt.objective import FeatureMatching
-from facemin.protection.pmt.optimise import Moment
+from facemin.protection.pmt.optimise import StepContext
 from facemin.runtime.device import choose_device, choose_precision, describe
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def plain_loop(face: Tensor, key: Key, method: PMT) -> Tensor:
         image.requires_grad_()
         seen = image
         if method.transform is not None:
-            seen = method.transform(image, Moment((seed,), torch.full((1,), float(step))))
+            seen = method.transform(image, StepContext((seed,), torch.full((1,), float(step))))
         (gradient,) = torch.autograd.grad(relative_distance(key.shallow(seen), target).sum(), image)
         image = image.detach()
         method.rule.update_(image, gradient, state, torch.full((1,), float(step + 1)))
@@ -123,7 +123,7 @@ def enough(goals: dict[str, float], judge: Judge, faces: Tensor, key: Key, metho
         for number, target in enumerate(targets):
             rows = slice(number * ON_CPU.batch, (number + 1) * ON_CPU.batch)
             leaf = images[rows].detach().requires_grad_()
-            moment = Moment(tuple(seeds[rows]), torch.full((len(leaf),), float(step)))
+            moment = StepContext(tuple(seeds[rows]), torch.full((len(leaf),), float(step)))
             (gradient,) = torch.autograd.grad(objective(leaf, target, moment).loss.sum(), leaf)
             part = tuple(buffer[rows] for buffer in state)
             method.rule.update_(images[rows], gradient, part, torch.full((len(leaf),), float(step + 1)))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from facemin import export_key, load_recogniser
-from facemin.audit import Budget, Request, gather, known_rows, render
+from facemin.audit import Budget, Request, known_rows, prepare, render
 from facemin.audit import audit as attack
 from facemin.audit.sample_size import WORDS
 from facemin.datasets import genuine_pairs
@@ -102,7 +102,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
             seed=0,
             method=setting.method,
         )
-        done = attack(gather(request, budget, tell=tell), known_rows(arguments.rows), budget, tell=tell)
+        done = attack(prepare(request, budget, tell=tell), known_rows(arguments.rows), budget, tell=tell)
     write_atomically(out / "audit.html", render(done))
     record = {"name": name, "words": setting.words, **done.values()}
     append_json(RECORDS, record)

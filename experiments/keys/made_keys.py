@@ -6,16 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import helper
 
+from facemin.experiments.foreign_key import foreign_key
 from facemin.keys.key import Key, export_key
-from facemin.models import Recogniser, load_recogniser
+from facemin.models import load_recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-RESIDUAL = 0.05
 
 
 def dlib(cut: str, residual: float) -> Key:
@@ -36,53 +35,29 @@ def mobilefacenet(shared: Path, name: str, side: int | None = None) -> Key:
     return export_key(recogniser, fit[-1], provider="measurement", residual=0.12)
 
 
-def foreign(
-    nodes: list[NodeProto], layers: list[str], weights: dict[str, np.ndarray] | None = None, *, pool: int = 4
-) -> Key:
-    """A key of a graph that is no recogniser at all; its embedding, which none is asked for, is a coarse average."""
-    nodes = [
-        *nodes,
-        helper.make_node("AveragePool", [nodes[-1].output[0]], ["coarse"], kernel_shape=[pool] * 2, strides=[pool] * 2),
-        helper.make_node("Flatten", ["coarse"], ["end"], axis=1),
-    ]
-    graph: ModelProto = helper.make_model(
-        helper.make_graph(
-            nodes,
-            "foreign",
-            [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, 112, 112])],
-            [helper.make_tensor_value_info("end", TensorProto.FLOAT, ["batch", None])],
-            [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    recogniser = Recogniser(graph, name="foreign")
-    return export_key(recogniser, layers[-1], layers=tuple(layers[:-1]), provider="measurement", residual=RESIDUAL)
-
-
 def average(count: int) -> Key:
     """Averages of so many pixels a side."""
     pool = helper.make_node("AveragePool", ["faces"], ["mean"], kernel_shape=[count] * 2, strides=[count] * 2)
-    return foreign([pool], ["mean"])
+    return foreign_key([pool], ["mean"])
 
 
 def identity(*, and_pool: bool = False) -> Key:
     """The face; and, last, three numbers, which are all that whoever counts values looks at."""
     nodes = [helper.make_node("Relu", ["faces"], ["same"])]
-    return foreign(nodes, ["same", "coarse"], pool=112) if and_pool else foreign(nodes, ["same"])
+    return foreign_key(nodes, ["same", "coarse"], pool=112) if and_pool else foreign_key(nodes, ["same"])
 
 
 def plane(number: int) -> Key:
     """One colour alone."""
     weights = {"plane": np.eye(3, dtype=np.float32)[number].reshape(1, 3, 1, 1)}
-    return foreign([helper.make_node("Conv", ["faces", "plane"], ["one"], kernel_shape=[1, 1])], ["one"], weights)
+    return foreign_key([helper.make_node("Conv", ["faces", "plane"], ["one"], kernel_shape=[1, 1])], ["one"], weights)
 
 
 def folded() -> Key:
     """Distance from mid-grey: every pixel may be inverted."""
     weights = {"half": np.array(0.5, np.float32)}
     nodes = [helper.make_node("Sub", ["faces", "half"], ["centred"]), helper.make_node("Abs", ["centred"], ["folded"])]
-    return foreign(nodes, ["folded"], weights)
+    return foreign_key(nodes, ["folded"], weights)
 
 
 MOBILEFACENETS = (

@@ -176,7 +176,7 @@ def main() -> None:
     torch.set_num_threads(1)
 
     file = ProtectorFile.load(arguments.protector)
-    runner = FaceRunner(MODELS[SPACE_MODEL].open().graph.SerializeToString())
+    runner = FaceRunner(MODELS[SPACE_MODEL].graph().graph.SerializeToString())
     settings = OnePass(residual=arguments.residual, checks=tuple(arguments.checks), tries=arguments.tries)
     painter = Painter(file, runner, settings)
     dimension = file.manifest.target

@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "sizes.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    recogniser = MODELS[SPACE_MODEL].open()
+    recogniser = MODELS[SPACE_MODEL].graph()
     dimension = recogniser.embedding_size
     runner = FaceRunner(recogniser.graph.SerializeToString())
     rng = np.random.default_rng(0)

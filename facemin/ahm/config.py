@@ -1,4 +1,4 @@
-"""What an AHM run is: its mask, how faces are mixed, the recogniser, and the strategy network."""
+"""Configuration of an AHM run: mask, mixing, recogniser and strategy network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an AHM run works on: the faces in memory, those of public people set apart, the pairs, and the mask."""
+"""Data of an AHM run: training faces, public faces, verification pairs and the mask."""
 
 from __future__ import annotations
 

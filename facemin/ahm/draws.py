@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facemin.ahm.config import Mixing
 
 
-class Drawn(NamedTuple):
+class MixtureDraw(NamedTuple):
     """What a batch's faces are mixed with, and how it came about."""
 
     mixture: Mixture
@@ -38,7 +38,7 @@ def draw(
     generator: np.random.Generator,
     *,
     progress: float = 0.0,
-) -> Drawn:
+) -> MixtureDraw:
     """Draw the mixtures of faces.
 
     Args:
@@ -66,4 +66,4 @@ def draw(
         choices = sample(logits, generator)
     counts = torch.where(choices < 0, 1, torch.tensor(COUNTS)[choices])
     partners = draw_partners(places, labels, counts, generator, partners=mixing.partners)
-    return Drawn(Mixture(partners, draw_weights(counts, generator)), choices)
+    return MixtureDraw(Mixture(partners, draw_weights(counts, generator)), choices)

@@ -1,4 +1,4 @@
-"""What recogniser and strategy make of mixtures of masked faces: embeddings, losses, and how many faces to mix."""
+"""Losses of recogniser and strategy on mixtures of masked faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an AHM run leaves behind: the recogniser's weights, its mask, and the record of both readings of a query."""
+"""Result of an AHM run: weights, mask, and the record of both forms of a query."""
 
 from __future__ import annotations
 

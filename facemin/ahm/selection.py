@@ -1,4 +1,4 @@
-"""Which channels to keep, learnt: gates on all of them, opened by what tells people apart, closed by what shows a face.
+"""Channel selection, learnt: gates opened by identification and closed by resemblance.
 
 Source: Wang et al. 2022 (PPFR-FD): an analysis network is trained with a recognition error and a penalty on what the
 kept channels show. Its code is not public; here a linear classifier stands for the recogniser, and a channel's share of

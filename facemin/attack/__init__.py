@@ -1,4 +1,4 @@
-"""What adversaries do with protected images; nothing here knows how they were protected."""
+"""Attacks on protected images, whatever protected them: purification, reconstruction, linkage, attribute inference."""
 
 from facemin.attack.budget import Budget
 from facemin.attack.contract import Adversary, Attack, FitError, Knowledge, Linker, Prober, PublicFaces, Reconstructor

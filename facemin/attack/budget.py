@@ -1,4 +1,4 @@
-"""How much time an audit has, and how much of it each row may take."""
+"""Time budget of attacks: seconds, and shares of what is left."""
 
 from __future__ import annotations
 

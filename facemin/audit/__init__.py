@@ -2,11 +2,11 @@
 
 from facemin.attack.budget import Budget
 from facemin.attack.contract import PublicFaces
-from facemin.audit.audit_inputs import Evidence, Operating, Pairs, Panelist
+from facemin.audit.audit_inputs import AuditInputs, Judge, Operating, Pairs
 from facemin.audit.faces import Protecting, read_faces, read_training
 from facemin.audit.judges import find_panel
 from facemin.audit.page import render
-from facemin.audit.prepare import Request, gather
+from facemin.audit.prepare import Request, prepare
 from facemin.audit.result import Figure, Grid, RowResult, Table
 from facemin.audit.rows import ROWS
 from facemin.audit.run import Audit, audit, known_rows
@@ -14,13 +14,13 @@ from facemin.audit.run import Audit, audit, known_rows
 __all__ = [
     "ROWS",
     "Audit",
+    "AuditInputs",
     "Budget",
-    "Evidence",
     "Figure",
     "Grid",
+    "Judge",
     "Operating",
     "Pairs",
-    "Panelist",
     "Protecting",
     "PublicFaces",
     "Request",
@@ -28,8 +28,8 @@ __all__ = [
     "Table",
     "audit",
     "find_panel",
-    "gather",
     "known_rows",
+    "prepare",
     "read_faces",
     "read_training",
     "render",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.attack.budget import Budget
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
     from facemin.keys.key import Key
     from facemin.models import Recogniser
     from facemin.protection import Protector
@@ -59,7 +59,7 @@ def split_faces(public: PublicFaces, *, seed: int) -> tuple[PublicFaces, PublicF
     return learning, held
 
 
-def knowledge_of(evidence: Evidence, *, key: Key | None = None, teacher: bool = False) -> Knowledge:
+def knowledge_of(evidence: AuditInputs, *, key: Key | None = None, teacher: bool = False) -> Knowledge:
     """What attackers of an audit hold.
 
     Args:

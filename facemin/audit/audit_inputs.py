@@ -1,4 +1,4 @@
-"""What an audit has in hand: faces, protected and plain, whose they are, keys, and everybody's models."""
+"""Inputs of an audit: faces, plain and protected, identities, keys and judges."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Operating(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Panelist:
+class Judge:
     """A recogniser that judges.
 
     Attributes:
@@ -68,7 +68,7 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
+class AuditInputs:
     """All that the rows work on.
 
     Attributes:
@@ -94,8 +94,8 @@ class Evidence:
     protected: Tensor
     people: Tensor | None = None
     keys: tuple[Key, ...] = ()
-    authorised: tuple[Panelist, ...] = ()
-    others: tuple[Panelist, ...] = ()
+    authorised: tuple[Judge, ...] = ()
+    others: tuple[Judge, ...] = ()
     estimators: tuple[Estimator, ...] = ()
     distance: Distance | None = None
     train: PublicFaces | None = None
@@ -116,7 +116,7 @@ class Evidence:
         object.__setattr__(self, "pairs", _pairs(self.people, n))
 
     @property
-    def judges(self) -> tuple[Panelist, ...]:
+    def judges(self) -> tuple[Judge, ...]:
         """Other recognisers that have a threshold."""
         return tuple(one for one in self.others if one.at is not None)
 

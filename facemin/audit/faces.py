@@ -1,4 +1,4 @@
-"""From photos, and what they became, to aligned faces side by side; photos alone are protected first."""
+"""Face pairs of an audit: photos and their protected images, aligned; photos alone are protected first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from facemin.attack.contract import PublicFaces
-from facemin.audit.files import Files, Found, Match, list_files, match, people_of
+from facemin.audit.files import Files, Match, PlacedFile, list_files, match, people_of
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.datasets import Folder
 from facemin.evaluation.compare import load_face
@@ -167,7 +167,7 @@ def _chosen(pairs: list[Match], most: int) -> list[Match]:
     return _few([(pair.person, pair) for pair in pairs if pair.number == 1], most)
 
 
-def _chosen_photos(photos: tuple[Found, ...], most: int) -> tuple[Found, ...]:
+def _chosen_photos(photos: tuple[PlacedFile, ...], most: int) -> tuple[PlacedFile, ...]:
     people = people_of(photos)
     return photos[:most] if people is None else tuple(_few([(people[one.place], one) for one in photos], most))
 
@@ -182,7 +182,7 @@ def _few(owned: Sequence[tuple[str | None, Kind]], most: int) -> list[Kind]:
     return [one for each in (several or rest)[:most] for one in each]
 
 
-def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[Found, ...], list[str]]:
+def _protect(photos: tuple[PlacedFile, ...], protecting: Protecting) -> tuple[tuple[PlacedFile, ...], list[str]]:
     """Protect photos into the folder, each at its own place; what became of them, and what failed."""
     aligned = all(is_aligned(decode(photo.path).pixels) for photo in photos)
     job = FolderJob(
@@ -202,7 +202,7 @@ def _protect(photos: tuple[Found, ...], protecting: Protecting) -> tuple[tuple[F
             continue
         names = json.loads(one.record.read_bytes())["files"]
         files = [one.record.with_name(name) for name in names]
-        done += [Found(file, file.relative_to(protecting.out).as_posix()) for file in files]
+        done += [PlacedFile(file, file.relative_to(protecting.out).as_posix()) for file in files]
     return tuple(sorted(done)), failed
 
 

@@ -1,4 +1,4 @@
-"""Which protected image belongs to which photo, by the names that `facemin protect` gives."""
+"""Matching of protected images to photos, by the names that `facemin protect` gives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROTECTED, PASTED, RECORD = ".protected.png", ".pasted.png", ".protected.json"
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<number>[1-9]\d*)")
 
 
-class Found(NamedTuple):
+class PlacedFile(NamedTuple):
     """A file, and its place in the folder that it was found in; its name where it was given by itself."""
 
     path: Path
@@ -28,8 +28,8 @@ class Found(NamedTuple):
 class Files(NamedTuple):
     """What lies in the inputs of an audit."""
 
-    photos: tuple[Found, ...]
-    protected: tuple[Found, ...]
+    photos: tuple[PlacedFile, ...]
+    protected: tuple[PlacedFile, ...]
     skipped: tuple[str, ...] = ()
     """What else lies in the folders, in words."""
 
@@ -45,7 +45,7 @@ class Match:
         person: whose folder the photo lies in; None where there are no such folders.
     """
 
-    photo: Found
+    photo: PlacedFile
     protected: Path
     number: int
     person: str | None
@@ -81,7 +81,7 @@ def list_files(inputs: Iterable[Path]) -> Files:
     return Files(photos, protected, tuple(describe(skipped)))
 
 
-def people_of(photos: Sequence[Found]) -> dict[str, str] | None:
+def people_of(photos: Sequence[PlacedFile]) -> dict[str, str] | None:
     """Each photo's person by its place, where photos lie in one folder per person, at least two; else None."""
     parts = {one.place: one.place.split("/") for one in photos}
     if any(len(each) != 2 for each in parts.values()):
@@ -99,7 +99,7 @@ def match(files: Files) -> tuple[list[Match], list[str]]:
     people = people_of(files.photos)
     by_path = {str(one.path.resolve()): one for one in files.photos}
     by_place = {_stem(one.place): one for one in files.photos}
-    by_name: dict[str, list[Found]] = {}
+    by_name: dict[str, list[PlacedFile]] = {}
     for one in files.photos:
         by_name.setdefault(_stem(one.place).rpartition("/")[2], []).append(one)
     pairs, unpaired = [], []
@@ -125,7 +125,7 @@ def _readings(stem: str) -> Iterator[tuple[str, int]]:
         yield numbered["stem"], int(numbered["number"])
 
 
-def _recorded(image: Path, number: int, by_path: dict[str, Found]) -> Found | None:
+def _recorded(image: Path, number: int, by_path: dict[str, PlacedFile]) -> PlacedFile | None:
     stem = image.name.removesuffix(PROTECTED)
     stem = stem if number == 1 else stem.removesuffix(f".{number}")
     try:
@@ -135,16 +135,16 @@ def _recorded(image: Path, number: int, by_path: dict[str, Found]) -> Found | No
     return by_path.get(str(source))
 
 
-def _found(path: Path, skipped: list[Skipped]) -> Iterator[Found]:
+def _found(path: Path, skipped: list[Skipped]) -> Iterator[PlacedFile]:
     if path.is_dir():
         here = walk(path)
         if here.unread:
             raise ValueError(f"{here.unread[0].filename}: could not be listed: {here.unread[0].strerror}")
         skipped += [one for one in here.skipped if not one.path.name.endswith(RECORD)]
         for file, place in here.photos:
-            yield Found(file, place.as_posix())
+            yield PlacedFile(file, place.as_posix())
     elif path.exists():
-        yield Found(path, path.name)
+        yield PlacedFile(path, path.name)
     else:
         raise ValueError(f"{path}: expected a photo or a folder, found nothing there")
 

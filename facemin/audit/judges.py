@@ -12,11 +12,12 @@ from facemin.attack.attributes.deepface import DeepFaceEstimator
 from facemin.attack.attributes.estimators import ESTIMATORS, Estimator, find_estimators
 from facemin.attack.contract import PublicFaces
 from facemin.attack.link.cross_matching import embed
-from facemin.audit.audit_inputs import Operating, Panelist
+from facemin.audit.audit_inputs import Judge, Operating
+from facemin.autograd.opening import open_model
 from facemin.evaluation.networks import Distance
 from facemin.metrics import cross_identity_threshold
 from facemin.models import MODELS, Recogniser, load_recogniser
-from facemin.models.store import ModelStore, calibration_of, open_model
+from facemin.models.store import ModelStore, calibration_of
 from facemin.runtime.errors import in_words, without_name
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ NO_TIME = "no time was left for it; give more with --minutes"
 class Panel(NamedTuple):
     """Whoever judges, and what is missing."""
 
-    authorised: tuple[Panelist, ...]
-    others: tuple[Panelist, ...]
+    authorised: tuple[Judge, ...]
+    others: tuple[Judge, ...]
     estimators: tuple[Estimator, ...]
     distance: Distance | None
     untested: tuple[str, ...]
@@ -80,7 +81,7 @@ def find_panel(
         for name, of in twins.items()
     ]
     seats = {
-        name: seat(recogniser, plain=plain, far=far, budget=budget)
+        name: calibrate_judge(recogniser, plain=plain, far=far, budget=budget)
         for name, recogniser in found.items()
         if name not in twins
     }
@@ -123,13 +124,15 @@ def _weights(recogniser: Recogniser) -> frozenset[bytes]:
     return frozenset(sha256(array.tobytes()).digest() for array in arrays if array.size >= LEAST_WEIGHTS)
 
 
-def seat(recogniser: Recogniser, *, plain: Sequence[PublicFaces], far: float, budget: Budget | None = None) -> Panelist:
+def calibrate_judge(
+    recogniser: Recogniser, *, plain: Sequence[PublicFaces], far: float, budget: Budget | None = None
+) -> Judge:
     """A recogniser at its threshold: as calibrated, else as measured on all pairs of different people given."""
     calibration = calibration_of(recogniser)
     if calibration is not None and far in (one.far for one in calibration.thresholds):
         measured = calibration.threshold(far)
         source = f"calibrated on {measured.impostor_pairs:,} impostor pairs of {calibration.data}"
-        return Panelist(name=recogniser.name, recogniser=recogniser, at=Operating(measured.threshold, far, source))
+        return Judge(name=recogniser.name, recogniser=recogniser, at=Operating(measured.threshold, far, source))
     faces, people = joined(plain)
     pairs = impostor_pairs(people)
     if pairs * far < 1:
@@ -138,12 +141,12 @@ def seat(recogniser: Recogniser, *, plain: Sequence[PublicFaces], far: float, bu
             f"no threshold was calibrated for FAR {far:g}, and {pairs:,} pairs of different people are too few to "
             f"measure one; run `facemin eval`, or give plain faces of {needed} people or more with --train"
         )
-        return Panelist(name=recogniser.name, recogniser=recogniser, at=None, missing=missing)
+        return Judge(name=recogniser.name, recogniser=recogniser, at=None, missing=missing)
     if budget is not None and budget.over:
-        return Panelist(name=recogniser.name, recogniser=recogniser, at=None, missing=f"no threshold: {NO_TIME}")
+        return Judge(name=recogniser.name, recogniser=recogniser, at=None, missing=f"no threshold: {NO_TIME}")
     at = cross_identity_threshold(embed(recogniser, faces), people, far=far)
     source = f"measured here on {at.n_impostor:,} pairs of different people's plain faces"
-    return Panelist(name=recogniser.name, recogniser=recogniser, at=Operating(at.threshold, far, source))
+    return Judge(name=recogniser.name, recogniser=recogniser, at=Operating(at.threshold, far, source))
 
 
 def joined(plain: Iterable[PublicFaces]) -> PublicFaces:

@@ -1,4 +1,4 @@
-"""From what a person asks for to the evidence of an audit."""
+"""Preparation of an audit: from a request to its inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from facemin.attack.contract import PublicFaces
 from facemin.audit.attackers_data import TrainingPairs
-from facemin.audit.audit_inputs import Evidence
+from facemin.audit.audit_inputs import AuditInputs
 from facemin.audit.faces import Protecting, named, read_faces, read_training
 from facemin.audit.judges import find_panel, impostor_pairs
 from facemin.keys.default import plain_key
@@ -116,7 +116,7 @@ def judged_by(faces: Faces, train: PublicFaces | None, *, far: float) -> tuple[l
     return known + ([] if train is None else [train]), [remark] if known else []
 
 
-def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | None = None) -> Evidence:
+def prepare(request: Request, budget: Budget, *, tell: Callable[[str], None] | None = None) -> AuditInputs:
     """Read, and where needed protect, the faces, and open everything that will judge them.
 
     Args:
@@ -147,7 +147,7 @@ def gather(request: Request, budget: Budget, *, tell: Callable[[str], None] | No
     plain, whose = judged_by(faces, train, far=request.far)
     remarks += whose
     panel = find_panel(keys, models=request.models, plain=plain, far=request.far, budget=budget.part(OPENING_SHARE))
-    return Evidence(
+    return AuditInputs(
         names=faces.names,
         originals=faces.originals,
         protected=faces.protected,

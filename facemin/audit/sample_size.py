@@ -1,4 +1,4 @@
-"""What a count can say: whether a share is above or below a bound, and how many images are missing to tell.
+"""Sample size: bounds on a rate from a count, and the number of further trials that would settle it.
 
 A zero of few images says little: Wilson's 95 % interval of 0 of 10 reaches 0.28. So nothing is called bounded unless
 the interval's upper end is.
@@ -28,7 +28,7 @@ WORDS: dict[Outcome, str] = {
 }
 
 
-class Settled(NamedTuple):
+class RateClass(NamedTuple):
     """What hits of n trials say.
 
     Attributes:
@@ -40,9 +40,9 @@ class Settled(NamedTuple):
     more: int
 
 
-def settle(
+def classify_rate(
     hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, p: float | None = None, cells: int = 1
-) -> Settled:
+) -> RateClass:
     """Judge the worst of some cells.
 
     Args:
@@ -58,10 +58,10 @@ def settle(
     """
     low, high = wilson(hits, n)
     if high <= bound:
-        return Settled("bounded", 0)
+        return RateClass("bounded", 0)
     if low > bound and cells * (binomial_tail(hits, n, chance) if p is None else p) < CHANCE:
-        return Settled("leak", 0)
-    return Settled("cannot tell", further(hits, n, bound=bound))
+        return RateClass("leak", 0)
+    return RateClass("cannot tell", further(hits, n, bound=bound))
 
 
 def further(hits: int, n: int, *, bound: float = BOUND) -> int:

@@ -1,4 +1,4 @@
-"""Making a plan shorter without changing what it computes, beyond rounding.
+"""Simplification of a plan: fewer steps, equal values up to rounding.
 
 Identities go; factors and offsets per channel (batch normalisation, scaling, biases) fold into the convolution or
 linear layer beside them. Where a convolution pads with zeros, an offset before it is not folded: the border would

@@ -13,6 +13,7 @@ from facemin.cli import (
     bench,
     client,
     cloak,
+    demonstrate,
     evaluate,
     keys,
     licences,
@@ -23,6 +24,8 @@ from facemin.cli import (
     provider_keys,
     secrets,
     train,
+    trusted,
+    verify,
 )
 from facemin.cli.extras import missing_extra
 from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
@@ -45,10 +48,13 @@ app = App(
     help="Facial data minimisation: a face photo becomes the least that one chosen recogniser needs.",
     help_epilogue=STATUSES,
 )
-app.command(photos.demo)
+app.command(demonstrate.demo)
 app.command(photos.protect)
-app.command(photos.verify)
+app.command(verify.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
+keys.app.command(trusted.key_trust, name="trust")
+keys.app.command(trusted.key_distrust, name="distrust")
+keys.app.command(trusted.key_trusted, name="trusted")
 app.command(keys.app)
 app.command(models.app)
 app.command(secrets.app)
@@ -100,7 +106,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(text: str) -> None:
-    say(errors(), f"[bold red]facemin:[/] {escape(text)}")
+    # a name with a line break in it begins no line that could pass for ours
+    say(errors(), f"[bold red]facemin:[/] {escape(text.replace(chr(10), chr(10) + '  '))}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The verb audit: what adversaries get out of protected faces, as one page and JSON."""
+"""Command `audit`: attacks on protected faces, as one page and JSON."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 
 from facemin.cli.options import FAILED, INTERRUPTED, Device, Json, Seed
-from facemin.cli.output import available_device, errors, print_json, say
+from facemin.cli.output import available_device, errors, print_json, say, tell
 from facemin.cli.places import check_folder
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def audit(
     check_folder("--out", out)
     began = time.monotonic()
     _tell("Loading")
-    from facemin.audit import Budget, Request, gather, known_rows, render
+    from facemin.audit import Budget, Request, known_rows, prepare, render
     from facemin.audit import audit as run
     from facemin.keys.key import Key
     from facemin.protection import PROTECTORS
@@ -91,7 +90,7 @@ def audit(
     )
     # loading is part of the time that was promised
     budget = Budget(seconds=60 * given, before=time.monotonic() - began)
-    done = run(gather(request, budget, tell=_tell), chosen, budget, tell=_tell)
+    done = run(prepare(request, budget, tell=_tell), chosen, budget, tell=_tell)
     page, record = out / "audit.html", out / "audit.json"
     write_atomically(page, render(done))
     write_atomically(record, json.dumps(done.values(), indent=1, allow_nan=False).encode())
@@ -112,12 +111,11 @@ def _tell(text: str) -> None:
 def _print(done: Audit, page: Path, record: Path) -> None:
     from facemin.audit.sample_size import WORDS
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"provider  {done.authorised.verdict}")
+    tell(f"provider  {done.authorised.verdict}")
     for row in done.rows:
-        console.print(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
+        tell(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
         for text in row.untested:
-            console.print(f"          not tested: {text}")
+            tell(f"          not tested: {text}")
     for text in (*done.evidence.remarks, *done.evidence.untested):
-        console.print(f"note      {text}")
-    console.print(f"{page}\n{record}")
+        tell(f"note      {text}")
+    tell(str(page), str(record))

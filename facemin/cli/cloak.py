@@ -1,4 +1,4 @@
-"""The verb group cloak: a person's mask fitted, put on their photos, and taken off again."""
+"""Commands `cloak`: a person's mask fitted, applied to photos, and removed."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def fit(
     Exit status: 0 when done, 1 when done without some of the photos, which are listed, 2 on wrong input, 130 after
     Ctrl-C.
     """
-    from facemin.cli.interrupt import interruptible
     from facemin.cli.places import check_file
+    from facemin.cli.signals import interruptible
     from facemin.cloak.gather import person_photos
     from facemin.cloak.mask_file import Mask
     from facemin.cloak.surrogates import DEFAULT_TEAM, open_surrogates
@@ -205,8 +205,8 @@ def _run(
     max_pixels: int,
     as_json: bool,
 ) -> int:
-    from facemin.cli.interrupt import interruptible
     from facemin.cli.places import check_folder
+    from facemin.cli.signals import interruptible
     from facemin.cloak.folder import CloakJob, cloak_into, plan_cloaking
     from facemin.cloak.mask_file import Mask
     from facemin.protection.result import Failure

@@ -1,4 +1,4 @@
-"""The verb `licences`: under which terms facemin and what it brings with it may be used."""
+"""Command `licences`: licences of facemin and of the files that it ships."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What verbs print, and where: results on standard output, everything else on standard error."""
+"""Output of commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def say(console: Console, text: str) -> None:
 def tell(*lines: str) -> None:
     """Print a result on standard output, whoever wrote parts of it; a line break inside a line becomes "?"."""
     print("\n".join(printable(line, most=LONGEST_LINE) for line in lines))
+
+
+def foreign(text: object) -> str:
+    """What somebody else wrote, a file's name say, as a part of marked-up text: one line, no markup of its own."""
+    return escape(printable(str(text), most=LONGEST_LINE))
 
 
 def note(text: str) -> None:

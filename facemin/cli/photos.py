@@ -1,29 +1,24 @@
-"""Verbs that turn photos into protected faces and compare them: demo, protect, verify."""
+"""Command `protect`: photos and folders of them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.markup import escape
 
-from facemin.cli.options import FAILED, Device, Json, MaxPixels, Model, Seed
-from facemin.cli.output import available_device, errors, note, print_json, say, tell
-from facemin.cli.preprocess import UNCHANGED, PreprocessFlags
+from facemin.cli.options import Device, Json, MaxPixels, Seed
+from facemin.cli.output import available_device, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from facemin.evaluation.compare import Verdict
     from facemin.keys.key import Key
     from facemin.protection import Failure
     from facemin.protection.contract import OnStep
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
     from facemin.protection.folder_job import FolderJob
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
@@ -35,79 +30,6 @@ WITHOUT_PSEUDONYM = (
 )
 SHALLOW = 0.25
 """Share of an image's values from which a key's features are called shallow."""
-
-
-def demo(
-    *,
-    out: Path = Path("facemin-demo"),
-    seed: Seed = None,
-    page: Annotated[bool, Parameter(negative="")] = False,
-    port: int = 0,
-    no_open: Annotated[bool, Parameter(name="--no-open", negative="")] = False,
-    as_json: Json = False,
-) -> int:
-    """Enrol and verify a real photo (NASA's astronaut) under a pseudonym, and draw what happened.
-
-    With --page, do it yourself in your browser, until Ctrl-C: a provider on this machine, made for that and forgotten,
-    and photos of two people. Nothing leaves the machine.
-
-    Exit status: 0 when every answer is what it should be, 1 when not.
-
-    Parameters
-    ----------
-    out: Path
-        Folder for demo.png, demo.json and what was sent.
-    page: bool
-        Open the page in your browser instead.
-    port: int
-        For the page, on loopback; 0 takes a free one.
-    no_open: bool
-        Only print the page's address.
-    """
-    if page:
-        return _demo_page(port=port, opens=not no_open, as_json=as_json)
-    from facemin.cli.places import check_folder
-
-    check_folder("--out", out)
-    say(errors(), "Loading")
-    from facemin.cli.demo import FAR, NOT_SHOWN, SHOWN, run_demo, summary
-
-    console = Console(stderr=as_json)
-    done = run_demo(out, seed=seed, tell=partial(say, errors()))
-    if as_json:
-        print_json(summary(done))
-        return 0 if done.as_expected else FAILED
-    for panel in done.panels:
-        for answer in panel.answers:
-            verdict = "[green]yes[/]" if answer.accepted else "[red]no[/]"
-            say(console, f"  {panel.title:26} {answer.question:25} {verdict:15} cosine {answer.cosine:6.3f}")
-    say(
-        console,
-        f"  yes from cosine {done.threshold:.3f} (FAR {FAR:g}); one face took {done.milliseconds:.0f} ms, "
-        f"everything {done.seconds:.1f} s",
-    )
-    say(console, f"Picture: {escape(str(done.picture))}\n")
-    say(console, SHOWN[done.as_expected])
-    say(console, NOT_SHOWN)
-    return 0 if done.as_expected else FAILED
-
-
-def _demo_page(*, port: int, opens: bool, as_json: bool) -> int:
-    say(errors(), "Making a provider for the demo")
-    from facemin.cli.demo_page import ignore_end, open_soon, page_demo
-
-    with page_demo(port=port) as shown:
-        if as_json:
-            # before it runs, for it runs until it is ended
-            print_json({"page": shown.address, "identify": shown.identify})
-        else:
-            tell("Open this address, which is good for an hour; Ctrl-C ends the demo:", shown.address)
-            tell("The same for identifying only:", shown.identify)
-        if opens:
-            open_soon(shown.address)
-        ignore_end()
-        shown.run()
-    return 0
 
 
 def protect(
@@ -244,11 +166,11 @@ def protect(
     from facemin.protection.folder_job import FolderJob
     from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
     from facemin.protection.protector_file import ProtectorFile
-    from facemin.protection.seeds import check_seed
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
     from facemin.protection.workers import check_workers
     from facemin.runtime.compute import Compute
+    from facemin.runtime.seeds import check_seed
 
     if not inputs:
         raise ValueError("inputs: expected at least one photo or folder, got none")
@@ -329,7 +251,7 @@ def protect(
 
 def _begin(
     todo: Plan, job: FolderJob, workers: int | None, ray: str | None, on_step: OnStep
-) -> Iterator[Written | Failure]:
+) -> Iterator[FolderResult | Failure]:
     """Begin a folder's work here, by several processes, or on a cluster."""
     from facemin.protection.folder import protect_into
     from facemin.protection.on_ray import protect_on_ray
@@ -384,52 +306,3 @@ def _warn_of_a_shallow_key(key: Key) -> None:
             f"key {key.manifest.key_id} matches {values:,} values of an image of {prod(FACE_SHAPE):,}: so shallow a "
             "key has been seen to give the face back to every recogniser"
         )
-
-
-def verify(
-    probe: Annotated[Path, Parameter(help="A protected face, an uploaded feature, or a plain photo.")],
-    enrolment: Annotated[Path, Parameter(help="The reference; likewise.")],
-    /,
-    *,
-    model: Model = "",
-    key: Annotated[Path | None, Parameter(help="The key that an uploaded feature was made for.")] = None,
-    far: Annotated[float, Parameter(help="False accept rate whose calibrated threshold decides.")] = 1e-3,
-    threshold: Annotated[float | None, Parameter(help="Cosine that decides instead.")] = None,
-    preprocess: PreprocessFlags = UNCHANGED,
-    max_pixels: MaxPixels = 64_000_000,
-    as_json: Json = False,
-) -> int:
-    """Ask a whole recogniser whether two faces are the same person's.
-
-    Exit status: 0 when accepted, 1 when not (or when no threshold is known), 2 on wrong input.
-    """
-    from facemin.evaluation.compare import verify as compare
-    from facemin.keys.key import Key
-    from facemin.models import DEFAULT_MODEL
-    from facemin.models.store import open_graph
-
-    recogniser = open_graph(model or DEFAULT_MODEL, preprocess=preprocess.given())
-    manifest = Key.load(key).manifest if key else None
-    verdict = compare(
-        probe, enrolment, recogniser=recogniser, far=far, threshold=threshold, manifest=manifest, max_pixels=max_pixels
-    )
-    if as_json:
-        values = asdict(verdict) | {"calibration": verdict.calibration and verdict.calibration.model_dump()}
-        print_json(values | {"probe": str(probe), "enrolment": str(enrolment)})
-    else:
-        _print_verdict(verdict)
-    return 0 if verdict.accepted else FAILED
-
-
-def _print_verdict(verdict: Verdict) -> None:
-    answer = {True: "accepted", False: "not accepted", None: "no verdict"}[verdict.accepted]
-    print(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
-    if verdict.calibration is not None:
-        measured = verdict.calibration
-        print(
-            f"threshold {measured.threshold:.4f} at FAR {measured.far:g}, measured on {measured.impostor_pairs:,} pairs"
-        )
-    elif verdict.threshold is not None:
-        print(f"threshold {verdict.threshold:.4f}, as given")
-    else:
-        print("no threshold was calibrated for this model; give one with --threshold")

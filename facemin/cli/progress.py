@@ -1,8 +1,7 @@
-"""How far protecting is, step by step, and what was done, what was not, and how to go on."""
+"""Progress display of protection, and its summary."""
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -10,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from facemin.cli.interrupt import interruptible
 from facemin.cli.options import FAILED, INTERRUPTED
+from facemin.cli.output import foreign, print_json, say
+from facemin.cli.signals import interruptible
 from facemin.image import describe as describe_skipped
 from facemin.protection import Failure
 from facemin.protection.one_pass_protector import torch_is_there
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from facemin.protection import Failure
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
 
 EXPECTED_STEPS = 45
 """Steps that a face is thought to take until one is done; the default method's mean on plain faces."""
@@ -69,7 +69,7 @@ class StepDisplay:
         now = time.perf_counter()
         if not self._console.is_terminal and now - self._said >= PATIENCE:
             self._said = now
-            self._console.print(text, highlight=False, soft_wrap=True)
+            say(self._console, text)
 
     def finished(self, steps: int | None) -> None:
         """Show that a photo is done, after so many steps, or failed (None)."""
@@ -97,7 +97,7 @@ def duration(seconds: float) -> str:
 
 def follow(
     plan: Plan,
-    start: Callable[[Callable[[list[int]], None]], Iterator[Written | Failure]],
+    start: Callable[[Callable[[list[int]], None]], Iterator[FolderResult | Failure]],
     *,
     device: str,
     keys: int,
@@ -119,8 +119,8 @@ def follow(
 
     console = Console(stderr=True)
     where = _device(device)
-    console.print(f"Device: {where}", highlight=False)
-    written: list[Written] = []
+    say(console, f"Device: {escape(where)}")
+    written: list[FolderResult] = []
     failures = list(plan.failures)
     began = time.perf_counter()
     stopped = False
@@ -144,7 +144,7 @@ def follow(
     seconds = time.perf_counter() - began
     done = Outcome(plan, written, failures, seconds, stopped=stopped)
     if as_json:
-        print(json.dumps(done.values(where), indent=1))
+        print_json(done.values(where))
     else:
         done.print(console, several=keys > 1)
     return done.status
@@ -162,12 +162,12 @@ class Outcome:
     """What became of a plan."""
 
     def __init__(
-        self, plan: Plan, written: list[Written], failures: list[Failure], seconds: float, *, stopped: bool
+        self, plan: Plan, written: list[FolderResult], failures: list[Failure], seconds: float, *, stopped: bool
     ) -> None:
         self.plan, self.written, self.failures, self.seconds, self.stopped = plan, written, failures, seconds, stopped
 
     @property
-    def short(self) -> list[Written]:
+    def short(self) -> list[FolderResult]:
         """Photos, also of earlier runs, of which a key was not reached, or a face left out."""
         return [*self.plan.short, *(one for one in self.written if one.unreached or one.at_edge or one.others)]
 
@@ -185,43 +185,43 @@ class Outcome:
 
     def print(self, console: Console, *, several: bool) -> None:
         """Say it, a line for each thing that was not done."""
-
-        def say(text: str) -> None:
-            console.print(text, soft_wrap=True, highlight=False)
-
         faces = sum(result.faces for result in self.written)
         speed = f", {len(self.written) / self.seconds:.1f} images/s" if self.written else ""
         say(
+            console,
             f"{len(self.written)} photos protected ({faces} faces), {len(self.plan.done)} done before, "
-            f"{len(self.failures)} failed; {self.seconds:.1f} s{speed}"
+            f"{len(self.failures)} failed; {self.seconds:.1f} s{speed}",
         )
         for result in self.written:
             for remark in result.notes:
-                say(f"[yellow]note:[/] {escape(str(result.source))}: {escape(remark)}")
+                say(console, f"[yellow]note:[/] {foreign(result.source)}: {foreign(remark)}")
         for line in describe_skipped(self.plan.skipped):
-            say(f"[yellow]not protected:[/] {escape(line)}")
+            say(console, f"[yellow]not protected:[/] {foreign(line)}")
         for result in self.short:
-            source = escape(str(result.source))
+            source = foreign(result.source)
             for key, count in result.unreached.items():
                 say(
+                    console,
                     f"[yellow]weak:[/] {source}: {count} of {result.faces} faces did not reach the residual of key "
-                    f"{escape(key)}; its provider may not recognise them"
-                    + ("; the keys may ask for features that no one image has" if several else "")
+                    f"{foreign(key)}; its provider may not recognise them"
+                    + ("; the keys may ask for features that no one image has" if several else ""),
                 )
             if result.at_edge:
-                say(f"[yellow]left out:[/] {source}: {result.at_edge} faces at the edge of the photo")
+                say(console, f"[yellow]left out:[/] {source}: {result.at_edge} faces at the edge of the photo")
             if result.others:
                 say(
+                    console,
                     f"[yellow]left out:[/] {source}: {result.others} faces of another person, who needs a secret of "
-                    "their own"
+                    "their own",
                 )
         for failure in self.failures:
             reason = without_name(failure.reason, failure.name)
-            say(f"[red]failed:[/] {escape(failure.name)}: {escape(reason)}")
+            say(console, f"[red]failed:[/] {foreign(failure.name)}: {foreign(reason)}")
         if self.stopped:
             say(
+                console,
                 f"[yellow]stopped:[/] {self.left} of {len(self.plan.todo)} photos are not done; what is done is kept, "
-                "and the same command goes on with the rest"
+                "and the same command goes on with the rest",
             )
 
     def values(self, device: str) -> dict[str, object]:
@@ -240,7 +240,7 @@ class Outcome:
         }
 
 
-def _values(result: Written) -> dict[str, object]:
+def _values(result: FolderResult) -> dict[str, object]:
     return {
         "source": str(result.source),
         "record": str(result.record),

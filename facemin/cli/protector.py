@@ -1,4 +1,4 @@
-"""The verb key fit-protector: a network that protects for one key in one pass."""
+"""Command `key fit-protector`: a one-pass network for one key."""
 
 from __future__ import annotations
 

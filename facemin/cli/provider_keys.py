@@ -1,4 +1,4 @@
-"""Verbs on a provider's keys: list, rotate, revoke, and the one-pass network beside them."""
+"""Commands `provider` on keys: list, rotate, revoke, and the one-pass network beside them."""
 
 from __future__ import annotations
 

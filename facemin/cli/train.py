@@ -1,4 +1,4 @@
-"""The verb group train: recognisers from faces, plain or masked."""
+"""Commands `train`: recognisers from faces, plain or masked."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from facemin.runtime.faults import first_fault
 from facemin.runtime.printable import printable
 
 if TYPE_CHECKING:
@@ -84,10 +85,9 @@ class Reply:
         try:
             return form.validate_python(self.json())
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "it"
+            fault = first_fault(error, value=False)
             raise ProviderError(
-                self.status, "wrong_answer", f"expected an answer of the documented form, got {where}: {first['msg']}"
+                self.status, "wrong_answer", f"expected an answer of the documented form, got {fault}"
             ) from None
 
 

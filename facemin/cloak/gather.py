@@ -27,7 +27,7 @@ FAR = 1e-2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Gathered:
+class FaceCollection:
     """A person's faces.
 
     Attributes:
@@ -45,7 +45,7 @@ class Gathered:
 
 def person_photos(
     inputs: Iterable[Path], recogniser: RecogniserGraph, *, whom: Literal["largest", "centre"], max_pixels: int
-) -> Gathered:
+) -> FaceCollection:
     """Cut one face out of each photo.
 
     Args:
@@ -65,7 +65,8 @@ def person_photos(
         except (OSError, ValueError) as error:
             failures.append(Failure(name=str(source), reason=in_words(error).removeprefix(f"{source}: ")))
     stacked = np.stack(faces) if faces else np.empty((0, SIDE, SIDE, 3), np.uint8)
-    return Gathered(faces=stacked, sources=sources, failures=failures, notes=_strangers(stacked, sources, recogniser))
+    notes = _strangers(stacked, sources, recogniser)
+    return FaceCollection(faces=stacked, sources=sources, failures=failures, notes=notes)
 
 
 def _files(inputs: Iterable[Path], failures: list[Failure]) -> Iterator[Path]:

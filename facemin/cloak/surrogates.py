@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from facemin.autograd.opening import open_model
 from facemin.cloak.mask_file import Surrogate
 from facemin.models import DEFAULT_MODEL
-from facemin.models.store import open_model
 from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Team:
         # without gradients weights are laid out for float32, and nothing is gained
         low = self.precision is not torch.float32 and torch.is_grad_enabled()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
-            raw = [each.whole(faces).flatten(1) for each in self.recognisers]
+            raw = [each.module(faces).flatten(1) for each in self.recognisers]
         return [F.normalize(row.float()) for row in raw]
 
     @property

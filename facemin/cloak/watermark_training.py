@@ -22,7 +22,7 @@ from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cloak.p3_mask import dsim
 from facemin.cloak.watermark import WatermarkNetwork
 from facemin.protection.pmt.degradations import ProviderOperations
-from facemin.protection.pmt.optimise import Moment
+from facemin.protection.pmt.optimise import StepContext
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _meta_step(
 
     def loss(weights: dict[str, Tensor], members: list[int], *, before: bool) -> Tensor:
         cloaked = torch.func.functional_call(network, weights, (faces, bits))
-        moment = Moment(tuple(int(seed) for seed in dice.integers(0, 2**62, len(faces))), torch.zeros(len(faces)))
+        moment = StepContext(tuple(int(seed) for seed in dice.integers(0, 2**62, len(faces))), torch.zeros(len(faces)))
         worked = _OPERATIONS(cloaked, moment).clamp(0, 1)
         logits = torch.func.functional_call(
             _Decoder(network), {f"network.{k}": v for k, v in weights.items()}, (worked,)

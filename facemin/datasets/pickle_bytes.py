@@ -1,4 +1,4 @@
-"""Where the byte strings of a pickle lie, found without unpickling it.
+"""Byte strings of a pickle, located without unpickling it.
 
 A pickle is a program; unpickling runs it. Python's own disassembler, `pickletools.genops`, reads its opcodes, and this
 keeps a stack for the few that lists of byte strings and flags need. It imports nothing, calls nothing and keeps no byte

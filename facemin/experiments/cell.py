@@ -1,4 +1,4 @@
-"""One cell of an experiment: its faces protected, judged, and written down."""
+"""Cell of an experiment: probes protected, judged and recorded."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""What an experiment is: a TOML file, read into frozen models whose errors name file and key."""
+"""Experiment file: TOML, read into frozen models whose errors name file and key."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 import json
-import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -14,6 +13,8 @@ from facemin.attack import PURIFIERS
 from facemin.experiments.methods import make_compute, make_method
 from facemin.experiments.settings import LFW, Beside, Cell, Data, Judges, KeySettings, Noise, Paper, Quick, Section
 from facemin.protection import PMT, PROTECTORS
+from facemin.runtime.faults import all_faults
+from facemin.runtime.toml_file import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +128,7 @@ class Experiment(Section):
                 raise ValueError(f"keys: expected recognisers among the judges, got {absent}")
             return Cell(name, series, point, passed, method, keys, _strictly(Beside, paper))
         except ValidationError as error:
-            raise ValueError(f"cell {name!r}: {'; '.join(_said(fault) for fault in error.errors())}") from None
+            raise ValueError(f"cell {name!r}: {all_faults(error)}") from None
         except ValueError as error:
             raise ValueError(f"cell {name!r}: {error}") from None
 
@@ -138,12 +139,7 @@ def read_experiment(path: Path) -> Experiment:
     Raises:
         ValueError: no such file, not TOML, or keys that are missing, unknown or out of range, each named.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: expected an experiment, found no file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected TOML, got: {error}") from None
+    values = read_table(path, what="an experiment")
     data = values.get("data")
     if isinstance(data, dict):
         for name in ("set", "pairs", "landmarks"):
@@ -152,20 +148,12 @@ def read_experiment(path: Path) -> Experiment:
     try:
         return _strictly(Experiment, values)
     except ValidationError as error:
-        raise ValueError(f"{path}: {'; '.join(_said(fault) for fault in error.errors())}") from None
+        raise ValueError(f"{path}: {all_faults(error)}") from None
 
 
 def _strictly(model: type[Model], values: Any) -> Model:
     # through JSON, because only there strict types still take a list for a tuple and text for a path
     return model.model_validate_json(json.dumps(values, default=str), strict=True)
-
-
-def _said(fault: Any) -> str:
-    field = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in {"missing", "value_error"}:
-        return f"{field}: {message}" if field else message
-    return f"{field}: {message}, got {fault['input']!r:.80}"
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a report shows an experiment over noise: both terms of UP, as curves, tables and a map."""
+"""Report layout of an experiment over noise: both terms of UP, as curves, tables and a map."""
 
 from __future__ import annotations
 

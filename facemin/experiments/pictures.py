@@ -1,4 +1,4 @@
-"""Grids of plain and protected faces, drawn only when somebody asks for them: they show people."""
+"""Picture grids of plain and protected faces, drawn on request: they show people."""
 
 from __future__ import annotations
 

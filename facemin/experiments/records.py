@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from facemin.experiments.settings import Beside, Paper
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -216,9 +217,8 @@ def read_records(path: Path) -> list[Record]:
             try:
                 found.append(Record.model_validate_json(line))
             except ValidationError as error:
-                fault = error.errors()[0]
-                where = ".".join(str(part) for part in fault["loc"])
-                raise ValueError(f"{path}, line {at}: expected a record; {where}: {fault['msg']}") from None
+                fault = first_fault(error, value=False)
+                raise ValueError(f"{path}, line {at}: expected a record; {fault}") from None
     return found
 
 

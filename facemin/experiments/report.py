@@ -1,4 +1,4 @@
-"""One HTML file of all records in a folder: a pure function of them."""
+"""HTML report of all records in a folder: a pure function of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ INTRODUCTION = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class ReportFile:
     """What a report holds.
 
     Attributes:
@@ -55,7 +55,7 @@ class Written:
     passed_over: tuple[Path, ...]
 
 
-def write_report(folder: Path, *, out: Path | None = None, pictures: bool = False) -> Written:
+def write_report(folder: Path, *, out: Path | None = None, pictures: bool = False) -> ReportFile:
     """Write the report of a folder's records.
 
     Args:
@@ -79,7 +79,7 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     parts += [show(group, folder=place if pictures else None) for place, group in groups]
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
     write_atomically(file, document(TITLE, parts, introduction=INTRODUCTION).encode())
-    return Written(
+    return ReportFile(
         file=file,
         experiments=tuple(f"{group.header.name} on {group.data}" for _, group in groups),
         passed_over=tuple(file for file in files if file not in ours),

@@ -1,4 +1,4 @@
-"""From an experiment to its records; what was measured before is passed over."""
+"""Run of an experiment: cells measured and recorded, those measured before passed over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a report shows selectivity: what the authorised recogniser keeps over what the worst other gets."""
+"""Report layout of selectivity: the authorised recogniser's rate over the worst unauthorised one's."""
 
 from __future__ import annotations
 

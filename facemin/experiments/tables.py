@@ -1,4 +1,4 @@
-"""How a report shows an experiment as tables: by rows, as a matrix, and after each operation."""
+"""Report layouts as tables: by rows, as a matrix, and after each operation."""
 
 from __future__ import annotations
 

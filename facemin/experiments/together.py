@@ -1,4 +1,4 @@
-"""How a report shows all attempts of the unauthorised together: the union beside the worst, ranks beside shares."""
+"""Report layout of simultaneous attempts: the union beside the worst, ranks beside shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a graph wants done to faces, put in front of it as nodes."""
+"""Preprocessing of faces, as nodes in front of a graph."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What an uploaded feature gives back of the face: by its dimension, its layer, and a linear inversion.
+"""Feature inversion: the face recovered from an uploaded feature, by dimension, layer, and a linear map.
 
 So many values hold the face whole; values of an early layer each show the few pixels they depend on, whatever was
 computed of these; and a ridge regression from features to faces, fitted on drawn faces in seconds, undoes what is

@@ -1,4 +1,4 @@
-"""Protecting files into a folder: what goes where, what is done already, and what failed."""
+"""Folder protection: places of results, what is done already, and failures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OURS = (".protected.png", ".pasted.png", ".protected.json", ".protected.safetens
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class FolderResult:
     """A photo whose results lie in the folder.
 
     Attributes:
@@ -70,7 +70,7 @@ class Plan:
     done: list[Path]
     failures: list[Failure]
     skipped: list[Skipped] = field(default_factory=list)
-    short: list[Written] = field(default_factory=list)
+    short: list[FolderResult] = field(default_factory=list)
 
 
 def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
@@ -86,7 +86,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
     targets: dict[Path, Path] = {}
     todo: dict[Path, Path] = {}
     done: list[Path] = []
-    short: list[Written] = []
+    short: list[FolderResult] = []
     for source, relative in photos:
         target = job.out / relative.with_suffix("")
         stem, number = _marked(target.name, job)
@@ -116,14 +116,14 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
     return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped)
 
 
-def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -> Iterator[Written | Failure]:
+def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -> Iterator[FolderResult | Failure]:
     """Protect a plan's photos; see `protect_each`."""
     return protect_each(plan.todo.items(), job, on_step=on_step)
 
 
 def protect_each(
     photos: Iterable[tuple[Path, Path]], job: FolderJob, *, on_step: OnStep | None = None
-) -> Iterator[Written | Failure]:
+) -> Iterator[FolderResult | Failure]:
     """Protect photos; each is written as soon as it is ready, its record last.
 
     Args:
@@ -224,7 +224,7 @@ def _owner(target: Path, *, number: int = 1) -> Path | None:
         return None
 
 
-def done_before(source: Path, target: Path, job: FolderJob) -> Written | None:
+def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | None:
     """What the record of a photo says that is done under these settings; None where it is not done."""
     try:
         record = json.loads(_record(target).read_bytes())
@@ -238,7 +238,7 @@ def done_before(source: Path, target: Path, job: FolderJob) -> Written | None:
         return None
 
 
-def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> Written:
+def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> FolderResult:
     # from here to the new record there is none: an interruption must not leave an old one beside new files
     _forget(target)
     first = target.with_name(f"{target.name}.protected{UPLOAD_SUFFIXES[job.upload]}")
@@ -265,7 +265,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         }
     # it describes the plain photo
     write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
-    return Written(
+    return FolderResult(
         source=source,
         record=_record(target),
         faces=len({id(face.face) for face in result.faces}),
@@ -278,9 +278,9 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
     )
 
 
-def _earlier(source: Path, target: Path, record: dict[str, Any]) -> Written:
+def _earlier(source: Path, target: Path, record: dict[str, Any]) -> FolderResult:
     faces = record["faces"]
-    return Written(
+    return FolderResult(
         source=source,
         record=_record(target),
         faces=len({tuple(face["box"]) for face in faces}),

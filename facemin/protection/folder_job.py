@@ -12,11 +12,11 @@ from facemin.face import Detector
 from facemin.image import MAX_PIXELS
 from facemin.protection.photo import check_upload
 from facemin.protection.result import Upload
-from facemin.protection.seeds import check_seed, fresh_seed
 from facemin.protection.sources import open_method, open_secret
 from facemin.protection.targets import Identity, check_keys, space_of
 from facemin.pseudonym import DEFAULT_SECRET, LOCAL, EnrolledFace, Secret, normalise_origin
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
+from facemin.runtime.seeds import check_seed, fresh_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

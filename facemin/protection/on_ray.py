@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from facemin.protection.contract import OnStep
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
     from facemin.pseudonym import Secret
 
     Photo = tuple[Path, Path]
-    Result = Written | Failure
+    Result = FolderResult | Failure
 
 ROUNDS = 3
 """How often photos without a result are handed out: in parts, then one by one, twice."""

@@ -13,9 +13,9 @@ import numpy as np
 from facemin.protection.by_fingerprint import ByFingerprint, key_runner
 from facemin.protection.contract import Check, Protected, as_protected
 from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
-from facemin.protection.seeds import target_seed
 from facemin.protection.shipped import FOLDER, SHIPPED, shipped_protector
 from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

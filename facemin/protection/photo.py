@@ -1,4 +1,4 @@
-"""From photos to protected faces: decode, detect, align, protect; one photo or a stream of them."""
+"""Photo protection: decode, detect, align, protect; one photo or a stream of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from facemin.face import Detector
 from facemin.image import MAX_PIXELS
 from facemin.keys.default import default_key
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
-from facemin.protection.seeds import check_seed, fresh_seed
 from facemin.protection.sources import open_keys, open_method, open_secret
 from facemin.protection.stream import PhotoStream, PlainStream, PseudonymStream, Reading
 from facemin.protection.targets import Identity, TargetMaker, check_keys
 from facemin.pseudonym import DEFAULT_SECRET, LOCAL, Secret
 from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.seeds import check_seed, fresh_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

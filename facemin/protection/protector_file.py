@@ -22,6 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
 from facemin.protection.decoder_graph import MOST_DIMENSIONS, DecoderSize, decoder_graph, weight_shapes
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class ProtectorFile:
         try:
             manifest = Manifest(**values)
         except ValidationError as error:
-            raise ValueError(f"protector: {_first(error)}") from None
+            raise ValueError(f"protector: {first_fault(error)}") from None
         return cls.load(data + _metadata(manifest.model_dump_json()))
 
     @classmethod
@@ -208,7 +209,7 @@ def _read_manifest(model: ModelProto, data: bytes, name: str) -> Manifest:
         manifest = Manifest.model_validate_json(entries[MANIFEST])
         manifest.size  # noqa: B018 - its numbers are checked where it is made
     except ValidationError as error:
-        raise ValueError(f"{name}: expected a manifest of version 1; {_first(error)}") from None
+        raise ValueError(f"{name}: expected a manifest of version 1; {first_fault(error)}") from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if len(entries[MANIFEST]) > MOST_RECIPE:
@@ -227,9 +228,3 @@ def _metadata(manifest: str) -> bytes:
     entry = StringStringEntryProto(key=MANIFEST, value=manifest)
     encoded: bytes = ModelProto(metadata_props=[entry]).SerializeToString(deterministic=True)
     return encoded
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, problem["loc"])) or "it"
-    return f"{where}: {problem['msg']}, got {problem['input']!r:.80}"

@@ -1,4 +1,4 @@
-"""What a protection gave away: the finding, the error that refuses it, and the warning where it was allowed."""
+"""Revealing results: the finding, the error that refuses it, and the warning where it was allowed."""
 
 from __future__ import annotations
 

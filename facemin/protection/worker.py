@@ -12,7 +12,7 @@ import time
 import warnings
 from multiprocessing import connection as waiting
 from multiprocessing import parent_process
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 from facemin.protection.folder import protect_each
 from facemin.runtime.errors import in_words
@@ -31,10 +31,10 @@ SAID_EVERY = 0.3
 class Worker:
     """One end of the talk with the driver.
 
-    To the driver go pairs of a kind and a value: `ready`; `hungry`, which wants photos; `result` with a `Written` or a
-    `Failure`; `idle` after the end of a stream of photos; `step` with the steps of the faces in work; `warning` with
-    its text and category; `refused` with the words of an error that ends the job. From it come lists of photos, where
-    an empty one ends the stream, and None, which ends the work.
+    To the driver go pairs of a kind and a value: `ready`; `hungry`, which wants photos; `result` with its
+    `FolderResult` or `Failure`; `idle` after the end of a stream of photos; `step` with the steps of the faces in work;
+    `warning` with its text and category; `refused` with the words of an error that ends the job. From it come lists of
+    photos, where an empty one ends the stream, and None, which ends the work.
 
     Args:
         line: to the driver.
@@ -54,9 +54,17 @@ class Worker:
                 return
             self._say("idle")
 
-    def warn(self, message: Warning | str, category: type[Warning], *further: Any) -> None:
+    def warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         """Take the place of `warnings.showwarning`."""
-        del further
+        del filename, lineno, file, line
         self._say("warning", (str(message), category))
 
     def refuse(self, error: Exception) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from facemin.protection.folder import done_before, protect_each
 from facemin.protection.result import Failure
 from facemin.protection.worker import work
+from facemin.runtime.files import remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from facemin.protection.contract import OnStep
-    from facemin.protection.folder import Plan, Written
+    from facemin.protection.folder import FolderResult, Plan
     from facemin.protection.folder_job import FolderJob
 
 MOST_WORKERS = 256
@@ -47,7 +48,7 @@ Photo = tuple["Path", "Path"]
 
 def protect_by_workers(
     plan: Plan, job: FolderJob, *, workers: int, on_step: OnStep | None = None
-) -> Iterator[Written | Failure]:
+) -> Iterator[FolderResult | Failure]:
     """Protect a plan's photos by several processes; the results are those that one process would have made.
 
     Under a secret whose person is not known yet, this process protects photos until one shows them: whose face that is
@@ -132,7 +133,7 @@ class _Pool:
             hand.process.join()
             hand.line.close()
 
-    def run(self, on_step: OnStep | None) -> Iterator[Written | Failure]:
+    def run(self, on_step: OnStep | None) -> Iterator[FolderResult | Failure]:
         """Results as they come, until every photo has one."""
         while self.todo or self.suspects or any(hand.photos for hand in self.hands):
             while len(self.hands) < min(self.workers, self.unfinished):
@@ -178,7 +179,7 @@ class _Pool:
                 hand.idle, hand.waits = False, False
                 self._send(hand, given)
 
-    def _listen(self, seconds: float) -> Iterator[Written | Failure]:
+    def _listen(self, seconds: float) -> Iterator[FolderResult | Failure]:
         lines = {hand.line: hand for hand in self.hands}
         for line in wait(list(lines), seconds):
             hand = lines[line]  # type: ignore[index]
@@ -188,7 +189,7 @@ class _Pool:
             except (EOFError, OSError):
                 yield from self._buried(hand)
 
-    def _heard(self, hand: _Hand, kind: str, value: Any) -> Iterator[Written | Failure]:
+    def _heard(self, hand: _Hand, kind: str, value: Any) -> Iterator[FolderResult | Failure]:
         if kind == "result":
             hand.photos.pop(value.name if isinstance(value, Failure) else str(value.source))
             yield value
@@ -201,16 +202,19 @@ class _Pool:
         elif kind == "step":
             hand.taken = value
         elif kind == "warning":
-            warnings.warn(*value, stacklevel=2)
+            text, category = value
+            warnings.warn(text, category, stacklevel=2)
         elif kind == "refused":
             raise ValueError(f"worker: {value}")
 
-    def _buried(self, hand: _Hand) -> Iterator[Written | Failure]:
+    def _buried(self, hand: _Hand) -> Iterator[FolderResult | Failure]:
         """Put what a dead worker had in hand back, or give it up."""
         hand.process.join()
         hand.line.close()
         self.hands.remove(hand)
         ended = _end_of(hand.process)
+        if hand.process.pid is not None:
+            remove_leftovers((target.parent for _, target in hand.photos.values()), hand.process.pid)
         if not hand.ready:
             self.failed_starts += 1
             if self.failed_starts >= STARTS:
@@ -227,7 +231,7 @@ class _Pool:
             else:
                 self.suspects.append(photo)
 
-    def _drain(self) -> Iterator[Written | Failure]:
+    def _drain(self) -> Iterator[FolderResult | Failure]:
         """End every worker after the step at hand, and hear what they finished."""
         for hand in self.hands:
             self._send(hand, None)

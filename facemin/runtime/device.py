@@ -1,4 +1,4 @@
-"""Which device computes, and in which precision."""
+"""Compute device and precision of gradients."""
 
 from __future__ import annotations
 

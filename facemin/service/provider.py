@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from facemin.models.store import open_graph
 from facemin.service.api.errors import bad_input
-from facemin.service.doorkeeper import Doorkeeper
 from facemin.service.provider_keys import Keyring
 from facemin.service.recognition.embed import Embedder
 from facemin.service.recognition.thresholds import ThresholdSet
@@ -22,6 +21,7 @@ from facemin.service.storage.search import MemorySearch
 from facemin.service.storage.search_pgvector import VectorSearch
 from facemin.service.storage.store import TemplateStore
 from facemin.service.telemetry import Telemetry
+from facemin.service.token_authenticator import TokenAuthenticator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ class Provider:
     database: Database
     store: TemplateStore
     keyring: Keyring
-    doorkeeper: Doorkeeper
+    authenticator: TokenAuthenticator
     thresholds: ThresholdSet
     recogniser: RecogniserGraph
     embedder: Embedder
@@ -97,7 +97,7 @@ class Provider:
             database=database,
             store=store,
             keyring=Keyring(database, settings.fingerprint),
-            doorkeeper=Doorkeeper(database),
+            authenticator=TokenAuthenticator(database),
             thresholds=thresholds,
             recogniser=recogniser,
             embedder=Embedder(recogniser, [settings.cut]),

@@ -1,4 +1,4 @@
-"""Running the service with uvicorn, in one process."""
+"""Server process: uvicorn, one process."""
 
 from __future__ import annotations
 

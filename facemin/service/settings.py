@@ -1,4 +1,4 @@
-"""What a provider decides: `provider.json` in its home folder."""
+"""Provider settings: `provider.json` in its home folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 
@@ -109,9 +110,7 @@ def read_settings(folder: Path) -> Settings:
     except FileNotFoundError:
         raise ValueError(f"{path}: expected a provider's settings (facemin provider init), found no file") from None
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "it"
-        raise ValueError(f"{path}: {where}: {problem['msg']}, got {problem['input']!r:.80}") from None
+        raise ValueError(f"{path}: {first_fault(error)}") from None
 
 
 def write_settings(folder: Path, settings: Settings) -> None:

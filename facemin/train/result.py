@@ -1,4 +1,4 @@
-"""What a run leaves behind: the recogniser as an ONNX graph, and the record of how it came about."""
+"""Result of a training run: the recogniser as an ONNX graph, and its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which faces a step sees, as a function of seed and step alone: a resumed run sees what it would have seen."""
+"""Batch sampler: the faces of a step as a function of seed and step alone."""
 
 from __future__ import annotations
 

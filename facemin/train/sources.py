@@ -1,4 +1,4 @@
-"""Where training faces come from: aligned images on disk, each with the person it shows."""
+"""Sources of training faces: aligned images on disk, each with its person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is trained on, and who is held out: no person is on both sides."""
+"""Split of people into training and validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a network in training verifies people it never saw."""
+"""Validation of a network in training: verification of held-out people."""
 
 from __future__ import annotations
 

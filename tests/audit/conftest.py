@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from facemin.attack.contract import PublicFaces
-from facemin.audit import Evidence, Operating, Panelist
-from facemin.audit.judges import seat
+from facemin.audit import AuditInputs, Judge, Operating
+from facemin.audit.judges import calibrate_judge
 from facemin.keys.default import plain_key
 from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
 from tests.models.test_store import tiny_graph
 
-Make = Callable[..., Evidence]
+Make = Callable[..., AuditInputs]
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +42,14 @@ def tiny(name: str, seed: int) -> Recogniser:
 
 @pytest.fixture
 def evidence() -> Make:
-    """Evidence of people with two photos each; protected as given, by default with noise that tells nothing."""
+    """AuditInputs of people with two photos each; protected as given, by default with noise that tells nothing."""
 
-    def make(people: int = 80, *, protected: torch.Tensor | None = None, **settings: object) -> Evidence:
+    def make(people: int = 80, *, protected: torch.Tensor | None = None, **settings: object) -> AuditInputs:
         plain = people_of_patterns(people, 2)
         known = [people_of_patterns(60, 1, seed=5)]
-        judges = tuple(seat(tiny(name, seed), plain=known, far=1e-3) for name, seed in (("one", 1), ("two", 2)))
+        judges = tuple(
+            calibrate_judge(tiny(name, seed), plain=known, far=1e-3) for name, seed in (("one", 1), ("two", 2))
+        )
         assert all(isinstance(one.at, Operating) for one in judges)
         values: dict[str, object] = {
             "names": tuple(f"{number}.png" for number in range(2 * people)),
@@ -57,9 +59,9 @@ def evidence() -> Make:
             "others": judges,
             **settings,
         }
-        return Evidence(**values)  # type: ignore[arg-type]
+        return AuditInputs(**values)  # type: ignore[arg-type]
 
     return make
 
 
-__all__ = ["Make", "Panelist", "evidence", "home", "noise", "people_of_patterns", "plain_key", "tiny"]
+__all__ = ["Judge", "Make", "evidence", "home", "noise", "people_of_patterns", "plain_key", "tiny"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facemin.audit import Evidence
+from facemin.audit import AuditInputs
 
 FACES = torch.zeros(7, 3, 112, 112)
 NAMES = tuple("abcdefg")
@@ -11,7 +11,7 @@ NAMES = tuple("abcdefg")
 
 def test_one_pair_a_person_who_has_two_photos() -> None:
     people = torch.tensor([4, 4, 4, 2, 9, 2, 7])
-    pairs = Evidence(names=NAMES, originals=FACES, protected=FACES, people=people).pairs
+    pairs = AuditInputs(names=NAMES, originals=FACES, protected=FACES, people=people).pairs
     assert not pairs.own
     assert pairs.probes.tolist() == [3, 0]
     assert pairs.references.tolist() == [5, 1]
@@ -20,7 +20,7 @@ def test_one_pair_a_person_who_has_two_photos() -> None:
 
 
 def test_own_photos_where_nobody_has_two() -> None:
-    pairs = Evidence(names=NAMES, originals=FACES, protected=FACES, people=torch.arange(7)).pairs
+    pairs = AuditInputs(names=NAMES, originals=FACES, protected=FACES, people=torch.arange(7)).pairs
     assert pairs.own
     assert pairs.probes.tolist() == pairs.references.tolist() == list(range(7))
     assert pairs.people.tolist() == list(range(7))
@@ -28,13 +28,13 @@ def test_own_photos_where_nobody_has_two() -> None:
 
 
 def test_nobody_is_an_impostor_where_nobody_says_who_is_who() -> None:
-    pairs = Evidence(names=NAMES, originals=FACES, protected=FACES).pairs
+    pairs = AuditInputs(names=NAMES, originals=FACES, protected=FACES).pairs
     assert pairs.own
     assert len(torch.unique(pairs.people)) == 1
 
 
 def test_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match=r"originals, protected: expected \(7, 3, 112, 112\)"):
-        Evidence(names=NAMES, originals=FACES[:6], protected=FACES)
+        AuditInputs(names=NAMES, originals=FACES[:6], protected=FACES)
     with pytest.raises(ValueError, match=r"people: expected \(7,\), got \(6,\)"):
-        Evidence(names=NAMES, originals=FACES, protected=FACES, people=torch.arange(6))
+        AuditInputs(names=NAMES, originals=FACES, protected=FACES, people=torch.arange(6))

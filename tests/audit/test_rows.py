@@ -10,11 +10,11 @@ from torch import Tensor
 
 from facemin.attack.attributes.estimators import Attribute
 from facemin.attack.contract import PublicFaces
-from facemin.audit import ROWS, Budget, Evidence, RowResult, audit, render
+from facemin.audit import ROWS, AuditInputs, Budget, RowResult, audit, render
 from facemin.audit.attackers_data import best_teacher, split_faces
 from facemin.audit.authorised import still_recognises
 from facemin.audit.figures import counted
-from facemin.audit.judges import find_panel, joined, seat
+from facemin.audit.judges import calibrate_judge, find_panel, joined
 from facemin.audit.rows.attributes import class_outcome
 from facemin.audit.rows.fitted import nothing_to_train_on
 from facemin.audit.rows.t0_eye import look
@@ -63,7 +63,7 @@ class TestEye:
         assert "Look at the pictures" in found.verdict
 
     def test_one_photo_has_no_interval_and_says_which_floors_are_missing(self, evidence: Make) -> None:
-        one = Evidence(names=("a",), originals=noise(1), protected=1 - noise(1))
+        one = AuditInputs(names=("a",), originals=noise(1), protected=1 - noise(1))
         found = look(one, Budget(seconds=0))
         assert found.outcome == "look"
         assert all(math.isnan(figure.low) for figure in found.figures)
@@ -231,7 +231,7 @@ class TestTrained:
 
 class TestProvider:
     def test_counts_plain_and_protected(self, evidence: Make) -> None:
-        own = seat(tiny("own", 3), plain=[people_of_patterns(60, 1, seed=5)], far=1e-3)
+        own = calibrate_judge(tiny("own", 3), plain=[people_of_patterns(60, 1, seed=5)], far=1e-3)
         found = still_recognises(evidence(10, protected=people_of_patterns(10, 2).faces, authorised=(own,)))
         assert "own accepts 10 of 10" in found.verdict
         assert {figure.where for figure in found.figures} == {"plain probe", "protected probe"}
@@ -240,10 +240,12 @@ class TestProvider:
 
 class TestPanel:
     def test_a_threshold_needs_enough_people(self) -> None:
-        few = seat(tiny("one", 1), plain=[people_of_patterns(45, 1)], far=1e-3)
+        few = calibrate_judge(tiny("one", 1), plain=[people_of_patterns(45, 1)], far=1e-3)
         assert few.at is None
         assert "46 people or more" in few.missing
-        enough = seat(tiny("one", 1), plain=[people_of_patterns(20, 1), people_of_patterns(26, 1, seed=1)], far=1e-3)
+        enough = calibrate_judge(
+            tiny("one", 1), plain=[people_of_patterns(20, 1), people_of_patterns(26, 1, seed=1)], far=1e-3
+        )
         assert enough.at is not None
         assert "1,035 pairs" in enough.at.source
 
@@ -336,7 +338,7 @@ class TestRecognisersWithoutThreshold:
     """Recognisers that are here must not be said to be missing."""
 
     def test_they_are_named_with_what_they_lack(self, evidence: Make) -> None:
-        bare = tuple(seat(tiny(name, 1), plain=[], far=1e-3) for name in ("first", "second"))
+        bare = tuple(calibrate_judge(tiny(name, 1), plain=[], far=1e-3) for name in ("first", "second"))
         given = evidence(3, others=bare)
         assert not given.judges
         for text in (no_judges(given), behind_purifiers(given, Budget(seconds=1)).verdict):
@@ -345,7 +347,7 @@ class TestRecognisersWithoutThreshold:
             assert "facemin model add" not in text
 
     def test_the_provider_too(self, evidence: Make) -> None:
-        bare = seat(tiny("own", 1), plain=[], far=1e-3)
+        bare = calibrate_judge(tiny("own", 1), plain=[], far=1e-3)
         assert "own, whose key was used, is here" in still_recognises(evidence(3, authorised=(bare,))).verdict
         absent = still_recognises(evidence(3, keys=(default_key(),)))
         assert absent.verdict == "The recogniser whose key was used (dlib-resnet29-space66) is not on this machine."
@@ -357,7 +359,7 @@ class TestRecognisersWithoutThreshold:
         panel = find_panel([default_key()], models=tmp_path / "models", plain=[], far=1e-3, budget=over)
         assert "late.onnx: no time was left for it; give more with --minutes" in panel.untested
         people = people_of_patterns(60, 1, seed=5)
-        one = seat(tiny("one", 1), plain=[people], far=1e-3, budget=over)
+        one = calibrate_judge(tiny("one", 1), plain=[people], far=1e-3, budget=over)
         assert one.at is None
         assert "no time was left" in one.missing
 

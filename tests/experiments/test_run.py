@@ -241,7 +241,7 @@ class TestNoise:
         )
         found = feature_cosines(self.FACES, self.FACES, key=key, judge=judge, bound=0.5, kind="uniform", seed=0)
         # the mean colours of 48 blocks, all near 0.5 * 255, and noise of at most half of that
-        features = network.until("flat")(self.FACES)
+        features = network.front("flat")(self.FACES)
         assert float(features.std()) < 0.1 * float(features.mean())
         assert 0 < float(found.min()) < float(found.max()) < 0.9999
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
 from facemin.protection import PMT, Compute, Failure, RevealingWarning
-from facemin.protection.folder import Written, plan, protect_into
+from facemin.protection.folder import FolderResult, plan, protect_into
 from facemin.protection.folder_job import FolderJob
 from facemin.runtime.files import write_atomically
 from tests.pictures import encode_tensor
@@ -39,7 +39,7 @@ def job(keys: list[Key], out: Path, **settings: object) -> FolderJob:
     return FolderJob(out=out, keys=keys[:1], method=QUICK, seed=1, aligned=True, **settings, secret=None)  # type: ignore[arg-type]
 
 
-def run(inputs: list[Path], job: FolderJob) -> list[Written | Failure]:
+def run(inputs: list[Path], job: FolderJob) -> list[FolderResult | Failure]:
     return list(protect_into(plan(inputs, job), job))
 
 
@@ -173,7 +173,7 @@ def test_how_a_photo_was_read_stands_in_its_record(photos: Path, keys: list[Key]
     whole = encode_tensor(torch.rand(3, 112, 112, generator=torch.Generator().manual_seed(1)), format="JPEG")
     (photos / "cut.jpg").write_bytes(whole[:-2])
     (written,) = run([photos / "cut.jpg"], job(keys, tmp_path / "out"))
-    assert isinstance(written, Written)
+    assert isinstance(written, FolderResult)
     assert written.notes == ("the JPEG lacked its end marker; every pixel is there",)
     assert json.loads(written.record.read_bytes())["notes"] == list(written.notes)
 

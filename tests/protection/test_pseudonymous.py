@@ -30,7 +30,7 @@ from facemin.protection import (
     encode_pseudonym,
     protect_photos,
 )
-from facemin.protection.folder import Written, plan, protect_into
+from facemin.protection.folder import FolderResult, plan, protect_into
 from facemin.protection.folder_job import FolderJob
 from facemin.protection.sources import open_method, open_secret
 from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, Secret, SecretStore
@@ -93,7 +93,7 @@ class TestWhatReachesTheResult:
         self, key: Key, painter: OnePassProtector, monkeypatch: pytest.MonkeyPatch, optimised: bool
     ) -> None:
         method = PMT(steps=2) if optimised else painter
-        monkeypatch.setattr("facemin.protection.targets.FaceRunner", _SameTarget)
+        monkeypatch.setattr("facemin.protection.targets.key_runner", lambda key: _SameTarget(key.graph))
         one = made(person(1), key, method)
         other = made(person(2), key, method)
         assert one.encoded(one.faces[0]) == other.encoded(other.faces[0])
@@ -302,7 +302,7 @@ class TestFolders:
         values: dict[str, Any] = {"out": tmp_path / "out", "keys": [key], "method": painter, "aligned": True}
         job = FolderJob(**values, secret=SECRET)
         results = list(protect_into(plan([photos], job), job))
-        assert all(isinstance(result, Written) for result in results)
+        assert all(isinstance(result, FolderResult) for result in results)
         assert len(plan([photos], FolderJob(**values, secret=SECRET, seed=3)).done) == 2
         for change in ({"secret": Secret.new()}, {"purpose": "b"}, {"origin": "https://a.example"}, {"epoch": 1}):
             assert len(plan([photos], FolderJob(**values | {"secret": SECRET} | change)).todo) == 2, change
@@ -314,7 +314,7 @@ class TestFolders:
         # what was interrupted after a capture was noted is made by a rerun
         (tmp_path / "out" / "1.protected.png").unlink()
         (result,) = protect_into(plan([photos], job), job)
-        assert isinstance(result, Written)
+        assert isinstance(result, FolderResult)
 
     def test_plain_folders_keep_their_digest(self, key: Key, tmp_path: Path) -> None:
         """As it was before there were pseudonyms: the sum over the same texts."""

@@ -29,7 +29,7 @@ def feature(key: Key, faces: Tensor) -> Tensor:
 def test_server_half_accepts_what_the_client_wrote(key: Key, feature: Tensor) -> None:
     read = decode_feature(encode_feature(feature, key), key.manifest)
     assert np.array_equal(read, feature.numpy())
-    row = load_recogniser("dlib-resnet29").after(CUT)(torch.from_numpy(read)[None])
+    row = load_recogniser("dlib-resnet29").head(CUT)(torch.from_numpy(read)[None])
     assert row.shape == (1, 128)
 
 
@@ -49,7 +49,7 @@ def test_feature_is_that_of_the_protected_image(key: Key, faces: Tensor) -> None
     (done,) = PMT(steps=4)(faces[:1], [key], seed=0)
     whole = load_recogniser("dlib-resnet29")
     image = (done.pixels.float() / 255)[None]
-    rest = whole.after(CUT)(feature_of(done.pixels, key)[None])
+    rest = whole.head(CUT)(feature_of(done.pixels, key)[None])
     torch.testing.assert_close(rest, whole(image), atol=1e-5, rtol=0)
 
 

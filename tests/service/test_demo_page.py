@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import webbrowser
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -91,7 +92,7 @@ def test_one_command_prints_an_address_that_works_and_ctrl_c_ends_it(tmp_path: P
 
 
 def test_the_address_is_opened_in_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from facemin.cli import demo_page, photos
+    from facemin.cli import demo_page, demonstrate
 
     monkeypatch.setattr(site, "FOLDER", write_page(tmp_path))
     opened = threading.Event()
@@ -102,11 +103,11 @@ def test_the_address_is_opened_in_the_browser(tmp_path: Path, monkeypatch: pytes
         opened.set()
         return True
 
-    monkeypatch.setattr(demo_page.webbrowser, "open", take)
+    monkeypatch.setattr(webbrowser, "open", take)
     # signals are the main thread's, which is the tests' own
     monkeypatch.setattr(demo_page, "ignore_end", lambda: None)
     monkeypatch.setattr(demo_page.PageDemo, "run", lambda _: opened.wait(10) or None)
-    assert photos.demo(page=True) == 0
+    assert demonstrate.demo(page=True) == 0
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/#session=fms_.+", asked[0])
 
 

@@ -15,7 +15,6 @@ from facemin.keys.default import plain_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.models.calibration import shipped_calibration
 from facemin.service.api.errors import ServiceError
-from facemin.service.doorkeeper import Doorkeeper
 from facemin.service.recognition.decisions import judge
 from facemin.service.recognition.embed import WHOLE, Embedder
 from facemin.service.recognition.thresholds import (
@@ -30,6 +29,7 @@ from facemin.service.recognition.unprotected_face import SCALES, PlainFaceCheck,
 from facemin.service.storage.database import Database
 from facemin.service.storage.records import Kind, Person, Template
 from facemin.service.telemetry import Telemetry
+from facemin.service.token_authenticator import TokenAuthenticator
 from facemin.service.tokens import list_tokens, make_token, parse_grant, revoke_token
 from tests.conftest import REPOSITORY
 from tests.service.conftest import FINGERPRINT, unit_rows
@@ -59,7 +59,7 @@ class TestTokens:
     def test_a_remembered_token_is_refused_once_it_is_revoked(self, database: Database) -> None:
         with database.writing() as connection:
             token, text = make_token(connection, "app", frozenset({("verify", "main")}))
-        door = Doorkeeper(database)
+        door = TokenAuthenticator(database)
         for _ in range(2):
             assert door.admit(text).grants == {("verify", "main")}
         with database.writing() as connection:
@@ -76,7 +76,7 @@ class TestTokens:
     def test_a_remembered_token_with_another_secret_is_refused(self, database: Database) -> None:
         with database.writing() as connection:
             _, text = make_token(connection, "app", frozenset({("verify", "main")}))
-        door = Doorkeeper(database)
+        door = TokenAuthenticator(database)
         door.admit(text)
         with pytest.raises(ServiceError):
             door.admit(text[:-1] + ("a" if text[-1] != "a" else "b"))
@@ -233,7 +233,7 @@ class TestEmbedder:
         embedder = Embedder(recogniser, ["conv256.3"])
         faces = torch.stack([noise(n) for n in range(3)]).float() / 255
         with torch.inference_mode():
-            features = recogniser.until("conv256.3")(faces)
+            features = recogniser.front("conv256.3")(faces)
             expected = recogniser(faces).numpy()
         mixed = embedder([(WHOLE, faces[0]), ("conv256.3", features[1]), (WHOLE, faces[2])])
         np.testing.assert_allclose(mixed, expected, atol=1e-5)

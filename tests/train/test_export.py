@@ -120,9 +120,9 @@ class TestEveryFamily:
     def test_recogniser_splits_at_a_stage(self, trial: Trial) -> None:
         place = len(trial.network) // 2
         middle = stages(trial.network)[place]
-        features = trial.recogniser.until(middle)(FACES)
+        features = trial.recogniser.front(middle)(FACES)
         assert_same(features, trial.network[: place + 1], FACES)
-        rows = trial.recogniser.after(middle)(features)
+        rows = trial.recogniser.head(middle)(features)
         torch.testing.assert_close(rows, trial.recogniser(FACES), atol=1e-5, rtol=0)
 
     def test_last_cut_counts_the_modules_weights(self, trial: Trial) -> None:

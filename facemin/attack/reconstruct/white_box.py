@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from facemin.attack.budget import Budget
     from facemin.attack.contract import Knowledge
     from facemin.attack.reconstruct.image_prior import ImagePrior
-    from facemin.attack.reconstruct.parametrisation import Canvas
+    from facemin.attack.reconstruct.parametrisation import Parametrisation
     from facemin.autograd.module import OnnxModule
     from facemin.keys.key import Key
     from facemin.runtime.compute import Compute, Precision
@@ -190,7 +190,7 @@ class WhiteBox:
         replace(self, steps=TRIAL_STEPS, restarts=1)(key, features, compute=compute)
         return (perf_counter() - began) * self.restarts / (TRIAL_STEPS * ROWS_AT_LEAST)
 
-    def _canvas(self, rows: int, restart: int, device: torch.device) -> Canvas:
+    def _canvas(self, rows: int, restart: int, device: torch.device) -> Parametrisation:
         if self.prior is not None:
             return self.prior.canvas(seed=self.seed + restart, device=device)
         rows, seed = max(rows, ROWS_AT_LEAST), (self.seed, restart)
@@ -198,7 +198,7 @@ class WhiteBox:
 
     def _paint(
         self,
-        canvas: Canvas,
+        canvas: Parametrisation,
         shallow: OnnxModule,
         targets: tuple[Tensor, ...],
         tell: Callable[[int], None] | None,

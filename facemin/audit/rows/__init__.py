@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import Row
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
     from facemin.audit.result import RowResult
 
 
@@ -33,14 +33,14 @@ class RowTest(NamedTuple):
     """How a row is tested."""
 
     title: str
-    run: Callable[[Evidence, Budget], RowResult]
+    run: Callable[[AuditInputs, Budget], RowResult]
     weight: float
     """Of the time that is left, against the weights of the rows that run after it."""
-    unready: Callable[[Evidence], str]
+    unready: Callable[[AuditInputs], str]
     """Why it cannot run on this evidence, in words; empty when it can."""
 
 
-def _always(evidence: Evidence) -> str:
+def _always(evidence: AuditInputs) -> str:
     del evidence
     return ""
 

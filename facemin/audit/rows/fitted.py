@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import Attack, Kind, Knowledge, Row
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
 
 FEWEST = 100
 """Other people's plain faces below which nothing is learnt that a verdict could rest on."""
 
 
-def no_key(evidence: Evidence) -> str:
+def no_key(evidence: AuditInputs) -> str:
     """Why there is nothing to attack with; empty when there is a key."""
     return "" if evidence.keys else "No key was given: give it with --key."
 
 
-def other_keys(evidence: Evidence) -> list[str]:
+def other_keys(evidence: AuditInputs) -> list[str]:
     """What rows that hold a key leave out: they attack with the first one."""
     first, *more = evidence.keys
     names = ", ".join(key.manifest.key_id for key in more)
     return [f"The other keys, {names}: {first.manifest.key_id} alone was used."] if more else []
 
 
-def nothing_to_train_on(evidence: Evidence) -> str:
+def nothing_to_train_on(evidence: AuditInputs) -> str:
     """Why nothing can be trained; empty when something can."""
     have = 0 if evidence.train is None else len(evidence.train.faces)
     if have >= FEWEST:

@@ -1,4 +1,4 @@
-"""Whether other recognisers recognise protected faces, or what was made of them: what rows T1 to T4 share."""
+"""Identification by other recognisers: the shared part of rows T1 to T5."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from facemin.attack.link.cross_matching import CELLS, DataAbuse, Faces, Match, Watcher, embed, worst
+from facemin.attack.link.cross_matching import CELLS, CrossMatching, Faces, Match, MatchingJudge, embed, worst
 from facemin.audit.figures import counted, entry, interval
 from facemin.audit.result import Figure, Line, Table
-from facemin.audit.sample_size import Outcome, settle, strongest
+from facemin.audit.sample_size import Outcome, classify_rate, strongest
 from facemin.metrics import binomial_tail, exceedance_tail, threshold_at_far, wilson
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
-    from facemin.audit.audit_inputs import Evidence, Panelist
+    from facemin.audit.audit_inputs import AuditInputs, Judge
 
 EVERYBODY = 10
 """A recogniser that accepts different people so many times more often than it should recognises nobody."""
@@ -55,7 +55,7 @@ class Trial(NamedTuple):
     """Who was hit, (N,) bool."""
 
 
-class Judged(NamedTuple):
+class IdentityVerdict(NamedTuple):
     """What the worst of all attempts says."""
 
     outcome: Outcome
@@ -63,19 +63,21 @@ class Judged(NamedTuple):
     figures: tuple[Figure, ...]
 
 
-def match_all(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: Budget) -> Identity:
+def match_all(evidence: AuditInputs, purifiers: Mapping[str, Purifier], budget: Budget) -> Identity:
     """Match the evidence's pairs at every other recogniser, purifier after purifier, until time runs out."""
     pairs = evidence.pairs
     plain, hidden = evidence.originals, evidence.protected
     probes = Faces(plain[pairs.probes], hidden[pairs.probes])
     # against its own photo, a protected reference would be the probe itself
     gallery = Faces(plain[pairs.references], None if pairs.own else hidden[pairs.references])
-    watchers = {one.name: Watcher(one.recogniser, one.at.threshold) for one in evidence.judges if one.at is not None}
+    judges = {
+        one.name: MatchingJudge(one.recogniser, one.at.threshold) for one in evidence.judges if one.at is not None
+    }
     found: list[Match] = []
     tried: list[str] = []
     strangers = None if evidence.train is None else evidence.train.faces[:STRANGERS]
-    attack = DataAbuse(purifiers=purifiers)
-    for one in attack(watchers, probes=probes, gallery=gallery, people=pairs.people, strangers=strangers):
+    attack = CrossMatching(purifiers=purifiers)
+    for one in attack(judges, probes=probes, gallery=gallery, people=pairs.people, strangers=strangers):
         late = budget.over and one.purifier not in tried and "protected" in (one.probe, one.gallery)
         # the first purifier is always finished: a row that ran says something
         if late and tried:
@@ -135,7 +137,7 @@ def trials(
     return figures, counting
 
 
-def judged(identity: Identity, evidence: Evidence) -> Judged:
+def judged(identity: Identity, evidence: AuditInputs) -> IdentityVerdict:
     """The verdict of the worst of all recognisers, purifiers, sides and thresholds."""
     figures: list[Figure] = []
     counting: list[Trial] = []
@@ -151,7 +153,7 @@ def judged(identity: Identity, evidence: Evidence) -> Judged:
         figures += found if attacked else found[:1]
         counting += counts if attacked else []
     outcome, words = worst_trial(counting, "combinations of recogniser, purifier, side and threshold")
-    return Judged(outcome, words, tuple(figures))
+    return IdentityVerdict(outcome, words, tuple(figures))
 
 
 def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
@@ -159,7 +161,8 @@ def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
     if not counting:
         return "not tested", ""
     settled = [
-        (settle(one.figure.hits or 0, one.figure.n, p=one.p, cells=len(counting)), one.figure) for one in counting
+        (classify_rate(one.figure.hits or 0, one.figure.n, p=one.p, cells=len(counting)), one.figure)
+        for one in counting
     ]
     outcome = strongest([one.outcome for one, _ in settled])
     verdict, top = max((each for each in settled if each[0].outcome == outcome), key=lambda each: each[1].value)
@@ -188,7 +191,7 @@ def missing(more: int, top: Figure) -> str:
     return f"{pairs} cannot tell whether that is at most one person of twenty: it takes {more} more {rest}."
 
 
-def raw_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
+def raw_table(identity: Identity, judges: Sequence[Judge]) -> Table:
     """One row a recogniser, one column a cell, unpurified."""
     found = {(one.recogniser, one.probe, one.gallery): one for one in identity.matches if one.purifier == "none"}
     cells = [cell for cell in CELLS if any((one.name, *cell) in found for one in judges)]
@@ -210,7 +213,7 @@ def raw_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
     return Table(caption="Accepted as the person, raw", head=head, rows=tuple(rows))
 
 
-def purified_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
+def purified_table(identity: Identity, judges: Sequence[Judge]) -> Table:
     """One row a recogniser, one column a purifier: the worst of the cells."""
     names = list(dict.fromkeys(one.purifier for one in identity.matches if (one.probe, one.gallery) in CELLS))
     rows: list[Line] = []
@@ -232,7 +235,7 @@ def purified_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
 
 
 def recognised(
-    images: Tensor, evidence: Evidence, judges: Sequence[Panelist], *, places: Tensor, where: str
+    images: Tensor, evidence: AuditInputs, judges: Sequence[Judge], *, places: Tensor, where: str
 ) -> tuple[list[Figure], list[Trial]]:
     """How often each recogniser takes images for the people they were made from.
 

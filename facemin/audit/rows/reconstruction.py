@@ -1,4 +1,4 @@
-"""How rows T3 and T4 judge what was made of protected faces: does it look like the photo, is the person recognised."""
+"""Reconstruction by the registry's attacks: the shared part of rows T3 and T4, and its judgement."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import Row
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
 
 SHOWN = 6
 
 
 def reconstruct(
-    row: Row, evidence: Evidence, budget: Budget, *, title: str, knows: str, untested: tuple[str, ...]
+    row: Row, evidence: AuditInputs, budget: Budget, *, title: str, knows: str, untested: tuple[str, ...]
 ) -> RowResult:
     """Run every reconstructor that the registry has for a row, on protected faces and, as a control, on plain ones.
 
@@ -73,7 +73,7 @@ def reconstruct(
     )
 
 
-class Reconstructed(NamedTuple):
+class ReconstructionVerdict(NamedTuple):
     """What reconstructions show."""
 
     outcome: Outcome
@@ -85,8 +85,8 @@ class Reconstructed(NamedTuple):
 
 
 def judge_reconstructions(
-    attacked: Mapping[str, Tensor], controls: Mapping[str, Tensor], evidence: Evidence, places: Tensor
-) -> Reconstructed:
+    attacked: Mapping[str, Tensor], controls: Mapping[str, Tensor], evidence: AuditInputs, places: Tensor
+) -> ReconstructionVerdict:
     """Judge reconstructions by their likeness and by every recogniser here.
 
     Args:
@@ -146,7 +146,7 @@ def judge_reconstructions(
     pictures = [("photo", evidence.originals), ("protected", evidence.protected)]
     grid = [(title, images[rows[:SHOWN]]) for title, images in pictures]
     grid += [(title, images[:SHOWN]) for title, images in everything.items()]
-    return Reconstructed(
+    return ReconstructionVerdict(
         outcome="look" if settled == "not tested" else settled,
         words=" ".join(words),
         figures=(*figures, *(figure for each in found.values() for figure in each)),

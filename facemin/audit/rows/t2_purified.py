@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import FittedProber
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
 TITLE = "The same behind a purifier"
@@ -34,7 +34,7 @@ FEWEST_FOR_A_PROBE = 40
 """Faces below which nothing can be trained and tested."""
 
 
-def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
+def behind_purifiers(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Clean protected faces in every known way, then do as T1; and train a probe of attributes on them."""
     outcomes: list[Outcome] = []
     words: list[str] = []
@@ -82,7 +82,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
     )
 
 
-def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[Figure], list[str]]:
+def probe(evidence: AuditInputs, budget: Budget) -> tuple[Outcome, list[str], list[Figure], list[str]]:
     """Train a linear probe on protected faces for each estimator's classes; people are never in training and test."""
     what = "An attribute probe trained on protected faces"
     if evidence.people is None:
@@ -126,7 +126,7 @@ def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[
     return strongest(outcomes), words, figures, absent
 
 
-def _fitted_probes(evidence: Evidence, budget: Budget) -> dict[str, Callable[..., Tensor]]:
+def _fitted_probes(evidence: AuditInputs, budget: Budget) -> dict[str, Callable[..., Tensor]]:
     """The registry's probes by what they read; those that hold a key, of each key."""
     found: dict[str, Callable[..., Tensor]] = {}
     for key in evidence.keys or (None,):

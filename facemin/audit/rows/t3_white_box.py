@@ -8,14 +8,14 @@ from facemin.audit.rows.reconstruction import reconstruct
 
 if TYPE_CHECKING:
     from facemin.attack.budget import Budget
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
     from facemin.audit.result import RowResult
 
 TITLE = "A white box"
 KNOWS = "the protected image and the key"
 
 
-def white_box(evidence: Evidence, budget: Budget) -> RowResult:
+def white_box(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Reconstruct faces from protected ones with the key in hand, as many and as long as time allows."""
     return reconstruct(
         "T3",

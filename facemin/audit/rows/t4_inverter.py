@@ -8,14 +8,14 @@ from facemin.audit.rows.reconstruction import reconstruct
 
 if TYPE_CHECKING:
     from facemin.attack.budget import Budget
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
     from facemin.audit.result import RowResult
 
 TITLE = "A trained inverter"
 KNOWS = "the key, the protected image, and pairs of faces and what became of them"
 
 
-def trained_inverter(evidence: Evidence, budget: Budget) -> RowResult:
+def trained_inverter(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Train inverters on plain pairs (the paper's level 1), and on protected ones, which it left out."""
     return reconstruct(
         "T4",

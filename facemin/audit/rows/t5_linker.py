@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import FittedLinker, PublicFaces
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.audit_inputs import AuditInputs
 
     Embed = Callable[[Tensor], Tensor]
 
@@ -32,18 +32,18 @@ CAUTION = (
 )
 
 
-def nothing_to_link_by(evidence: Evidence) -> str:
+def nothing_to_link_by(evidence: AuditInputs) -> str:
     """Why no linker can be trained; empty when one can."""
     reason = nothing_to_train_on(evidence)
     return f"{reason} {CAUTION}" if reason else ""
 
 
-def linker(evidence: Evidence, budget: Budget) -> RowResult:
+def linker(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Make recognisers of a downloaded key, and of protected pairs, and link the audited people with them."""
     assert evidence.train is not None
     _, held = split_faces(evidence.train, seed=evidence.seed)
     untested: list[str] = []
-    found: list[Linked] = []
+    found: list[LinkageScores] = []
     for one in fitted("T5", "linker", knowledge_of(evidence, teacher=True), budget):
         if one.made is None:
             untested.append(one.reason)
@@ -70,7 +70,7 @@ def linker(evidence: Evidence, budget: Budget) -> RowResult:
     )
 
 
-class Linked(NamedTuple):
+class LinkageScores(NamedTuple):
     """What a linker scored: all figures, and the trials that count."""
 
     figures: list[Figure]
@@ -84,7 +84,7 @@ class Gallery(NamedTuple):
     threshold: float | None
 
 
-def _gallery(embed: Embed, evidence: Evidence, held: PublicFaces) -> Gallery:
+def _gallery(embed: Embed, evidence: AuditInputs, held: PublicFaces) -> Gallery:
     people = held.people
     enough = len(torch.unique(people)) > 1
     at = cross_identity_threshold(embed(held.faces), people, far=evidence.far) if enough else None
@@ -94,14 +94,14 @@ def _gallery(embed: Embed, evidence: Evidence, held: PublicFaces) -> Gallery:
     )
 
 
-def _linked(linker: FittedLinker, evidence: Evidence, held: PublicFaces, *, adaptive: bool) -> list[Linked]:
+def _linked(linker: FittedLinker, evidence: AuditInputs, held: PublicFaces, *, adaptive: bool) -> list[LinkageScores]:
     """Protected probes, and, of a linker made for any image, plain ones to compare with, against plain references."""
     gallery = _gallery(linker.gallery, evidence, held)
     probes = ("protected",) if adaptive or evidence.pairs.own else ("plain", "protected")
     return [_scored(linker.apply, gallery, evidence, of=linker.words, probe=probe) for probe in probes]
 
 
-def _scored(embed: Embed, gallery: Gallery, evidence: Evidence, *, of: str, probe: str) -> Linked:
+def _scored(embed: Embed, gallery: Gallery, evidence: AuditInputs, *, of: str, probe: str) -> LinkageScores:
     """Accept rates at the threshold of plain faces held out and at that of these very impostors, and rank one."""
     pairs = evidence.pairs
     faces = evidence.protected if probe == "protected" else evidence.originals
@@ -120,7 +120,7 @@ def _scored(embed: Embed, gallery: Gallery, evidence: Evidence, *, of: str, prob
         figure = counted(nearest, name="rank-1", of=of, where=where)
         figures.append(figure)
         counting.append(trial(figure, nearest, chance=1 / len(rows)))
-    return Linked(figures, counting if probe == "protected" else [])
+    return LinkageScores(figures, counting if probe == "protected" else [])
 
 
 def _table(figures: list[Figure]) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +11,8 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.experiments.settings import Section
 from facemin.protection.registry import CLOAKS
+from facemin.runtime.faults import all_faults
+from facemin.runtime.toml_file import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,15 +115,9 @@ def read_cloak_experiment(path: Path) -> CloakExperiment:
     Raises:
         ValueError: no such file, not TOML, or keys that are missing, unknown or out of range, each named.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: expected an experiment, found no file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected TOML, got: {error}") from None
+    values = read_table(path, what="an experiment")
     try:
         # through JSON, because only there strict types still take a list for a tuple
         return CloakExperiment.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ValueError(f"{path}: {'; '.join(faults)}") from None
+        raise ValueError(f"{path}: {all_faults(error)}") from None

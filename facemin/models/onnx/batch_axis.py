@@ -1,4 +1,4 @@
-"""Where the batch axis goes: images of one batch have to stay independent of each other.
+"""Batch-axis analysis: independence of the images in a batch.
 
 A graph is read at a batch of one, and the axis of its batch is followed from node to node. What would work across it is
 refused. Where it is merged with another axis it is lost from sight (None) until it comes to the front again.

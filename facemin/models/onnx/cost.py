@@ -1,4 +1,4 @@
-"""What a node costs for one image, and refusal of windows and scratch space beyond measure."""
+"""Cost of a node for one image, with limits on windows and scratch space."""
 
 from __future__ import annotations
 

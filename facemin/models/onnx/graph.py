@@ -1,4 +1,4 @@
-"""Reading an ONNX graph that a stranger wrote, and cutting it into parts."""
+"""ONNX graphs of strangers: reading and cutting."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is known of a value and of a node before a graph is run."""
+"""Static knowledge of values and nodes, before a graph is run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an optimisation begins, and the random numbers behind it: each image's own."""
+"""Initialisation of an optimisation, and each image's own random numbers behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from facemin.protection.pmt import separable as linear_maps
-from facemin.protection.seeds import hashed_seed
+from facemin.runtime.seeds import hashed_seed
 
 if TYPE_CHECKING:
     from torch import Tensor

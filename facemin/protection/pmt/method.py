@@ -18,9 +18,9 @@ from facemin.protection.pmt.objective import FeatureMatching, Target
 from facemin.protection.pmt.optimise import Done, Job, descend
 from facemin.protection.pmt.step_rules import RULES, Adam, Rule
 from facemin.protection.pmt.transforms import TRANSFORMS
-from facemin.protection.seeds import target_seed
 from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.device import choose_device, choose_precision
+from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

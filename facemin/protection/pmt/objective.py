@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from facemin.autograd.distance import relative_distance
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.jpeg import jpeg
-from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Moment, Progress
+from facemin.protection.pmt.optimise import ROWS_AT_LEAST, LossAndEstimate, StepContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,21 +90,21 @@ class FeatureMatching:
         features = self._features(self.shallow, faces)
         return features if self.transform is None or self.target == "plain" else (*features, faces)
 
-    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
+    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> LossAndEstimate:
         """See `optimise.Objective`."""
         if self.transform is None:
             distances = self._distances(images, targets)
-            return Progress(distances @ self.weights, distances.detach())
+            return LossAndEstimate(distances @ self.weights, distances.detach())
         plain = targets
         if self.target != "plain":
             drawn = moment if self.target == "same" else _apart(moment)
             with torch.no_grad():
                 targets = self._features(self.quick, self.transform(targets[-1], drawn).to(self.precision))
         loss = self._distances(self.transform(images, moment), targets) @ self.weights
-        return Progress(loss, self._hopeful(images.detach(), plain, moment))
+        return LossAndEstimate(loss, self._screen(images.detach(), plain, moment))
 
     @torch.no_grad()
-    def _hopeful(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Tensor:
+    def _screen(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> Tensor:
         """Estimated residuals of rows that are looked at now, (B, M); infinite for others and for those that fail.
 
         The probes come one after another, so that a row which fails the first costs nothing more.
@@ -152,7 +152,7 @@ class FeatureMatching:
         return torch.stack([relative_distance(own, target) for own, target in pairs], 1)
 
 
-def _apart(moment: Moment) -> Moment:
+def _apart(moment: StepContext) -> StepContext:
     return moment._replace(seeds=tuple(seed ^ APART for seed in moment.seeds))
 
 

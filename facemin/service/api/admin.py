@@ -14,16 +14,7 @@ from facemin.service.api.chunks import chunks, is_known
 from facemin.service.api.dependencies import Allowed, Caller, ProviderOf
 from facemin.service.api.errors import ServiceError, not_found
 from facemin.service.api.responses import audit_out, key_out, thresholds_out, token_out
-from facemin.service.api.schemas import (
-    AuditEntry,
-    Health,
-    KeyOut,
-    NewToken,
-    Thresholds,
-    TokenMade,
-    TokenOut,
-    Version,
-)
+from facemin.service.api.schemas import AuditEntry, Health, KeyOut, NewToken, Thresholds, TokenMade, TokenOut, Version
 from facemin.service.provider import Provider
 from facemin.service.provider_keys import HeldKey
 from facemin.service.storage.audit_log import entries

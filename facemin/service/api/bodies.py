@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from facemin.service.api.errors import ServiceError
-from facemin.service.api.schemas import Unusable
+from facemin.service.api.fields import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -8,18 +8,9 @@ from fastapi import APIRouter, Depends, Query
 
 from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Allowed, Caller, checked_far
+from facemin.service.api.fields import PERSON, CollectionName, PersonName
 from facemin.service.api.responses import collection_out, person_out
-from facemin.service.api.schemas import (
-    PERSON,
-    CollectionChange,
-    CollectionName,
-    CollectionOut,
-    Names,
-    NewCollection,
-    PersonExport,
-    PersonName,
-    PersonOut,
-)
+from facemin.service.api.schemas import CollectionChange, CollectionOut, Names, NewCollection, PersonExport, PersonOut
 from facemin.service.tokens import SCOPES
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=ParsedRoute)

@@ -1,4 +1,4 @@
-"""What endpoints ask of a request: the provider, and a caller who may do this here."""
+"""Endpoint dependencies: the provider, and a principal with the scope."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from fastapi import Depends, Header, Request
 from sqlalchemy.exc import IntegrityError
 
 from facemin.service.api.errors import ServiceError, conflict
-from facemin.service.doorkeeper import Claim
 from facemin.service.provider import Provider
 from facemin.service.storage import audit_log as audit
 from facemin.service.storage.replay import Answer, keep, recall
+from facemin.service.token_authenticator import Claim
 from facemin.service.tokens import Scope, Token
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Claimant:
         Raises:
             ServiceError: the token is revoked or expired (401), or may not do this (403).
         """
-        token = self.provider.doorkeeper.confirm(connection, self.claim)
+        token = self.provider.authenticator.confirm(connection, self.claim)
         self.rule.check(token, self.collection)
         return Caller(self.provider, token, self.request_id)
 

@@ -13,8 +13,9 @@ from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, answered, earlier
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
 from facemin.service.api.exchange import content, nobody, noting, put_pseudonym, read_faces, remember, response
+from facemin.service.api.fields import CollectionName, PersonName
 from facemin.service.api.responses import person_out
-from facemin.service.api.schemas import CollectionName, Enrolment, PersonName, PersonOut, Renewal
+from facemin.service.api.schemas import Enrolment, PersonOut, Renewal
 from facemin.service.recognition.decisions import judge
 from facemin.service.recognition.possession import check_enrolment, check_renewal, check_signed, common_binding
 from facemin.service.recognition.uploads import Face

@@ -1,4 +1,4 @@
-"""What every request passes before its endpoint: a request id, the caller's token, rate and size limits."""
+"""Request middleware: ids, authentication, rate and size limits."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from facemin.service.api.site import Site
-    from facemin.service.doorkeeper import Claim
     from facemin.service.provider import Provider
+    from facemin.service.token_authenticator import Claim
     from facemin.service.tokens import Token
 
 CONFIRM = re.compile(rf"{UPLOADS.pattern}|/v1/challenges/?")
@@ -126,19 +126,20 @@ class Gate:
         word, _, text = given.partition(" ")
         text = text.strip()
         deferred = scope["method"] == "POST" and CONFIRM.fullmatch(scope["path"]) is not None
-        doorkeeper = self._provider.doorkeeper
+        authenticator = self._provider.authenticator
         try:
             if word.lower() != "bearer":
                 raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got another scheme")
-            if not deferred or doorkeeper.recognise(text) is None:
-                state["token"] = await run_in_threadpool(doorkeeper.admit, text, partial(self._before_hashing, address))
+            if not deferred or authenticator.recognise(text) is None:
+                before = partial(self._before_hashing, address)
+                state["token"] = await run_in_threadpool(authenticator.admit, text, before)
         except ServiceError as error:
             # a right token is never refused for a stranger's wrong ones; those wait
             if error.status == 401:
                 self._refused.take(address)
             raise
         if deferred:
-            state["claim"], state["token"] = doorkeeper.recognise(text), None
+            state["claim"], state["token"] = authenticator.recognise(text), None
         if (known := _caller(state)) is not None:
             self._count(known)
             check_place(known, headers)

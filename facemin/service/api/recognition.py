@@ -11,17 +11,8 @@ from facemin.service.api.bodies import ParsedRoute
 from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, answered, checked_far, earlier
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
 from facemin.service.api.exchange import content, nobody, noting, put_pseudonym, read_faces, remember, response
-from facemin.service.api.schemas import (
-    HEX_32,
-    ChallengeOut,
-    CollectionName,
-    Decision,
-    Identification,
-    Identified,
-    PersonName,
-    Verification,
-    moment,
-)
+from facemin.service.api.fields import HEX_32, CollectionName, PersonName
+from facemin.service.api.schemas import ChallengeOut, Decision, Identification, Identified, Verification, moment
 from facemin.service.recognition.decisions import Verdict, judge
 from facemin.service.recognition.possession import check_probe, check_signature, check_signed, common_binding
 from facemin.service.recognition.uploads import Face

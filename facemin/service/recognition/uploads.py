@@ -1,4 +1,4 @@
-"""From an upload to what the recogniser takes; the upload itself goes no further and is kept nowhere."""
+"""Upload decoding: from a request to the recogniser's input; the upload itself is kept nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema that this version of facemin uses, one numbered step after another."""
+"""Schema migrations, one numbered step after another."""
 
 from __future__ import annotations
 

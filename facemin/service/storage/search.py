@@ -1,4 +1,4 @@
-"""Who is nearest: in this process's memory, in step with the database."""
+"""Nearest-template search in memory, in step with the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from facemin.service.storage.sealing import bound_templates, opened
 from facemin.service.storage.tables import collections, removed, templates
-from facemin.service.storage.vector_index import Matrix
+from facemin.service.storage.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class Search(Protocol):
 class _Held:
     """One collection in memory and the revision it stands at."""
 
-    matrix: Matrix
+    matrix: VectorIndex
     revision: int = -1
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -91,7 +91,7 @@ class MemorySearch:
     ) -> list[list[Hit]]:
         """See `Search`; for a collection that is gone, nobody."""
         with self._lock:
-            held = self._held.setdefault(collection, _Held(matrix=Matrix(self._size)))
+            held = self._held.setdefault(collection, _Held(matrix=VectorIndex(self._size)))
         self._sweep(connection, but=collection)
         with held.lock:
             self._follow(connection, collection, held)
@@ -138,7 +138,7 @@ class MemorySearch:
     def _follow(self, connection: Connection, collection: int, held: _Held) -> None:
         revision = connection.scalar(select(collections.c.revision).where(collections.c.id == collection))
         if revision is None:
-            held.matrix, held.revision = Matrix(self._size), -1
+            held.matrix, held.revision = VectorIndex(self._size), -1
             return
         # a transaction that began earlier may see an older state than another request has read since
         if revision <= held.revision:
@@ -154,7 +154,7 @@ class MemorySearch:
             self._read(connection, collection, held)
         except BaseException:
             # a part is there that no revision tells of; the next search starts anew
-            held.matrix, held.revision = Matrix(self._size), -1
+            held.matrix, held.revision = VectorIndex(self._size), -1
             raise
         held.revision = revision
 

@@ -32,7 +32,7 @@ class _Block:
         self.used = 0
 
 
-class Matrix:
+class VectorIndex:
     """Unit rows of one collection, each with the number of its template, of its person and of its pool.
 
     Only rows of one pool are ever compared with a query.

@@ -11,7 +11,7 @@ from facemin.attack import PURIFIERS
 from facemin.attack.datasets import ImagePairs
 from facemin.attack.features import features_of
 from facemin.attack.geometry import Geometry
-from facemin.attack.purify.denoiser import train_denoiser
+from facemin.attack.purify.denoiser import Denoiser
 from facemin.attack.reconstruct.inverter import Inverter
 from facemin.attack.reconstruct.train_inverter import InverterTraining, KeyInverter, train_inverter, train_key_inverter
 from facemin.attack.training import Fitting
@@ -68,7 +68,7 @@ def test_denoiser_purifies_and_is_a_purifier() -> None:
     noisy = [(faces + 0.25 * torch.randn(faces.shape, generator=torch.Generator().manual_seed(4))).clamp(0, 1)
              for faces in (TRAIN, TEST)]  # fmt: skip
     settings = replace(QUICK, fitting=replace(QUICK.fitting, epochs=12))
-    denoise = train_denoiser(ImagePairs(noisy[0], TRAIN), settings=settings)
+    denoise = Denoiser(network=train_inverter(ImagePairs(noisy[0], TRAIN), settings=settings))
     after, before = recovered(denoise(noisy[1])), recovered(noisy[1])
     assert after > before + 0.3
     assert after > max(recovered(PURIFIERS[name](noisy[1]).clamp(0, 1)) for name in ("blur-1", "blur-2"))

@@ -14,10 +14,10 @@ from torch import Tensor
 from facemin.keys.key import Key
 from facemin.protection import PMT, Compute, Done, GaussianBlur, Mix, ProviderOperations, RandomNoise, Transform
 from facemin.protection.pmt.objective import PERIOD, PROBES, FeatureMatching
-from facemin.protection.pmt.optimise import Moment
+from facemin.protection.pmt.optimise import StepContext
 
 CPU = torch.device("cpu")
-MOMENT = Moment(tuple(range(4)), torch.arange(4.0))
+MOMENT = StepContext(tuple(range(4)), torch.arange(4.0))
 
 
 def objective(*keys: Key, **settings: Any) -> FeatureMatching:
@@ -101,7 +101,7 @@ class TestLoss:
         key, transform = dlib_keys["conv32.1"], Mix()
         matched = objective(key, transform=transform, target="apart")
         targets = matched.targets(faces)
-        own = Moment(tuple(seed + 2**128 for seed in MOMENT.seeds), MOMENT.steps)
+        own = StepContext(tuple(seed + 2**128 for seed in MOMENT.seeds), MOMENT.steps)
         expected = off(key.shallow(transform(images, MOMENT)), key.shallow(transform(faces, own)))
         close(matched(images, targets, MOMENT).loss, expected)
         # two draws differ, even of one image
@@ -158,7 +158,7 @@ class TestEstimates:
     STEPS = torch.tensor([0.0, PERIOD, PERIOD + 1, 2 * PERIOD])
 
     def estimates(self, matched: FeatureMatching, images: Tensor, faces: Tensor, rows: list[int]) -> Tensor:
-        moment = Moment(tuple(MOMENT.seeds[row] for row in rows), self.STEPS[rows])
+        moment = StepContext(tuple(MOMENT.seeds[row] for row in rows), self.STEPS[rows])
         found = matched(images[rows], tuple(target[rows] for target in matched.targets(faces)), moment).estimates
         assert found is not None
         assert not found.requires_grad

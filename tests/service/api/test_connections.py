@@ -13,7 +13,8 @@ import pytest
 from facemin.service.api.bodies import MOST_VALUES, SMALL_BYTES, Budget, parse
 from facemin.service.api.connections import ConnectionLimits
 from facemin.service.api.errors import ServiceError
-from facemin.service.api.schemas import Enrolment, Unusable
+from facemin.service.api.fields import Unusable
+from facemin.service.api.schemas import Enrolment
 from tests.service.running import Running, running
 
 PERSONS = "/v1/collections/main/persons"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facemin.service.storage import vector_index as module
-from facemin.service.storage.vector_index import Matrix
+from facemin.service.storage.vector_index import VectorIndex
 from tests.service.conftest import SIZE, unit_rows
 
 Rows = NDArray[np.float32]
@@ -40,7 +40,7 @@ def test_finds_what_sorting_finds_whatever_was_removed(
 ) -> None:
     rows = unit_rows(count, seed=seed)
     ids, persons = np.arange(count) * 3, np.random.default_rng(seed).integers(0, people, count)
-    matrix = Matrix(SIZE)
+    matrix = VectorIndex(SIZE)
     half = count // 2
     matrix.add(ids[:half], persons[:half], rows[:half])
     matrix.add(ids[half:], persons[half:], rows[half:])
@@ -56,7 +56,7 @@ def test_finds_what_sorting_finds_whatever_was_removed(
 def test_one_person_with_all_the_nearest_templates_does_not_hide_the_next() -> None:
     query = unit_rows(1)[0]
     near = np.repeat(query[None], 200, 0)
-    matrix = Matrix(SIZE)
+    matrix = VectorIndex(SIZE)
     matrix.add(np.arange(200), np.zeros(200, np.int64), near)
     matrix.add(np.arange(200, 210), np.arange(1, 11), unit_rows(10, seed=3))
     hits = matrix.search(query, 5)
@@ -65,4 +65,4 @@ def test_one_person_with_all_the_nearest_templates_does_not_hide_the_next() -> N
 
 
 def test_an_empty_matrix_has_nobody() -> None:
-    assert Matrix(SIZE).search(unit_rows(1)[0], 5) == []
+    assert VectorIndex(SIZE).search(unit_rows(1)[0], 5) == []

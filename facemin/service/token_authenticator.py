@@ -34,7 +34,7 @@ class Claim(NamedTuple):
     hash: str
 
 
-class Doorkeeper:
+class TokenAuthenticator:
     """Tells whose token or session a text is.
 
     A token that was admitted is remembered, so that a request whose endpoint reads the database anyway need not read

@@ -1,4 +1,4 @@
-"""Seeds of protected images: of a run, drawn from the system, and of each image, derived from it."""
+"""Seeds: of a run, drawn from the system, and of each image, derived from it."""
 
 from __future__ import annotations
 
