@@ -18,15 +18,15 @@ import numpy as np
 from PIL import Image
 
 from facemin.autograd.pixels import to_tensor, to_unit
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.face import Detector, align, faces_in
 from facemin.image import decode, encode
 from facemin.keys.default import default_key, plain_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection import PROTECTORS
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import LOCAL, Context, Pseudonym, Secret
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facemin.experiments import measures
-from facemin.experiments.groups import Group, grouped
-from facemin.experiments.records import is_ours, read_header, read_records
+from facemin.experiments.layouts.groups import Group, grouped
+from facemin.experiments.store.records import is_ours, read_header, read_records
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from facemin.evaluation.judge import Share
-    from facemin.experiments.records import Record
+    from facemin.experiments.store.records import Record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS, DOCS = REPOSITORY / "results", REPOSITORY / "docs"

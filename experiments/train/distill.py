@@ -30,7 +30,7 @@ from facemin.autograd.pixels import to_unit
 from facemin.evaluation.provenance import conditions
 from facemin.metrics import cross_identity_threshold, pair_scores
 from facemin.runtime.files import write_atomically
-from facemin.train.export import to_graph
+from facemin.train.families.export import to_graph
 from facemin.train.families.iresnet import iresnet
 
 REPOSITORY = Path(__file__).resolve().parents[2]

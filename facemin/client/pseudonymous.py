@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.models.space import Space
-    from facemin.protection.one_pass import Painter
-    from facemin.protection.protector_file import ProtectorFile
+    from facemin.protection.one_pass.painter import Painter
+    from facemin.protection.one_pass.protector_file import ProtectorFile
 
 Form = Literal["image", "feature"]
 Operation = Literal["enrol", "verify", "identify", "renew"]
@@ -275,7 +275,7 @@ class Sender:
 
     def _painter(self, protector: ProtectorFile) -> Painter:
         """Of the protector; kept, since making one opens a session and tries it."""
-        from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
+        from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
 
         name = protector.fingerprint
         if name not in self._painters:

@@ -15,7 +15,7 @@ from facemin.image import Photo
 from facemin.keys.key import Key
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection import ProtectedFace, ProtectedPhoto, protect
-from facemin.protection.resemblance import mean_face
+from facemin.protection.revealing.resemblance import mean_face
 from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:

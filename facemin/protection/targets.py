@@ -13,7 +13,7 @@ import numpy as np
 
 from facemin.keys.trust import TrustLog, shipped_graphs
 from facemin.models.calibration import Calibration
-from facemin.protection.by_fingerprint import key_runner
+from facemin.protection.revealing.by_fingerprint import key_runner
 from facemin.pseudonym import LOCAL, CaptureLog, CaptureReused, Context, EnrolledFace, OtherPerson, Pseudonym, Secret
 from facemin.runtime.errors import NoSpace, UntrustedKey
 

@@ -30,8 +30,8 @@ from facemin.protection import (
     encode_pseudonym,
     protect_photos,
 )
-from facemin.protection.folder import FolderResult, plan, protect_into
-from facemin.protection.folder_job import FolderJob
+from facemin.protection.folder.job import FolderJob
+from facemin.protection.folder.run import FolderResult, plan, protect_into
 from facemin.protection.sources import open_method, open_secret
 from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, Secret, SecretStore
 from facemin.runtime.files import write_atomically
@@ -408,7 +408,7 @@ import sys
 sys.modules["torch"] = None
 import numpy as np, facemin
 from facemin.protection import OnePassProtector
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.protector_file import ProtectorFile
 photo, folder = np.load(sys.argv[1]), sys.argv[2]
 method = OnePassProtector(files=(ProtectorFile.load(folder + "/acme.protector.onnx"),))
 results = facemin.protect_photos([photo], keys=folder + "/acme.key.onnx", method=method, aligned=True, trust_key=True)

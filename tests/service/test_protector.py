@@ -11,8 +11,8 @@ import facemin
 from facemin.client.client import KeyChanged
 from facemin.client.pseudonymous import Faces, NotReached, Sender
 from facemin.keys.key import Key
-from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym import Secret
 from facemin.service.making import rotate
 from tests.service.device import SPACE, face

@@ -17,8 +17,8 @@ from facemin.service.api import enrolment, recognition, sessions
 from facemin.service.api.endpoints import describe
 from facemin.service.api.errors import ServiceError
 from facemin.service.api.middleware import Gate, problem
+from facemin.service.api.routes.site import Site, make_site
 from facemin.service.api.schemas import Problem
-from facemin.service.api.site import Site, make_site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
