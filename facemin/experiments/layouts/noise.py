@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from facemin.evaluation.judge import Share
-from facemin.experiments import measures, plots
+from facemin.experiments import measures
+from facemin.experiments.layouts import plots
 from facemin.experiments.layouts.entries import UNRUN
 from facemin.report.page import Entry, image, number, shown, table
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from facemin.experiments import measures, plots
+from facemin.experiments import measures
+from facemin.experiments.layouts import plots
 from facemin.experiments.layouts.entries import named_entry, residual_entry, steps_entry
 from facemin.experiments.layouts.tables import by_columns
 from facemin.report.page import Entry, image, number
