@@ -24,12 +24,12 @@ from facemin.ahm import AHMConfig, load_trained, read_ahm_config, train_ahm
 from facemin.ahm.data import read_people
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights, heaviest, label_entropy, mix
 from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import REPOSITORY
 from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 RECORDS = REPOSITORY / "results" / "ahm" / "settled.jsonl"
 PAGE = REPOSITORY / "docs" / "ahm.md"

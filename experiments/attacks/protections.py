@@ -2,13 +2,12 @@
 
     python experiments/attacks/protections.py --shared ../shared --cache CACHE robust
 
-Makes the images of one protection, twenty at a time, and may be stopped and started again. People tested are in LFW's
+Makes the images of one protection, sixteen at a time, and may be stopped and started again. People tested are in LFW's
 folds 1 to 5, two photos each; attackers learn from people who are in none of those folds, one photo each.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from protecting import protected_faces
-from setting import REPOSITORY, lfw_people
+from setting import lfw_people
 
 from facemin import export_key, load_recogniser
+from facemin.experiments.common import script_parser
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS, LowFrequencyNoise
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import PMT
 
-TEST, TRAIN = 60, 120
-CHUNK = 20
-SHOT_PEOPLE, SHOTS = 20, 4
+TEST, TRAIN = 48, 96
+CHUNK = 16
+SHOT_PEOPLE, SHOTS = 16, 3
 """People whose photo is protected again and again, and how often, the first time included."""
 
 
@@ -145,9 +145,7 @@ def uploads(protection: Protection, faces: Plain, cache: Path, *, budget: float 
 
 def main() -> None:
     """Fill the cache."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True)
+    parser = script_parser(__doc__, cache="folder of the images")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("names", nargs="+", choices=list(PROTECTIONS))
     given = parser.parse_args()

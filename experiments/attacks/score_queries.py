@@ -10,16 +10,15 @@ everybody's other plain photo, which is who the person is. Writes results/attack
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from protections import plain
-from setting import REPOSITORY, provenance
 
 from facemin.attack.secret.score_query import ScoreQuery, rounded
+from facemin.experiments.common import RESULTS, provenance, script_parser
 from facemin.metrics import linkage
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
@@ -40,9 +39,8 @@ QUERIES = (33, 66, 132, 264, 1056, 4224)
 
 def main() -> None:
     """Ask, solve, record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "score_queries.json")
+    parser = script_parser(__doc__)
+    parser.add_argument("--out", type=Path, default=RESULTS / "attacks" / "score_queries.json")
     given = parser.parse_args()
     faces, run = plain(given.shared), FaceRunner(load_recogniser(SPACE_MODEL).graph.SerializeToString())
     enrolled, gallery = places(run, faces.test), places(run, faces.others)
@@ -70,7 +68,7 @@ def main() -> None:
                     }
                 )
                 print(rows[-1], flush=True)
-    record = {"dimension": enrolled.shape[1], "people": len(enrolled), "rows": rows, **provenance(given.shared, given)}
+    record = {"dimension": enrolled.shape[1], "people": len(enrolled), "rows": rows, **provenance(given, given.shared)}
     write_atomically(given.out, (json.dumps(record) + "\n").encode())
 
 

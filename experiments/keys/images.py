@@ -75,4 +75,5 @@ class Kept:
             np.save(whole, torch.stack([image.pixels for image in done]).numpy())
             whole.replace(path)
             print(f"made {path.name} in {time.monotonic() - started:.0f} s", flush=True)
-        return np.load(path)
+        images: Pixels = np.load(path)
+        return images

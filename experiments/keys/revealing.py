@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     Keys = dict[str, Callable[[], Key]]
 
 RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "revealing.jsonl"
+PARTS = ("default", "strangers", "forms", "honest", "hostile", "between")
 MARGIN = 1.5
 CHOSEN_ON = 10
 """Faces of part "choose" that a key's limits come from; of the default key `CHOSEN_ON_DEFAULT` are."""
@@ -99,6 +100,7 @@ def main() -> int:
     parser.add_argument("--few", type=int, default=20, help="faces of every other key")
     parser.add_argument("--forms", type=int, default=12, help="faces that each hostile form is made of")
     parser.add_argument("--minutes", type=float, help="after which no further images are begun")
+    parser.add_argument("--only", choices=PARTS, help="a part of the measurement")
     parser.add_argument("--choose", action="store_true", help="print limits instead of measuring")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -115,7 +117,7 @@ def main() -> int:
         if arguments.choose:
             choose(run)
         else:
-            for record in report(run):
+            for record in report(run, arguments.only):
                 append_json(RECORDS, record)
     except TimeoutError as ended:
         print(ended, file=sys.stderr)
@@ -158,26 +160,47 @@ def limit_above(measure: str, highest: float) -> float:
     return highest * MARGIN
 
 
-def report(run: Run) -> list[dict[str, Any]]:
+def report(run: Run, only: str | None) -> list[dict[str, Any]]:
     """A record for each key and form, all measured before any is written."""
-    keys: list[tuple[str, str, Callable[[], Key], int]] = [("honest", "default key", plain_key, run.count)]
-    for kind, group in (("honest", honest(run.shared)), ("hostile key", HOSTILE), ("between", between(run.shared))):
-        for name, key in group.items():
-            early = kind == "between" or (kind == "hostile key" and name.startswith("dlib"))
-            keys.append((kind, name, key, EARLY if early else run.few))
-    # those that take longest last, so that a run that is ended early has most of them
-    images = {name: run.images(name, key, count) for _, name, key, count in reversed(keys)}
-    records = [
-        recorded(kind, name, measure(zip(images[name], run.of("report", count), strict=True), key()), run)
-        for kind, name, key, count in keys
-    ]
-    key, few = plain_key(), run.of("report", 5 * run.few)
-    records.append(recorded("stranger", "another's plain photo", measure(pairs_of(np.roll(few, 1, 0), few), key), run))
+    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "default": lambda: of_keys("honest", {"default key": plain_key}, run.count, run),
+        "strangers": lambda: [of_strangers(run)],
+        "forms": lambda: of_forms(run),
+        "honest": lambda: of_keys("honest", honest(run.shared), run.few, run),
+        "hostile": lambda: [
+            record
+            for name, key in HOSTILE.items()
+            for record in of_keys("hostile key", {name: key}, EARLY if name.startswith("dlib") else run.few, run)
+        ],
+        "between": lambda: of_keys("between", between(run.shared), EARLY, run),
+    }
+    return [record for name, made in parts.items() if only in (None, name) for record in made()]
+
+
+def of_keys(kind: str, keys: Keys, count: int, run: Run) -> list[dict[str, Any]]:
+    """A record of each key."""
+    found = []
+    for name, key in keys.items():
+        images = run.images(name, key, count)
+        found.append(recorded(kind, name, measure(pairs_of(images, run.of("report", count)), key()), run))
+    return found
+
+
+def of_strangers(run: Run) -> dict[str, Any]:
+    """Another person's plain photo in the place of a protected image."""
+    faces = run.of("report", 5 * run.few)
+    found = measure(pairs_of(np.roll(faces, 1, 0), faces), plain_key())
+    return recorded("stranger", "another person's plain photo", found, run)
+
+
+def of_forms(run: Run) -> list[dict[str, Any]]:
+    """Forms that an image may hold a face in."""
     faces = run.of("report", run.forms)
-    others = np.roll(images["default key"][: run.forms], 1, 0)
+    others = np.roll(run.images("default key", plain_key, -(-run.forms // run.kept.chunk) * run.kept.chunk), 1, 0)
+    key, records = HOSTILE["identity"](), []
     for name in FORMS:
-        forms = [made(name, face, other, seed) for seed, (face, other) in enumerate(zip(faces, others, strict=True))]
-        records.append(recorded("hostile form", name, measure(pairs_of(forms, faces), HOSTILE["identity"]()), run))
+        forms = [made(name, face, other, seed) for seed, (face, other) in enumerate(zip(faces, others, strict=False))]
+        records.append(recorded("hostile form", name, measure(pairs_of(forms, faces), key), run))
     return records
 
 

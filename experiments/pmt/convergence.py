@@ -23,6 +23,7 @@ from facemin import export_key, load_recogniser
 from facemin.autograd.pixels import to_unit
 from facemin.evaluation.judge import Judge, Plain
 from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import REPOSITORY
 from facemin.experiments.faces import Place, load_faces
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from facemin.protection import PMT
     from facemin.protection.pmt.optimise import Progress, StepContext
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 CASIA = "mobilefacenet-casia-arcface"
 JUDGES = ("dlib-resnet29", CASIA, "mobilefacenet-ms1m-arcface", "mobilefacenet-vggface2-amsoftmax")
 KS = (0, 1, 2, 5, 10, 20, 40, 80, 120)

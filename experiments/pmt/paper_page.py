@@ -16,8 +16,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facemin.experiments import measures
+from facemin.experiments.common import REPOSITORY, RESULTS
 from facemin.experiments.layouts.groups import Group, grouped
 from facemin.experiments.store.records import is_ours, read_header, read_records
+from facemin.metrics import holm
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
     from facemin.evaluation.judge import Share
     from facemin.experiments.store.records import Record
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-RESULTS, DOCS = REPOSITORY / "results", REPOSITORY / "docs"
+DOCS = REPOSITORY / "docs"
 PAGE = DOCS / "paper.md"
 BEGIN, END = "<!-- {}: begin, written by experiments/pmt/paper_page.py -->", "<!-- {}: end -->"
 ROWS = {"table3": "III, start", "table4": "IV, T and layers", "table5": "V, kernel", "table10": "X, ablation"}
@@ -41,6 +42,8 @@ FIGURES = {
 }
 DPI = 110
 HOUR = 3600
+LEAST = 1e-9
+"""A smaller p is not told apart."""
 AUTHORISED = 0.9
 """In the paper's matrix, what is below it is unauthorised."""
 
@@ -111,13 +114,13 @@ def matrix_table(groups: dict[str, Group], names: Iterable[str]) -> str:
     """Who else accepts, authorised by authorised."""
     lines = [
         "| file | authorised | paper: authorised, mean of others | TAR: authorised (plain) | mean of others, raw "
-        "| worst other, raw | worst other, any operation | any other at all | pairs |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| worst other, raw | worst other, any operation | any other at all | highest AUC of any other | pairs |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in names:
         for entry, record in groups[name].rows if name in groups else ():
             if record is None:
-                lines.append(f"| {name} | {entry.name} | | not measured | | | | | |")
+                lines.append(f"| {name} | {entry.name} | | not measured | | | | | | |")
                 continue
             owners, others = measures.authorised(record), measures.unauthorised(record)
             raw, worst = measures.worst(record, others, ("none",)), measures.worst(record, others)
@@ -134,10 +137,23 @@ def matrix_table(groups: dict[str, Group], names: Iterable[str]) -> str:
                 said(raw.share),
                 said(worst.share),
                 f"{measures.union(record, others).value:.2f}",
+                area(record, others),
                 f"{len(record.same)}{' (changed code)' if record.dirty else ''}",
             )
             lines.append(f"| {name} | {entry.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def area(record: Record, others: tuple[str, ...]) -> str:
+    """The highest area under the curve of any other after any operation, with the p of its being the highest of all."""
+    found = [one for _, _, one in measures.areas(record, others)]
+    if not found:
+        return ""
+    adjusted = holm([one.p for one in found])
+    best = max(range(len(found)), key=lambda at: found[at].auc)
+    one = found[best]
+    p = f"p {adjusted[best]:.1g}" if adjusted[best] >= LEAST else f"p < {LEAST:g}"
+    return f"{one.auc:.2f} ({one.interval.low:.2f} to {one.interval.high:.2f}), {p}"
 
 
 def hours() -> str:

@@ -12,7 +12,6 @@ one core (about 4 faces/s at full width); `--minutes 1 --width 0.25 --faces 200`
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -28,12 +27,13 @@ from facemin.attack.link.student import TaughtPairs, teach
 from facemin.attack.training import Fitting, fit, weights_drawn_from
 from facemin.autograd.pixels import to_unit
 from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.metrics import cross_identity_threshold, pair_scores
+from facemin.runtime.compute import Compute
 from facemin.runtime.files import write_atomically
 from facemin.train.families.export import to_graph
 from facemin.train.families.iresnet import iresnet
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "experiments" / "attacks"))
 FAR = 1e-3
 DEPTH = 18
@@ -43,8 +43,7 @@ def main() -> None:
     """Teach, write, measure."""
     from setting import lfw_people
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--teacher", default="mobilefacenet-ms1m-arcface")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--faces", type=int, default=6000)
@@ -64,7 +63,8 @@ def main() -> None:
     fit(
         student,
         pairs,
-        settings=Fitting(epochs=given.epochs, batch=32, rate=1e-3, flip=False, device=given.device),
+        settings=Fitting(epochs=given.epochs, batch=32, rate=1e-3),
+        compute=Compute(device=given.device),
         loss=lambda seen, told: 1 - F.cosine_similarity(seen, told),
         score=F.cosine_similarity,
         validation=held,

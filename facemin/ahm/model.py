@@ -81,7 +81,7 @@ class Sight:
         """All faces masked, and all of them mirrored and masked, (2, N, C, h, h)."""
         sides = (self.pool, self.pool.flip(3))
         return torch.stack(
-            [torch.cat([self.mask(part / 255) for part in side.split(len(self.buffer))]) for side in sides]
+            [torch.cat([self.mask(part / 255) for part in torch.split(side, len(self.buffer))]) for side in sides]
         )
 
     def _mixed_of_held(self, held: Tensor, mixture: Mixture, flips: Tensor) -> Tensor:

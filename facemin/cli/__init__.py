@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from facemin.cli import licences
+from facemin.cli import licences, trusted
 from facemin.cli.demo import demonstrate
 from facemin.cli.person import client, cloak, photos, secrets, verify
 from facemin.cli.provider import keys, protector, provider, provider_keys
@@ -38,6 +38,9 @@ app.command(demonstrate.demo)
 app.command(photos.protect)
 app.command(verify.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
+keys.app.command(trusted.key_trust, name="trust")
+keys.app.command(trusted.key_distrust, name="distrust")
+keys.app.command(trusted.key_trusted, name="trusted")
 app.command(keys.app)
 app.command(models.app)
 app.command(secrets.app)
@@ -89,7 +92,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(text: str) -> None:
-    say(errors(), f"[bold red]facemin:[/] {escape(text)}")
+    # a name with a line break in it begins no line that could pass for ours
+    say(errors(), f"[bold red]facemin:[/] {escape(text.replace(chr(10), chr(10) + '  '))}")
 
 
 def main() -> None:

@@ -13,10 +13,8 @@ from facemin.face.crop import largest
 from facemin.image import MAX_PIXELS, decode
 from facemin.keys.default import plain_key
 from facemin.models.calibration import Threshold
-from facemin.models.onnx.run import FloatRunner
 from facemin.models.store import calibration_of
 from facemin.protection import decode_feature
-from facemin.pseudonym.rotation import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,14 +101,11 @@ def embed_file(
             raise ValueError(
                 f"{path}: expected a key of {recogniser.name}, got one of {manifest.recogniser} (--key, --model)"
             )
-        given, graph = (
-            decode_feature(path.read_bytes(), manifest, name=str(path)),
-            recogniser.head_graph(manifest.cut),
-        )
+        feature = decode_feature(path.read_bytes(), manifest, name=str(path))
+        (row,) = recogniser.embed_values(feature[None], cut=manifest.cut)
     else:
-        given, graph = load_face(path, detector, max_pixels=max_pixels), recogniser.graph
-    rows = given if graph is None else FloatRunner(graph.SerializeToString())(given[None])
-    return np.asarray(unit_rows(rows.reshape(1, -1))[0], np.float64)
+        (row,) = recogniser.embed_values(load_face(path, detector, max_pixels=max_pixels)[None])
+    return np.asarray(row)
 
 
 def load_face(path: Path, detector: Detector, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:

@@ -19,6 +19,11 @@ from facemin.runtime.faults import first_fault
 from facemin.runtime.files import append_json
 from facemin.runtime.home import home
 
+CONSENT = (
+    "a dishonest network can identify you from your second upload on, whatever your secret: it may answer some faces "
+    "with a fixed point and the others with an angle that names the person"
+)
+"""Said before a graph is trusted that is not on the published list."""
 HEX = r"^[0-9a-f]{64}$"
 SHIPPED = "trusted_spaces.json"
 
@@ -82,6 +87,16 @@ class TrustLog:
             if decision.graph_sha256 == graph_sha256:
                 return decision if decision.action == "trust" else None
         return next((graph for graph in shipped_graphs() if graph.graph_sha256 == graph_sha256), None)
+
+    def trusted(self) -> list[TrustedGraph]:
+        """Every graph that `find` finds: those that ship, then those trusted here, in order of their first decision.
+
+        Raises:
+            ValueError: the log is damaged.
+        """
+        last = {decision.graph_sha256: decision for decision in self.decisions()}
+        shipped = [graph for graph in shipped_graphs() if graph.graph_sha256 not in last]
+        return [*shipped, *(decision for decision in last.values() if decision.action == "trust")]
 
     def trust(self, graph_sha256: str, *, name: str, reason: str) -> Decision:
         """Log that a graph is trusted from now on.

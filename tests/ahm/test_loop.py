@@ -224,9 +224,14 @@ def test_every_way_to_reward_is_resumed_to_the_same_weights(
     strategy: dict[str, object], make_ahm: Make, whole: Path, tmp_path: Path
 ) -> None:
     out, parts, seen = tmp_path / "out", tmp_path / "interrupted", []
+
+    def stop() -> bool:
+        seen.append(1)
+        return len(seen) == 5
+
     config = make_ahm(strategy=strategy)
     train_ahm(config, out=out, device="cpu")
-    train_ahm(config, out=parts, device="cpu", watch=Watch(stop=lambda: bool(seen.append(1)) or len(seen) == 5))
+    train_ahm(config, out=parts, device="cpu", watch=Watch(stop=stop))
     train_ahm(config, out=parts, device="cpu", resume=True)
     one, two, plain = weights(out), weights(parts), weights(whole)
     assert all(torch.equal(value, two[name]) for name, value in one.items())

@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 PACKAGE = REPOSITORY / "web" / "package.json"
 ARGUMENTS = (
     "--no-sandbox",
+    "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
     "--gaia-url=http://127.0.0.1:1",
@@ -93,6 +94,14 @@ class Page:
         """Files for an input of that label."""
         code = "await $.page.getByLabel(value.label).first().setInputFiles(value.files)"
         self.do(code, {"label": label, "files": [str(path) for path in files]})
+
+    def unfold(self, summary: str) -> None:
+        """Show what lies behind a summary, where it is not shown yet."""
+        code = (
+            "const it = $.page.locator('summary', {hasText: value}).first(); await it.waitFor();"
+            "if (!(await it.evaluate((each) => each.parentElement.open))) await it.click()"
+        )
+        self.do(code, summary)
 
     def picture(self, path: Path) -> None:
         self.do("await $.page.screenshot({path: value, fullPage: true})", str(path))

@@ -33,6 +33,15 @@ class Recorder:
     """By connection."""
     received: int = 0
 
+    live: list[socket.socket] = field(default_factory=list)
+
+    def move(self, upstream: int) -> None:
+        """Put another server in this one's place, for connections that are open too."""
+        self.upstream = upstream
+        for each in self.live:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -81,6 +90,7 @@ def recording(upstream: int) -> Iterator[Recorder]:
                 kept = bytearray()
                 recorder.sent.append(kept)
                 server = socket.create_connection(("127.0.0.1", recorder.upstream))
+                recorder.live += (client, server)
                 for one, other, keep in ((client, server, kept), (server, client, None)):
                     threads.append(threading.Thread(target=relay, args=(one, other, keep), daemon=True))
                     threads[-1].start()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import webbrowser
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -103,7 +104,7 @@ def test_the_address_is_opened_in_the_browser(tmp_path: Path, monkeypatch: pytes
         opened.set()
         return True
 
-    monkeypatch.setattr(demo_page.webbrowser, "open", take)
+    monkeypatch.setattr(webbrowser, "open", take)
     # signals are the main thread's, which is the tests' own
     monkeypatch.setattr(demo_page, "ignore_end", lambda: None)
     monkeypatch.setattr(demo_page.PageDemo, "run", lambda _: opened.wait(10) or None)

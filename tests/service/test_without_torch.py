@@ -84,7 +84,7 @@ def photo() -> Pixels:
 
 @pytest.fixture(scope="module")
 def face(photo: Pixels) -> Pixels:
-    return align(photo, faces_in(photo, Detector(threads=1)).points[:1])[0]
+    return np.asarray(align(photo, faces_in(photo, Detector(threads=1)).points[:1])[0])
 
 
 def test_a_provider_serves_enrols_verifies_and_identifies(photo: Pixels, face: Pixels, tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_names_of_the_workshop_say_what_they_need() -> None:
 
 def test_features_of_drawn_faces_are_those_of_the_differentiable_model(face: Pixels) -> None:
     key: Key = export_key(load_recogniser("dlib-resnet29"), "conv64.4", provider="test", residual=0.3)
-    values = np.moveaxis(face, -1, 0)[None].astype(np.float32) / 255
+    values = np.asarray(np.moveaxis(face, -1, 0)[None] / np.float32(255), np.float32)
     with torch.no_grad():
         theirs = key.shallow(torch.from_numpy(values)).flatten(1).numpy()
-    np.testing.assert_allclose(_features(key, values), theirs, rtol=1e-3, atol=1e-4)
+    assert np.allclose(_features(key, values), theirs, rtol=1e-3, atol=1e-4)
     assert 0.7 < locality(ByFingerprint(key)) <= 1

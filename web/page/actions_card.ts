@@ -25,6 +25,7 @@ export class ActionsCard {
   private readonly held = element("p", { className: "small" });
   private readonly sending: readonly HTMLButtonElement[];
   private readonly finish = button(T.renewFinish, () => this.finishRenewal(), "main");
+  private readonly cancel = button(T.renewCancel, () => this.endRenewal());
   private face: number | undefined;
   private probe: number | undefined;
   private busy = false;
@@ -48,12 +49,11 @@ export class ActionsCard {
     const remove = button(T.remove, () => this.remove(), "danger");
     if (person !== undefined) lines.push(line(remove, T.removeHint, "hint-remove"));
     this.rows = element("div", { className: "actions" }, ...lines);
-    const cancel = button(T.renewCancel, () => this.endRenewal());
     this.renewing = element(
       "div",
       { hidden: true, className: "shown" },
       element("p", {}, T.renewSecond),
-      element("div", { className: "row" }, this.finish, cancel),
+      element("div", { className: "row" }, this.finish, this.cancel),
     );
     this.element = card(T.heading, "actions", this.held, this.rows, this.renewing, this.times);
     this.update();
@@ -109,6 +109,7 @@ export class ActionsCard {
     this.around.told.say(T.renewSecond);
     this.around.spent();
     this.update();
+    this.cancel.focus();
   }
 
   private finishRenewal(): Promise<void> {
@@ -128,6 +129,7 @@ export class ActionsCard {
     show(this.rows, true);
     show(this.renewing, false);
     this.update();
+    this.element.querySelector("h2")?.focus();
   }
 
   private async remove(): Promise<void> {

@@ -31,7 +31,7 @@ export function button(
 
 /** A titled part of the page. */
 export function card(title: string, id: string, ...children: readonly Child[]): HTMLElement {
-  const heading = element("h2", { id }, title);
+  const heading = element("h2", { id, tabIndex: -1 }, title);
   return element("section", { className: `card ${id}`, "aria-labelledby": id }, heading, ...children);
 }
 

@@ -1,6 +1,5 @@
 // The worker: photos are read and pseudonyms made here, so that the page stays quick.
 
-import { complaintsOfGlance } from "./glance.ts";
 import type { Answered, Call, Engine, Frame, KeyShown, Look, Picture, Said, SentShown, Session } from "./protocol.ts";
 import {
   BrowserStore,
@@ -157,10 +156,13 @@ class Worker implements Engine {
     return { face: this.last, frames, complaints: wrong, crop: picture(read.crop), sentBefore, milliseconds };
   }
 
-  async glance(bitmap: ImageBitmap): Promise<{ frames: Frame[]; complaints: readonly Complaint[] }> {
+  async glance(bitmap: ImageBitmap, scale: number): Promise<{ frames: Frame[]; complaints: readonly Complaint[] }> {
     const pixels = taken(bitmap);
     const found = await this.ready.detector.glance(pixels);
-    return { frames: found.map((face) => frame(face.box, pixels)), complaints: complaintsOfGlance(pixels, found) };
+    const whole = ({ box: [left, top, right, bottom] }: (typeof found)[number]): boolean =>
+      left >= 0 && top >= 0 && right <= pixels.width && bottom <= pixels.height;
+    const seen = { faces: found.filter(whole), atEdge: found.filter((face) => !whole(face)) };
+    return { frames: found.map((face) => frame(face.box, pixels)), complaints: complaints(pixels, seen, scale) };
   }
 
   async preview(face: number, form: Form | "auto"): Promise<SentShown> {

@@ -4,7 +4,7 @@ import type { Complaint } from "../src/index.ts";
 import { Camera } from "./camera.ts";
 import { button, card, element, show } from "./element.ts";
 import { drawFrames } from "./pictures.ts";
-import type { Engine, Frame, Look } from "./protocol.ts";
+import type { Engine, Look } from "./protocol.ts";
 import { TEXTS } from "./texts.ts";
 import { inWords } from "./told.ts";
 
@@ -142,12 +142,18 @@ export class PhotoCard {
   }
 
   private async glance(): Promise<void> {
+    let before = "";
     while (this.camera.running) {
       try {
-        const seen = await this.engine.glance(await this.camera.frame(GLANCE_SIDE));
+        const bitmap = await this.camera.frame(GLANCE_SIDE);
+        const scale = this.video.videoWidth / bitmap.width;
+        const seen = await this.engine.glance(bitmap, scale);
         if (!this.camera.running) return;
-        drawFrames(this.frames, this.video.videoWidth, this.video.videoHeight, seen.frames as Frame[]);
-        this.complain(seen.complaints, T.holdStill);
+        drawFrames(this.frames, this.video.videoWidth, this.video.videoHeight, seen.frames);
+        // said once it is so twice: a screen reader must not stutter
+        const now = seen.complaints.join();
+        if (now === before) this.complain(seen.complaints, T.holdStill);
+        before = now;
       } catch (error) {
         this.say(inWords(error), "bad");
         this.stopCamera();
@@ -171,8 +177,11 @@ export class PhotoCard {
   }
 
   private stopCamera(): void {
+    const focused = document.activeElement === this.take || document.activeElement === this.stop;
     this.camera.stop();
     this.cameraRuns(false);
+    // a button that goes must not take the keyboard's place along
+    if (focused) this.use.focus();
   }
 
   private cameraRuns(runs: boolean): void {

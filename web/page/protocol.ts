@@ -85,8 +85,8 @@ export interface Engine {
   forgetSecret(): Promise<void>;
   /** Find and read the face of a photo; the bitmap is closed. */
   look(photo: ImageBitmap): Promise<Look>;
-  /** A quick look at a camera's frame; the bitmap is closed. */
-  glance(frame: ImageBitmap): Promise<Pick<Look, "frames" | "complaints">>;
+  /** A quick look at a camera's frame, made smaller by `scale`; the bitmap is closed. */
+  glance(frame: ImageBitmap, scale: number): Promise<Pick<Look, "frames" | "complaints">>;
   preview(face: number, form: Form | "auto"): Promise<SentShown>;
   held(): Promise<Held | undefined>;
   enrol(face: number, form: Form | "auto"): Promise<Answered<string>>;

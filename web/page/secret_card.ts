@@ -149,10 +149,13 @@ export class SecretCard {
   private async take(work: Promise<string>, said: string): Promise<void> {
     try {
       await work;
-      this.told.say(said, "good");
     } catch (error) {
       this.told.refuse(error);
+      return;
     }
+    this.told.say(said, "good");
     await this.refresh();
+    // what had the keyboard's place is gone
+    this.element.querySelector("h2")?.focus();
   }
 }

@@ -35,7 +35,7 @@ const SAME = 0.4; // overlap from which two boxes are one face
 const MIDDLE = 0.7; // share of a box, from its centre, in which heat is that of its own face
 const VOTE = 0.5; // overlap from which a neighbouring cell has a say in a face's box and landmarks
 const THRESHOLD = 0.5; // least score of a face
-const MIN_FACE = 24; // longer side in photo pixels from which faces are searched
+const MIN_FACE = 24; // longer side in photo pixels from which faces are searched, where nothing else is said
 
 /** A face found in a photo, in the photo's pixels (centres at integers). */
 export interface Face {
@@ -72,9 +72,14 @@ export class Detector {
     return new Detector(await CenterFace.open(runtime, model));
   }
 
-  /** Faces of a photo, the largest first; empty where there is none. */
-  async faces(photo: Pixels): Promise<Face[]> {
-    const looked = await this.look(photo, suppress(await this.propose(photo), SAME));
+  /**
+   * Faces of a photo, the largest first; empty where there is none.
+   *
+   * @param photo - of any size
+   * @param minFace - longer side in photo pixels from which faces are searched; the time falls with its square
+   */
+  async faces(photo: Pixels, minFace = MIN_FACE): Promise<Face[]> {
+    const looked = await this.look(photo, suppress(await this.propose(photo, minFace), SAME));
     const kept = suppress(looked, SAME).sort((a, b) => size(b) - size(a));
     const found: Face[] = [];
     for (const face of kept) found.push({ ...face, points: await refine(this.network, photo, face.points) });
@@ -90,9 +95,9 @@ export class Detector {
       .sort((a, b) => size(b) - size(a));
   }
 
-  private async propose(photo: Pixels): Promise<readonly Proposal[]> {
-    const full = CLEAR / MIN_FACE;
-    const scan = FAINT / MIN_FACE;
+  private async propose(photo: Pixels, minFace: number): Promise<readonly Proposal[]> {
+    const full = CLEAR / minFace;
+    const scan = FAINT / minFace;
     const overview = Math.min(full, OVERVIEW / Math.max(photo.width, photo.height));
     const first = await this.scan(photo, overview, OVERVIEW);
     if (overview === full) return first.proposals;

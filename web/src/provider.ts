@@ -73,9 +73,11 @@ export class Provider {
     const total = Number(reply.headers.get("Content-Length") ?? 0);
     const parts: Uint8Array<ArrayBuffer>[] = [];
     let loaded = 0;
-    for await (const part of reply.body ?? []) {
-      parts.push(part as Uint8Array<ArrayBuffer>);
-      loaded += part.length;
+    // by its reader: Safari iterates over no stream
+    const reader = reply.body?.getReader();
+    for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+      parts.push(part.value as Uint8Array<ArrayBuffer>);
+      loaded += part.value.length;
       onProgress?.(loaded, total);
       if (loaded > MOST_FILE) throw new Refusal("provider", `${path}: expected at most ${MOST_FILE} bytes, got more`);
     }
@@ -102,7 +104,9 @@ export class Provider {
   /** What the provider holds of a person; undefined where there is nobody of that name. */
   async held(collection: string, person: string): Promise<Held | undefined> {
     try {
-      return (await this.json("GET", personPath(collection, person))) as Held;
+      const held = (await this.json("GET", personPath(collection, person))) as Partial<Held>;
+      if (!Array.isArray(held.templates)) throw wrong("a person");
+      return held as Held;
     } catch (error) {
       if (error instanceof Refusal && error.detail?.status === 404) return undefined;
       throw error;

@@ -4,6 +4,7 @@ import type { Pixels } from "./image.ts";
 
 /** Fixed point of Pillow's weights: 22 bits, so that rounding errors are the same as there. */
 const BITS = 22;
+const HALF = 2 ** (BITS - 1);
 
 interface Weights {
   /** First source pixel of each target pixel. */
@@ -65,12 +66,15 @@ function columns(image: Pixels, height: number): Pixels {
 }
 
 function gather(from: Uint8Array, start: number, step: number, taps: Int32Array, to: Uint8Array, at: number): void {
-  const half = 2 ** (BITS - 1);
-  for (let channel = 0; channel < 3; channel += 1) {
-    let sum = half;
-    for (let tap = 0, place = start + channel; tap < taps.length; tap += 1, place += step) {
-      sum += (from[place] as number) * (taps[tap] as number);
-    }
-    to[at + channel] = Math.min(Math.max(sum >> BITS, 0), 255);
+  let [red, green, blue] = [HALF, HALF, HALF];
+  for (let tap = 0, place = start; tap < taps.length; tap += 1, place += step) {
+    const weight = taps[tap] as number;
+    red += (from[place] as number) * weight;
+    green += (from[place + 1] as number) * weight;
+    blue += (from[place + 2] as number) * weight;
   }
+  // weights are positive and sum to one: no value leaves 0..255
+  to[at] = red >> BITS;
+  to[at + 1] = green >> BITS;
+  to[at + 2] = blue >> BITS;
 }

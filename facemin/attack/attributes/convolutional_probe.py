@@ -57,7 +57,7 @@ class ConvolutionalProbe:
 
     folds: int = 4
     width: int = 16
-    fitting: Fitting = field(default_factory=lambda: Fitting(epochs=12, batch=16, rate=2e-3, flip=False))
+    fitting: Fitting = field(default_factory=lambda: Fitting(epochs=12, batch=16, rate=2e-3))
 
     def __post_init__(self) -> None:
         if self.folds < 2 or self.width < 1:

@@ -6,13 +6,13 @@ high-passed or drowned in noise, and hope that what it learns to read is there i
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import torch
 
 from facemin.attack.contract import Adversary
 from facemin.attack.purify.registry import GaussianBlur
-from facemin.runtime.seeds import hashed_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +37,8 @@ def drowned(faces: Tensor) -> Tensor:
     """In Gaussian noise of deviation 0.4, each image's own."""
     noise = []
     for face in faces:
-        seed = hashed_seed(0, face.mul(255).round().to("cpu", torch.uint8).numpy().tobytes())
-        generator = torch.Generator().manual_seed(seed % 2**63)
+        digest = hashlib.sha256(face.mul(255).round().to("cpu", torch.uint8).numpy().tobytes()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         noise.append(torch.randn(face.shape, generator=generator))
     return (faces + 0.4 * torch.stack(noise).to(faces)).clamp(0, 1) if noise else faces
 

@@ -72,7 +72,7 @@ class ScoreQuery:
         gram = probes.T @ probes + self.ridge * self.queries * np.eye(dimension)
         found = np.linalg.solve(gram, probes.T @ scores)
         length = float(np.linalg.norm(found))
-        return found / length if length > 0 else probes[0]
+        return np.asarray(found / length if length > 0 else probes[0])
 
 
 def rounded(scores: ArrayLike, step: float) -> Rows:

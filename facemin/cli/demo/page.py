@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     import uvicorn
     from numpy.typing import NDArray
 
+    from facemin.service.tokens import Scope
+
 PERSON = "you"
 SECONDS = 3600.0
-DAYS = {"one day": 0.0, "another day": 0.6, "a third day": -0.8}
-"""A person's photos, and how far each is turned: a photo is sent once under a secret, so that one needs several."""
+DAYS = {"one day": (0.0, 0.0), "another day": (0.6, 0.0), "a third day": (-0.8, 0.0), "a fourth day": (0.0, 0.8)}
+"""A person's photos, and how far each is turned and nods: under a secret a photo is sent once, so one needs several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +111,9 @@ def samples() -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     names = []
     for person, short, path in (("Eileen Collins", "collins", astronaut()), ("Grace Hopper", "hopper", _hopper())):
-        for number, (day, amount) in enumerate(DAYS.items()):
+        for number, (day, (turn, nod)) in enumerate(DAYS.items()):
             file = f"{short}-{number + 1}.jpg"
-            found[file] = _turned(decode(path).pixels, amount)
+            found[file] = _seen(decode(path).pixels, turn, nod)
             names.append({"name": f"{person}, {day}", "file": file})
     return found | {"index.json": json.dumps(names).encode()}
 
@@ -136,7 +138,8 @@ def ignore_end() -> None:
 
 def _sessions(provider: Provider) -> tuple[str, str]:
     """What an app's backend would do by POST /v1/sessions."""
-    grants = frozenset({("session", FIRST), ("identify", FIRST)})
+    scopes: tuple[Scope, ...] = ("session", "identify")
+    grants = frozenset((scope, FIRST) for scope in scopes)
     with provider.database.writing() as connection:
         parent, _ = make_token(connection, "demo", grants)
         _, own = make_session(connection, parent, "self", FIRST, PERSON, seconds=SECONDS)
@@ -151,13 +154,15 @@ def _hopper() -> Path:
     return path
 
 
-def _turned(photo: NDArray[np.uint8], amount: float) -> bytes:
-    """A JPEG of the photo as if taken from another side: a perspective, so that it counts as another capture."""
+def _seen(photo: NDArray[np.uint8], turn: float, nod: float) -> bytes:
+    """A JPEG of the photo as if taken from the side or from above: a perspective, so that it is another capture."""
     height, width, _ = photo.shape
-    # x, y -> x / (1 + g x), (d x + y + f) / (1 + g x)
-    matrix = (1, 0, 0, 0.25 * amount, 1, -0.12 * amount * height, 0.46 * amount / width, 0)
+    # x, y -> (x + b y + c) / (1 + g x + h y), (d x + y + f) / (1 + g x + h y)
+    horizontal = (1, 0.25 * nod, -0.12 * nod * width)
+    vertical = (0.25 * turn, 1, -0.12 * turn * height)
+    matrix = (*horizontal, *vertical, 0.46 * turn / width, 0.46 * nod / height)
     image = Image.fromarray(photo)
-    if amount:
+    if turn or nod:
         image = image.transform(image.size, Image.Transform.PERSPECTIVE, matrix, Image.Resampling.BICUBIC)
     file = BytesIO()
     image.save(file, "JPEG", quality=92)

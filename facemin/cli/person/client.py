@@ -171,7 +171,7 @@ def client_trust(
 ) -> int:
     """Agree to pseudonyms for a provider's network that is not on the published list; it is logged."""
     from facemin.client.client import Client
-    from facemin.client.pseudonymous import CONSENT
+    from facemin.keys.trust import CONSENT
 
     note(CONSENT)
     client = Client(url, token or os.environ.get("FACEMIN_TOKEN"), secret=None)
@@ -214,7 +214,7 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     if as_json:
         print_json({"forgot": url})
     else:
-        print(f"forgot the key of {url}; the next one is trusted")
+        tell(f"forgot the key of {url}; the next one is trusted")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from facemin.cli.shared.options import FAILED, Json
-from facemin.cli.shared.output import note, print_json
+from facemin.cli.shared.output import note, print_json, tell
 
 if TYPE_CHECKING:
     from facemin.pseudonym import Secret, SecretEntry
@@ -68,7 +68,7 @@ def secret_words(name: Name = "default", /, *, as_json: Json = False) -> int:
         print_json({"name": name, "fingerprint": secret.fingerprint, "words": words})
     else:
         for at in range(0, len(words), 4):
-            print(" ".join(words[at : at + 4]))
+            tell(" ".join(words[at : at + 4]))
     return 0
 
 
@@ -110,7 +110,7 @@ def secret_export(
     if as_json:
         print_json(entry.model_dump(mode="json") | {"file": str(out)})
     else:
-        print(f"wrote the secret {name} ({entry.fingerprint}) to {out}")
+        tell(f"wrote the secret {name} ({entry.fingerprint}) to {out}")
     note("whoever reads that file has the secret: delete it when the other device has it")
     return 0
 
@@ -160,7 +160,7 @@ def secret_remove(
     if as_json:
         print_json(entry.model_dump(mode="json") | {"removed": True})
     else:
-        print(f"removed {name} ({entry.fingerprint})")
+        tell(f"removed {name} ({entry.fingerprint})")
     return 0
 
 
@@ -192,4 +192,4 @@ def _print(entries: list[SecretEntry], *, as_json: bool, one: bool = False) -> N
         print_json(values[0] if one else values)
         return
     for value in values:
-        print(f"{value['name']:16} {value['fingerprint']}  {value['kept']:8} made {value['made']}")
+        tell(f"{value['name']:16} {value['fingerprint']}  {value['kept']:8} made {value['made']}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from facemin.cli.shared.options import FAILED, Json, MaxPixels, Model
-from facemin.cli.shared.output import print_json
+from facemin.cli.shared.output import print_json, tell
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ def verify(
 
 def _print_verdict(verdict: Verdict) -> None:
     answer = {True: "accepted", False: "not accepted", None: "no verdict"}[verdict.accepted]
-    print(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
+    tell(f"{answer}: cosine {verdict.cosine:.4f} by {verdict.model}")
     if verdict.calibration is not None:
         measured = verdict.calibration
-        print(
+        tell(
             f"threshold {measured.threshold:.4f} at FAR {measured.far:g}, measured on {measured.impostor_pairs:,} pairs"
         )
     elif verdict.threshold is not None:
-        print(f"threshold {verdict.threshold:.4f}, as given")
+        tell(f"threshold {verdict.threshold:.4f}, as given")
     else:
-        print("no threshold was calibrated for this model; give one with --threshold")
+        tell("no threshold was calibrated for this model; give one with --threshold")

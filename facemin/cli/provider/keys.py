@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 app = App(
     name="key",
-    help="Provider keys: export one from a recogniser, show what one says, train a network that protects for one.",
+    help="Provider keys: export one from a recogniser, show what one says, say which networks you trust, train one "
+    "that protects for a key.",
 )
 
 

@@ -282,7 +282,7 @@ def provider_backup(
     if as_json:
         print_json({"file": str(out), "bytes": out.stat().st_size, "holds": held, "missing": missing})
         return 0
-    print(f"{out}: {out.stat().st_size:,} bytes, holds {', '.join(held)}")
+    tell(f"{out}: {out.stat().st_size:,} bytes, holds {', '.join(held)}")
     if missing:
         note(f"keep these elsewhere, the templates cannot be read without them: {', '.join(missing)}")
     return 0
@@ -303,7 +303,7 @@ def provider_restore(
     if as_json:
         print_json({"home": str(folder), "missing": missing})
     else:
-        print(f"restored to {folder}")
+        tell(f"restored to {folder}")
     if missing:
         note(f"not in the back-up, put them into {folder}: {', '.join(missing)}")
     return 0

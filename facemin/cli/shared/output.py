@@ -29,6 +29,11 @@ def tell(*lines: str) -> None:
     print("\n".join(printable(line, most=LONGEST_LINE) for line in lines))
 
 
+def foreign(text: object) -> str:
+    """What somebody else wrote, a file's name say, as a part of marked-up text: one line, no markup of its own."""
+    return escape(printable(str(text), most=LONGEST_LINE))
+
+
 def note(text: str) -> None:
     """A remark on standard error."""
     say(errors(), f"[yellow]note:[/] {escape(text)}")

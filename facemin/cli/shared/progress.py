@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from facemin.cli.shared.options import FAILED, INTERRUPTED
+from facemin.cli.shared.output import foreign, print_json, say
 from facemin.cli.shared.signals import interruptible
 from facemin.image import describe as describe_skipped
 from facemin.protection import Failure
@@ -69,7 +69,7 @@ class StepDisplay:
         now = time.perf_counter()
         if not self._console.is_terminal and now - self._said >= PATIENCE:
             self._said = now
-            self._console.print(text, highlight=False, soft_wrap=True)
+            say(self._console, text)
 
     def finished(self, steps: int | None) -> None:
         """Show that a photo is done, after so many steps, or failed (None)."""
@@ -119,7 +119,7 @@ def follow(
 
     console = Console(stderr=True)
     where = _device(device)
-    console.print(f"Device: {where}", highlight=False)
+    say(console, f"Device: {escape(where)}")
     written: list[FolderResult] = []
     failures = list(plan.failures)
     began = time.perf_counter()
@@ -144,7 +144,7 @@ def follow(
     seconds = time.perf_counter() - began
     done = Outcome(plan, written, failures, seconds, stopped=stopped)
     if as_json:
-        print(json.dumps(done.values(where), indent=1))
+        print_json(done.values(where))
     else:
         done.print(console, several=keys > 1)
     return done.status
@@ -185,43 +185,43 @@ class Outcome:
 
     def print(self, console: Console, *, several: bool) -> None:
         """Say it, a line for each thing that was not done."""
-
-        def say(text: str) -> None:
-            console.print(text, soft_wrap=True, highlight=False)
-
         faces = sum(result.faces for result in self.written)
         speed = f", {len(self.written) / self.seconds:.1f} images/s" if self.written else ""
         say(
+            console,
             f"{len(self.written)} photos protected ({faces} faces), {len(self.plan.done)} done before, "
-            f"{len(self.failures)} failed; {self.seconds:.1f} s{speed}"
+            f"{len(self.failures)} failed; {self.seconds:.1f} s{speed}",
         )
         for result in self.written:
             for remark in result.notes:
-                say(f"[yellow]note:[/] {escape(str(result.source))}: {escape(remark)}")
+                say(console, f"[yellow]note:[/] {foreign(result.source)}: {foreign(remark)}")
         for line in describe_skipped(self.plan.skipped):
-            say(f"[yellow]not protected:[/] {escape(line)}")
+            say(console, f"[yellow]not protected:[/] {foreign(line)}")
         for result in self.short:
-            source = escape(str(result.source))
+            source = foreign(result.source)
             for key, count in result.unreached.items():
                 say(
+                    console,
                     f"[yellow]weak:[/] {source}: {count} of {result.faces} faces did not reach the residual of key "
-                    f"{escape(key)}; its provider may not recognise them"
-                    + ("; the keys may ask for features that no one image has" if several else "")
+                    f"{foreign(key)}; its provider may not recognise them"
+                    + ("; the keys may ask for features that no one image has" if several else ""),
                 )
             if result.at_edge:
-                say(f"[yellow]left out:[/] {source}: {result.at_edge} faces at the edge of the photo")
+                say(console, f"[yellow]left out:[/] {source}: {result.at_edge} faces at the edge of the photo")
             if result.others:
                 say(
+                    console,
                     f"[yellow]left out:[/] {source}: {result.others} faces of another person, who needs a secret of "
-                    "their own"
+                    "their own",
                 )
         for failure in self.failures:
             reason = without_name(failure.reason, failure.name)
-            say(f"[red]failed:[/] {escape(failure.name)}: {escape(reason)}")
+            say(console, f"[red]failed:[/] {foreign(failure.name)}: {foreign(reason)}")
         if self.stopped:
             say(
+                console,
                 f"[yellow]stopped:[/] {self.left} of {len(self.plan.todo)} photos are not done; what is done is kept, "
-                "and the same command goes on with the rest"
+                "and the same command goes on with the rest",
             )
 
     def values(self, device: str) -> dict[str, object]:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 
 from facemin.cli.shared.options import FAILED, INTERRUPTED, Device, Json, Seed
-from facemin.cli.shared.output import available_device, errors, print_json, say
+from facemin.cli.shared.output import available_device, errors, print_json, say, tell
 from facemin.cli.shared.places import check_folder
 
 if TYPE_CHECKING:
@@ -112,12 +111,11 @@ def _tell(text: str) -> None:
 def _print(done: Audit, page: Path, record: Path) -> None:
     from facemin.audit.sample_size import WORDS
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"provider  {done.authorised.verdict}")
+    tell(f"provider  {done.authorised.verdict}")
     for row in done.rows:
-        console.print(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
+        tell(f"{row.row}        {WORDS[row.outcome]}: {row.verdict}")
         for text in row.untested:
-            console.print(f"          not tested: {text}")
+            tell(f"          not tested: {text}")
     for text in (*done.evidence.remarks, *done.evidence.untested):
-        console.print(f"note      {text}")
-    console.print(f"{page}\n{record}")
+        tell(f"note      {text}")
+    tell(str(page), str(record))

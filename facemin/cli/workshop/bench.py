@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from facemin.cli.shared.options import INTERRUPTED, Device, Json
-from facemin.cli.shared.output import available_device, errors, note, print_json, say
+from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 
 if TYPE_CHECKING:
     from facemin.experiments import Place
@@ -85,7 +85,7 @@ def run(
     if as_json:
         print_json({"file": done.file, "measured": done.measured, "passed_over": done.passed_over})
         return 0
-    print(f"{done.file}: {len(done.measured)} cells measured, {len(done.passed_over)} passed over")
+    tell(f"{done.file}: {len(done.measured)} cells measured, {len(done.passed_over)} passed over")
     return 0
 
 
@@ -113,7 +113,7 @@ def report(
         return 0
     if done.passed_over:
         note(f"passed over {len(done.passed_over)} files of other records: {', '.join(map(str, done.passed_over))}")
-    print(f"{done.file}: {len(done.experiments)} experiments")
+    tell(f"{done.file}: {len(done.experiments)} experiments")
     return 0
 
 

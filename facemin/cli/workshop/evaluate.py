@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemin.cli.shared.options import Device, Json, Model
-from facemin.cli.shared.output import available_device, errors, note, print_json
+from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _run(
         done = run(pair_set, recogniser, flip=flip, batch=batch, workers=workers, device=device, on_images=advance)
     seconds = ended - began
     speed = f"{pair_set.images} images in {seconds:.1f} s, {pair_set.images / seconds:.1f} images/s"
-    console.print(f"{speed}, on {device}", highlight=False)
+    say(console, f"{escape(speed)}, on {escape(device)}")
     return done
 
 
@@ -142,27 +142,24 @@ def _command(data: Path, pairs: Path | None, landmarks: Path | None, name: str, 
 def _print(done: Evaluation) -> None:
     n, accuracy = done.n, done.accuracy
     low, high = done.accuracy_people or done.accuracy_wilson
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{done.model} on {done.data}")
-    console.print(f"{n['pairs']:,} pairs ({n['genuine']:,} genuine) of {n['images']:,} images")
-    console.print(
+    tell(f"{done.model} on {done.data}")
+    tell(f"{n['pairs']:,} pairs ({n['genuine']:,} genuine) of {n['images']:,} images")
+    tell(
         f"accuracy {100 * accuracy.mean:.2f} % +- {100 * accuracy.std:.2f} over 10 folds, "
         f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
     )
-    console.print(f"EER      {100 * done.eer:.2f} %")
-    _print_points(console, "impostors: the listed pairs", done.listed)
+    tell(f"EER      {100 * done.eer:.2f} %")
+    _print_points("impostors: the listed pairs", done.listed)
     if done.cross_identity:
-        _print_points(console, "impostors: all pairs of different people", done.cross_identity)
+        _print_points("impostors: all pairs of different people", done.cross_identity)
 
 
-def _print_points(console: Console, title: str, points: dict[str, OperatingPoint]) -> None:
+def _print_points(title: str, points: dict[str, OperatingPoint]) -> None:
     n = next(iter(points.values())).at.n_impostor
-    console.print(f"\n{title} ({n:,})\n  FAR    TAR %   95 % interval    threshold")
+    tell("", f"{title} ({n:,})", "  FAR    TAR %   95 % interval    threshold")
     for name, point in points.items():
         if not point.at.meaningful:
-            console.print(f"  {name}   too few impostor pairs to say")
+            tell(f"  {name}   too few impostor pairs to say")
             continue
         low, high = point.people or point.wilson
-        console.print(
-            f"  {name}  {100 * point.at.tar:6.2f}   {100 * low:6.2f} to {100 * high:6.2f}   {point.at.threshold:.4f}"
-        )
+        tell(f"  {name}  {100 * point.at.tar:6.2f}   {100 * low:6.2f} to {100 * high:6.2f}   {point.at.threshold:.4f}")

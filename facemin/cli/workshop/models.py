@@ -127,7 +127,7 @@ def model_remove(name: str, /, *, as_json: Json = False) -> int:
     if as_json:
         print_json({"removed": name})
     else:
-        print(f"removed {name}")
+        tell(f"removed {name}")
     return 0
 
 
@@ -205,13 +205,13 @@ def model_isotropic(
     if as_json:
         print_json(values)
         return 0
-    print(f"{entry.name}: {made.declaration.fitted}")
-    print(f"{made.genuine} genuine pairs, {made.impostors} impostor pairs of people not fitted on or chosen by")
+    tell(f"{entry.name}: {made.declaration.fitted}")
+    tell(f"{made.genuine} genuine pairs, {made.impostors} impostor pairs of people not fitted on or chosen by")
     for measured in made.measured:
         cells = "  ".join(f"{r.tar:.3f} ({r.low:.3f} to {r.high:.3f}) at FAR {r.far:g}" for r in measured.rates)
-        print(f"{'in the space' if measured.space else 'as it was':13} {measured.views:12} TAR {cells}")
+        tell(f"{'in the space' if measured.space else 'as it was':13} {measured.views:12} TAR {cells}")
     for when, values_of in made.spectrum.items():
-        print(f"spectrum {when:7} {' '.join(f'{value / values_of[0]:.3f}' for value in values_of)}")
+        tell(f"spectrum {when:7} {' '.join(f'{value / values_of[0]:.3f}' for value in values_of)}")
     return 0
 
 

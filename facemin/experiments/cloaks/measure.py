@@ -23,7 +23,7 @@ from facemin.metrics import psnr, ssim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from facemin.models import Recogniser
 
     Pixels = NDArray[np.uint8]
+    Keep: TypeAlias = Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor] | None]
+    """From a judge's name, and what embeds all its conditions, to those embeddings."""
 
 BATCH = 32
 FOLDS = 5
 """Of the people, when a head is trained on all others."""
 ESTIMATORS = {"estimate, blur-2": ("blur-2", 1.0), "estimate, tv-0.1": ("tv-0.1", 1.0), "estimate x2": ("blur-2", 2.0)}
 """How a mask is estimated from a person's photos, and how strongly the estimate is subtracted."""
+_CLOAKED = "cloaked"
 FUSED = "all together"
 """The adversary who adds up what all recognisers say."""
 
@@ -86,13 +89,14 @@ def embedded(recogniser: Recogniser, faces: Tensor) -> Tensor:
     return torch.cat([embed(recogniser, part) for part in torch.split(faces, BATCH)])
 
 
-def cloaked_photos(data: Photographs, changes: Sequence[NDArray[Any]], *, removing: bool) -> Photos:
+def cloaked_photos(data: Photographs, changes: Sequence[NDArray[Any]], *, removing: int) -> Photos:
     """Lay changes over photos, and take masks off again.
 
     Args:
         data: the people.
         changes: of the first people, each (T, 112, 112, 3), or (1, 112, 112, 3) for a mask.
-        removing: also take the masks away: at the very landmarks, at those found anew, and after JPEG.
+        removing: of how many people masks are taken away as well: at the very landmarks, at those found anew, and
+            after JPEG.
     """
     first, taken = data.fit + 1, data.faces.shape[1]
     cloaked: list[Pixels] = []
@@ -105,7 +109,7 @@ def cloaked_photos(data: Photographs, changes: Sequence[NDArray[Any]], *, removi
             lay(photo, change[None], where[None]) for photo, change, where in zip(photos, each, points, strict=True)
         ]
         cloaked.append(cut(np.stack(laid), points))
-        if removing:
+        if person < removing:
             rest = [(laid[at], each[at][None], points[at]) for at in range(first, taken)]
             anew = [_found(photo, detector, where) for photo, _, where in rest]
             exact = [lay(photo, change, where[None], remove=True) for photo, change, where in rest]
@@ -140,8 +144,8 @@ def looked_up(
     purifiers: Sequence[str],
     attacked: int,
     adaptive: bool,
-    advance: Callable[[str], None],
-) -> dict[str, dict[str, Looked]]:
+    keep: Keep,
+) -> dict[str, dict[str, Looked]] | None:
     """Every condition under every judge.
 
     Args:
@@ -152,31 +156,35 @@ def looked_up(
         purifiers: done to cloaked probes.
         attacked: people on whose probes purifiers, estimated masks and removal are tried.
         adaptive: estimate masks and train heads.
-        advance: told what comes next.
+        keep: asked for all embeddings by a judge, so that they may be kept between runs; None ends here.
 
     Returns:
-        By judge, and by condition.
+        By judge, and by condition; None where `keep` ended it.
     """
+    found: dict[str, dict[str, Looked]] = {}
     people = len(photos.plain)
     owners = torch.arange(people).repeat_interleave(photos.probes.stop - photos.probes.start)
-    found: dict[str, dict[str, Looked]] = {}
     sides: dict[str, tuple[PlainSide, Tensor]] = {}
-    purified = _purified(photos, purifiers, attacked, adaptive=adaptive)
+    # heads are trained on all photos, the rest looks at the enrolled ones and the probes
+    first = 0 if adaptive else photos.enrolled
     for name, recogniser in judges.items():
-        advance(name)
-        side = plain[name]
-        # heads are trained on all photos, the rest looks at the enrolled ones and the probes
-        first = 0 if adaptive else photos.enrolled
-        seen = embedded(recogniser, unit(photos.cloaked[:, first:])).view(people, photos.cloaked.shape[1] - first, -1)
-        rows = F.pad(seen, (0, 0, first, 0), value=torch.nan)
+
+        def embeddings(recogniser: Recogniser = recogniser) -> dict[str, Tensor]:
+            changed = _purified(photos, purifiers, attacked, adaptive=adaptive)
+            changed |= {condition: unit(faces[:attacked]) for condition, faces in photos.removed.items()}
+            changed[_CLOAKED] = unit(photos.cloaked[:, first:])
+            return {condition: embedded(recogniser, faces) for condition, faces in changed.items()}
+
+        kept = keep(name, embeddings)
+        if kept is None:
+            return None
+        side, seen = plain[name], kept.pop(_CLOAKED)
+        rows = F.pad(seen.view(people, -1, seen.shape[1]), (0, 0, first, 0), value=torch.nan)
         sides[name] = side, rows
         found[name] = _cases(side, rows, photos, owners, fars)
         gallery = _gallery(side, side.people[:people, photos.enrolled], fars)
-        for condition, faces in purified.items():
-            found[name][condition] = gallery.look_up(embedded(recogniser, faces), owners[: len(faces)])
-        for condition, removed in photos.removed.items():
-            faces = unit(removed[:attacked])
-            found[name][condition] = gallery.look_up(embedded(recogniser, faces), owners[: len(faces)])
+        for condition, changed in kept.items():
+            found[name][condition] = gallery.look_up(changed, owners[: len(changed)])
         if adaptive:
             found[name]["trained head"] = _with_heads(side, rows, photos, fars)
     if len(judges) > 1:

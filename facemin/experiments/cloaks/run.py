@@ -6,6 +6,7 @@ import platform
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ import torch
 
 from facemin.evaluation import provenance
 from facemin.evaluation.networks import Distance, find_recogniser
-from facemin.experiments.cloaks.measure import PlainSide, cloaked_photos, embedded, looked_up, quality, unit
-from facemin.experiments.cloaks.people import load_people
+from facemin.experiments.cloaks.measure import Photos, PlainSide, cloaked_photos, embedded, looked_up, quality, unit
+from facemin.experiments.cloaks.people import Photographs, load_people
 from facemin.experiments.cloaks.records import CloakRecord, LookedUp, read_cloak_records
 from facemin.experiments.store.records import digest, rounded
 from facemin.runtime.compute import Compute
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
-    from facemin.experiments.cloaks.people import Photographs
     from facemin.experiments.cloaks.settings import CloakExperiment, CloakSettings
     from facemin.models import Recogniser
 
@@ -68,7 +69,7 @@ def run_cloaks(experiment: CloakExperiment, place: Place, *, name: str) -> bool:
     known = {record.identity for record in read_cloak_records(file)}
     judges = {judge: find_recogniser(judge, models) for judge in experiment.judges}
     place.tell("reading faces")
-    data = load_people(experiment.data, place.shared, seed=experiment.seed)
+    data = _photographs(experiment, place)
     distance = None if experiment.distance is None else Distance(experiment.distance, models)
     finished = True
     for cloak in experiment.cloak:
@@ -83,7 +84,8 @@ def run_cloaks(experiment: CloakExperiment, place: Place, *, name: str) -> bool:
             continue
         plain = {judge: _plain_side(network, data, place) for judge, network in judges.items()}
         place.tell(f"{cloak.name}: measuring")
-        photos = cloaked_photos(data, fitted[0], removing=cloak.adaptive and len(fitted[0][0]) == 1)
+        removing = cloak.adaptive and len(fitted[0][0]) == 1
+        photos = _cloaked(place, identity, data, fitted[0], removing=cloak.attacked if removing else 0)
         found = looked_up(
             photos,
             judges,
@@ -92,8 +94,11 @@ def run_cloaks(experiment: CloakExperiment, place: Place, *, name: str) -> bool:
             purifiers=cloak.purifiers,
             attacked=cloak.attacked,
             adaptive=cloak.adaptive,
-            advance=lambda judge: place.tell(f"measuring by {judge}"),
+            keep=partial(_kept, place, identity),
         )
+        if found is None:
+            finished = False
+            continue
         code = provenance.code_state()
         record = CloakRecord(
             identity=identity,
@@ -125,6 +130,37 @@ def run_cloaks(experiment: CloakExperiment, place: Place, *, name: str) -> bool:
         with _opened(file) as lines:
             lines.write(record.model_dump_json() + "\n")
     return finished
+
+
+def _photographs(experiment: CloakExperiment, place: Place) -> Photographs:
+    """The people's photos, kept as arrays where all have one size, since cutting faces out takes a minute."""
+    file = place.out / "work" / f"people-{digest([experiment.data.model_dump(), experiment.seed])[:16]}.npz"
+    if not file.is_file():
+        data = load_people(experiment.data, place.shared, seed=experiment.seed)
+        if len({photos.shape for photos in data.photos}) > 1:
+            return data
+        buffer = BytesIO()
+        np.savez(
+            buffer,
+            photos=np.stack(data.photos),
+            points=np.stack(data.points),
+            sha256=data.sha256,
+            faces=data.faces,
+            distractors=data.distractors,
+            impostors=data.impostors,
+        )
+        write_atomically(file, buffer.getvalue())
+        return data
+    with np.load(file) as kept:
+        return Photographs(
+            photos=list(kept["photos"]),
+            points=list(kept["points"]),
+            faces=kept["faces"],
+            distractors=kept["distractors"],
+            impostors=kept["impostors"],
+            fit=experiment.data.fit,
+            sha256=str(kept["sha256"]),
+        )
 
 
 def _opened(file: Path) -> Any:
@@ -184,6 +220,38 @@ def _plain_side(recogniser: Recogniser, data: Photographs, place: Place) -> Plai
         )
     with np.load(file) as kept:
         return PlainSide(**{name: torch.from_numpy(kept[name]) for name in ("people", "distractors", "impostors")})
+
+
+def _cloaked(place: Place, identity: str, data: Photographs, changes: list[NDArray[Any]], *, removing: int) -> Photos:
+    """A cell's cloaked faces, from the run before where that had come so far."""
+    file = place.out / "work" / f"cloaked-{identity[:16]}.npz"
+    if not file.is_file():
+        made = cloaked_photos(data, changes, removing=removing)
+        _save(file, cloaked=made.cloaked, **made.removed)
+    with np.load(file) as kept:
+        rest = {name: kept[name] for name in kept.files if name != "cloaked"}
+        return Photos(
+            plain=data.faces[: len(changes)],
+            cloaked=kept["cloaked"],
+            removed=rest,
+            probes=slice(data.fit + 1, data.faces.shape[1]),
+            enrolled=data.fit,
+        )
+
+
+def _kept(
+    place: Place, identity: str, judge: str, embeddings: Callable[[], dict[str, Tensor]]
+) -> dict[str, Tensor] | None:
+    """A judge's embeddings of a cell, from the run before where that had come so far."""
+    file = place.out / "work" / f"seen-{digest([identity, judge])[:16]}.npz"
+    if not file.is_file():
+        if place.stop():
+            place.tell(f"stopped before {judge}")
+            return None
+        _save(file, **{name: rows.numpy() for name, rows in embeddings().items()})
+        place.tell(f"measured by {judge}")
+    with np.load(file) as kept:
+        return {name: torch.from_numpy(kept[name]) for name in kept.files}
 
 
 def _save(file: Path, **arrays: Any) -> None:

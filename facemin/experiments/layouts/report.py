@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from facemin.experiments.findings import findings
 from facemin.experiments.layouts.groups import Group, grouped
 from facemin.experiments.layouts.noise import over_noise
 from facemin.experiments.layouts.pictures import ROWS, picture_path
@@ -74,7 +75,8 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     if not any(records.values()):
         raise ValueError(f"{folder}: expected records of facemin bench run, found none in {len(files)} .jsonl files")
     groups = [(file.parent, group) for file, found in records.items() for group in grouped(found, read_header(file))]
-    parts = [show(group, folder=place if pictures else None) for place, group in groups]
+    parts = [findings([group for _, group in groups])]
+    parts += [show(group, folder=place if pictures else None) for place, group in groups]
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
     write_atomically(file, document(TITLE, parts, introduction=INTRODUCTION).encode())
     return ReportFile(

@@ -12,7 +12,7 @@ import time
 import warnings
 from multiprocessing import connection as waiting
 from multiprocessing import parent_process
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 from facemin.protection.folder.run import protect_each
 from facemin.runtime.errors import in_words
@@ -54,9 +54,17 @@ class Worker:
                 return
             self._say("idle")
 
-    def warn(self, message: Warning | str, category: type[Warning], *further: Any) -> None:
+    def warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         """Take the place of `warnings.showwarning`."""
-        del further
+        del filename, lineno, file, line
         self._say("warning", (str(message), category))
 
     def refuse(self, error: Exception) -> None:

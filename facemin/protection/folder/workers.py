@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from facemin.protection.folder.run import done_before, protect_each
 from facemin.protection.folder.worker import work
 from facemin.protection.result import Failure
+from facemin.runtime.files import remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,7 +202,8 @@ class _Pool:
         elif kind == "step":
             hand.taken = value
         elif kind == "warning":
-            warnings.warn(*value, stacklevel=2)
+            text, category = value
+            warnings.warn(text, category, stacklevel=2)
         elif kind == "refused":
             raise ValueError(f"worker: {value}")
 
@@ -211,6 +213,8 @@ class _Pool:
         hand.line.close()
         self.hands.remove(hand)
         ended = _end_of(hand.process)
+        if hand.process.pid is not None:
+            remove_leftovers((target.parent for _, target in hand.photos.values()), hand.process.pid)
         if not hand.ready:
             self.failed_starts += 1
             if self.failed_starts >= STARTS:

@@ -79,7 +79,7 @@ def views(pixels: Pixels) -> Iterator[Pixels]:
 def coarse(pixels: Pixels, scale: int) -> Pixels:
     """An image uint8 (112, 112, 3) averaged over squares of `scale` pixels and enlarged again."""
     small = np.moveaxis(_averaged(np.moveaxis(pixels, -1, 0).astype(np.float32), scale), 0, -1)
-    return applied(bilinear_weights(SIDE // scale, SIDE), small[None])[0]
+    return np.asarray(applied(bilinear_weights(SIDE // scale, SIDE), small[None])[0])
 
 
 def smoothness(pixels: Pixels, scale: int = SCALES[0]) -> NDArray[np.float32]:
@@ -99,7 +99,7 @@ def smoothness(pixels: Pixels, scale: int = SCALES[0]) -> NDArray[np.float32]:
     power = np.maximum(np.square(grey).mean((1, 2)), 1e-6)
     along = (grey[:, :, 1:] * grey[:, :, :-1]).mean((1, 2)) / power
     across = (grey[:, 1:] * grey[:, :-1]).mean((1, 2)) / power
-    return np.minimum(along, across).astype(np.float32)
+    return np.asarray(np.minimum(along, across), np.float32)
 
 
 def framed(pixels: Pixels) -> Pixels:

@@ -234,3 +234,29 @@ def test_refuses_nothing_to_report(tmp_path: Path, make: bool, message: str) -> 
         (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match=message):
         write_report(tmp_path / "none")
+
+
+class TestItOpensWithWhatWasFound:
+    def test_in_words_made_of_the_records(self, measure: Measure) -> None:
+        done = measure()
+        one, both = read_records(done.file)
+        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).text
+        kept = [
+            min(measures.tar(r, judge).value / measures.clean_tar(r, judge).value for judge in measures.authorised(r))
+            for r in (one, both)
+        ]
+        union = measures.union(one, ("two",)).value
+        said = f"the authorised keep {min(kept):.2f}"
+        assert said in text
+        assert f"after any operation, accepts {union:.2f} of the people" in text
+        assert text.index(said) < text.index("On patterns.")
+
+    def test_and_with_what_is_missing_or_was_made_by_changed_code(self, measure: Measure) -> None:
+        done = measure()
+        one = done.file.read_text(encoding="utf-8").splitlines()[0]
+        done.file.write_text(one.replace('"dirty":false', '"dirty":true') + "\n")
+        assert '"dirty":true' in done.file.read_text(encoding="utf-8")
+        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).text
+        assert "1 of 2 cells are measured, 1 of them by changed code" in text
+        assert "small: both" in text
+        assert "small: one" in text

@@ -18,6 +18,7 @@ from facemin.keys.trust import TrustLog
 from facemin.protection import Compute, OnePassProtector
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import plan, protect_into
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym import SecretStore
 from facemin.runtime.files import write_atomically
 from tests.protection.folder.test_workers import contents, photos
@@ -38,7 +39,8 @@ from facemin.protection.one_pass.protector_file import ProtectorFile
 folder, kills = Path(sys.argv[1]), json.loads(sys.argv[2])
 method = OnePassProtector(files=(ProtectorFile.load(folder / "acme.protector.onnx"),), fallback=False, tries=1)
 job = FolderJob(
-    out=folder / "out", keys=[Key.load(folder / "acme.key.onnx")], method=method, aligned=True, secret="default", seed=5,
+    out=folder / "out", keys=[Key.load(folder / "acme.key.onnx")], method=method, aligned=True,
+    secret="default", seed=5,
     compute=Compute(batch=3),
 )
 
@@ -75,7 +77,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     SecretStore().load_or_make("default")
     photos(tmp_path / "in", 40)
     photos(tmp_path / "in" / "other", 2, who=2)
-    method = OnePassProtector(files=(protector_for(key),), fallback=False, tries=1)
+    method = OnePassProtector(files=(ProtectorFile.load(tmp_path / "acme.protector.onnx"),), fallback=False, tries=1)
     return {
         "keys": [key],
         "method": method,

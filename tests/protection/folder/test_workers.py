@@ -79,6 +79,8 @@ def contents(folder: Path) -> dict[str, bytes]:
                 record = json.loads(data)
                 for face in record["faces"]:
                     del face["seconds"]
+                    # an image's bytes do not depend on its batch; what a runtime says of it does in the last bits
+                    face["residuals"] = {name: round(value, 4) for name, value in face["residuals"].items()}
                 data = json.dumps(record).encode()
             found[str(path.relative_to(folder))] = data
     return found
@@ -120,10 +122,11 @@ def test_without_a_secret_and_by_optimisation(values: dict[str, Any], tmp_path: 
     torch.set_num_threads(1)
     said: list[list[str]] = []
     try:
-        for run in (lambda: [*protect_into(plan([source], alone), alone)], lambda: by_workers(source, together)):
+        for job in (alone, together):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                assert len(run()) == 5
+                results = by_workers(source, job) if job is together else [*protect_into(plan([source], job), job)]
+                assert len(results) == 5
             said.append(sorted(str(each.message) for each in caught if each.category is RevealingWarning))
     finally:
         torch.set_num_threads(threads)
@@ -150,8 +153,8 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     assert len(plan([source], job).done) == 40
     alone = FolderJob(**values | {"out": tmp_path / "alone"})
     list(protect_into(plan([source], alone), alone))
-    made = {name: data for name, data in contents(tmp_path / "out").items() if not name.endswith(".tmp")}
-    assert made == contents(tmp_path / "alone")
+    # no temporary file of the killed ones stays behind either
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
     assert not active_children()
 
 

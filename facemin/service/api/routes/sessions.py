@@ -24,7 +24,12 @@ class NewSession(Strict):
         default="self", description="self: enrol, verify, renew, show and delete one person; identify: that alone."
     )
     person: PersonName | None = Field(default=None, description="Whom it is bound to; for self, and only there.")
-    seconds: float = Field(default=900, ge=1, le=86_400, description="Validity; the provider bounds it.")
+    seconds: float | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Validity, which the provider bounds; a quarter of an hour when null.",
+    )
 
 
 class SessionMade(BaseModel):
@@ -37,6 +42,8 @@ class SessionMade(BaseModel):
     person: str | None
     expires: AwareDatetime
 
+
+DEFAULT_SECONDS = 900.0
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"], route_class=ParsedRoute)
 Backend = Annotated[Caller, Depends(Allowed(("session",), "anywhere"))]
@@ -55,14 +62,13 @@ def new_session(body: NewSession, caller: Backend) -> SessionMade:
                 403, "forbidden", f"token: expected the scope {scope} in {body.collection}, got one without"
             )
     most = caller.provider.settings.session_seconds
-    if body.seconds > most:
-        raise bad_input(f"seconds: expected at most {most:g}, got {body.seconds:g}", code="session_too_long")
+    seconds = min(DEFAULT_SECONDS, most) if body.seconds is None else body.seconds
+    if seconds > most:
+        raise bad_input(f"seconds: expected at most {most:g}, got {seconds:g}", code="session_too_long")
     store = caller.provider.store
     with store.database.writing() as connection:
         store.collection(connection, body.collection)
-        made, text = make_session(
-            connection, caller.token, body.scope, body.collection, body.person, seconds=body.seconds
-        )
+        made, text = make_session(connection, caller.token, body.scope, body.collection, body.person, seconds=seconds)
         caller.note(connection, "make_session", made.id, collection=body.collection, person=body.person)
     assert made.expires is not None
     return SessionMade(

@@ -66,11 +66,13 @@ class Asset:
         data: its bytes.
         packed: the same, gzipped; None where that saves nothing.
         media_type: for the browser.
+        etags: of the bytes as they are, and of the gzipped ones.
     """
 
     data: bytes
     packed: bytes | None
     media_type: str
+    etags: tuple[str, str]
 
     @property
     def is_document(self) -> bool:
@@ -98,16 +100,16 @@ class Site:
             known: its If-None-Match.
         """
         found = self.assets[path]
-        packed = found.packed is not None and "gzip" in accept_encoding.lower()
-        data = found.packed if packed and found.packed is not None else found.data
+        packed = found.packed if "gzip" in accept_encoding.lower() else None
+        data = found.data if packed is None else packed
         headers = HEADERS | {
-            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+            "ETag": found.etags[packed is not None],
             "Cache-Control": "no-cache",
             "Vary": "Accept-Encoding",
         }
         if is_known(headers["ETag"], known):
             return Response(status_code=304, headers=headers)
-        headers |= {"Content-Length": str(len(data))} | ({"Content-Encoding": "gzip"} if packed else {})
+        headers |= {"Content-Length": str(len(data))} | ({"Content-Encoding": "gzip"} if packed is not None else {})
         return StreamingResponse(chunks(data), media_type=found.media_type, headers=headers)
 
     def refusal(self, error: ServiceError, request_id: str) -> Response:
@@ -147,7 +149,12 @@ def asset(name: str, data: bytes, *, packed: bytes | None = None) -> Asset:
     kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     if packed is None and kind.startswith(_PACKED):
         packed = gzip.compress(data, mtime=0)
-    return Asset(data=data, packed=packed, media_type=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
+    return Asset(
+        data=data,
+        packed=packed,
+        media_type=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
+        etags=(_etag(data), _etag(packed or b"")),
+    )
 
 
 def wants_html(accept: str) -> bool:
@@ -181,6 +188,10 @@ def _page_files() -> dict[str, Asset]:
     for name in SHIPPED.values():
         found[f"/models/protectors/{name}"] = asset(name, (PROTECTORS / name).read_bytes())
     return found
+
+
+def _etag(data: bytes) -> str:
+    return f'"{hashlib.sha256(data).hexdigest()}"'
 
 
 def _page(template: str, **values: Any) -> Asset:
