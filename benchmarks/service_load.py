@@ -34,8 +34,8 @@ from facemin.service.settings import DATABASE, MASTER, read_settings
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
 from facemin.service.storage.sealing import owner
+from facemin.service.storage.search.vector_index import VectorIndex
 from facemin.service.storage.tables import collections, persons, templates
-from facemin.service.storage.vector_index import Matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,9 +122,9 @@ def median_time(work: Callable[[], object], runs: int) -> float:
 
 
 def search_ratio(count: int, runs: int) -> dict[str, float]:
-    """Speed of `Matrix.search` over that of a bare product, interleaved in one run."""
+    """Speed of `VectorIndex.search` over that of a bare product, interleaved in one run."""
     rows = np.concatenate([unit_rows(min(PART, count - start), seed=start) for start in range(0, count, PART)])
-    matrix = Matrix(SIZE)
+    matrix = VectorIndex(SIZE)
     matrix.add(np.arange(count), np.arange(count), rows)
     query = unit_rows(1, seed=-1 % 2**31)[0]
     matrix.search(query, 5)

@@ -1,35 +1,16 @@
 """Keys of graphs that are no recogniser at all, for tests of what a stranger's key may ask for."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import helper
 
-from facemin.keys.key import Key, export_key
-from facemin.models import Recogniser
+from facemin.experiments.foreign_key import foreign_key
+from facemin.keys.key import Key
 
-
-def foreign(
-    nodes: list[NodeProto], layers: list[str], weights: dict[str, NDArray[np.generic]] | None = None, *, pool: int = 4
-) -> Key:
-    """A key of the first nodes' layers; an embedding is made of averages of the last, since a recogniser has one."""
-    nodes = [
-        *nodes,
-        helper.make_node("AveragePool", [nodes[-1].output[0]], ["coarse"], kernel_shape=[pool] * 2, strides=[pool] * 2),
-        helper.make_node("Flatten", ["coarse"], ["end"], axis=1),
-    ]
-    graph: ModelProto = helper.make_model(
-        helper.make_graph(
-            nodes,
-            "foreign",
-            [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, 112, 112])],
-            [helper.make_tensor_value_info("end", TensorProto.FLOAT, ["batch", None])],
-            [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    recogniser = Recogniser(graph, name="foreign")
-    return export_key(recogniser, layers[-1], layers=tuple(layers[:-1]), provider="Mallory", residual=0.05)
+foreign = partial(foreign_key, provider="Mallory")
+"""A stranger's key; see `foreign_key`."""
 
 
 def identity_key() -> Key:

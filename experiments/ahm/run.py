@@ -22,12 +22,12 @@ from attacks import attack_configuration, attack_masks
 from report import write_report
 
 from facemin.evaluation.provenance import code_state, machine, versions
+from facemin.experiments.common import REPOSITORY
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 RUNS = REPOSITORY / "runs" / "ahm"
 RESULTS = REPOSITORY / "results" / "ahm"

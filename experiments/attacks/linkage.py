@@ -12,24 +12,19 @@ for each attack to results/attacks/linkage.jsonl. On one idle core a cut takes a
 from __future__ import annotations
 
 import argparse
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from protecting import protected_faces
-from setting import FAR, REPOSITORY, lfw_people, load_named, provenance
+from setting import FAR, lfw_people, load_named
 
 from facemin import export_key, load_recogniser
-from facemin.attack import ATTACKS
-from facemin.attack.link.key_linker import FEWEST_TO_TRAIN, KeyLinking, train_key_linker
-from facemin.attack.link.ridge_linker import train_ridge_linker
-from facemin.attack.link.student import StudentTraining, TaughtPairs, teach, train_student
-from facemin.attack.training import Fitting
-from facemin.autograd.pixels import to_unit
-from facemin.metrics import rank_k, threshold_at_far, wilson
+from facemin.attack import ATTACKS, Knowledge, PublicFaces
+from facemin.experiments.attacks import choose_attacks, try_linkers
+from facemin.experiments.common import REPOSITORY, provenance, script_parser
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.runtime.files import append_json
 
@@ -39,150 +34,104 @@ if TYPE_CHECKING:
     from setting import People
     from torch import Tensor
 
+    from facemin.attack import Attack, Budget
     from facemin.keys.key import Key
     from facemin.models import Recogniser
 
-    Link = Callable[[Tensor], Tensor]
+HELD_OUT = 0.85
+"""People of the plain faces from this share on are kept to choose heads, ridges and epochs by."""
 
 
 def main() -> None:
     """Measure every cut."""
     arguments = _arguments()
-    people = lfw_people(arguments.shared, test=arguments.test, train=max(arguments.public, *arguments.pairs, 0))
+    # with room for those held out
+    faces = round(max(arguments.public, *arguments.pairs, 0) / (HELD_OUT - 0.05))
+    people = lfw_people(arguments.shared, test=arguments.test, train=faces)
     authorised = load_recogniser(load_named(arguments.shared, arguments.recogniser))
-    teacher = load_recogniser(load_named(arguments.shared, arguments.teacher))
-    start = load_recogniser(load_named(arguments.shared, arguments.start))
-    source = provenance(arguments.shared, arguments)
+    known = [load_recogniser(load_named(arguments.shared, name)) for name in (arguments.teacher, arguments.start)]
+    attacks = choose_attacks("linker", arguments.attacks)
+    source = provenance(arguments, arguments.shared)
     for cut in arguments.cuts:
         key = export_key(authorised, cut, provider="measurement", residual=arguments.residual)
         method = replace(PROTECTORS[arguments.method], steps=arguments.steps)
         protect = partial(protected_faces, method, key, cache=arguments.cache)
         probes = {"plain": people.test, "protected": protect(people.test, seed=arguments.seed)}
+        # an attacker's own seed: nobody knows those of the people attacked
+        holding = partial(knowledge, people, known, partial(protect, seed=arguments.seed + 1), key=key)
         common = {"recogniser": arguments.recogniser, "cut": cut, "method": asdict(method), **source}
-
-        def record(
-            name: str,
-            link: Link,
-            gallery: Link,
-            settings: object,
-            seconds: float,
-            *,
-            trained_on: int,
-            probes: dict[str, Tensor] = probes,
-            common: dict[str, object] = common,
-        ) -> None:
-            adversary = ATTACKS[name].adversary.words
-            for probe, images in probes.items():
-                found = linked(link(to_unit(images)), gallery(to_unit(people.others)))
-                print(
-                    f"{common['cut']} | {name}, {trained_on} | {probe}: TAR {found['tar']:.3f}, "
-                    f"rank 1 {found['rank_1']:.3f}, {seconds:.0f} s",
-                    flush=True,
-                )
+        groups = [({name: one for name, one in attacks.items() if not one.adversary.adaptive}, arguments.public)]
+        adaptive = {name: one for name, one in attacks.items() if one.adversary.adaptive}
+        groups += [(adaptive, count) for count in sorted(arguments.pairs)]
+        for some, count in groups:
+            lengthened = {name: _epochs(one, arguments, count) for name, one in some.items()}
+            for tried in try_linkers(lengthened, holding(count=count), probes=probes, gallery=people.others, far=FAR):
+                print(f"{cut} | {tried.name} | {tried.images}: {tried.found}, {tried.seconds:.0f} s", flush=True)
+                settings: Any = getattr(lengthened[tried.name].method, "settings", lengthened[tried.name].method)
                 append_json(
                     arguments.out,
                     {
-                        "attack": name,
-                        "adversary": adversary,
-                        "probe": probe,
-                        "trained_on": trained_on,
-                        "settings": None if settings is None else asdict(settings),
-                        "seconds": seconds,
-                        "found": found,
+                        "attack": tried.name,
+                        "adversary": ATTACKS[tried.name].adversary.words,
+                        "probe": tried.images,
+                        "trained_on": tried.found.get("trained_on"),
+                        "settings": asdict(settings) if is_dataclass(settings) else None,
+                        "seconds": tried.seconds,
+                        "found": tried.found,
                         **common,
                     },
                 )
 
-        _key_only(record, key, people, teacher, arguments)
-        for count in sorted(arguments.pairs):
-            made = [protect(faces, seed=arguments.seed + 1) for faces in (people.train[:count], people.validation)]
-            _adaptive(record, key, people, made, teacher, start, arguments)
 
+def knowledge(
+    people: People, recognisers: list[Recogniser], protect: Callable[[Tensor], Tensor], *, key: Key, count: int
+) -> Knowledge:
+    """What attackers hold who have so many faces: those, other people's to choose by, the key, and the protection."""
+    labels = people.train_people
+    held = labels >= labels.max() * HELD_OUT
+    rows = (~held).nonzero()[:count, 0]
 
-def linked(probes: Tensor, gallery: Tensor) -> dict[str, object]:
-    """TAR at FAR 1e-3, the threshold over all of these probes' impostor scores, and rank 1; rows belong together."""
-    scores = probes @ gallery.T
-    same = torch.eye(len(scores), dtype=torch.bool)
-    at = threshold_at_far(scores[~same], far=FAR)
-    accepted, count = int((scores[same] >= at.threshold).sum()), len(scores)
-    low, high = wilson(accepted, count)
-    people = torch.arange(count)
-    first = float(rank_k(probes, gallery, people, people, [1])[0])
-    return {"tar": accepted / count, "n": count, "low": low, "high": high, "rank_1": first, "impostors": at.n_impostor}
+    def protector(faces: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:
+        del budget
+        return protect(faces), torch.arange(len(faces))
 
-
-def _key_only(
-    record: Callable[..., None], key: Key, people: People, teacher: Recogniser, arguments: argparse.Namespace
-) -> None:
-    faces, labels = people.train[: arguments.public], people.train_people[: arguments.public]
-    held = labels >= labels.max() * 0.85
-    bare = KeyLinking(head="none")
-    untrained = train_key_linker(key, to_unit(faces[:FEWEST_TO_TRAIN]), labels[:FEWEST_TO_TRAIN], settings=bare)
-    record("key-linker", untrained, untrained, bare, 0.0, trained_on=0)
-    settings = KeyLinking()
-    began = time.perf_counter()
-    linker = train_key_linker(
-        key,
-        to_unit(faces[~held]),
-        labels[~held],
-        settings=settings,
-        validation=(to_unit(faces[held]), labels[held]),
-    )
-    record("key-linker", linker, linker, settings, time.perf_counter() - began, trained_on=len(faces))
-    began = time.perf_counter()
-    taught = StudentTraining(body="key", fitting=Fitting(epochs=arguments.epochs, batch=32, rate=2e-3, flip=True))
-    student = train_student(
-        TaughtPairs(faces, teach(teacher, faces)),
+    return Knowledge(
         key=key,
-        settings=taught,
-        validation=TaughtPairs(people.validation, teach(teacher, people.validation)),
+        protector=protector,
+        public=PublicFaces(people.train[rows], labels[rows]),
+        validation=PublicFaces(people.train[held], labels[held]),
+        recognisers=tuple(recognisers),
     )
-    seconds = time.perf_counter() - began
-    record("student-key-only", student, partial(teach, teacher), taught, seconds, trained_on=len(faces))
 
 
-def _adaptive(
-    record: Callable[..., None],
-    key: Key,
-    people: People,
-    made: list[Tensor],
-    teacher: Recogniser,
-    start: Recogniser,
-    arguments: argparse.Namespace,
-) -> None:
-    count = len(made[0])
-    pairs = TaughtPairs(made[0], teach(teacher, people.train[:count]))
-    validation = TaughtPairs(made[1], teach(teacher, people.validation))
-    epochs = max(4, round(arguments.epochs * arguments.public / count))
-    students = {
-        "student": StudentTraining(fitting=Fitting(epochs=epochs, batch=32, rate=1e-3)),
-        "student-on-key": StudentTraining(body="key", fitting=Fitting(epochs=epochs, batch=32, rate=2e-3)),
-    }
-    gallery = partial(teach, teacher)
-    for name, settings in students.items():
-        began = time.perf_counter()
-        student = train_student(pairs, teacher=start, key=key, settings=settings, validation=validation)
-        record(name, student, gallery, settings, time.perf_counter() - began, trained_on=count)
-    began = time.perf_counter()
-    linker = train_ridge_linker(start, pairs, validation=validation)
-    record("ridge-linker", linker, gallery, None, time.perf_counter() - began, trained_on=count)
+def _epochs(attack: Attack, arguments: argparse.Namespace, count: int) -> Attack:
+    """As many steps over few pairs as over the plain faces, for attacks that are trained by epochs."""
+    settings: Any = getattr(attack.method, "settings", None)
+    if settings is None or not hasattr(settings, "fitting"):
+        return attack
+    epochs = (
+        max(4, round(arguments.epochs * arguments.public / count)) if attack.adversary.adaptive else arguments.epochs
+    )
+    fitting = replace(settings.fitting, epochs=epochs)
+    return replace(attack, method=replace(attack.method, settings=replace(settings, fitting=fitting)))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, seed=0)
     parser.add_argument("--recogniser", default="dlib-resnet29", help="authorised")
     parser.add_argument("--cuts", nargs="+", default=["conv256.3"])
     parser.add_argument("--method", choices=list(PROTECTORS), default=DEFAULT_PROTECTOR)
     parser.add_argument("--steps", type=int, default=100, help="of the protection, at most")
     parser.add_argument("--residual", type=float, default=0.24, help="the key's, at which protecting stops")
+    parser.add_argument(
+        "--attacks", nargs="*", default=[], choices=list(choose_attacks("linker")), help="all when none"
+    )
     parser.add_argument("--teacher", default="mobilefacenet-ms1m-arcface", help="says who is on the attacker's faces")
     parser.add_argument("--start", default="mobileface-v3", help="whose weights the student begins from")
     parser.add_argument("--test", type=int, default=104, help="people")
     parser.add_argument("--public", type=int, default=1000, help="plain faces for the key-only attacks")
     parser.add_argument("--pairs", type=int, nargs="*", default=[256], help="of the adaptive attacker: the curve")
     parser.add_argument("--epochs", type=int, default=8, help="over the public faces; as many steps over pairs")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="an uncommitted folder for protected faces, to be used again")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "linkage.jsonl")
     return parser.parse_args()

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from setting import REPOSITORY
-
+from facemin.experiments.common import REPOSITORY
 from facemin.runtime.files import write_atomically
 
 RECORDS = REPOSITORY / "results" / "attacks"

@@ -17,15 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from setting import HALF, REPOSITORY
-
 from facemin import export_key, load_recogniser
-from facemin.audit import Budget, Request, gather, known_rows, render
+from facemin.audit import Budget, Request, known_rows, prepare, render
 from facemin.audit import audit as attack
 from facemin.audit.sample_size import WORDS
-from facemin.datasets import genuine_pairs, lfw_pairs
+from facemin.datasets import genuine_pairs
+from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, script_parser
 from facemin.keys.default import plain_key
-from facemin.protection import METHODS, PROTECTORS, Protector
+from facemin.protection import PROTECTORS, Protector
 from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def paper(shared: Path) -> Setting:
 def ours(shared: Path) -> Setting:
     """What `facemin protect` does."""
     del shared
-    return Setting("facemin's default", plain_key(), METHODS["robust"])
+    return Setting("facemin's default", plain_key(), PROTECTORS["robust"])
 
 
 SETTINGS = {"paper": paper, "default": ours}
@@ -67,8 +66,7 @@ SETTINGS = {"paper": paper, "default": ours}
 
 def main() -> None:
     """Audit, record, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--out", type=Path, default=None, help="folder outside the repository for the pages")
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="others keep their latest record")
@@ -104,7 +102,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
             seed=0,
             method=setting.method,
         )
-        done = attack(gather(request, budget, tell=tell), known_rows(arguments.rows), budget, tell=tell)
+        done = attack(prepare(request, budget, tell=tell), known_rows(arguments.rows), budget, tell=tell)
     write_atomically(out / "audit.html", render(done))
     record = {"name": name, "words": setting.words, **done.values()}
     append_json(RECORDS, record)
@@ -112,12 +110,12 @@ def run(name: str, arguments: argparse.Namespace) -> None:
 
 def links(shared: Path, folder: Path, count: int) -> tuple[Path, Path]:
     """Folders of links: two photos of each audited person; all photos of people who are not in folds 1 to 5."""
-    listed = lfw_pairs(shared / "data" / "lfw_pairs.txt")
-    root = (shared / "data" / "lfw").resolve()
+    tested_pairs = lfw_half(shared, "test")
+    root = lfw_root(shared).resolve()
     audited, others = folder / "audited", folder / "others"
-    for pair in genuine_pairs(listed[:HALF], count):
+    for pair in genuine_pairs(tested_pairs, count):
         link((root / pair.path_a, root / pair.path_b), audited / pair.name_a)
-    tested = {name for pair in listed[:HALF] for name in (pair.name_a, pair.name_b)}
+    tested = {name for pair in tested_pairs for name in (pair.name_a, pair.name_b)}
     for person in sorted(root.iterdir()):
         if person.is_dir() and person.name not in tested:
             link(sorted(person.iterdir()), others / person.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,9 @@ import numpy as np
 import torch
 
 from facemin.autograd.pixels import to_grid, to_unit
-from facemin.datasets import LFW, genuine_pairs, landmarks, lfw_pairs
+from facemin.datasets import LFW, genuine_pairs
 from facemin.evaluation.judge import embed_all
-from facemin.evaluation.pairs import PhotoReader
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import landmark_faces, lfw_half, lfw_points, lfw_root
 from facemin.metrics import (
     cross_identity_threshold,
     grey,
@@ -34,12 +32,6 @@ if TYPE_CHECKING:
     from facemin.metrics import ImpostorThreshold
     from facemin.models import Recogniser
 
-PLACES = ("shared", "out", "cache", "pictures")
-"""Arguments that are paths of a machine, which no record holds."""
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-HALF = 3000
-"""Lines of LFW's official pairs in folds 1 to 5: who is in them is tested on, everybody else may be trained on."""
 VALIDATION = 64
 KAPPA = 0.2
 """The cosine that PMT's SRRA has to exceed."""
@@ -67,9 +59,8 @@ class People:
 
 def lfw_people(shared: Path, *, test: int, train: int, seed: int = 0, photos: int = 4) -> People:
     """Faces of LFW by its landmarks: test people of folds 1 to 5, and at most `photos` a person of all others."""
-    marks = landmarks(shared / "data" / "lfw_landmarks.npz")
-    root = shared / "data" / "lfw"
-    listed = lfw_pairs(shared / "data" / "lfw_pairs.txt")[:HALF]
+    marks, root = lfw_points(shared), lfw_root(shared)
+    listed = lfw_half(shared, "test")
     pairs = genuine_pairs(listed, test)
     apart = {name for pair in listed for name in (pair.name_a, pair.name_b)}
     found: dict[str, list[str]] = {}
@@ -84,8 +75,7 @@ def lfw_people(shared: Path, *, test: int, train: int, seed: int = 0, photos: in
         raise ValueError(f"pairs: expected at most {len(rows)} with {photos} photos a person, got {train}")
 
     def faces(paths: Sequence[str]) -> Tensor:
-        reader = PhotoReader(root=root, paths=paths, points=marks)
-        return torch.stack([to_grid(reader(at).face) for at in range(len(paths))])
+        return to_grid(landmark_faces(shared, paths))
 
     return People(
         test=faces([pair.path_a for pair in pairs]),
@@ -165,13 +155,3 @@ def load_named(shared: Path, name: str) -> Path | str:
     """A recogniser's file in the folder of models, or the package's own by name."""
     path = shared / "models" / f"{name}.onnx"
     return path if path.is_file() else name
-
-
-def provenance(shared: Path, arguments: object) -> dict[str, object]:
-    """What a record needs to be repeated: commit, versions, hash of the pairs, hardware."""
-    pairs = (shared / "data" / "lfw_pairs.txt").read_bytes()
-    return {
-        "arguments": {name: str(value) for name, value in vars(arguments).items() if name not in PLACES},
-        **conditions(),
-        "pairs_sha256": hashlib.sha256(pairs).hexdigest(),
-    }

@@ -18,31 +18,31 @@ import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from protecting import protected_faces
-from setting import REPOSITORY, Likeness, lfw_people, load_named, provenance, said
+from setting import Likeness, lfw_people, load_named, said
 
 from facemin import export_key, load_recogniser
-from facemin.attack import ATTACKS
-from facemin.attack.datasets import ImagePairs
+from facemin.attack import Knowledge, PublicFaces
 from facemin.attack.features import features_of
-from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter, train_key_inverter
-from facemin.attack.reconstruct.white_box import PAPER, WhiteBox
+from facemin.attack.reconstruct.inverter_attack import InverterAttack
+from facemin.attack.reconstruct.train_inverter import InverterTraining
+from facemin.attack.reconstruct.white_box import WhiteBox
 from facemin.attack.training import Fitting
 from facemin.autograd.pixels import to_array, to_unit
+from facemin.experiments.attacks import ENDLESS, choose_attacks
+from facemin.experiments.common import REPOSITORY, provenance, script_parser
 from facemin.image import encode
 from facemin.protection import PROTECTORS
 from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
-    from facemin.keys.key import Key
+    from facemin.attack import Budget
 
 PAPER_LFW = {
     ("unprotected", "white box"): (0.62, 14.61, 0.96, 1.0),
@@ -54,6 +54,14 @@ PAPER_LFW = {
 }
 """SSIM, PSNR, COS and SRRA on LFW; n is not given, 104 by its other tables."""
 
+COLUMNS = {
+    "white-box-paper": "white box, as published",
+    "white-box": "white box, ours",
+    "inverter": "black box",
+}
+"""What the paper's columns are called in records, by the attack's name."""
+
+TRIED = ["white-box-paper", "white-box", "inverter", "inverter-protected-features", "inverter-protected-images"]
 SHOWN = 8
 
 
@@ -80,7 +88,7 @@ def main() -> None:
             "layers": list(key.manifest.layers),
             "shape": list(key.manifest.features),
             "method": asdict(method),
-            **provenance(arguments.shared, arguments),
+            **provenance(arguments, arguments.shared),
         },
         drawn={"original": like.faces, "protected image": protected},
     )
@@ -89,8 +97,20 @@ def main() -> None:
     desk.write("protected image", "as sent", protected, adversary="T0: an eye", settings=None, seconds=0.0)
     plain, kept = (features_of(key, images)[-1] for images in (like.faces, protected))
     rows = {"unprotected": plain, "random noise": plain + shuffled(kept - plain, arguments.seed), "PMT": kept}
-    _published(desk, key, people.train, people.validation, rows, arguments)
-    _adaptive(desk, key, protect, people.train, people.validation, protected, arguments)
+
+    def protector(faces: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:
+        del budget
+        # an attacker's own seed: nobody knows those of the people attacked
+        return protect(faces, seed=arguments.seed + 1), torch.arange(len(faces))
+
+    knowledge = Knowledge(
+        key=key,
+        protector=protector,
+        public=PublicFaces(people.train, people.train_people),
+        validation=PublicFaces(people.validation, torch.arange(len(people.validation))),
+        seed=arguments.seed,
+    )
+    _attack(desk, knowledge, rows, protected, arguments)
     if arguments.pictures is not None:
         desk.draw(arguments.pictures / "figure6.png")
 
@@ -139,84 +159,51 @@ def shuffled(change: Tensor, seed: int) -> Tensor:
     return torch.stack(rows)
 
 
-def _published(
-    desk: Desk, key: Key, train: Tensor, validation: Tensor, rows: dict[str, Tensor], arguments: argparse.Namespace
+def _attack(
+    desk: Desk, knowledge: Knowledge, rows: dict[str, Tensor], protected: Tensor, arguments: argparse.Namespace
 ) -> None:
-    """The paper's two levels: nothing of them was made for the protection."""
-    attacks = {
-        "white box, as published": replace(PAPER, steps=arguments.white_box_steps),
-        "white box, ours": WhiteBox(steps=arguments.white_box_steps),
-    }
-    for column, attack in attacks.items():
-        for row, features in rows.items():
+    """Every reconstructor asked for: what reads features, of each row; what reads images, of the protected ones."""
+    for name, attack in choose_attacks("reconstructor", arguments.attacks).items():
+        adaptive = attack.adversary.adaptive
+        for count in sorted(arguments.pairs) if adaptive else [max(arguments.pairs)]:
+            method = _lengthened(attack.method, count, arguments)
             began = time.perf_counter()
-            images = attack(key, features).images
-            adversary = ATTACKS["white-box" if attack.rule == "adam" else "white-box-paper"].adversary.words
-            desk.write(row, column, images, adversary=adversary, settings=attack, seconds=time.perf_counter() - began)
-    settings = _training(max(arguments.pairs), arguments, flip=True)
-    began = time.perf_counter()
-    network = train_key_inverter(
-        key, ImagePairs(train, train), settings=settings, validation=ImagePairs(validation, validation)
-    )
-    seconds = time.perf_counter() - began
-    for row, features in rows.items():
-        words = ATTACKS["inverter"].adversary.words
-        desk.write(
-            row,
-            f"black box, {len(train)} pairs",
-            _applied(network.inverter, features),
-            adversary=words,
-            settings=settings,
-            seconds=seconds,
-        )
+            made = method.fit(_few(knowledge, count), ENDLESS)
+            fitted = time.perf_counter() - began
+            told = {
+                "adversary": attack.adversary.words,
+                "settings": getattr(method, "settings", method),
+            }
+            if made.of_features is None or adaptive:
+                column = f"{name}, {count} pairs" if adaptive else name
+                images = made.apply(protected)
+                desk.write("PMT", column, images, seconds=time.perf_counter() - began, **told)
+                continue
+            column = COLUMNS.get(name, name) + (f", {count} pairs" if attack.adversary.row == "T4" else "")
+            for row, features in rows.items():
+                again = time.perf_counter()
+                images = made.of_features(features)
+                seconds = fitted + time.perf_counter() - again
+                desk.write(row, column, images, seconds=seconds, **told)
 
 
-def _adaptive(
-    desk: Desk,
-    key: Key,
-    protect: Callable[..., Tensor],
-    train: Tensor,
-    validation: Tensor,
-    protected: Tensor,
-    arguments: argparse.Namespace,
-) -> None:
-    """RecFace trained on what it will see."""
-    # an attacker's own seed: nobody knows those of the people attacked
-    made = [protect(faces, seed=arguments.seed + 1) for faces in (train, validation)]
-    for count in sorted(arguments.pairs):
-        pairs, held = ImagePairs(made[0][:count], train[:count]), ImagePairs(made[1], validation)
-        settings = _training(count, arguments, flip=False)
-        trained: dict[str, Callable[..., Callable[[Tensor], Tensor]]] = {
-            "inverter-protected-features": partial(train_key_inverter, key),
-            "inverter-protected-images": train_inverter,
-        }
-        for name, train_on in trained.items():
-            began = time.perf_counter()
-            network = train_on(pairs, settings=settings, validation=held)
-            desk.write(
-                "PMT",
-                f"{name}, {count} pairs",
-                _applied(network, protected),
-                adversary=ATTACKS[name].adversary.words,
-                settings=settings,
-                seconds=time.perf_counter() - began,
-            )
+def _few(knowledge: Knowledge, count: int) -> Knowledge:
+    assert knowledge.public is not None
+    return replace(knowledge, public=PublicFaces(*(part[:count] for part in knowledge.public)))
 
 
-def _training(count: int, arguments: argparse.Namespace, *, flip: bool) -> InverterTraining:
-    """About as many steps for any number of pairs, but never fewer than four epochs."""
-    epochs = max(4, round(arguments.images / count))
-    return InverterTraining(fitting=Fitting(epochs=epochs, flip=flip, seed=arguments.seed))
-
-
-def _applied(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([network(part) for part in inputs.split(16)])
+def _lengthened(method: Any, count: int, arguments: argparse.Namespace) -> Any:
+    """About as many training steps for any number of pairs, but never fewer than four epochs; white boxes as asked."""
+    if isinstance(method, WhiteBox):
+        return replace(method, steps=arguments.white_box_steps)
+    if not isinstance(method, InverterAttack):
+        return method
+    fitting = Fitting(epochs=max(4, round(arguments.images / count)))
+    return replace(method, settings=InverterTraining(fitting=fitting))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, seed=0)
     parser.add_argument("--recogniser", default="mobilefacenet-casia-arcface-b", help="stands for MobileFace")
     parser.add_argument("--cut", default="/Conv_4_output_0", help="after the fifth convolution")
     parser.add_argument(
@@ -235,8 +222,8 @@ def _arguments() -> argparse.Namespace:
         "--pairs", type=int, nargs="+", default=[256], help="of the attacker; 1000 and 5000 are the curve"
     )
     parser.add_argument("--images", type=int, default=8000, help="that an inverter sees in training, repeats counted")
+    parser.add_argument("--attacks", nargs="*", default=TRIED, choices=list(choose_attacks("reconstructor")))
     parser.add_argument("--white-box-steps", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="an uncommitted folder for protected faces, to be used again")
     parser.add_argument("--pictures", type=Path, help="an uncommitted folder for Figure 6")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "table6.jsonl")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from setting import REPOSITORY, load_named, provenance
+from setting import load_named
 
 from facemin import export_key, load_recogniser
 from facemin.attack import PURIFIERS
@@ -31,10 +31,9 @@ from facemin.attack.attributes.probe import AttributeProbe
 from facemin.attack.features import features_of
 from facemin.attack.link.cross_matching import purified
 from facemin.autograd.pixels import to_array, to_grid, to_unit
-from facemin.datasets import landmarks
 from facemin.evaluation.compare import load_face
 from facemin.evaluation.judge import share
-from facemin.evaluation.pairs import PhotoReader
+from facemin.experiments.common import REPOSITORY, landmark_faces, lfw_points, provenance, script_parser
 from facemin.experiments.measures import mean
 from facemin.face import Detector
 from facemin.image import encode
@@ -84,7 +83,7 @@ def main() -> None:
         raise ValueError(f"{arguments.shared / 'models'}: expected attribute estimators, found none")
     common = {
         "estimators": {one.name: one.sha256 for one in find_estimators(arguments.shared / "models")},
-        **provenance(arguments.shared, arguments),
+        **provenance(arguments, arguments.shared),
     }
     shown = {}
     for people in (lfw(arguments.shared, arguments.lfw), utkface(arguments.shared, arguments.utkface)):
@@ -108,7 +107,7 @@ def main() -> None:
 
 def lfw(shared: Path, count: int) -> Labelled:
     """The first photo of as many people of LFW, as many women as men as far as there are, by its landmarks."""
-    root, points = shared / "data" / "lfw", landmarks(shared / "data" / "lfw_landmarks.npz")
+    points = lfw_points(shared)
     listed = [line.split("\t") for line in (shared / "data" / "lfw_gender.tsv").read_text().splitlines() if line]
     by_gender: dict[str, dict[str, str]] = {"male": {}, "female": {}}
     for name, gender in listed:
@@ -117,10 +116,9 @@ def lfw(shared: Path, count: int) -> Labelled:
             by_gender[gender].setdefault(person, f"{person}/{name}")
     women = list(by_gender["female"].values())[: count // 2]
     men = list(by_gender["male"].values())[: count - len(women)]
-    reader = PhotoReader(root=root, paths=[*men, *women], points=points)
-    faces = [reader(at).face for at in range(len(reader.paths))]
+    faces = landmark_faces(shared, [*men, *women])
     gender = torch.tensor([0] * len(men) + [1] * len(women))
-    return Labelled(name="lfw", faces=_on_grid(torch.stack(faces)), truth={"gender": gender})
+    return Labelled(name="lfw", faces=_on_grid(faces), truth={"gender": gender})
 
 
 def utkface(shared: Path, count: int) -> Labelled:
@@ -132,7 +130,7 @@ def utkface(shared: Path, count: int) -> Labelled:
     for place in range(0, len(adults), max(1, len(adults) // (count + count // 4 + 1))):
         path, labels = adults[place]
         try:
-            faces.append(load_face(path, detector))
+            faces.append(torch.from_numpy(load_face(path, detector)))
         except ValueError:
             continue
         kept.append(labels)
@@ -275,8 +273,7 @@ def _on_grid(faces: Tensor) -> Tensor:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, seed=0)
     parser.add_argument("--lfw", type=int, default=104, help="people")
     parser.add_argument("--utkface", type=int, default=80, help="faces")
     parser.add_argument("--purifiers", nargs="+", choices=list(PURIFIERS), default=list(TRIED))
@@ -290,7 +287,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, default=40, help="of PMT")
     parser.add_argument("--pool", type=int, default=14, help="of PMT; 0 for none")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, help="an uncommitted folder for Figure 7")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "table8.jsonl")
     return parser.parse_args()

@@ -9,20 +9,21 @@ on one core.
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from setting import REPOSITORY, Likeness, lfw_people, load_named, provenance, said
+from setting import Likeness, lfw_people, load_named, said
 
 from facemin import export_key, load_recogniser
+from facemin.attack import ATTACKS
 from facemin.attack.datasets import ImagePairs
 from facemin.attack.features import features_of
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_key_inverter
-from facemin.attack.reconstruct.white_box import PAPER, UNSPLIT, WhiteBox
 from facemin.attack.training import Epoch, Fitting
+from facemin.experiments.common import REPOSITORY, provenance, script_parser
 from facemin.runtime.files import append_json
 
 REACHED = {"inverter": 0.85, "white-box": 0.6}
@@ -31,8 +32,7 @@ REACHED = {"inverter": 0.85, "white-box": 0.6}
 
 def main() -> None:
     """Run both attacks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--recogniser", default="mobilefacenet-casia-arcface-b")
     parser.add_argument("--cut", default="/PRelu_1_output_0")
     parser.add_argument("--pairs", type=int, default=2000)
@@ -52,7 +52,7 @@ def main() -> None:
         "cut": arguments.cut,
         "shape": key.manifest.features,
         "floors": like.floors(people.train),
-        **provenance(arguments.shared, arguments),
+        **provenance(arguments, arguments.shared),
     }
     for name, found in common["floors"].items():
         print(said(name, found), flush=True)
@@ -87,13 +87,14 @@ def main() -> None:
     speed = sum(epoch.steps_per_second for epoch in told) / len(told)
     record("inverter", settings, images, like, seconds=seconds, steps_per_second=speed, pairs=arguments.pairs)
     runs = {
-        "white-box": (WhiteBox(steps=arguments.steps), arguments.test),
-        "white-box-paper": (replace(PAPER, steps=arguments.paper_steps), arguments.published),
-        "white-box-unsplit": (replace(UNSPLIT, steps=arguments.paper_steps), arguments.published),
+        "white-box": (arguments.steps, arguments.test),
+        "white-box-paper": (arguments.paper_steps, arguments.published),
+        "white-box-unsplit": (arguments.paper_steps, arguments.published),
     }
-    for name, (attack, count) in runs.items():
+    for name, (steps, most) in runs.items():
+        attack: Any = replace(ATTACKS[name].method, steps=steps)
         began = time.perf_counter()
-        count = min(count, len(like.faces))
+        count = min(most, len(like.faces))
         done = attack(key, features_of(key, like.faces[:count])[-1])
         seconds = time.perf_counter() - began
         held = Likeness(

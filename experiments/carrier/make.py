@@ -14,7 +14,6 @@ import torch
 from carriers import GROUPS, arguments, file_of, load, pseudonym_of, rows_of
 
 from facemin.keys.default import default_key
-from facemin.protection import Compute
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget
 from facemin.runtime.files import append_json, write_atomically
 
@@ -30,7 +29,7 @@ def main() -> None:
     lfw, key = load(given.shared, given.cache), default_key()
     folder = given.cache / f"carriers-{given.look}-{given.group}"
     folder.mkdir(parents=True, exist_ok=True)
-    method = FaceCarrier(look=given.look, compute=Compute(batch=BATCH))
+    method = FaceCarrier(look=given.look)
     rows = rows_of(lfw, given.group, given.people)
     wanted = [(number, photo) for number in range(len(rows)) for photo in range(rows.shape[1])]
     todo = [place for place in wanted if not file_of(folder, *place).is_file()]

@@ -8,17 +8,16 @@ cross-identity pairs. Residual: as chosen from the curve (curve.py), checked her
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import torch
-from panel import PAIRS_IN_HALF, REPOSITORY, calibrated, central_faces, lfw_faces
+from panel import calibrated, lfw_faces
 
 from facemin import export_key, load_recogniser
 from facemin.autograd.pixels import to_unit
-from facemin.datasets import lfw_pairs
 from facemin.evaluation.judge import embed_all
+from facemin.experiments.common import REPOSITORY, central_faces, lfw_half, lfw_root, script_parser
 from facemin.face import Detector
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
 from facemin.models import Recogniser
@@ -32,8 +31,7 @@ FARS = (1e-3, 1e-2, 1e-4, 1e-5)
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--cut", default="pooled")
     parser.add_argument("--residual", type=float, default=0.07)
     parser.add_argument("--pairs", type=int, default=200)
@@ -67,14 +65,14 @@ def main() -> None:
 
 def measure_thresholds(recogniser: Recogniser, shared: Path) -> list[Threshold]:
     """Thresholds by FAR over all cross-identity pairs of the calibration half's images."""
-    pairs = lfw_pairs(shared / "data" / "lfw_pairs.txt")[PAIRS_IN_HALF:]
+    pairs = lfw_half(shared, "calibration")
     people = {pair.path_a: pair.name_a for pair in pairs} | {pair.path_b: pair.name_b for pair in pairs}
     paths = sorted(people)
     names = sorted(set(people.values()))
     labels = torch.tensor([names.index(people[path]) for path in paths])
     detector = Detector()
     rows = [
-        embed_all(recogniser, central_faces((shared / "data" / "lfw" / path for path in paths[i : i + 32]), detector))
+        embed_all(recogniser, central_faces((lfw_root(shared) / path for path in paths[i : i + 32]), detector))
         for i in range(0, len(paths), 32)
     ]
     embeddings = torch.cat(rows)

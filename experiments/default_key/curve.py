@@ -8,16 +8,16 @@ residual to results/default_key/curve.jsonl; one run takes about half an hour on
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
+from panel import FAR, calibrated, judge_all, lfw_faces, load_panel, tar
 
 from facemin import export_key
 from facemin.autograd.pixels import to_unit
+from facemin.experiments.common import REPOSITORY, provenance, script_parser
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.runtime.files import append_json
 
@@ -27,21 +27,19 @@ RESIDUALS = (0.25, 0.16, 0.12, 0.09, 0.07, 0.05)
 
 def main() -> None:
     """Run the sweep."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, seed=0)
     parser.add_argument("--pairs", type=int, default=150)
     parser.add_argument("--cuts", nargs="+", default=CUTS)
     parser.add_argument("--method", choices=list(PROTECTORS), default=DEFAULT_PROTECTOR)
     parser.add_argument("--residuals", nargs="+", type=float, default=RESIDUALS)
     parser.add_argument("--steps", type=int, default=100, help="most steps an image may take")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "default_key" / "curve.jsonl")
     arguments = parser.parse_args()
     faces = lfw_faces(arguments.shared, half="calibration", count=arguments.pairs)
     panel = load_panel(arguments.shared)
     judges = [calibrated(name, recogniser, faces) for name, recogniser in panel.items()]
     authorised = next(iter(panel.values()))
-    source = provenance(arguments.shared, arguments)
+    source = provenance(arguments, arguments.shared)
     for cut in arguments.cuts:
         for residual in sorted(arguments.residuals, reverse=True):
             key = export_key(authorised, cut, provider="measurement", residual=residual)

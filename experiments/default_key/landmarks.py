@@ -10,17 +10,23 @@ results/default_key/landmarks.jsonl and prints the table.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-import torch
-from panel import FAR, PAIRS_IN_HALF, REPOSITORY, Faces, calibrated, central_faces, provenance, tar
+from panel import FAR, Faces, calibrated, tar
 
-from facemin.datasets import genuine_pairs, landmarks, lfw_pairs
-from facemin.evaluation.pairs import PhotoReader
+from facemin.datasets import genuine_pairs
+from facemin.experiments.common import (
+    REPOSITORY,
+    central_faces,
+    landmark_faces,
+    lfw_half,
+    lfw_root,
+    provenance,
+    script_parser,
+)
 from facemin.face import Detector, detect
 from facemin.models import load_recogniser
 from facemin.runtime.files import append_json
@@ -37,18 +43,17 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Align, judge, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--pairs", type=int, default=150)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "default_key" / "landmarks.jsonl")
     arguments = parser.parse_args()
     data = arguments.shared / "data"
-    pairs = genuine_pairs(lfw_pairs(data / "lfw_pairs.txt")[PAIRS_IN_HALF:], arguments.pairs)
+    pairs = genuine_pairs(lfw_half(arguments.shared, "calibration"), arguments.pairs)
     recogniser = load_recogniser("dlib-resnet29")
     measured = {}
     print(f"{'landmarks':20} {'TAR':>6}  95 % interval   threshold  (FAR {FAR:g}, n = {len(pairs)})")
-    for name, aligner in aligners(data).items():
-        judge = calibrated("dlib-resnet29", recogniser, aligned(pairs, aligner, data / "lfw"))
+    for name, aligner in aligners(arguments.shared).items():
+        judge = calibrated("dlib-resnet29", recogniser, aligned(pairs, aligner, lfw_root(arguments.shared)))
         cell = tar(judge, judge.clean)
         measured[name] = {**cell, "threshold": judge.at.threshold, "scores": judge.clean.tolist()}
         print(f"{name:20} {cell['tar']:6.3f}  {cell['low']:.3f} to {cell['high']:.3f}  {judge.at.threshold:10.4f}")
@@ -61,18 +66,17 @@ def main() -> None:
             "impostor_pairs": judge.at.n_impostor,
             "landmarks": measured,
             "landmarks_sha256": hashlib.sha256(given).hexdigest(),
-            **provenance(arguments.shared, arguments),
+            **provenance(arguments, arguments.shared),
         },
     )
 
 
-def aligners(data: Path) -> dict[str, Aligner]:
+def aligners(shared: Path) -> dict[str, Aligner]:
     """From photos' paths, relative to LFW's root, to aligned faces (N, 3, 112, 112), by where landmarks come from."""
-    root, points, detector = data / "lfw", landmarks(data / "lfw_landmarks.npz"), Detector()
+    root, detector = lfw_root(shared), Detector()
 
     def by_given(paths: Sequence[str]) -> Tensor:
-        reader = PhotoReader(root=root, paths=paths, points=points)
-        return torch.stack([reader(at).face for at in range(len(paths))])
+        return landmark_faces(shared, paths)
 
     def by_detector(paths: Sequence[str]) -> Tensor:
         return central_faces((root / path for path in paths), detector)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from facemin.attack import PROVIDER_OPERATIONS
-from facemin.autograd.pixels import to_tensor
-from facemin.datasets import genuine_pairs, lfw_pairs
+from facemin.datasets import genuine_pairs
 from facemin.evaluation.judge import Judge, Plain
-from facemin.evaluation.provenance import conditions
-from facemin.face import Detector, align_unrounded, nearest_to_centre
-from facemin.image import decode
+from facemin.experiments.common import Half, central_faces, lfw_half, lfw_root
+from facemin.face import Detector
 from facemin.models import Recogniser, load_recogniser
 
 if TYPE_CHECKING:
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FAR = 1e-3
-REPOSITORY = Path(__file__).resolve().parents[2]
-PAIRS_IN_HALF = 3000
-"""Lines of LFW's official pairs in five of its ten folds; people of different folds are disjoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +33,10 @@ class Faces:
     probe_paths: list[Path]
 
 
-def lfw_faces(shared: Path, *, half: str, count: int) -> Faces:
+def lfw_faces(shared: Path, *, half: Half, count: int) -> Faces:
     """The first genuine pair of each of `count` people in folds 1 to 5 ("test") or 6 to 10 ("calibration")."""
-    listed = lfw_pairs(shared / "data" / "lfw_pairs.txt")
-    part = listed[:PAIRS_IN_HALF] if half == "test" else listed[PAIRS_IN_HALF:]
-    pairs = genuine_pairs(part, count)
-    root = shared / "data" / "lfw"
+    pairs = genuine_pairs(lfw_half(shared, half), count)
+    root = lfw_root(shared)
     detector = Detector()
     probes = central_faces((root / pair.path_a for pair in pairs), detector)
     enrolments = central_faces((root / pair.path_b for pair in pairs), detector)
@@ -54,16 +46,6 @@ def lfw_faces(shared: Path, *, half: str, count: int) -> Faces:
         people=[pair.name_a for pair in pairs],
         probe_paths=[root / pair.path_a for pair in pairs],
     )
-
-
-def central_faces(paths: Iterable[Path], detector: Detector) -> Tensor:
-    """The aligned face nearest to the middle of each photo, (N, 3, 112, 112): LFW's named person stands there."""
-    faces = []
-    for path in paths:
-        pixels = decode(path).pixels
-        nearest = nearest_to_centre(detector(pixels), *pixels.shape[:2])
-        faces.append(to_tensor(align_unrounded(pixels, nearest.points[None])[0]))
-    return torch.stack(faces)
 
 
 def load_panel(shared: Path) -> dict[str, Recogniser]:
@@ -105,14 +87,4 @@ def judge_all(judges: Iterable[Judge], images: Tensor) -> dict[str, dict[str, di
             for name, purify in PROVIDER_OPERATIONS.items()
         }
         for judge in judges
-    }
-
-
-def provenance(shared: Path, arguments: object) -> dict[str, object]:
-    """What a record needs to be repeated: commit, versions, hashes of the data, hardware."""
-    pairs = (shared / "data" / "lfw_pairs.txt").read_bytes()
-    return {
-        "arguments": {k: str(v) for k, v in vars(arguments).items() if k not in ("shared", "out")},
-        **conditions(),
-        "pairs_sha256": hashlib.sha256(pairs).hexdigest(),
     }

@@ -10,26 +10,24 @@ results/default_key/selectivity.jsonl and prints the table.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
-from panel import FAR, REPOSITORY, calibrated, judge_all, lfw_faces, load_panel, provenance, tar
+from panel import FAR, calibrated, judge_all, lfw_faces, load_panel, tar
 
 from facemin.autograd.pixels import to_array, to_tensor, to_unit
+from facemin.experiments.common import REPOSITORY, provenance, script_parser
 from facemin.image import decode, encode
 from facemin.runtime.files import append_json, write_atomically
 
 
 def main() -> None:
     """Protect, judge, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, seed=0)
     parser.add_argument("--pairs", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "default_key" / "selectivity.jsonl")
     arguments = parser.parse_args()
     faces = lfw_faces(arguments.shared, half="test", count=arguments.pairs)
@@ -47,7 +45,7 @@ def main() -> None:
             "thresholds": {judge.name: judge.at.threshold for judge in judges},
             "impostor_pairs": judges[0].at.n_impostor,
             "protected": found,
-            **provenance(arguments.shared, arguments),
+            **provenance(arguments, arguments.shared),
         },
     )
     print(f"{'recogniser':34} {'clean':>7}  " + "  ".join(f"{name:>7}" for name in found[judges[0].name]))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import helper
 
+from facemin.experiments.foreign_key import foreign_key
 from facemin.keys.key import Key, export_key
-from facemin.models import Recogniser, load_recogniser
+from facemin.models import load_recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-RESIDUAL = 0.05
 
 
 def dlib(cut: str, residual: float) -> Key:
@@ -22,68 +22,73 @@ def dlib(cut: str, residual: float) -> Key:
     return export_key(load_recogniser("dlib-resnet29"), cut, provider="measurement", residual=residual)
 
 
-def mobilefacenet(shared: Path, name: str, residual: float) -> Key:
-    """A whole MobileFaceNet, of which nobody is told anything but the embedding."""
+def mobilefacenet(shared: Path, name: str, side: int | None = None) -> Key:
+    """A MobileFaceNet up to its last map of so many rows, 1 being pooled features; the embedding alone when None."""
     recogniser = load_recogniser(str(shared / "models" / f"{name}.onnx"))
-    return export_key(recogniser, recogniser.cuts[-1].name, provider="measurement", residual=residual)
-
-
-def foreign(
-    nodes: list[NodeProto], layers: list[str], weights: dict[str, np.ndarray] | None = None, *, pool: int = 4
-) -> Key:
-    """A key of a graph that is no recogniser at all; its embedding, which none is asked for, is a coarse average."""
-    nodes = [
-        *nodes,
-        helper.make_node("AveragePool", [nodes[-1].output[0]], ["coarse"], kernel_shape=[pool] * 2, strides=[pool] * 2),
-        helper.make_node("Flatten", ["coarse"], ["end"], axis=1),
+    maps = {cut.name: cut.shape for cut in recogniser.cuts}
+    features = recogniser.cuts[-1].shape[0]
+    fit = [
+        cut
+        for cut, shape in maps.items()
+        if side is None or (shape[0] > features if side == 1 and math.prod(shape[1:]) == 1 else shape[1:2] == (side,))
     ]
-    graph: ModelProto = helper.make_model(
-        helper.make_graph(
-            nodes,
-            "foreign",
-            [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, 112, 112])],
-            [helper.make_tensor_value_info("end", TensorProto.FLOAT, ["batch", None])],
-            [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    recogniser = Recogniser(graph, name="foreign")
-    return export_key(recogniser, layers[-1], layers=tuple(layers[:-1]), provider="measurement", residual=RESIDUAL)
+    return export_key(recogniser, fit[-1], provider="measurement", residual=0.12)
 
 
 def average(count: int) -> Key:
     """Averages of so many pixels a side."""
     pool = helper.make_node("AveragePool", ["faces"], ["mean"], kernel_shape=[count] * 2, strides=[count] * 2)
-    return foreign([pool], ["mean"])
+    return foreign_key([pool], ["mean"])
 
 
 def identity(*, and_pool: bool = False) -> Key:
     """The face; and, last, three numbers, which are all that whoever counts values looks at."""
     nodes = [helper.make_node("Relu", ["faces"], ["same"])]
-    return foreign(nodes, ["same", "coarse"], pool=112) if and_pool else foreign(nodes, ["same"])
+    return foreign_key(nodes, ["same", "coarse"], pool=112) if and_pool else foreign_key(nodes, ["same"])
 
 
 def plane(number: int) -> Key:
     """One colour alone."""
     weights = {"plane": np.eye(3, dtype=np.float32)[number].reshape(1, 3, 1, 1)}
-    return foreign([helper.make_node("Conv", ["faces", "plane"], ["one"], kernel_shape=[1, 1])], ["one"], weights)
+    return foreign_key([helper.make_node("Conv", ["faces", "plane"], ["one"], kernel_shape=[1, 1])], ["one"], weights)
 
 
 def folded() -> Key:
     """Distance from mid-grey: every pixel may be inverted."""
     weights = {"half": np.array(0.5, np.float32)}
     nodes = [helper.make_node("Sub", ["faces", "half"], ["centred"]), helper.make_node("Abs", ["centred"], ["folded"])]
-    return foreign(nodes, ["folded"], weights)
+    return foreign_key(nodes, ["folded"], weights)
+
+
+MOBILEFACENETS = (
+    "mobilefacenet-ms1m-arcface",
+    "mobilefacenet-casia-arcface-b",
+    "mobilefacenet-vggface2-amsoftmax",
+    "mobilefacenet-y1-ms1m-arcface",
+    "mobilefacenet-casia-arcface",
+    "mobileface-v3",
+)
 
 
 def honest(shared: Path) -> dict[str, Callable[[], Key]]:
-    """Deep cuts of the default recogniser, and whole networks of others."""
+    """Deep cuts of the default recogniser, and six other networks, whole and, where they pool, up to that."""
     return {
         "dlib conv256.1": lambda: dlib("conv256.1", 0.12),
         "dlib conv256.4": lambda: dlib("conv256.4", 0.12),
-        "MobileFaceNet casia-b": lambda: mobilefacenet(shared, "mobilefacenet-casia-arcface-b", 0.12),
-        "MobileFaceNet ms1m": lambda: mobilefacenet(shared, "mobilefacenet-ms1m-arcface", 0.12),
+        **{f"{name}, whole": lambda name=name: mobilefacenet(shared, name) for name in MOBILEFACENETS},  # type: ignore[misc]
+        **{
+            f"{name}, pooled": lambda name=name: mobilefacenet(shared, name, 1)  # type: ignore[misc]
+            for name in MOBILEFACENETS
+            if name != "mobileface-v3"
+        },
+    }
+
+
+def strongest(shared: Path) -> dict[str, Callable[[], Key]]:
+    """Honest keys that ask for the most: the judge's limit comes from their images and those of whole networks."""
+    return {
+        f"{name}, last map": lambda name=name: mobilefacenet(shared, name, 4 if name == "mobileface-v3" else 7)  # type: ignore[misc]
+        for name in MOBILEFACENETS
     }
 
 
@@ -101,5 +106,16 @@ HOSTILE: dict[str, Callable[[], Key]] = {
     "dlib conv64.4": lambda: dlib("conv64.4", 0.25),
     "dlib conv128.1": lambda: dlib("conv128.1", 0.25),
 }
-BETWEEN: dict[str, Callable[[], Key]] = {"dlib conv128.3": lambda: dlib("conv128.3", 0.25)}
-"""Neither deep enough for nothing to be seen, nor so shallow that an eye knows the face."""
+
+
+def between(shared: Path) -> dict[str, Callable[[], Key]]:
+    """Keys neither deep enough for nothing to be seen, nor so shallow that an eye knows the face."""
+    return {
+        "dlib conv128.3": lambda: dlib("conv128.3", 0.25),
+        **strongest(shared),
+        **{
+            f"{name}, map of {side} px": lambda name=name, side=side: mobilefacenet(shared, name, side)  # type: ignore[misc]
+            for name in MOBILEFACENETS[:1]
+            for side in (28, 14)
+        },
+    }

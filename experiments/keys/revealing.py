@@ -4,23 +4,26 @@
     python experiments/keys/revealing.py --shared ../shared
 
 LFW, one photo a person, aligned by the published landmarks, people dealt as everywhere (experiments/pseudonym). The
-first command prints limits found on people who are not reported on: the highest value of any honest image times
-`MARGIN`. The second measures on people to report on, at the limits that facemin has, and appends a record a
-line to results/keys/revealing.jsonl. Protected images are kept in --cache, so that a run that was interrupted goes on.
+first command prints limits found on people who are not reported on: the highest value of any honest image, and what
+`limit_above` makes of it. The second measures on people to report on, at the limits that facemin has, and appends a
+record a line to results/keys/revealing.jsonl. Protected images are kept in --cache; where --minutes end before all are
+made, nothing is recorded, the exit status is 1, and the same command goes on.
 
-Honest: the default key of plain protection, deep cuts of the default recogniser, whole MobileFaceNets; and another
-person's plain photo. Hostile: keys that ask for the face, optimised with the default method, and forms that an image
-may hold a face in, made without optimising. Every image is 8-bit, as it would be sent.
+Honest: the default key of plain protection, deep cuts of the default recogniser, six other networks whole and up to
+their pooled features; and another person's plain photo. Hostile: keys that ask for the face, optimised with the default
+method, and forms that an image may hold a face in, made without optimising. Every image is 8-bit, as it would be sent.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +31,14 @@ import numpy as np
 import torch
 from faces import Sample, sample
 from hostile_forms import FORMS, made
-from made_keys import BETWEEN, HOSTILE, honest
+from images import STEPS, Kept
+from made_keys import HOSTILE, between, honest, strongest
 
-from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.evaluation.provenance import conditions
 from facemin.keys.default import plain_key
 from facemin.metrics import wilson
-from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, check_revealing
-from facemin.protection.resemblance import LIMITS, likenesses
+from facemin.protection.revealing.check import JUDGE, JUDGED_FROM, judged_cosine, strongest_likeness
+from facemin.protection.revealing.resemblance import LIMITS, likenesses
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -44,159 +47,212 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.keys.key import Key
-    from facemin.protection import Revealing
+    from facemin.protection.revealing.resemblance import Likeness
 
     Pixels = NDArray[np.uint8]
+    Keys = dict[str, Callable[[], Key]]
 
 RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "revealing.jsonl"
-CHUNK = 50
-STEPS = 40
-"""Of every key but the default one, which has as many as it needs; what they leave unmet is harder to find."""
+PARTS = ("default", "strangers", "forms", "honest", "hostile", "between")
 MARGIN = 1.5
-STRANGERS = 100
+CHOSEN_ON = 10
+"""Faces of part "choose" that a key's limits come from; of the default key `CHOSEN_ON_DEFAULT` are."""
+CHOSEN_ON_DEFAULT = 50
+EARLY = 10
+"""Faces of a key whose optimising takes long: of the default recogniser's early cuts, and those in between."""
 
 
-def main() -> None:
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run measures on.
+
+    Args:
+        faces: and their parts.
+        kept: protected images.
+        shared: the research folder.
+        count: faces of the default key.
+        few: faces of every other key, and of strangers five times as many.
+        forms: faces that each hostile form is made of.
+        key: pattern of the names of keys to measure.
+    """
+
+    faces: Sample
+    kept: Kept
+    shared: Path
+    count: int
+    few: int
+    forms: int
+    key: str = "*"
+
+    def of(self, part: str, count: int) -> Pixels:
+        """The first faces of a part."""
+        return self.faces.faces[self.faces.of(part, count)]
+
+    def images(self, name: str, key: Callable[[], Key], count: int, part: str = "report") -> Pixels:
+        """Protected images of the first faces of a part."""
+        steps = None if name == "default key" else STEPS
+        return self.kept.images(name, key, self.of(part, count), part, steps=steps)
+
+
+def main() -> int:
     """Measure, write records and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=RECORDS.parents[3] / "shared")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "revealing")
-    parser.add_argument("--count", type=int, default=550, help="faces of the default key, of every part")
-    parser.add_argument("--faces", type=int, default=12, help="faces that each hostile form is made of")
-    parser.add_argument("--only", choices=["honest", "keys", "forms"], help="a third of the measurement")
-    parser.add_argument("--key", help="measure this key alone, by its name in made_keys.py")
+    parser.add_argument("--count", type=int, default=2000, help="faces of the default key")
+    parser.add_argument("--few", type=int, default=20, help="faces of every other key")
+    parser.add_argument("--forms", type=int, default=12, help="faces that each hostile form is made of")
+    parser.add_argument("--minutes", type=float, help="after which no further images are begun")
+    parser.add_argument("--only", choices=PARTS, help="a part of the measurement")
+    parser.add_argument("--key", default="*", help="of keys, those whose names match, say '*whole'")
     parser.add_argument("--choose", action="store_true", help="print limits instead of measuring")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    faces = sample(arguments.shared.resolve(), arguments.count)
-    (choose if arguments.choose else report)(faces, arguments)
+    until = None if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
+    run = Run(
+        faces=sample(arguments.shared.resolve(), 10_000),
+        kept=Kept(folder=arguments.cache, until=until),
+        shared=arguments.shared.resolve(),
+        count=arguments.count,
+        few=arguments.few,
+        forms=arguments.forms,
+        key=arguments.key,
+    )
+    try:
+        if arguments.choose:
+            choose(run)
+        else:
+            for record in report(run, arguments.only):
+                append_json(RECORDS, record)
+    except TimeoutError as ended:
+        print(ended, file=sys.stderr)
+        return 1
+    return 0
 
 
-def choose(faces: Sample, arguments: argparse.Namespace) -> None:
-    """Print, for each measure, the limit, and the highest value of honest images."""
-    images = of_default_key(faces, arguments.cache)
-    rows = np.flatnonzero(faces.parts[: len(images)] != "report")
-    pairs = [(images[i], faces.faces[i]) for i in rows]
-    for name, key in honest(arguments.shared).items():
-        chosen = faces.of("choose", 8)
-        pairs += zip(of_key(name, key(), faces, chosen, arguments.cache), faces.faces[chosen], strict=True)
+def choose(run: Run) -> None:
+    """Print, for each measure, the limit, and the highest value of honest images.
+
+    The judge's comes from whole networks and their last maps, which keep more than any honest key; the others' from the
+    default recogniser's deep cuts and from whole networks.
+    """
+    faces = run.of("choose", CHOSEN_ON_DEFAULT)
+    compared = [(run.images("default key", plain_key, CHOSEN_ON_DEFAULT, "choose"), faces)]
+    judged = []
+    for name, key in (honest(run.shared) | strongest(run.shared)).items():
+        if name.endswith("pooled"):
+            continue
+        pairs = run.images(name, key, CHOSEN_ON, "choose"), faces[:CHOSEN_ON]
+        if name not in strongest(run.shared):
+            compared.append(pairs)
+        if not name.startswith("dlib"):
+            judged.append(pairs)
     low = {name: limit / 2 for name, limit in LIMITS.items()}
-    highest = dict.fromkeys(LIMITS, 0.0)
-    for image, face in pairs:
-        for likeness in likenesses(image, face, limits=low):
-            highest[likeness.measure] = max(highest[likeness.measure], likeness.value)
-    for name in LIMITS:
+    found = {name: [0.0] for name in (*LIMITS, JUDGE)}
+    for images, of in compared:
+        for image, face in zip(images, of, strict=True):
+            for likeness in likenesses(image, face, limits=low):
+                found[likeness.measure].append(likeness.value)
+    for images, of in judged:
+        found[JUDGE] += map(judged_cosine, images, of)
+    for name, values in found.items():
         if name.startswith(("template", "PSNR")):
             # the mean face's own value, beside which theirs is held, decides
             continue
-        print(f'    "{name}": {limit_above(name, highest[name]):.2f},  # {highest[name]:.3f} of {len(pairs)}')
+        print(f'    "{name}": {limit_above(name, max(values)):.3f},  # {max(values):.3f} of {len(values) - 1}')
 
 
 def limit_above(measure: str, highest: float) -> float:
-    """A limit that what was seen stays clear of; a share of 1 cannot be exceeded, so its distance to 1 counts."""
-    if measure == "histogram":
+    """A limit that what was seen stays clear of."""
+    if measure == JUDGE:
+        # no cosine exceeds 1: its distance to 1 counts
         return 1 - (1 - highest) / MARGIN
     return highest * MARGIN
 
 
-def report(faces: Sample, arguments: argparse.Namespace) -> None:
-    """Append a record for each key and form."""
-    groups = {"honest": honest(arguments.shared), "hostile key": HOSTILE, "between": BETWEEN}
-    if arguments.key is not None:
-        for kind, keys in groups.items():
-            report_keys(kind, {name: keys[name] for name in keys if name == arguments.key}, faces, arguments)
-        return
-    images = of_default_key(faces, arguments.cache)
-    rows = faces.of("report")
-    if arguments.only in (None, "honest"):
-        report_honest(faces, images, rows, arguments)
-    if arguments.only in (None, "keys"):
-        report_keys("hostile key", HOSTILE, faces, arguments)
-        report_keys("between", BETWEEN, faces, arguments)
-    if arguments.only in (None, "forms"):
-        key = HOSTILE["identity"]()
-        few = rows[: arguments.faces]
-        for name in FORMS:
-            forms = (made(name, faces.faces[i], images[j], int(i)) for i, j in zip(few, np.roll(few, 1), strict=True))
-            write(name, "hostile form", check(zip(forms, faces.faces[few], strict=True), key), arguments)
+def report(run: Run, only: str | None) -> list[dict[str, Any]]:
+    """A record for each key and form, all measured before any is written."""
+    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "default": lambda: of_keys("honest", {"default key": plain_key}, run.count, run),
+        "strangers": lambda: [of_strangers(run)],
+        "forms": lambda: of_forms(run),
+        "honest": lambda: [
+            record
+            for name, key in honest(run.shared).items()
+            for record in of_keys("honest", {name: key}, EARLY if name.endswith("pooled") else run.few, run)
+        ],
+        "hostile": lambda: [
+            record
+            for name, key in HOSTILE.items()
+            for record in of_keys("hostile key", {name: key}, EARLY if name.startswith("dlib") else run.few, run)
+        ],
+        "between": lambda: of_keys("between", between(run.shared), EARLY, run),
+    }
+    return [record for name, made in parts.items() if only in (None, name) for record in made()]
 
 
-def report_honest(faces: Sample, images: Pixels, rows: NDArray[np.intp], arguments: argparse.Namespace) -> None:
-    """The default key, strangers, and deep cuts."""
-    key = plain_key()
-    started = time.process_time()
-    write("default key", "honest", check(zip(images[rows], faces.faces[rows], strict=True), key), arguments)
-    print(f"{1000 * (time.process_time() - started) / len(rows):.0f} ms of one core a face")
-    few = rows[:STRANGERS]
-    strangers = zip(faces.faces[np.roll(few, 1)], faces.faces[few], strict=True)
-    write("another person's plain photo", "stranger", check(strangers, key), arguments)
-    report_keys("honest", honest(arguments.shared), faces, arguments)
+def of_keys(kind: str, keys: Keys, count: int, run: Run) -> list[dict[str, Any]]:
+    """A record of each key."""
+    found = []
+    for name, key in keys.items():
+        if not fnmatch(name, run.key):
+            continue
+        images = run.images(name, key, count)
+        found.append(recorded(kind, name, measure(pairs_of(images, run.of("report", count)), key()), run))
+    return found
 
 
-def report_keys(kind: str, keys: dict[str, Callable[[], Key]], faces: Sample, arguments: argparse.Namespace) -> None:
-    """Of each key 20 faces; of the default recogniser's early cuts, which take longest, 10."""
-    for name, build in keys.items():
-        few = faces.of("report", 10 if name.startswith("dlib") and kind != "honest" else 20)
-        key = build()
-        protected = of_key(name, key, faces, few, arguments.cache)
-        write(name, kind, check(zip(protected, faces.faces[few], strict=True), key), arguments)
+def of_strangers(run: Run) -> dict[str, Any]:
+    """Another person's plain photo in the place of a protected image."""
+    faces = run.of("report", 5 * run.few)
+    found = measure(pairs_of(np.roll(faces, 1, 0), faces), plain_key())
+    return recorded("stranger", "another person's plain photo", found, run)
 
 
-def check(pairs: Iterable[tuple[Pixels, Pixels]], key: Key) -> list[Revealing | None]:
-    """What is found in each image of its face."""
-    return [check_revealing(image, face, [key]) for image, face in pairs]
+def of_forms(run: Run) -> list[dict[str, Any]]:
+    """Forms that an image may hold a face in."""
+    faces = run.of("report", run.forms)
+    others = np.roll(run.images("default key", plain_key, -(-run.forms // run.kept.chunk) * run.kept.chunk), 1, 0)
+    key, records = HOSTILE["identity"](), []
+    for name in FORMS:
+        forms = [made(name, face, other, seed) for seed, (face, other) in enumerate(zip(faces, others, strict=False))]
+        records.append(recorded("hostile form", name, measure(pairs_of(forms, faces), key), run))
+    return records
 
 
-def write(name: str, kind: str, found: list[Revealing | None], arguments: argparse.Namespace) -> None:
-    """Append a record, and print it."""
-    refused, n = sum(each is not None for each in found), len(found)
-    interval = wilson(refused, n)
-    record: dict[str, Any] = {
+def pairs_of(images: Iterable[Pixels], faces: Iterable[Pixels]) -> Iterable[tuple[Pixels, Pixels]]:
+    """Images beside faces."""
+    return zip(images, faces, strict=True)
+
+
+def measure(pairs: Iterable[tuple[Pixels, Pixels]], key: Key) -> list[Likeness]:
+    """The strongest measure of each image and its face."""
+    return [strongest_likeness(image, face, [key]) for image, face in pairs]
+
+
+def recorded(kind: str, name: str, found: list[Likeness], run: Run) -> dict[str, Any]:
+    """A record, which is printed too."""
+    refused = [each for each in found if each.share >= 1]
+    interval = wilson(len(refused), len(found))
+    print(
+        f"{kind}: {name}: {len(refused)} of {len(found)} refused ({interval.low:.4f} to {interval.high:.4f})",
+        flush=True,
+    )
+    return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": name,
         "kind": kind,
-        "n": n,
-        "refused": refused,
+        "n": len(found),
+        "refused": len(refused),
         "low": interval.low,
         "high": interval.high,
-        "by": Counter(each.measure for each in found if each is not None),
-        "of_limit": [None if each is None else round(each.value / each.limit, 3) for each in found],
-        "arguments": {"count": arguments.count, "faces": arguments.faces, "steps": STEPS},
+        "by": Counter(each.measure for each in refused),
+        "of_limit": [round(each.share, 3) for each in found],
+        "arguments": {"count": run.count, "few": run.few, "forms": run.forms, "steps": STEPS},
+        "judged_from": JUDGED_FROM,
         **conditions(),
     }
-    append_json(RECORDS, record)
-    print(f"{kind}: {name}: {refused} of {n} refused ({interval.low:.3f} to {interval.high:.3f})", flush=True)
-
-
-def of_default_key(faces: Sample, cache: Path) -> Pixels:
-    """Images protected for the default key, as many as there are faces."""
-    parts = [
-        protected(
-            faces.faces[first : first + CHUNK], plain_key(), cache / f"default key-{first}-{CHUNK}.npy", steps=None
-        )
-        for first in range(0, len(faces.faces), CHUNK)
-    ]
-    return np.concatenate(parts)
-
-
-def of_key(name: str, key: Key, faces: Sample, rows: NDArray[np.intp], cache: Path) -> Pixels:
-    """Images protected for another key."""
-    part = faces.parts[rows[0]]
-    return protected(faces.faces[rows], key, cache / f"{name}-{part}-{len(rows)}.npy", steps=STEPS)
-
-
-def protected(faces: Pixels, key: Key, cache: Path, *, steps: int | None) -> Pixels:
-    """Images protected by the default method, uint8 (N, 112, 112, 3), from the cache where they are there."""
-    if not cache.exists():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        method = PROTECTORS[DEFAULT_PROTECTOR]
-        method = method if steps is None else replace(method, steps=steps)
-        done = method(to_unit(to_tensor(faces)), [key], seed=0)
-        whole = cache.with_suffix(".part.npy")
-        np.save(whole, torch.stack([image.pixels for image in done]).numpy())
-        whole.replace(cache)
-    return np.ascontiguousarray(np.moveaxis(np.load(cache), 1, -1))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

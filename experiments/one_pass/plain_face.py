@@ -10,12 +10,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from facemin.evaluation.provenance import conditions
 from facemin.metrics.intervals import wilson
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.runtime.files import write_atomically
 from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
 
@@ -29,7 +28,6 @@ def main() -> None:
         "--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "plain_face.json"
     )
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     file = ProtectorFile.load(arguments.protector)
     drawn = np.random.default_rng(0).standard_normal((arguments.images, file.manifest.target), dtype=np.float32)
     targets = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -37,7 +35,7 @@ def main() -> None:
     painter = Painter(
         file, lambda pixels: np.zeros((len(pixels), file.manifest.target), np.float32), OnePass(residual=2)
     )
-    images = torch.from_numpy(painter.paint(targets, list(range(arguments.images)))).permute(0, 3, 1, 2).contiguous()
+    images = painter.paint(targets, list(range(arguments.images)))
     check = PlainFaceCheck()
     refused = sum(check(image) for image in images)
     record = {
@@ -47,7 +45,7 @@ def main() -> None:
         "refused": refused,
         "wilson": [round(float(end), 4) for end in wilson(refused, len(images))],
         "smoothness_percentiles_0_50_100": [
-            round(float(value), 3) for value in np.percentile(smoothness(images).numpy(), (0, 50, 100))
+            round(float(value), 3) for value in np.percentile(smoothness(images), (0, 50, 100))
         ],
         **conditions(),
     }

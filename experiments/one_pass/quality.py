@@ -11,7 +11,6 @@ own) and, beside it, of each comparison's own impostors. Faces are embedded with
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -26,13 +25,14 @@ from torch.nn import functional as F
 
 from facemin.evaluation.provenance import conditions
 from facemin.evaluation.provider_operations import GaussianNoise, Jpeg, Resize, Shift
+from facemin.experiments.common import script_parser
 from facemin.metrics.intervals import wilson
 from facemin.metrics.verification import threshold_at_far
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import mirrored
-from facemin.protection.one_pass import CHECKS, OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import write_atomically
 from facemin.train.one_pass.loop import visible_difference
@@ -165,20 +165,18 @@ def speed(painter: Painter, runner: FaceRunner, faces: Pixels, turn: Rows) -> di
 
 def main() -> None:
     """Measure and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, required=True)
+    parser = script_parser(__doc__, seed=0)
     parser.add_argument("--protector", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=600)
     parser.add_argument("--residual", type=float, default=0.5, help="chord to the target that an image has to reach")
     parser.add_argument("--checks", nargs="+", default=["blur-1"], help="operations it is checked after")
     parser.add_argument("--tries", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "quality.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
     file = ProtectorFile.load(arguments.protector)
-    runner = FaceRunner(MODELS[SPACE_MODEL].open().graph.SerializeToString())
+    runner = FaceRunner(MODELS[SPACE_MODEL].graph().graph.SerializeToString())
     settings = OnePass(residual=arguments.residual, checks=tuple(arguments.checks), tries=arguments.tries)
     painter = Painter(file, runner, settings)
     dimension = file.manifest.target

@@ -25,8 +25,8 @@ from facemin.keys.default import DEFAULT_SPACE
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import average_views, mirrored
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.runtime.files import write_atomically
 from facemin.train.one_pass.decoder import SIZES, Decoder
 
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "sizes.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    recogniser = MODELS[SPACE_MODEL].open()
+    recogniser = MODELS[SPACE_MODEL].graph()
     dimension = recogniser.embedding_size
     runner = FaceRunner(recogniser.graph.SerializeToString())
     rng = np.random.default_rng(0)

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import REPOSITORY, Lfw, load, protector_of, record, rotation, unit
+from common import Lfw, load, protector_of, record, rotation, unit
 from linkers import KEY, OTHERS, inputs
 from uploads import PAIRS, Seen, cast, networks, small, uploads
 
 from facemin.attack.attributes.probe import logistic
+from facemin.experiments.common import script_parser
 from facemin.face import Detector, align
 from facemin.image import decode
 from facemin.metrics import permutation_test, wilson
 from facemin.models import SPACE_MODEL
 from facemin.models.space import mirrored
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym.rotation import average_views
 
 if TYPE_CHECKING:
@@ -48,12 +49,9 @@ AGES = (25, 35, 50)
 
 def main() -> None:
     """Attack, print, record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True)
+    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs", seed=0)
     parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
     parser.add_argument("--utkface", type=int, default=450, help="faces")
-    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     lfw, protector = load(given.shared, given.cache), protector_of(given.protector)
     looking = networks(given.shared)

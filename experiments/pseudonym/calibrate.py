@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from embeddings import Embedded, all_photos, crops, embed
 from people import genuine_pairs, photos
 
 from facemin.autograd.pixels import to_unit
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.keys.key import export_key
 from facemin.metrics import cross_identity_threshold, pair_scores, rates_at
 from facemin.models import SPACE_MODEL, dlib_resnet, load_recogniser
@@ -30,16 +30,13 @@ from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import write_atomically
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 FARS = (1e-3, 1e-2, 1e-4, 1e-5)
 """The first is the default."""
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps embeddings between runs")
+    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs")
     parser.add_argument("--genuine", type=int, default=600)
     parser.add_argument("--residual", type=float, default=0.3)
     parser.add_argument("--pairs", type=int, default=48, help="genuine pairs for the residual")

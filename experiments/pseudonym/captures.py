@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from facemin.datasets.lfw import genuine_pairs, landmarks, lfw_pairs
+from facemin.datasets.lfw import genuine_pairs, lfw_pairs
 from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import REPOSITORY, lfw_points, script_parser
 from facemin.face.align import align
 from facemin.face.detect import Detector
 from facemin.metrics import wilson
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = REPOSITORY / "results" / "pseudonym" / "captures.jsonl"
 
 
@@ -115,7 +115,7 @@ def main() -> None:
             _note(copies[name], missed, name, own, _hash(change(photo, generator), detect))
         second = _hash(Image.open(data / "lfw" / pair.path_b).convert("RGB"), detect)
         _note(others, missed, "other photo", own, second)
-    marks = landmarks(data / "lfw_landmarks.npz")
+    marks = lfw_points(arguments.shared)
     every = [
         hash_distance(
             *(_aligned(_pixels(data / "lfw" / path), marks[path].numpy()) for path in (pair.path_a, pair.path_b))
@@ -186,10 +186,8 @@ def _share(distances: list[float]) -> dict[str, Any]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True, help="research folder with data/lfw")
+    parser = script_parser(__doc__, seed=0)
     parser.add_argument("--people", type=int, default=100, help="whose photos are copied")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="leave the 3,000 pairs out")
     return parser.parse_args()
 

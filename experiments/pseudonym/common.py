@@ -14,11 +14,12 @@ from embeddings import all_photos, embed
 from people import PEOPLE, photos
 
 from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.metrics import d_sys, wilson
 from facemin.models import SPACE_MODEL, dlib_resnet
 from facemin.models.registry import shipped_space
-from facemin.protection.protector_file import ProtectorFile
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.protector_file import ProtectorFile
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import haar
 from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import append_json
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "results" / "pseudonym"
 
 
@@ -157,13 +157,8 @@ def _below(ordered: Rows, values: Rows) -> Rows:
 
 def arguments(description: str | None, **defaults: int) -> argparse.Namespace:
     """The command line of an experiment: the research folder, a cache, and whole numbers by name."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps embeddings between runs")
-    parser.add_argument("--seed", type=int, default=0)
-    for name, value in defaults.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    return parser.parse_args()
+    cache = "folder that keeps embeddings between runs"
+    return script_parser(description, cache=cache, seed=0, **defaults).parse_args()
 
 
 def record(name: str, given: argparse.Namespace, values: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.datasets import landmarks
+from facemin.experiments.common import lfw_points, lfw_root
 from facemin.face import align
 from facemin.image import decode
 from facemin.models.onnx.run import FaceRunner
@@ -35,13 +35,13 @@ class Embedded:
 
 def all_photos(shared: Path) -> list[str]:
     """Paths of LFW's photos relative to its root, sorted."""
-    return sorted(landmarks(shared / "data" / "lfw_landmarks.npz"))
+    return sorted(lfw_points(shared))
 
 
 def crops(shared: Path, paths: list[str]) -> NDArray[np.uint8]:
     """Aligned faces (N, 112, 112, 3) on the 8-bit grid, by the landmarks given with LFW."""
-    points = landmarks(shared / "data" / "lfw_landmarks.npz")
-    faces = [align(decode(shared / "data" / "lfw" / path).pixels, points[path][None])[0] for path in paths]
+    points = lfw_points(shared)
+    faces = [align(decode(lfw_root(shared) / path).pixels, points[path][None])[0] for path in paths]
     return np.stack(faces)
 
 

@@ -10,26 +10,21 @@ been rounded to 8 bits, and stays as it is; this prints how near a new fit comes
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from embeddings import all_photos, embed
 from people import photos
 
+from facemin.experiments.common import script_parser
 from facemin.models import SPACE_MODEL, dlib_resnet
 from facemin.models.registry import shipped_space
 from facemin.models.space_fit import Whitening, fit
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SETTINGS = Whitening(dimension=66, exponent=1.0, shrinkage=0.06)
 
 
 def main() -> None:
     """Fit and compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps embeddings between runs")
+    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs")
     arguments = parser.parse_args()
     found = photos("fit", all_photos(arguments.shared))
     paths = [path for some in found.values() for path in some]

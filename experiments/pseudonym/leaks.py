@@ -10,22 +10,22 @@ the plain embedding's norm. Trigger-anchor keys: people of `report` read after n
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import REPOSITORY, Lfw, as_images, load, protector_of, record, rotation, show, together
+from common import Lfw, as_images, load, protector_of, record, rotation, show, together
 
 from facemin.attack.secret.guess import guess_secret, guess_without_pairs
 from facemin.attack.secret.trigger import TriggerKey
+from facemin.experiments.common import script_parser
 from facemin.metrics import wilson
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym import haar
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ RESIDUAL = 0.3
 
 def main() -> None:
     """Attack, print, record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True)
+    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs", seed=0)
     parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
-    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     lfw = load(given.shared, given.cache)
     generator = np.random.default_rng(given.seed)

@@ -11,17 +11,16 @@ or trained on; attackers' pairs come from the other two.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from facemin.experiments.common import lfw_half, lfw_points, script_parser
+
 Part = Literal["fit", "choose", "report"]
 PEOPLE = Path(__file__).with_name("people.json")
-PAIRS_IN_HALF = 3000
-"""Official pairs in LFW's folds 1 to 5, and in folds 6 to 10."""
 SCARCE = 20
 
 
@@ -78,13 +77,10 @@ def genuine_pairs(part: Part, paths: list[str], count: int) -> list[GenuinePair]
 
 def split(shared: Path) -> dict[Part, list[str]]:
     """Deal LFW's people."""
-    from facemin.datasets import landmarks, lfw_pairs
-
-    photos = Counter(path.split("/")[0] for path in landmarks(shared / "data" / "lfw_landmarks.npz"))
-    pairs = lfw_pairs(shared / "data" / "lfw_pairs.txt")
+    photos = Counter(path.split("/")[0] for path in lfw_points(shared))
     first, second = (
         {name for pair in half for name in (pair.name_a, pair.name_b)}
-        for half in (pairs[:PAIRS_IN_HALF], pairs[PAIRS_IN_HALF:])
+        for half in (lfw_half(shared, "test"), lfw_half(shared, "calibration"))
     )
     report = first | {name for name, count in photos.items() if count >= SCARCE}
     dealt = sorted(second - report, key=_order)
@@ -102,8 +98,7 @@ def _order(text: str) -> str:
 
 def main() -> None:
     """Write the split."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2].parent / "shared")
+    parser = script_parser(__doc__)
     parts = split(parser.parse_args().shared)
     PEOPLE.write_text(json.dumps(parts, indent=0) + "\n")
     for part, names in parts.items():

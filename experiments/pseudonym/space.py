@@ -11,7 +11,6 @@ record to results/pseudonym/space.jsonl and prints the table.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from embeddings import Embedded, all_photos, embed
 from people import PEOPLE, GenuinePair, genuine_pairs, photos
 
 from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models import SPACE_MODEL, dlib_resnet, load_recogniser
 from facemin.models.registry import shipped_space
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 FARS = (1e-3, 1e-4)
 RESEARCH = "mobilefacenet-ms1m-arcface"
 RESEARCH_SPACE = Whitening(dimension=128, exponent=0.5)
@@ -43,9 +42,7 @@ RESEARCH_SPACE = Whitening(dimension=128, exponent=0.5)
 
 def main() -> None:
     """Embed, fit, judge, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps embeddings between runs")
+    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs")
     parser.add_argument("--pairs", type=int, default=1500)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "pseudonym" / "space.jsonl")
     arguments = parser.parse_args()

@@ -11,20 +11,20 @@ identity where there is no secret. The photos sent again, and the five, are seen
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from common import REPOSITORY, Lfw, load, protector_of, rotation
+from common import Lfw, load, protector_of, rotation
 from embeddings import crops
 
+from facemin.experiments.common import script_parser
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import CHECKS, OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -194,9 +194,7 @@ def galleries(lfw: Lfw, looking: Networks, cache: Path) -> dict[str, dict[str, R
 
 def main() -> None:
     """Fill the cache."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True)
+    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs")
     parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
     parser.add_argument("--secret", type=int, choices=(0, 1), required=True)
     given = parser.parse_args()

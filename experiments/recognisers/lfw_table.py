@@ -28,10 +28,10 @@ import torch
 
 from facemin.evaluation.pairs import FOLDS, PhotoReader, VerificationSet, open_verification_set
 from facemin.evaluation.verify import Embedded, embed, face_batches, measure
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.models import DEFAULT_MODEL, Recogniser, load_recogniser
 from facemin.runtime.files import append_json, write_atomically
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = REPOSITORY / "results" / "recognisers" / "lfw.jsonl"
 PAGE = REPOSITORY / "docs" / "recognisers.md"
 BEGIN, END = "<!-- lfw-table: begin, written by experiments/recognisers/lfw_table.py -->", "<!-- lfw-table: end -->"
@@ -43,8 +43,7 @@ REPORTED = {DEFAULT_MODEL: "99.38"}
 
 def main() -> None:
     """Measure, record, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--pairs-per-fold", type=int, default=ALL_PAIRS // FOLDS // 2, help="of each kind")
     parser.add_argument("--alignments", nargs="+", choices=ALIGNMENTS, default=ALIGNMENTS)
     parser.add_argument("--batch", type=int, default=64)

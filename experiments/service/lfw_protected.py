@@ -10,16 +10,12 @@ import numpy as np
 import torch
 
 from facemin.autograd.pixels import to_grid, to_unit
-from facemin.datasets import landmarks, lfw_pairs
-from facemin.evaluation.pairs import PhotoReader
+from facemin.experiments.common import Half, landmark_faces, lfw_half
 from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-PAIRS_IN_HALF = 3000
-"""Lines of LFW's official pairs in five of its ten folds; people of different folds are disjoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +35,7 @@ class Sample:
     steps: torch.Tensor
 
 
-def sample(shared: Path, *, half: str, genuine: int, single: int, cache: Path) -> Sample:
+def sample(shared: Path, *, half: Half, genuine: int, single: int, cache: Path) -> Sample:
     """Images of people of folds 1 to 5 ("test") or 6 to 10 ("calibration"), kept in `cache` once made.
 
     Args:
@@ -53,9 +49,7 @@ def sample(shared: Path, *, half: str, genuine: int, single: int, cache: Path) -
         with np.load(cache) as stored:
             return Sample(**{name: torch.from_numpy(stored[name]) for name in stored.files})
     paths, people = _choose(shared, half, genuine, single)
-    points = landmarks(shared / "data" / "lfw_landmarks.npz")
-    reader = PhotoReader(root=shared / "data" / "lfw", paths=paths, points=points)
-    faces = torch.stack([reader(at).face for at in range(len(paths))])
+    faces = landmark_faces(shared, paths)
     done = []
     for part in faces.split(64):
         done += PROTECTORS[DEFAULT_PROTECTOR](to_unit(to_grid(part)), [plain_key()], seed=7)
@@ -70,9 +64,8 @@ def sample(shared: Path, *, half: str, genuine: int, single: int, cache: Path) -
     return made
 
 
-def _choose(shared: Path, half: str, genuine: int, single: int) -> tuple[list[str], list[int]]:
-    listed = lfw_pairs(shared / "data" / "lfw_pairs.txt")
-    part = listed[:PAIRS_IN_HALF] if half == "test" else listed[PAIRS_IN_HALF:]
+def _choose(shared: Path, half: Half, genuine: int, single: int) -> tuple[list[str], list[int]]:
+    part = lfw_half(shared, half)
     pairs = {pair.name_a: (pair.path_a, pair.path_b) for pair in reversed(part) if pair.same}
     first = sorted(pairs)
     random.Random(0).shuffle(first)  # noqa: S311 - a choice of samples, no secret

@@ -9,19 +9,19 @@ to refuse one for the plain.
 
 from __future__ import annotations
 
-import argparse
 import platform
 import subprocess
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from lfw_protected import sample
 from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
 from facemin.autograd.pixels import to_array, to_grid, to_tensor, to_unit
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def noisy(images: Tensor, levels: float) -> Tensor:
@@ -103,9 +101,7 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 
 def main() -> None:
     """Measure, write a record and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True, help=".npz outside the repository")
+    parser = script_parser(__doc__, cache=".npz outside the repository")
     parser.add_argument("--count", type=int, default=200, help="plain faces, which cost a detection each")
     parser.add_argument("--people", type=int, default=400, help="people of whom there is a protected image")
     parser.add_argument("--shallow", type=int, default=48, help="images protected at shallower cuts")
@@ -152,9 +148,10 @@ def shallow(plain: Tensor, count: int) -> list[tuple[str, Tensor]]:
 
 def judged(check: PlainFaceCheck, kind: str, name: str, images: Tensor) -> dict[str, object]:
     """Share refused, with its 95 % interval, and how many are smooth as photos are."""
-    refused = sum(map(check, images))
+    pixels = to_array(images)
+    refused = sum(map(check, pixels))
     interval = wilson(refused, len(images))
-    smooth = smoothness(images)
+    smooth = smoothness(pixels)
     row = {
         "kind": kind,
         "change": name,
@@ -163,7 +160,7 @@ def judged(check: PlainFaceCheck, kind: str, name: str, images: Tensor) -> dict[
         "low": interval.low,
         "high": interval.high,
         "smooth": int((smooth >= check.smooth).sum()),
-        "smoothness": [float(smooth.min()), float(smooth.median()), float(smooth.max())],
+        "smoothness": [float(smooth.min()), float(np.median(smooth)), float(smooth.max())],
     }
     print(
         f"{kind:10} {name:20} refused {refused}/{len(images)} [{interval.low:.3f}, {interval.high:.3f}], "

@@ -7,28 +7,23 @@ People of LFW's folds 6 to 10: 300 with a genuine pair and 900 with one image; e
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
 import torch
 from lfw_protected import sample
 
 from facemin import load_recogniser
 from facemin.autograd.pixels import to_unit
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.keys.default import plain_key
 from facemin.metrics import pair_scores
 from facemin.runtime.files import write_atomically
 from facemin.service.recognition.thresholds import ThresholdSet, impostor_scores, measure_pair
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
 
 def main() -> None:
     """Measure, write and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True, help=".npz outside the repository")
+    parser = script_parser(__doc__, cache=".npz outside the repository")
     parser.add_argument("--genuine", type=int, default=300)
     parser.add_argument("--single", type=int, default=900)
     arguments = parser.parse_args()

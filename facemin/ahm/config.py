@@ -1,4 +1,4 @@
-"""What an AHM run is: its mask, how faces are mixed, the recogniser, and the strategy network."""
+"""Configuration of an AHM run: mask, mixing, recogniser and strategy network."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from facemin.ahm.frequency import FACE
-from facemin.ahm.mask import KEPT, SECRET_BITS, Blocks, Choice
+from facemin.ahm.masking.frequency import FACE
+from facemin.ahm.masking.mask import KEPT, SECRET_BITS, Blocks, Choice
 from facemin.ahm.mixing import COUNTS, MOST, Partners
 from facemin.ahm.recogniser import WIDTHS
-from facemin.runtime.device import Precision
+from facemin.runtime.compute import Precision
 from facemin.train.config import CosineSchedule, Data, Evaluate, Head, Optimiser, Section, StepSchedule, read_toml
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Masking(Section):
     every: int = Field(default=1, ge=1, le=FACE)
     """Every block, or every second, fourth, ... of each row and column: where the network would stride anyway."""
     choice: Choice | Literal["learned"] = "zigzag"
-    """Learned: see `facemin.ahm.selection`."""
+    """Learned: see `facemin.ahm.masking.selection`."""
     kept: int = Field(default=KEPT, ge=1, le=64)
     """Channels a colour."""
     dc: bool = False
@@ -40,7 +40,8 @@ class Masking(Section):
 class Mixing(Section):
     """How many faces are mixed into one, and whose."""
 
-    kind: Literal["none", "fixed", "random", "policy"] = "policy"
+    kind: Literal["none", "fixed", "random", "ramp", "policy"] = "policy"
+    """Ramp: one more face with each fifth of the steps, from 2 to 6, which asks nobody."""
     count: int | None = Field(default=None, ge=COUNTS[0], le=MOST)
     """For fixed."""
     partners: Partners = "any"
@@ -61,8 +62,21 @@ class Strategy(Section):
     """Steps of the recogniser, the strategy standing still, to one of the strategy, the recogniser standing still."""
     entropy_bonus: float = Field(default=0.01, ge=0)
     """What a nat of entropy is worth, in units of the reward."""
+    reward: Literal["loss", "excess"] = "loss"
+    """The loss as it is, or what it exceeds the entropy of the mixed labels by, which no recogniser can go below."""
+    standardised: bool = False
+    """Take each reward in deviations from what its own number of faces has given so far: then no number is better by
+    itself, and only which image gets it counts."""
     accuracy_cost: float = Field(default=1.0, ge=0)
-    """What an image that is recognised masked, but not mixed, takes off its reward, in nats of loss."""
+    """What an image that is recognised masked, but whose mixture is not recognised as whoever weighs most in it, takes
+    off its reward, in nats of loss."""
+    frozen: float = Field(default=0.0, ge=0, lt=1)
+    """Share of all steps, the first ones, in which the strategy does not learn and draws all numbers alike."""
+    floor: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the training faces, masked only, that shall be recognised; a multiplier on the number of faces rises
+    while it is not, and falls while it is (dual ascent). None for no such floor."""
+    floor_rate: float = Field(default=0.5, gt=0)
+    """How fast the multiplier moves: nats a strategy step, times what is missing."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Of the rewards' moving average."""
 

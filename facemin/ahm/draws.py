@@ -9,7 +9,7 @@ import torch
 
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights
 from facemin.ahm.policy import sample
-from facemin.train.sampler import derived_seed
+from facemin.train.data.sampler import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facemin.ahm.config import Mixing
 
 
-class Drawn(NamedTuple):
+class MixtureDraw(NamedTuple):
     """What a batch's faces are mixed with, and how it came about."""
 
     mixture: Mixture
@@ -31,8 +31,14 @@ def generator_of(seed: int, purpose: str, step: int) -> np.random.Generator:
 
 
 def draw(
-    mixing: Mixing, places: Tensor, labels: Tensor, logits: Tensor | None, generator: np.random.Generator
-) -> Drawn:
+    mixing: Mixing,
+    places: Tensor,
+    labels: Tensor,
+    logits: Tensor | None,
+    generator: np.random.Generator,
+    *,
+    progress: float = 0.0,
+) -> MixtureDraw:
     """Draw the mixtures of faces.
 
     Args:
@@ -41,6 +47,7 @@ def draw(
         labels: of the pool, (N,) int64.
         logits: the strategy's, (B, 5); None for the baselines.
         generator: of all of it.
+        progress: share of the training that is done, in [0, 1]; a ramp's number of faces depends on it.
 
     Raises:
         ValueError: fewer partners than a mixture wants.
@@ -50,6 +57,8 @@ def draw(
     elif mixing.kind == "fixed":
         assert mixing.count is not None
         choices = torch.full_like(places, COUNTS.index(mixing.count))
+    elif mixing.kind == "ramp":
+        choices = torch.full_like(places, min(int(progress * len(COUNTS)), len(COUNTS) - 1))
     elif mixing.kind == "random":
         choices = torch.from_numpy(generator.integers(len(COUNTS), size=len(places)))
     else:
@@ -57,4 +66,4 @@ def draw(
         choices = sample(logits, generator)
     counts = torch.where(choices < 0, 1, torch.tensor(COUNTS)[choices])
     partners = draw_partners(places, labels, counts, generator, partners=mixing.partners)
-    return Drawn(Mixture(partners, draw_weights(counts, generator)), choices)
+    return MixtureDraw(Mixture(partners, draw_weights(counts, generator)), choices)

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from facemin.ahm.data import find_mask, read_people
 from facemin.ahm.draws import draw, generator_of
-from facemin.ahm.mixing import COUNTS
+from facemin.ahm.mixing import COUNTS, heaviest, label_entropy
 from facemin.ahm.model import Pair, Sight
-from facemin.ahm.policy import Baseline, reinforce
+from facemin.ahm.policy import Baseline, Multiplier, Standards, reinforce
 from facemin.ahm.query import MixedQueries
 from facemin.ahm.recogniser import MaskedRecogniser, masked_resnet
 from facemin.ahm.result import MASK, WEIGHTS, measure_queries, write_record, write_weights
 from facemin.runtime.device import choose_device, choose_precision
 from facemin.train import log
 from facemin.train.checkpoints import Checkpoint, read_checkpoint
+from facemin.train.data.sampler import Batches, Draw, derived_seed
 from facemin.train.progress import Outcome, Progress, Watch
-from facemin.train.sampler import Batches, Draw, derived_seed
 from facemin.train.schedule import rate_factor
 from facemin.train.training_module import make_optimiser
 from facemin.train.validation import validate
@@ -93,7 +93,10 @@ class _Session:
         recogniser = nn.ModuleList([self.trained.network, self.trained.head])
         self.optimiser = make_optimiser(recogniser, config.optimiser)
         self.strategist = torch.optim.Adam(self.trained.policy.parameters(), lr=config.strategy.rate)
-        self.baseline = Baseline(momentum=config.strategy.momentum)
+        strategy = config.strategy
+        self.baseline = Baseline(momentum=strategy.momentum)
+        self.standards = Standards(len(COUNTS))
+        self.multiplier = None if strategy.floor is None else Multiplier(strategy.floor, strategy.floor_rate)
         self.dtype = choose_precision(config.precision, device)
         self.sight = Sight(self.trained, self.mask, self.people, batch=config.batch, device=device, dtype=self.dtype)
         self.step, self.seconds, self.meters = 0, 0.0, Meters()
@@ -135,7 +138,9 @@ class _Session:
         places = torch.tensor([draw.place for draw in draws])
         flips = torch.tensor([draw.flip for draw in draws])
         logits = self.sight.logits(places, flips) if config.mixing.kind == "policy" else None
-        drawn = draw(config.mixing, places, self.people.labels, logits, generator_of(config.seed, "mix", step))
+        generator = generator_of(config.seed, "mix", step)
+        progress = step / batches.steps
+        drawn = draw(config.mixing, places, self.people.labels, logits, generator, progress=progress)
         self.trained.train()
         losses = self.sight.losses(drawn.mixture, flips, annealing=self.trained.head.annealing(step))
         loss = losses.mean()
@@ -150,7 +155,8 @@ class _Session:
         meters.loss, meters.steps = meters.loss + float(loss.detach()), meters.steps + 1
         for choice in drawn.choices[drawn.choices >= 0].tolist():
             meters.counts[choice] += 1
-        if config.mixing.kind == "policy" and self.step % config.strategy.every == 0:
+        due = self.step % config.strategy.every == 0 and self.step >= config.strategy.frozen * batches.steps
+        if config.mixing.kind == "policy" and due:
             self._strategy_step(places, flips)
         self.timed_steps += 1
         self.timed_seconds += time.perf_counter() - began
@@ -168,9 +174,16 @@ class _Session:
             alone = self.sight.recognised(self.sight.embedded(masked), places)
             masked = self.sight.masked(drawn.mixture, flips)
             embeddings = self.sight.embedded(masked)
-            losses = self.sight.loss_of(embeddings, drawn.mixture)
-            drop = alone.float() - self.sight.recognised(embeddings, places).float()
-            rewards = losses - settings.accuracy_cost * drop
+            rewards = self.sight.loss_of(embeddings, drawn.mixture)
+            if settings.reward == "excess":
+                rewards = rewards - label_entropy(drawn.mixture, self.people.labels).to(rewards)
+            kept = self.sight.recognised(embeddings, heaviest(drawn.mixture))
+            rewards = rewards - settings.accuracy_cost * (alone.float() - kept.float())
+            if settings.standardised:
+                rewards = self.standards(rewards, drawn.choices)
+            if self.multiplier is not None:
+                cost = self.multiplier.step(float(alone.float().mean()))
+                rewards = rewards - cost * (drawn.choices / (len(COUNTS) - 1)).to(rewards)
         advantages = self.baseline.advantages(rewards)
         found = reinforce(logits, drawn.choices.to(self.device), advantages, entropy_bonus=settings.entropy_bonus)
         self.strategist.zero_grad()
@@ -195,6 +208,8 @@ class _Session:
                 line["reward"] = meters.reward / meters.strategy_steps
                 line["entropy"] = meters.entropy / meters.strategy_steps
                 line["baseline"] = self.baseline.value
+                if self.multiplier is not None:
+                    line["multiplier"] = self.multiplier.value
             log.append(self.out / LOG, line | {"images_per_second": speed, "seconds": self.seconds})
             self.meters = Meters()
             self.timed_steps, self.timed_seconds = 0, 0.0
@@ -235,6 +250,8 @@ class _Session:
             "recogniser": self.optimiser.state_dict(),
             "strategy": self.strategist.state_dict(),
             "baseline": self.baseline.value,
+            "standards": self.standards.sums,
+            "multiplier": None if self.multiplier is None else self.multiplier.value,
             "meters": vars(self.meters),
         }
         Checkpoint(
@@ -255,6 +272,9 @@ class _Session:
             self.optimiser.load_state_dict(found.optimiser["recogniser"])
             self.strategist.load_state_dict(found.optimiser["strategy"])
             self.baseline.value, self.meters = found.optimiser["baseline"], Meters(**found.optimiser["meters"])
+            self.standards.sums = found.optimiser["standards"]
+            if self.multiplier is not None:
+                self.multiplier.value = found.optimiser["multiplier"]
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: expected this run's weights, got: {str(error)[:300]}") from None
         self.step, self.seconds = found.step, found.seconds

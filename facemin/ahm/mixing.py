@@ -116,6 +116,25 @@ def mix(pool: Tensor, mixture: Mixture) -> Tensor:
     return mixed
 
 
+def heaviest(mixture: Mixture) -> Tensor:
+    """Place in the pool of the face that weighs most in each mixture, (B,) int64."""
+    return mixture.places.gather(1, mixture.weights.argmax(1, keepdim=True))[:, 0]
+
+
+def label_entropy(mixture: Mixture, labels: Tensor) -> Tensor:
+    """Entropy of the people in each mixture, (B,) nats: the cross-entropy that a perfect recogniser ends on.
+
+    Args:
+        mixture: B of them.
+        labels: of the whole pool, (N,) int64.
+    """
+    people = labels[mixture.places]
+    same = (people[:, :, None] == people[:, None]).to(mixture.weights.dtype)
+    # weight of a place's person, wherever else in the mixture that person is
+    shares = (same * mixture.weights[:, None]).sum(2).clamp_min(1e-12)
+    return -(mixture.weights * shares.log()).sum(1)
+
+
 def mixed_loss(head: Head, embeddings: Tensor, labels: Tensor, weights: Tensor, *, annealing: float = 0.0) -> Tensor:
     """Sum over the people of a mixture of weight times the head's loss, each term with the margin on its own person.
 

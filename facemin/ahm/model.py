@@ -1,4 +1,4 @@
-"""What recogniser and strategy make of mixtures of masked faces: embeddings, losses, and how many faces to mix."""
+"""Losses of recogniser and strategy on mixtures of masked faces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from facemin.train.heads import HEADS
 if TYPE_CHECKING:
     from facemin.ahm.config import AHMConfig
     from facemin.ahm.data import People
-    from facemin.ahm.mask import Mask
+    from facemin.ahm.masking.mask import Mask
+
+
+HELD = 512 * 2**20
+"""Bytes up to which all faces are masked once and held, plain and mirrored."""
 
 
 class Pair(nn.Module):
@@ -48,6 +52,7 @@ class Sight:
         self.trained, self.mask, self.device, self.dtype = trained, mask, device, dtype
         self.pool, self.labels = people.pool.to(device), people.labels
         self.buffer = torch.empty(batch, *mask.shape, device=device)
+        self.held = self._masked_once() if 2 * len(self.pool) * self.buffer[:1].nbytes <= HELD else None
 
     @torch.no_grad()
     def logits(self, places: Tensor, flips: Tensor) -> Tensor:
@@ -65,9 +70,28 @@ class Sight:
     @torch.no_grad()
     def masked(self, mixture: Mixture, flips: Tensor) -> Tensor:
         """Masked mixtures (B, C, h, h), mirrored where flips says so; the next call overwrites them."""
+        if self.held is not None:
+            return self._mixed_of_held(self.held, mixture, flips)
         faces = mix(self.pool, mixture)
         mirrored = torch.where(flips.to(self.device)[:, None, None, None], faces.flip(3), faces)
         return self.mask(mirrored, out=self.buffer)
+
+    @torch.no_grad()
+    def _masked_once(self) -> Tensor:
+        """All faces masked, and all of them mirrored and masked, (2, N, C, h, h)."""
+        sides = (self.pool, self.pool.flip(3))
+        return torch.stack(
+            [torch.cat([self.mask(part / 255) for part in torch.split(side, len(self.buffer))]) for side in sides]
+        )
+
+    def _mixed_of_held(self, held: Tensor, mixture: Mixture, flips: Tensor) -> Tensor:
+        """Mixtures of masked faces, which are masked mixtures: the mask is affine, and weights sum to one."""
+        mixed = self.buffer[: len(flips)].zero_()
+        side, weights = flips.long().to(self.device), mixture.weights.to(self.device)
+        for weight, places in zip(weights.T, mixture.places.to(self.device).T, strict=True):
+            used = weight > 0
+            mixed[used] += weight[used, None, None, None] * held[side[used], places[used]]
+        return mixed
 
     def embedded(self, masked: Tensor) -> Tensor:
         """The recogniser's embeddings (B, D) float32."""
@@ -86,6 +110,6 @@ class Sight:
         return mixed_loss(self.trained.head, embeddings, labels, weights, annealing=annealing)
 
     def recognised(self, embeddings: Tensor, places: Tensor) -> Tensor:
-        """Whether each face's own class is the nearest, (B,) bool; no margin."""
+        """Whether the class of the face at each place is the nearest, (B,) bool; no margin."""
         nearest = nn.functional.normalize(embeddings) @ nn.functional.normalize(self.trained.head.weight).T
         return nearest.argmax(1) == self.labels[places].to(self.device)

@@ -86,6 +86,55 @@ def reinforce(logits: Tensor, choices: Tensor, advantages: Tensor, *, entropy_bo
     return PolicyLoss(-gain - entropy_bonus * entropy, entropy.detach())
 
 
+class Standards:
+    """Mean and deviation of the rewards of each choice so far.
+
+    Args:
+        choices: how many there are.
+    """
+
+    def __init__(self, choices: int) -> None:
+        self.sums = torch.zeros(3, choices, dtype=torch.float64)
+        """Of ones, rewards and squared rewards, by choice."""
+
+    def __call__(self, rewards: Tensor, choices: Tensor) -> Tensor:
+        """Rewards (B,) in deviations from their own choice's mean; they are taken into it first.
+
+        Until a choice has two different rewards its own are 0.
+        """
+        wide = rewards.detach().double().cpu()
+        for row, values in zip(self.sums, (torch.ones_like(wide), wide, wide.square()), strict=True):
+            row.index_add_(0, choices.cpu(), values)
+        count, first, second = self.sums
+        mean = first / count.clamp_min(1)
+        deviation = (second / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
+        away = wide - mean[choices.cpu()]
+        own = deviation[choices.cpu()]
+        return torch.where(own > 0, away / own.clamp_min(1e-12), 0).to(rewards)
+
+
+@dataclass
+class Multiplier:
+    """What one more face costs, so that a floor is kept: raised while less is reached, lowered while more is.
+
+    Source: dual ascent on max mean(reward) subject to reached >= floor (Boyd and Vandenberghe 2004, section 5.5).
+
+    Args:
+        floor: what shall be reached, in (0, 1).
+        rate: of a step.
+        value: so far, 0 or more.
+    """
+
+    floor: float
+    rate: float
+    value: float = 0.0
+
+    def step(self, reached: float) -> float:
+        """Move by what is missing, and return where that leads."""
+        self.value = max(0.0, self.value + self.rate * (self.floor - reached))
+        return self.value
+
+
 @dataclass
 class Baseline:
     """A moving average of the rewards.

@@ -1,4 +1,4 @@
-"""What a query looks like at test time: masked only, or masked and mixed with public faces."""
+"""Test-time queries: masked alone, or masked and mixed with public faces."""
 
 from __future__ import annotations
 

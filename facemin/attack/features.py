@@ -1,4 +1,4 @@
-"""What a key shows of images: the input of every attack that holds it."""
+"""Key features of images: the input of every attack that holds a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where on the face each place of a feature map lies: what an attacker measures on the key before anything else.
+"""Receptive-field geometry of a key's feature maps, measured by gradients.
 
 A recogniser may crop and scale the face inside itself, so its maps need not cover the face, nor share its middle.
 """

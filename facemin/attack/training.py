@@ -8,13 +8,14 @@ import io
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 
-from facemin.runtime.device import Precision, choose_device, choose_precision
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.device import choose_device, choose_precision
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from facemin.attack.budget import Budget
+    from facemin.runtime.compute import Compute
+
 _VERSION = 1
 _PRINTED = 8  # pairs that a data set's fingerprint is made of
+_TRIAL = 64  # pairs that an epoch is timed on
 _CLIP = 1.0
 _WARMUP = 0.03  # of all steps
 
@@ -63,8 +68,6 @@ class Fitting:
         flip: mirror both sides of random pairs. Right only where mirroring the input is what the mirrored face would
             have given: images that the network takes itself, or features made within it.
         seed: of weights, order and mirroring.
-        device: see `facemin.runtime.device.choose_device`.
-        precision: of products; "auto" takes bfloat16 where that is faster.
     """
 
     epochs: int = 20
@@ -73,8 +76,6 @@ class Fitting:
     decay: float = 1e-4
     flip: bool = False
     seed: int = 0
-    device: str = "auto"
-    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
@@ -90,6 +91,7 @@ def fit(
     settings: Fitting,
     loss: Callable[[Tensor, Tensor], Tensor],
     score: Callable[[Tensor, Tensor], Tensor],
+    compute: Compute = DEFAULT_COMPUTE,
     validation: Pairs | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -106,6 +108,7 @@ def fit(
         settings: how.
         loss: outputs and targets, (B, ...) each, to (B,).
         score: likewise, higher is better.
+        compute: where, and in which precision of products.
         validation: pairs of people that are in neither training nor test.
         checkpoint: written after each epoch, and gone on from where it exists.
         on_epoch: told after each epoch.
@@ -115,7 +118,7 @@ def fit(
         ValueError: no pairs, a loss that is not finite, or a checkpoint of another run.
         OSError: a checkpoint that cannot be read or written.
     """
-    run = _Run(network, pairs, settings, loss, checkpoint)
+    run = _Run(network, pairs, settings, loss, checkpoint, compute)
     if checkpoint is not None and checkpoint.exists():
         run.restore(checkpoint)
     while run.epoch < settings.epochs and not run.stopped:
@@ -133,6 +136,39 @@ def fit(
     return network.eval()
 
 
+def affordable_epochs(
+    train: Callable[[Pairs, Fitting], object], pairs: Pairs, settings: Fitting, budget: Budget
+) -> int:
+    """Epochs that fit into a time, at most the settings'; the rate falls over them, so they are settled before.
+
+    Args:
+        train: trains once, on few pairs, to take its time.
+        pairs: to train on.
+        settings: how.
+        budget: endless for the settings' own epochs.
+    """
+    if math.isinf(budget.seconds):
+        return settings.epochs
+    few = _First(pairs, _TRIAL)
+    began = time.perf_counter()
+    train(few, replace(settings, epochs=1))
+    each = (time.perf_counter() - began) * len(pairs) / len(few)
+    return min(settings.epochs, int(budget.left / each))
+
+
+class _First:
+    """The first of some pairs."""
+
+    def __init__(self, pairs: Pairs, most: int) -> None:
+        self._pairs, self._most = pairs, most
+
+    def __len__(self) -> int:
+        return min(self._most, len(self._pairs))
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self._pairs[index]
+
+
 Network = TypeVar("Network", bound="nn.Module")
 
 
@@ -146,10 +182,11 @@ def weights_drawn_from(seed: int, make: Callable[[], Network]) -> Network:
 def batch_of(pairs: Pairs, places: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Pairs as two batches, float32; uint8 values are divided by 255."""
     inputs, targets = zip(*(pairs[place] for place in places), strict=True)
-    return _floating(torch.stack(inputs).to(device)), _floating(torch.stack(targets).to(device))
+    return floating(torch.stack(inputs).to(device)), floating(torch.stack(targets).to(device))
 
 
-def _floating(values: Tensor) -> Tensor:
+def floating(values: Tensor) -> Tensor:
+    """float32 in [0, 1] of uint8, and of what is so already."""
     return values.float() / 255 if values.dtype == torch.uint8 else values.float()
 
 
@@ -163,11 +200,12 @@ class _Run:
         settings: Fitting,
         loss: Callable[[Tensor, Tensor], Tensor],
         checkpoint: Path | None,
+        compute: Compute,
     ) -> None:
         if len(pairs) < 2:
             raise ValueError(f"pairs: expected at least 2 to train on, got {len(pairs)}")
-        self.device = choose_device(settings.device)
-        self.dtype = choose_precision(settings.precision, self.device)
+        self.device = choose_device(compute.device)
+        self.dtype = choose_precision(compute.precision, self.device)
         self.network, self.pairs, self.settings, self.loss = network.to(self.device), pairs, settings, loss
         self.batch = min(settings.batch, len(pairs))
         self.steps_per_epoch = len(pairs) // self.batch

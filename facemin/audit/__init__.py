@@ -1,11 +1,12 @@
 """The audit: what adversaries of every row of the threat model get out of given protected faces."""
 
-from facemin.audit.audit_inputs import Evidence, Operating, Pairs, Panelist, Plain
-from facemin.audit.budget import Budget
-from facemin.audit.faces import Protecting, read_faces, read_training
-from facemin.audit.judges import find_panel
+from facemin.attack.budget import Budget
+from facemin.attack.contract import PublicFaces
+from facemin.audit.inputs.audit_inputs import AuditInputs, Judge, Operating, Pairs
+from facemin.audit.inputs.faces import Protecting, read_faces, read_training
+from facemin.audit.inputs.judges import find_panel
+from facemin.audit.inputs.prepare import Request, prepare
 from facemin.audit.page import render
-from facemin.audit.prepare import Request, gather
 from facemin.audit.result import Figure, Grid, RowResult, Table
 from facemin.audit.rows import ROWS
 from facemin.audit.run import Audit, audit, known_rows
@@ -13,22 +14,22 @@ from facemin.audit.run import Audit, audit, known_rows
 __all__ = [
     "ROWS",
     "Audit",
+    "AuditInputs",
     "Budget",
-    "Evidence",
     "Figure",
     "Grid",
+    "Judge",
     "Operating",
     "Pairs",
-    "Panelist",
-    "Plain",
     "Protecting",
+    "PublicFaces",
     "Request",
     "RowResult",
     "Table",
     "audit",
     "find_panel",
-    "gather",
     "known_rows",
+    "prepare",
     "read_faces",
     "read_training",
     "render",

@@ -1,4 +1,4 @@
-"""No row of the threat model, but the other half of the claim: the provider still recognises the protected faces."""
+"""Authorised recognition of the protected faces: the other half of the claim, no row of the threat model."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from facemin.metrics import pair_scores
 from facemin.report.page import Entry
 
 if TYPE_CHECKING:
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 TITLE = "The provider, with the whole recogniser"
 KNOWS = "everything it should: recognising is its job"
 
 
-def still_recognises(evidence: Evidence) -> RowResult:
+def still_recognises(evidence: AuditInputs) -> RowResult:
     """Verify protected faces at the recognisers whose keys were used."""
     judges = [one for one in evidence.authorised if one.at is not None]
     if not judges:
@@ -72,7 +72,7 @@ def still_recognises(evidence: Evidence) -> RowResult:
     )
 
 
-def _absent(evidence: Evidence) -> str:
+def _absent(evidence: AuditInputs) -> str:
     """Why nobody can say whether the provider still recognises."""
     if not evidence.authorised:
         names = ", ".join(sorted({key.manifest.recogniser for key in evidence.keys}))

@@ -1,4 +1,4 @@
-"""An audit as one HTML file that needs nothing from elsewhere. It shows faces: whoever has it has seen them."""
+"""HTML page of an audit, self-contained; it shows plain faces."""
 
 from __future__ import annotations
 

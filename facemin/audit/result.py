@@ -1,4 +1,4 @@
-"""What a row of an audit found: a verdict in words, the numbers behind it, pictures, and what was left out."""
+"""Result of a row: verdict in words, figures, tables, pictures, and what was left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a count can say: whether a share is above or below a bound, and how many images are missing to tell.
+"""Sample size: bounds on a rate from a count, and the number of further trials that would settle it.
 
 A zero of few images says little: Wilson's 95 % interval of 0 of 10 reaches 0.28. So nothing is called bounded unless
 the interval's upper end is.
@@ -6,10 +6,9 @@ the interval's upper end is.
 
 from __future__ import annotations
 
-import math
 from typing import Literal, NamedTuple
 
-from facemin.metrics import wilson
+from facemin.metrics import binomial_tail, wilson
 
 BOUND = 0.05
 """A row counts as bounded when the upper end of the 95 % interval says: at most one person of twenty."""
@@ -29,7 +28,7 @@ WORDS: dict[Outcome, str] = {
 }
 
 
-class Settled(NamedTuple):
+class RateClass(NamedTuple):
     """What hits of n trials say.
 
     Attributes:
@@ -41,7 +40,9 @@ class Settled(NamedTuple):
     more: int
 
 
-def settle(hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, cells: int = 1) -> Settled:
+def classify_rate(
+    hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, p: float | None = None, cells: int = 1
+) -> RateClass:
     """Judge the worst of some cells.
 
     Args:
@@ -49,17 +50,18 @@ def settle(hits: int, n: int, *, bound: float = BOUND, chance: float = 0.0, cell
         n: trials, at least 1.
         bound: share of successes that is asked about, in (0, 1).
         chance: probability of a hit that means nothing (a false accept rate).
-        cells: of how many the worst was taken.
+        p: probability of so many hits or more by chance; that of `n` independent trials at `chance` when None.
+        cells: of how many the worst was taken; p is corrected for them (Bonferroni).
 
     Raises:
         ValueError: hits or n out of range.
     """
     low, high = wilson(hits, n)
     if high <= bound:
-        return Settled("bounded", 0)
-    if low > bound and cells * at_least(hits, n, chance) < CHANCE:
-        return Settled("leak", 0)
-    return Settled("cannot tell", further(hits, n, bound=bound))
+        return RateClass("bounded", 0)
+    if low > bound and cells * (binomial_tail(hits, n, chance) if p is None else p) < CHANCE:
+        return RateClass("leak", 0)
+    return RateClass("cannot tell", further(hits, n, bound=bound))
 
 
 def further(hits: int, n: int, *, bound: float = BOUND) -> int:
@@ -71,13 +73,6 @@ def further(hits: int, n: int, *, bound: float = BOUND) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if wilson(hits, n + middle).high <= bound else (middle, high)
     return high
-
-
-def at_least(hits: int, n: int, chance: float) -> float:
-    """Probability of so many hits or more of n, each of probability `chance`."""
-    if hits <= 0:
-        return 1.0
-    return math.fsum(math.comb(n, k) * chance**k * (1 - chance) ** (n - k) for k in range(hits, n + 1))
 
 
 def strongest(outcomes: list[Outcome]) -> Outcome:

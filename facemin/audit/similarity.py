@@ -1,4 +1,4 @@
-"""How like its photo an image looks to measures of similarity, beside images that know nobody: rows T0, T3 and T4."""
+"""Similarity of images to their photos beside baselines without the face: rows T0, T3 and T4."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 FLOOR = "floor: "
 WINDOW: Window = "gaussian"
@@ -30,7 +30,7 @@ class Floor(NamedTuple):
     """(N, 3, 112, 112)."""
 
 
-def floors(evidence: Evidence, rows: Tensor) -> tuple[list[Floor], list[str]]:
+def floors(evidence: AuditInputs, rows: Tensor) -> tuple[list[Floor], list[str]]:
     """Images that know nothing of the faces in those rows, and which of them could not be had, and why."""
     originals = evidence.originals[rows]
     found, absent = [Floor("grey", grey(originals).expand_as(originals))], []
@@ -54,7 +54,7 @@ def floors(evidence: Evidence, rows: Tensor) -> tuple[list[Floor], list[str]]:
     return found, absent
 
 
-def similarities(images: Tensor, evidence: Evidence, rows: Tensor, *, of: str) -> list[Figure]:
+def similarities(images: Tensor, evidence: AuditInputs, rows: Tensor, *, of: str) -> list[Figure]:
     """Mean similarity of images (K, 3, 112, 112) with the plain faces of those rows, (K,)."""
     faces = evidence.originals[rows]
     found = [
@@ -67,7 +67,7 @@ def similarities(images: Tensor, evidence: Evidence, rows: Tensor, *, of: str) -
     return found
 
 
-def closeness(images: Tensor, evidence: Evidence, rows: Tensor) -> Tensor:
+def closeness(images: Tensor, evidence: AuditInputs, rows: Tensor) -> Tensor:
     """SSIM of each image with its plain face, (K,)."""
     return ssim(images, evidence.originals[rows], window=WINDOW)
 

@@ -1,4 +1,4 @@
-"""Whether a graph, as facemin differentiates it, computes what onnxruntime computes."""
+"""Agreement of a differentiable graph with onnxruntime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator's builder is given, and what it hands back.
+"""Interface of operator builders: their arguments and their result.
 
 A graph is read at a batch of one and lifted over rows: every value that depends on the image has its rows first,
 and a builder refuses whatever would mix them. So a file written for a batch of one serves any batch.

@@ -45,26 +45,26 @@ class Recogniser(RecogniserGraph, nn.Module):
     ) -> None:
         nn.Module.__init__(self)
         RecogniserGraph.__init__(self, graph, name=name, cuts=cuts, space=space)
-        self.whole = OnnxModule(graph)
+        self.module = OnnxModule(graph)
         self.requires_grad_(False).eval()
 
     def forward(self, faces: Tensor) -> Tensor:
         """Embed faces (B, 3, 112, 112), RGB in [0, 1], as rows of unit length (B, D)."""
-        return F.normalize(self.whole(faces).flatten(1))
+        return F.normalize(self.module(faces).flatten(1))
 
     def train(self, mode: bool = True) -> Recogniser:
         """Use never changes a recogniser: it stays in eval mode whatever is asked."""
         del mode
         return super().train(False)
 
-    def until(self, cut: str) -> OnnxModule:
+    def front(self, cut: str) -> OnnxModule:
         """E_c: faces (B, 3, 112, 112) in [0, 1] to features (B, *shape of the cut).
 
         Source: PMT section 4, the shallow model that users hold.
         """
         return OnnxModule(self.shallow_graph(cut)).eval()
 
-    def after(self, cut: str) -> ServerModel:
+    def head(self, cut: str) -> ServerModel:
         """E_s: features (B, *shape of the cut) to unit embeddings (B, D); what the provider keeps."""
         output = self.graph.graph.output[0].name
         if self.cut(cut).name == output:
@@ -110,5 +110,5 @@ def agreeing(recogniser: RecogniserGraph, *, label: str) -> Recogniser:
         made = differentiable(recogniser)
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from error
-    check_agreement(made.graph, made.whole, name=label)
+    check_agreement(made.graph, made.module, name=label)
     return made

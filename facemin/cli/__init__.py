@@ -8,24 +8,14 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from facemin.cli import (
-    audit,
-    bench,
-    client,
-    evaluate,
-    keys,
-    licences,
-    models,
-    photos,
-    protector,
-    provider,
-    provider_keys,
-    secrets,
-    train,
-)
-from facemin.cli.extras import missing_extra
-from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
-from facemin.cli.output import errors, note, say
+from facemin.cli import licences, trusted
+from facemin.cli.demo import demonstrate
+from facemin.cli.person import client, cloak, photos, secrets, verify
+from facemin.cli.provider import keys, protector, provider, provider_keys
+from facemin.cli.shared.extras import missing_extra
+from facemin.cli.shared.options import INTERRUPTED, STATUSES, WRONG_INPUT
+from facemin.cli.shared.output import errors, note, say
+from facemin.cli.workshop import audit, bench, evaluate, models, train
 from facemin.runtime.errors import in_words
 
 if TYPE_CHECKING:
@@ -44,10 +34,13 @@ app = App(
     help="Facial data minimisation: a face photo becomes the least that one chosen recogniser needs.",
     help_epilogue=STATUSES,
 )
-app.command(photos.demo)
+app.command(demonstrate.demo)
 app.command(photos.protect)
-app.command(photos.verify)
+app.command(verify.verify)
 keys.app.command(protector.fit_protector, name="fit-protector")
+keys.app.command(trusted.key_trust, name="trust")
+keys.app.command(trusted.key_distrust, name="distrust")
+keys.app.command(trusted.key_trusted, name="trusted")
 app.command(keys.app)
 app.command(models.app)
 app.command(secrets.app)
@@ -58,10 +51,12 @@ app.command(bench.app)
 provider.app.command(provider_keys.provider_keys, name="keys")
 provider.app.command(provider_keys.provider_rotate, name="rotate")
 provider.app.command(provider_keys.provider_protector, name="protector")
+provider.app.command(provider_keys.provider_switch, name="switch")
 provider.app.command(provider_keys.provider_revoke, name="revoke")
 app.command(provider.app)
 app.command(provider.serve)
 app.command(client.app)
+app.command(cloak.app)
 app.command(licences.licences)
 app.register_install_completion_command(
     help="Install completion for your shell (bash, zsh or fish), so that Tab completes verbs and options."
@@ -98,7 +93,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(text: str) -> None:
-    say(errors(), f"[bold red]facemin:[/] {escape(text)}")
+    # a name with a line break in it begins no line that could pass for ours
+    say(errors(), f"[bold red]facemin:[/] {escape(text.replace(chr(10), chr(10) + '  '))}")
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""The verb `licences`: under which terms facemin and what it brings with it may be used."""
+"""Command `licences`: licences of facemin and of the files that it ships."""
 
 from __future__ import annotations
 
-from facemin.cli.options import Json
-from facemin.cli.output import print_json, tell
+from facemin.cli.shared.options import Json
+from facemin.cli.shared.output import print_json, tell
 
 OURS = "facemin itself: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
 
@@ -13,6 +13,9 @@ def licences(*, as_json: Json = False) -> int:
     from facemin.data import FOLDER
 
     notice = (FOLDER / "NOTICE.txt").read_text(encoding="utf-8")
+    page = FOLDER.parent / "service" / "page" / "licences.txt"
+    if page.is_file():
+        notice += "\n" + page.read_text(encoding="utf-8")
     if as_json:
         print_json({"facemin": OURS, "notice": notice})
     else:

@@ -1,4 +1,4 @@
-"""Whom a provider's key must come from: remembered at its first use, and checked at every later one."""
+"""Key pinning: trust on first use of a provider's key and signer."""
 
 from __future__ import annotations
 

@@ -8,19 +8,19 @@ import secrets
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from safetensors.numpy import save
 
 from facemin.face import Detector, align, is_aligned
 from facemin.face.crop import faces_in
 from facemin.image import Photo, decode, encode
-from facemin.keys.default import DEFAULT_SPACE
-from facemin.keys.trust import TrustLog
-from facemin.models.calibration import Calibration
-from facemin.models.onnx.run import FaceRunner
+from facemin.keys.same_person import same_person_threshold
+from facemin.keys.trust import CONSENT, TrustLog
+from facemin.protection.contract import as_protected
+from facemin.protection.one_pass.protector import OnePassProtector
+from facemin.protection.revealing.by_fingerprint import key_runner
+from facemin.protection.upload import encode_feature
 from facemin.pseudonym import (
     LOSS,
     CaptureLog,
@@ -32,7 +32,6 @@ from facemin.pseudonym import (
     Secret,
     SecretStore,
     UploadStatement,
-    stranger_threshold,
 )
 from facemin.pseudonym.possession import renewal_digest
 from facemin.runtime.errors import FaceminError, NoFace, NoSpace, UntrustedKey
@@ -46,24 +45,16 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.models.space import Space
     from facemin.protection.carrier.protector import FaceCarrier
-    from facemin.protection.one_pass import Painter
-    from facemin.protection.protector_file import ProtectorFile
+    from facemin.protection.one_pass.protector_file import ProtectorFile
 
 Form = Literal["image", "feature"]
 Operation = Literal["enrol", "verify", "identify", "renew"]
 
-CONSENT = (
-    "a dishonest network can identify you from your second upload on, whatever your secret: it may answer some faces "
-    "with a fixed point and the others with an angle that names the person"
-)
-"""Said before a graph is trusted that is not on the published list."""
 SITE = (
     "a secret that a site's devices share for many people is weaker than one a person: some 64 photos whose uploads "
     "are known give its rotation, and with it everybody's faces; and whoever takes one device has it"
 )
 """Said where a purpose shared by devices is set."""
-SAME_PERSON_FAR = 1e-2
-"""At which the device takes a face for the enrolled one: laxer than any provider, for whom the decision is."""
 
 
 class UntrustedSpace(UntrustedKey):
@@ -183,7 +174,7 @@ class Sender:
                 raise NoFace(f"{name}: no face found that could be protected")
             crops = align(pixels, found.points)
         crops = crops[:1] if largest else crops
-        return Faces(crops=crops, embeddings=space.embed(self._run, crops))
+        return Faces(crops=crops, embeddings=space.embed(key_runner(self.key), crops))
 
     def check_person(self, faces: Sequence[Faces]) -> None:
         """Refuse faces unlike each other, or unlike the enrolled one; a site's secret is for many people.
@@ -194,7 +185,7 @@ class Sender:
         if self.purpose is not None:
             return
         rows = np.concatenate([each.embeddings for each in faces])
-        limit = same_person_threshold(self.key)
+        limit = same_person_threshold(self.space)
         EnrolledFace(secret=self.secret).check_same_person(rows, space=self.space.id, threshold=limit)
         lowest = float((rows @ rows[0]).min())
         if lowest < limit:
@@ -207,7 +198,7 @@ class Sender:
         """Take enrolled faces for the ones that this secret stands for."""
         if self.purpose is None:
             rows = np.concatenate([each.embeddings for each in faces])
-            limit = same_person_threshold(self.key)
+            limit = same_person_threshold(self.space)
             EnrolledFace(secret=self.secret).remember(
                 rows, space=self.space.id, purpose=self.collection, threshold=limit
             )
@@ -226,7 +217,7 @@ class Sender:
             return carriers(self, np.concatenate([each.embeddings for each in faces]), epoch, self.carrier)
         targets = self.pseudonym(epoch).targets(np.concatenate([each.embeddings for each in faces]))
         if form == "feature":
-            return tuple(_feature(target, self.key) for target in targets)
+            return tuple(encode_feature(target, self.key) for target in targets)
         return tuple(encode(image) for image in self._images(targets, protector))
 
     def uploads(
@@ -276,40 +267,26 @@ class Sender:
             )
         return found
 
-    @cached_property
-    def _run(self) -> FaceRunner:
-        return FaceRunner(self.key.graph)
-
-    def _painter(self, protector: ProtectorFile) -> Painter:
-        """Of the protector; kept, since making one opens a session and tries it."""
-        from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
-
-        name = protector.fingerprint
-        if name not in self._painters:
-            settings = OnePass(residual=max(self.key.manifest.residual, PAINTED_RESIDUAL))
-            self._painters[name] = Painter(protector, self._run, settings)
-        return self._painters[name]
-
-    @cached_property
-    def _painters(self) -> dict[str, Painter]:
-        return {}
-
     def _images(self, targets: NDArray[np.float32], protector: ProtectorFile | None) -> list[NDArray[np.uint8]]:
-        limit = self.key.manifest.residual
-        if protector is not None:
-            painter = self._painter(protector)
-            limit = painter.settings.residual
-            done = painter(targets, [secrets.randbits(128) for _ in targets])
-            images, missed = [each.pixels for each in done], [max(each.residuals.values()) for each in done]
-            reached = all(each.reached for each in done)
+        """Painted by the protector, and optimised where there is none or it falls short and torch is there."""
+        method: Any
+        if protector is None:
+            # takes torch
+            from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
+
+            method = PROTECTORS[DEFAULT_PROTECTOR]
         else:
-            images, missed, reached = _optimised(targets, self.key)
-        if not reached:
+            method = OnePassProtector(files=(protector,))
+        stream = method.aim([(target,) for target in targets], [self.key], seed=secrets.randbits(128))
+        done = sorted((as_protected(each, [self.key], method) for each in stream), key=lambda each: each.index)
+        missed = [each for each in done if not each.reached]
+        if missed:
+            limit, most = missed[0].check.limits[0], max(max(each.residuals) for each in missed)
             raise NotReached(
-                f"image: expected a distance to its target of at most {limit:g}, got {max(missed):.3g}: its provider "
+                f"image: expected a distance to its target of at most {limit:g}, got {most:.3g}: its provider "
                 "might not recognise the person, and nothing was sent. Try again, or send features"
             )
-        return images
+        return [each.pixels for each in done if each.pixels is not None]
 
 
 def secret_of(secret: str | Secret) -> tuple[Secret, tuple[Secret, ...]]:
@@ -326,31 +303,3 @@ def secret_of(secret: str | Secret) -> tuple[Secret, tuple[Secret, ...]]:
             warnings.warn(f"made a new secret, {name} ({secret.fingerprint}). {LOSS}", NewSecretWarning, stacklevel=3)
     mine = secret
     return mine, tuple(other for other in map(store.load, store.names()) if other != mine)
-
-
-def same_person_threshold(key: Key) -> float:
-    """The cosine from which a device takes two faces for one person's: measured, or that of strangers at FAR 1e-3."""
-    space = key.space
-    assert space is not None
-    if space.id.hex() == DEFAULT_SPACE:
-        file = resources.files("facemin") / "calibrations" / "pseudonym" / f"{key.manifest.recogniser}.json"
-        return Calibration.model_validate_json(file.read_bytes()).threshold(SAME_PERSON_FAR).threshold
-    return stranger_threshold(1e-3, space.dimension)
-
-
-def _feature(target: NDArray[np.float32], key: Key) -> bytes:
-    from facemin.protection.upload import FORMAT, TENSOR
-
-    metadata = {"format": FORMAT, "key_id": key.manifest.key_id, "cut": key.manifest.cut}
-    return save({TENSOR: np.ascontiguousarray(target)}, metadata)
-
-
-def _optimised(targets: NDArray[np.float32], key: Key) -> tuple[list[NDArray[np.uint8]], list[float], bool]:
-    """Images by optimisation, where there is no one-pass network for the space; needs torch."""
-    from facemin.autograd.pixels import to_array
-    from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
-
-    stream = PROTECTORS[DEFAULT_PROTECTOR].aim([[target] for target in targets], [key], seed=secrets.randbits(128))
-    done = sorted(stream, key=lambda each: each.index)
-    missed = [float(max(each.residuals)) for each in done]
-    return [to_array(each.pixels) for each in done], missed, not any(each.unmet for each in done)

@@ -1,30 +1,39 @@
-"""Where the byte strings of a pickle lie, found without unpickling it.
+"""Byte strings of a pickle, located without unpickling it.
 
-A pickle is a program; unpickling runs it. This reader is an interpreter of its own for the few opcodes that
-lists of byte strings and flags need. It imports nothing, calls nothing and copies no byte string: of each it
-notes where it lies in the file. Everything else is refused, and size, depth and number are bounded, so a
-hostile file costs less than a second and a few tens of megabytes.
-Source: the opcode descriptions of Python's standard module pickletools.
+A pickle is a program; unpickling runs it. Python's own disassembler, `pickletools.genops`, reads its opcodes, and this
+keeps a stack for the few that lists of byte strings and flags need. It imports nothing, calls nothing and keeps no byte
+string: of each it notes where it lies in the file. Everything else is refused, and size, depth and number are bounded,
+so a hostile file costs a second and a few tens of megabytes.
 """
 
-from collections.abc import Callable
-from mmap import mmap
+from __future__ import annotations
+
+import pickletools
+from typing import TYPE_CHECKING, Any
 
 from facemin.datasets import pickle_arrays
 from facemin.datasets.pickle_arrays import REWRITE, Span, Uint8Array, Value
 
-# The largest known sets hold 14,000 images of 22 opcodes each where they are NumPy arrays.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from mmap import mmap
+
 MAX_OPCODES = 400_000
-# Writers append in batches of 1,000.
+"""The largest known sets hold 14,000 images of 22 opcodes each where they are NumPy arrays."""
 MAX_STACK = 65_536
+"""Writers append in batches of 1,000."""
 MAX_MARKS = 8
 MAX_LISTS = 16
-# NumPy describes a dtype in a tuple of eight; nothing longer is needed.
 MAX_TUPLE = 8
+"""NumPy describes a dtype in a tuple of eight; nothing longer is needed."""
 MAX_TEXT = 64
 MAX_LINE = 128
-# PUT, GET, LONG, STRING, UNICODE and DICT: values written as lines of text.
-PROTOCOL_0 = frozenset(b"pgLSVd")
+MAX_BYTES = 1 << 24
+"""Of one byte string, which is copied once to be passed over; faces of 112 x 112 have some kilobytes."""
+MAX_INTEGER = 1 << 63
+MAX_PROTOCOL = 5
+PROTOCOL_0 = ("PUT", "GET", "LONG", "STRING", "UNICODE", "DICT")
+"""Values written as lines of text."""
 
 
 def read_pickle(buffer: bytes | mmap) -> Value:
@@ -39,77 +48,86 @@ def read_pickle(buffer: bytes | mmap) -> Value:
     Raises:
         ValueError: anything else is in there, or the pickle is cut off; names the offset.
     """
-    return _Machine(buffer).run()
+    source = _Source(buffer)
+    machine = _Machine(source)
+    start = 0
+    try:
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(source)):  # type: ignore[arg-type]
+            if number >= MAX_OPCODES:
+                raise ValueError(f"more than {MAX_OPCODES} opcodes")
+            if opcode.name != "STOP":
+                machine.step(opcode.name, argument)
+            start = source.at
+    except ValueError as error:
+        raise ValueError(f"pickle: at byte {start}: {error}") from None
+    return machine.result()
 
 
-class _Machine:
+class _Source:
+    """A file of bounded reads, as the disassembler wants one."""
+
     def __init__(self, buffer: bytes | mmap) -> None:
         self.buffer = buffer
         self.at = 0
+
+    @property
+    def left(self) -> int:
+        return len(self.buffer) - self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def read(self, count: int) -> bytes:
+        if count > min(MAX_BYTES, self.left) and count > 1:
+            raise ValueError(f"{count} bytes declared, {self.left} left, at most {MAX_BYTES} allowed")
+        found = self.buffer[self.at : self.at + count]
+        self.at += len(found)
+        return found
+
+    def readline(self) -> bytes:
+        end = self.buffer.find(b"\n", self.at, self.at + MAX_LINE)
+        if end < 0:
+            raise ValueError(f"a line without an end in {MAX_LINE} bytes")
+        return self.read(end + 1 - self.at)
+
+
+class _Machine:
+    def __init__(self, source: _Source) -> None:
+        self.source = source
         self.stack: list[Value] = []
         self.marks: list[int] = []
         self.memo: dict[int, Value] = {}
         self.lists = 0
 
-    def run(self) -> Value:
-        size = len(self.buffer)
-        for _ in range(MAX_OPCODES):
-            start = self.at
-            if start >= size:
-                raise ValueError(f"pickle: cut off at byte {start}, before its STOP")
-            opcode = self.buffer[start]
-            self.at += 1
-            if opcode == ord("."):
-                return self.result()
-            step = _STEPS.get(opcode)
-            try:
-                if step is None:
-                    hint = f"; protocol 0 writes so. {REWRITE}" if opcode in PROTOCOL_0 else ""
-                    raise ValueError(f"opcode {bytes([opcode])!r} is not allowed{hint}")
-                step(self)
-            except ValueError as error:
-                raise ValueError(f"pickle: at byte {start}: {error}") from None
-        raise ValueError(f"pickle: expected at most {MAX_OPCODES} opcodes, got more")
+    def step(self, name: str, argument: Any) -> None:
+        if name not in _STEPS:
+            hint = f"; protocol 0 writes so. {REWRITE}" if name in PROTOCOL_0 else ""
+            raise ValueError(f"opcode {name} is not allowed{hint}")
+        _STEPS[name](self, argument)
 
     def result(self) -> Value:
         if len(self.stack) != 1 or self.marks:
             raise ValueError(f"pickle: expected one value at STOP, got {len(self.stack)}")
-        if self.at != len(self.buffer):
-            raise ValueError(f"pickle: {len(self.buffer) - self.at} bytes follow its STOP")
+        if self.source.left:
+            raise ValueError(f"pickle: {self.source.left} bytes follow its STOP")
         return self.stack[0]
-
-    def take(self, n: int) -> int:
-        """Skip n bytes and return where they began."""
-        start = self.at
-        if n > len(self.buffer) - start:
-            raise ValueError(f"{n} bytes declared, {len(self.buffer) - start} left")
-        self.at += n
-        return start
-
-    def number(self, n: int, *, signed: bool = False) -> int:
-        start = self.take(n)
-        # By far the most frequent size, and a hostile file's way to cost time.
-        if n == 1 and not signed:
-            return self.buffer[start]
-        return int.from_bytes(self.buffer[start : self.at], "little", signed=signed)
-
-    def line(self) -> str:
-        start = self.at
-        end = self.buffer.find(b"\n", start, start + MAX_LINE)
-        if end < 0:
-            raise ValueError(f"a line without an end in {MAX_LINE} bytes")
-        self.at = end + 1
-        return self.buffer[start:end].decode("ascii", errors="backslashreplace")
 
     def push(self, value: Value) -> None:
         if len(self.stack) >= MAX_STACK:
             raise ValueError(f"more than {MAX_STACK} values wait on the stack")
         self.stack.append(value)
 
-    def pop(self) -> Value:
+    def top(self) -> Value:
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             raise ValueError("a value is missing on the stack")
+        return self.stack[-1]
+
+    def pop(self) -> Value:
+        self.top()
         return self.stack.pop()
+
+    def pop_several(self, count: int) -> list[Value]:
+        return [self.pop() for _ in range(count)][::-1]
 
     def pop_mark(self) -> list[Value]:
         if not self.marks:
@@ -119,24 +137,18 @@ class _Machine:
         del self.stack[start:]
         return values
 
-    def top(self) -> Value:
-        if len(self.stack) <= (self.marks[-1] if self.marks else 0):
-            raise ValueError("a value is missing on the stack")
-        return self.stack[-1]
-
     def mark(self) -> None:
         if len(self.marks) >= MAX_MARKS:
             raise ValueError(f"nested deeper than {MAX_MARKS} marks")
         self.marks.append(len(self.stack))
 
-    def protocol(self) -> None:
-        version = self.number(1)
-        if version > 5:
-            raise ValueError(f"expected a pickle protocol up to 5, got {version}")
+    def protocol(self, version: int) -> None:
+        if version > MAX_PROTOCOL:
+            raise ValueError(f"expected a pickle protocol up to {MAX_PROTOCOL}, got {version}")
 
-    def frame(self) -> None:
-        length = self.number(8)
-        self.at = self.take(length)
+    def frame(self, length: int) -> None:
+        if length > self.source.left:
+            raise ValueError(f"{length} bytes declared, {self.source.left} left")
 
     def new_list(self, values: list[Value]) -> None:
         self.lists += 1
@@ -153,13 +165,6 @@ class _Machine:
             return
         raise ValueError(f"expected a list to append to, got {type(target).__name__}")
 
-    def append(self) -> None:
-        item, target = _item(self.pop()), self.top()
-        if isinstance(target, list):
-            target.append(item)
-            return
-        raise ValueError(f"expected a list to append to, got {type(target).__name__}")
-
     def new_tuple(self, values: list[Value]) -> None:
         if len(values) > MAX_TUPLE:
             raise ValueError(f"a tuple of more than {MAX_TUPLE}")
@@ -168,30 +173,19 @@ class _Machine:
                 raise ValueError("tuples nested too deep")
         self.push(tuple(values))
 
-    def text(self, length: int) -> None:
-        if length > MAX_TEXT:
-            raise ValueError(f"expected bytes, got a text of {length} bytes")
-        start = self.take(length)
-        self.push(self.buffer[start : self.at].decode("utf-8", errors="backslashreplace"))
+    def text(self, text: str) -> None:
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"expected bytes, got a text of {len(text)} characters")
+        self.push(text)
 
-    def integer(self) -> None:
-        written = self.line()
-        # Protocols 0 and 1 have no opcode for a flag and write it as these two.
-        if written in ("00", "01"):
-            self.push(written == "01")
-        elif written.removeprefix("-").isdecimal() and len(written) <= 20:
-            self.push(int(written))
-        else:
-            raise ValueError(f"expected an integer, got {written[:20]!r}")
+    def integer(self, value: int) -> None:
+        if not -MAX_INTEGER <= value < MAX_INTEGER:
+            raise ValueError(f"expected an integer of at most 8 bytes, got {value.bit_length()} bits")
+        self.push(value)
 
-    def long(self) -> None:
-        length = self.number(1)
-        if length > 8:
-            raise ValueError(f"expected an integer of at most 8 bytes, got {length}")
-        self.push(self.number(length, signed=True))
-
-    def span(self, length: int) -> None:
-        self.push(Span(self.take(length), length))
+    def span(self, contents: bytes | str) -> None:
+        """Of a byte string that ends where the file is read to; Python 2's are given as texts of as many characters."""
+        self.push(Span(self.source.at - len(contents), len(contents)))
 
     def put(self, key: int) -> None:
         self.memo[key] = self.top()
@@ -201,21 +195,17 @@ class _Machine:
             raise ValueError(f"memo entry {key} was never stored")
         self.push(self.memo[key])
 
-    def symbol(self) -> None:
-        module = self.line()
-        self.push(pickle_arrays.symbol(module, self.line()))
-
-    def stack_symbol(self) -> None:
-        name, module = self.pop(), self.pop()
-        self.push(pickle_arrays.symbol(module, name))
+    def symbol(self, names: str) -> None:
+        # the disassembler parts module and name by a space, which neither has
+        self.push(pickle_arrays.symbol(*names.split(" ", 1)))
 
     def call(self) -> None:
-        arguments, function = self.pop(), self.pop()
-        self.push(pickle_arrays.call(self.buffer, function, arguments))
+        function, arguments = self.pop_several(2)
+        self.push(pickle_arrays.call(self.source.buffer, function, arguments))
 
     def build(self) -> None:
         state = self.pop()
-        pickle_arrays.build(self.buffer, self.top(), state)
+        pickle_arrays.build(self.source.buffer, self.top(), state)
 
 
 def _item(value: Value) -> Span | int:
@@ -225,45 +215,31 @@ def _item(value: Value) -> Span | int:
     raise ValueError(f"a list may hold bytes, flags and integers, not {type(value).__name__}")
 
 
-_STEPS: dict[int, Callable[[_Machine], None]] = {
-    ord(code): step
-    for code, step in {
-        b"\x80": _Machine.protocol,
-        b"\x95": _Machine.frame,
-        b"(": _Machine.mark,
-        b"]": lambda m: m.new_list([]),
-        b"l": lambda m: m.new_list(m.pop_mark()),
-        b"a": _Machine.append,
-        b"e": lambda m: m.extend(m.pop_mark()),
-        b")": lambda m: m.new_tuple([]),
-        b"t": lambda m: m.new_tuple(m.pop_mark()),
-        b"\x85": lambda m: m.new_tuple([m.pop()]),
-        b"\x86": lambda m: m.new_tuple([m.pop(), m.pop()][::-1]),
-        b"\x87": lambda m: m.new_tuple([m.pop(), m.pop(), m.pop()][::-1]),
-        b"N": lambda m: m.push(None),
-        b"\x88": lambda m: m.push(True),
-        b"\x89": lambda m: m.push(False),
-        b"I": _Machine.integer,
-        b"K": lambda m: m.push(m.number(1)),
-        b"M": lambda m: m.push(m.number(2)),
-        b"J": lambda m: m.push(m.number(4, signed=True)),
-        b"\x8a": _Machine.long,
-        b"U": lambda m: m.span(m.number(1)),
-        b"C": lambda m: m.span(m.number(1)),
-        b"T": lambda m: m.span(m.number(4)),
-        b"B": lambda m: m.span(m.number(4)),
-        b"\x8e": lambda m: m.span(m.number(8)),
-        b"\x96": lambda m: m.span(m.number(8)),
-        b"\x8c": lambda m: m.text(m.number(1)),
-        b"X": lambda m: m.text(m.number(4)),
-        b"q": lambda m: m.put(m.number(1)),
-        b"r": lambda m: m.put(m.number(4)),
-        b"\x94": lambda m: m.put(len(m.memo)),
-        b"h": lambda m: m.get(m.number(1)),
-        b"j": lambda m: m.get(m.number(4)),
-        b"c": _Machine.symbol,
-        b"\x93": _Machine.stack_symbol,
-        b"R": _Machine.call,
-        b"b": _Machine.build,
-    }.items()
+_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": _Machine.protocol,
+    "FRAME": _Machine.frame,
+    "MARK": lambda m, _: m.mark(),
+    "EMPTY_LIST": lambda m, _: m.new_list([]),
+    "LIST": lambda m, _: m.new_list(m.pop_mark()),
+    "APPEND": lambda m, _: m.extend([m.pop()]),
+    "APPENDS": lambda m, _: m.extend(m.pop_mark()),
+    "EMPTY_TUPLE": lambda m, _: m.new_tuple([]),
+    "TUPLE": lambda m, _: m.new_tuple(m.pop_mark()),
+    **{f"TUPLE{count}": lambda m, _, count=count: m.new_tuple(m.pop_several(count)) for count in (1, 2, 3)},  # type: ignore[misc]
+    "NONE": lambda m, _: m.push(None),
+    "NEWTRUE": lambda m, _: m.push(True),
+    "NEWFALSE": lambda m, _: m.push(False),
+    **dict.fromkeys(("INT", "BININT1", "BININT2", "BININT", "LONG1"), _Machine.integer),
+    **dict.fromkeys(
+        ("SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+        _Machine.span,
+    ),
+    **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE"), _Machine.text),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.put),
+    "MEMOIZE": lambda m, _: m.put(len(m.memo)),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.get),
+    "GLOBAL": _Machine.symbol,
+    "STACK_GLOBAL": lambda m, _: m.push(pickle_arrays.symbol(*m.pop_several(2))),
+    "REDUCE": lambda m, _: m.call(),
+    "BUILD": lambda m, _: m.build(),
 }

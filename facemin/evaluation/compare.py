@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
-from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.face import Detector, align_unrounded
 from facemin.face.crop import largest
 from facemin.image import MAX_PIXELS, decode
@@ -18,10 +17,10 @@ from facemin.models.store import calibration_of
 from facemin.protection import decode_feature
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
 
     from facemin.keys.manifest import Manifest
-    from facemin.models import Recogniser
+    from facemin.models import RecogniserGraph
 
 FEATURES = ".safetensors"
 
@@ -44,7 +43,7 @@ def verify(
     probe: Path,
     enrolment: Path,
     *,
-    recogniser: Recogniser,
+    recogniser: RecogniserGraph,
     far: float = 1e-3,
     threshold: float | None = None,
     manifest: Manifest | None = None,
@@ -67,7 +66,6 @@ def verify(
     """
     if threshold is not None and not -1 <= threshold <= 1:
         raise ValueError(f"threshold: expected a cosine in [-1, 1], got {threshold}")
-    # before any inference mode: the default key, made here at its first use, has to stay differentiable
     if manifest is None and FEATURES in (probe.suffix.lower(), enrolment.suffix.lower()):
         manifest = plain_key().manifest
     detector = Detector()
@@ -90,23 +88,27 @@ def verify(
 
 
 def embed_file(
-    path: Path, recogniser: Recogniser, detector: Detector, manifest: Manifest | None, *, max_pixels: int = MAX_PIXELS
-) -> Tensor:
+    path: Path,
+    recogniser: RecogniserGraph,
+    detector: Detector,
+    manifest: Manifest | None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.float64]:
     """The unit embedding (D,) of a file; see `verify` for what it may be."""
-    with torch.inference_mode():
-        if path.suffix.lower() == FEATURES and manifest is not None:
-            if manifest.recogniser != recogniser.name:
-                raise ValueError(
-                    f"{path}: expected a key of {recogniser.name}, got one of {manifest.recogniser} (--key, --model)"
-                )
-            feature = decode_feature(path.read_bytes(), manifest, name=str(path))
-            server: Tensor = recogniser.after(manifest.cut)(feature[None])
-            return server[0]
-        embedding: Tensor = recogniser(load_face(path, detector, max_pixels=max_pixels)[None])
-        return embedding[0]
+    if path.suffix.lower() == FEATURES and manifest is not None:
+        if manifest.recogniser != recogniser.name:
+            raise ValueError(
+                f"{path}: expected a key of {recogniser.name}, got one of {manifest.recogniser} (--key, --model)"
+            )
+        feature = decode_feature(path.read_bytes(), manifest, name=str(path))
+        (row,) = recogniser.embed_values(feature[None], cut=manifest.cut)
+    else:
+        (row,) = recogniser.embed_values(load_face(path, detector, max_pixels=max_pixels)[None])
+    return np.asarray(row)
 
 
-def load_face(path: Path, detector: Detector, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+def load_face(path: Path, detector: Detector, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
     """The aligned face (3, 112, 112) in [0, 1] of a file: itself where it has that size, else its largest face.
 
     Raises:
@@ -114,4 +116,5 @@ def load_face(path: Path, detector: Detector, *, max_pixels: int = MAX_PIXELS) -
     """
     pixels = decode(path, max_pixels=max_pixels).pixels
     points = largest(pixels, detector, name=str(path))
-    return to_unit(to_tensor(pixels)) if points is None else to_tensor(align_unrounded(pixels, points)[0])
+    face = pixels.astype(np.float32) / np.float32(255) if points is None else align_unrounded(pixels, points)[0]
+    return np.ascontiguousarray(face.transpose(2, 0, 1))

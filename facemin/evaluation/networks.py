@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from facemin.autograd.module import OnnxModule
+from facemin.autograd.opening import open_model
 from facemin.evaluation.judge import BATCH
 from facemin.models import MODELS, load_recogniser
 from facemin.models.onnx.graph import read_graph
-from facemin.models.store import ModelStore, open_model
+from facemin.models.store import ModelStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a record says of the code and the machine, without a path of it."""
+"""Provenance of a record: code, versions and hardware, without a path."""
 
 from __future__ import annotations
 

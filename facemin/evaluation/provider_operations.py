@@ -1,4 +1,4 @@
-"""What a provider's server does to an upload before it recognises it, done by real software on 8-bit images.
+"""Provider operations on uploads: JPEG, resizing, blur, shift and noise by real software on 8-bit images.
 
 These are for judging. Their differentiable counterparts, which a protector may train against, know nothing of them.
 """

@@ -1,4 +1,4 @@
-"""What a verification measured: accuracy, EER, TAR at FAR, and thresholds to use elsewhere."""
+"""Result of a verification: accuracy, EER, TAR at FAR, and thresholds."""
 
 from __future__ import annotations
 

@@ -118,9 +118,9 @@ def embed(recogniser: Recogniser, faces: Tensor, *, flip: bool = False) -> Tenso
     device = next(iter(recogniser.buffers()), faces).device
     with torch.inference_mode():
         faces = faces.to(device)
-        raw: Tensor = recogniser.whole(faces).flatten(1)
+        raw: Tensor = recogniser.module(faces).flatten(1)
         if flip:
-            raw = raw + recogniser.whole(faces.flip(3)).flatten(1)
+            raw = raw + recogniser.module(faces.flip(3)).flatten(1)
         return F.normalize(raw).float().cpu()
 
 

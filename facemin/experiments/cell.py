@@ -1,20 +1,23 @@
-"""One cell of an experiment: its faces protected, judged, and written down."""
+"""Cell of an experiment: probes protected, judged and recorded."""
 
 from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from facemin.attack import PURIFIERS
-from facemin.autograd.pixels import to_unit
+from facemin.autograd.pixels import to_tensor
 from facemin.evaluation import provenance
+from facemin.experiments.methods import make_compute
 from facemin.experiments.noise import feature_cosines, noisy_images
-from facemin.experiments.records import (
+from facemin.experiments.store.kept import Kept, read_kept, write_kept
+from facemin.experiments.store.records import (
     DataUsed,
     Hardware,
     KeyUsed,
@@ -24,14 +27,17 @@ from facemin.experiments.records import (
     ScoresOf,
     Spent,
     ThresholdUsed,
+    digest,
     rounded,
 )
 from facemin.keys.key import export_key
 from facemin.metrics import psnr, ssim
+from facemin.protection.contract import as_protected
 from facemin.runtime.device import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -39,11 +45,12 @@ if TYPE_CHECKING:
     from facemin.evaluation.networks import Distance
     from facemin.experiments.experiment import Experiment
     from facemin.experiments.faces import Faces
-    from facemin.experiments.records import Header
     from facemin.experiments.settings import Cell, KeySettings
+    from facemin.experiments.store.records import Header
     from facemin.keys.key import Key
     from facemin.models import Recogniser
-    from facemin.protection import Done, Protector
+    from facemin.protection import Protected, Protector
+    from facemin.runtime.compute import Compute
 
 # any time will do, as long as the same key has the same bytes
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,6 +69,8 @@ class Setting:
     distance: Distance | None
     weights: dict[str, str]
     code: provenance.CodeState
+    kept: Path | None
+    """Folder of protected images that cells share; None for none."""
 
 
 class Measured(NamedTuple):
@@ -81,17 +90,9 @@ def measure_cell(setting: Setting, cell: Cell, *, identity: str, advance: Callab
         advance: called with the share of the protecting that is done.
     """
     keys = [make_key(setting.judges[key.recogniser].recogniser, key, cell.method) for key in cell.keys]
-    began = time.perf_counter()
-    ended = _protect(setting, cell, keys, advance)
-    seconds = time.perf_counter() - began
-    plain = cell.method is None
-    images = setting.faces.probes if plain else to_unit(torch.stack([image.pixels for image in ended]))
-    spent = Spent(
-        steps=tuple(image.steps for image in ended),
-        residuals=tuple(image.residuals for image in ended),
-        unmet=tuple(image.unmet for image in ended),
-        seconds=seconds,
-    )
+    ended = _protected(setting, cell, keys, advance)
+    images = setting.faces.probes if ended is None else ended.images
+    spent = Spent(steps=(), residuals=(), unmet=(), seconds=0.0) if ended is None else ended.spent
     record = _record(setting, cell, keys, images, identity=identity, spent=spent)
     return Measured(record, images)
 
@@ -103,7 +104,7 @@ def make_key(recogniser: Recogniser, settings: KeySettings, method: Protector | 
         ValueError: it has no such cut or layers.
     """
     # where the method has a residual of its own, the key's plays no part
-    residual = settings.residual or (method and method.residual) or 1.0
+    residual = settings.residual or getattr(method, "residual", None) or 1.0
     return export_key(
         recogniser, settings.cut, provider="bench", residual=residual, layers=settings.layers, created=MADE
     )
@@ -124,15 +125,45 @@ def resolved_settings(experiment: Experiment, cell: Cell, *, quick: bool, device
     }
 
 
-def _protect(setting: Setting, cell: Cell, keys: list[Key], advance: Callable[[float], None]) -> list[Done]:
+def _protected(setting: Setting, cell: Cell, keys: list[Key], advance: Callable[[float], None]) -> Kept | None:
+    """The cell's probes, protected; None where nothing protects them. Of changed code nothing is kept."""
     if cell.method is None:
-        return []
-    method = replace(cell.method, device=str(setting.device))
-    ended: list[Done] = []
-    for image in method.stream(iter(setting.faces.probes), keys, seed=setting.experiment.seed):
-        ended.append(image)
+        return None
+    folder = setting.kept if setting.code.commit is not None and not setting.code.dirty else None
+    name = digest(
+        [
+            cell.resolved(str(setting.device)),
+            [key.fingerprint for key in keys],
+            sha256(setting.faces.probes.numpy().tobytes()).hexdigest(),
+            setting.experiment.seed,
+            setting.code.commit,
+        ]
+    )
+    if folder is not None and (found := read_kept(folder, name)) is not None:
+        return found
+    compute = make_compute(cell.passed["method"], device=str(setting.device))
+    made = _protect(setting, cell.method, keys, compute, advance)
+    if folder is not None:
+        write_kept(folder, name, made)
+    return made
+
+
+def _protect(
+    setting: Setting, method: Protector, keys: list[Key], compute: Compute, advance: Callable[[float], None]
+) -> Kept:
+    began = time.perf_counter()
+    ended: list[Protected] = []
+    for image in method.stream(iter(setting.faces.probes), keys, seed=setting.experiment.seed, compute=compute):
+        ended.append(as_protected(image, keys, method))
         advance(len(ended) / len(setting.faces.probes))
-    return sorted(ended, key=lambda image: image.index)
+    ended.sort(key=lambda image: image.index)
+    spent = Spent(
+        steps=tuple(image.steps for image in ended),
+        residuals=tuple(image.residuals for image in ended),
+        unmet=tuple(image.unmet for image in ended),
+        seconds=time.perf_counter() - began,
+    )
+    return Kept(torch.stack([to_tensor(image.pixels) for image in ended if image.pixels is not None]), spent)
 
 
 def _record(setting: Setting, cell: Cell, keys: list[Key], images: Tensor, *, identity: str, spent: Spent) -> Record:

@@ -1,18 +1,20 @@
-"""What an experiment is: a TOML file, read into frozen models whose errors name file and key."""
+"""Experiment file: TOML, read into frozen models whose errors name file and key."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 import json
-import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from facemin.attack import PURIFIERS
-from facemin.experiments.methods import make_method
+from facemin.experiments.methods import make_compute, make_method
 from facemin.experiments.settings import LFW, Beside, Cell, Data, Judges, KeySettings, Noise, Paper, Quick, Section
+from facemin.protection import PMT, PROTECTORS
+from facemin.runtime.faults import all_faults
+from facemin.runtime.toml_file import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,16 +113,22 @@ class Experiment(Section):
             keys = tuple(_strictly(KeySettings, key) for key in passed["keys"])
             if not keys:
                 raise ValueError("keys: expected at least one, got none")
-            if method is not None and method.residual is None and any(key.residual is None for key in keys):
+            if (
+                method is not None
+                and getattr(method, "residual", None) is None
+                and any(key.residual is None for key in keys)
+            ):
                 raise ValueError("residual: expected one for the method or for every key, got none")
-            if method is not None and method.weights is not None and len(method.weights) != len(keys):
-                raise ValueError(f"method.weights: expected {len(keys)}, one a key, got {len(method.weights)}")
+            weights = getattr(method, "weights", None)
+            if weights is not None and len(weights) != len(keys):
+                raise ValueError(f"method.weights: expected {len(keys)}, one a key, got {len(weights)}")
+            make_compute(passed["method"])
             absent = [key.recogniser for key in keys if key.recogniser not in self.judges.names]
             if absent:
                 raise ValueError(f"keys: expected recognisers among the judges, got {absent}")
             return Cell(name, series, point, passed, method, keys, _strictly(Beside, paper))
         except ValidationError as error:
-            raise ValueError(f"cell {name!r}: {'; '.join(_said(fault) for fault in error.errors())}") from None
+            raise ValueError(f"cell {name!r}: {all_faults(error)}") from None
         except ValueError as error:
             raise ValueError(f"cell {name!r}: {error}") from None
 
@@ -131,12 +139,7 @@ def read_experiment(path: Path) -> Experiment:
     Raises:
         ValueError: no such file, not TOML, or keys that are missing, unknown or out of range, each named.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: expected an experiment, found no file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected TOML, got: {error}") from None
+    values = read_table(path, what="an experiment")
     data = values.get("data")
     if isinstance(data, dict):
         for name in ("set", "pairs", "landmarks"):
@@ -145,20 +148,12 @@ def read_experiment(path: Path) -> Experiment:
     try:
         return _strictly(Experiment, values)
     except ValidationError as error:
-        raise ValueError(f"{path}: {'; '.join(_said(fault) for fault in error.errors())}") from None
+        raise ValueError(f"{path}: {all_faults(error)}") from None
 
 
 def _strictly(model: type[Model], values: Any) -> Model:
     # through JSON, because only there strict types still take a list for a tuple and text for a path
     return model.model_validate_json(json.dumps(values, default=str), strict=True)
-
-
-def _said(fault: Any) -> str:
-    field = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in {"missing", "value_error"}:
-        return f"{field}: {message}" if field else message
-    return f"{field}: {message}, got {fault['input']!r:.80}"
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +187,8 @@ def _short(value: Any) -> str:
 
 
 def _shortened(table: dict[str, Any], most: int) -> dict[str, Any]:
-    if table.get("preset") == "plain":
+    # what takes no steps of its own cannot be cut short
+    if not isinstance(PROTECTORS.get(str(table.get("preset"))), PMT):
         return table
     steps = table.get("steps", most)
     return {**table, "steps": min(steps, most) if isinstance(steps, int) else steps}

@@ -35,7 +35,7 @@ class Place(NamedTuple):
     landmarks: Path | None
 
 
-class Chosen(NamedTuple):
+class PairChoice(NamedTuple):
     """Which of a set's pairs are used, by index."""
 
     judged: Tensor
@@ -147,7 +147,7 @@ def load_faces(
     )
 
 
-def choose(pair_set: VerificationSet, *, genuine: int, impostor: int, calibration: int) -> Chosen:
+def choose(pair_set: VerificationSet, *, genuine: int, impostor: int, calibration: int) -> PairChoice:
     """Pairs to judge from the first half of a list, and pairs to calibrate on from the second.
 
     In LFW's list the halves are five folds each, and no person is in both. Where it is known who is on the photos,
@@ -174,7 +174,7 @@ def choose(pair_set: VerificationSet, *, genuine: int, impostor: int, calibratio
     apart = not bool(pair_set.same[left].all())
     if not apart:
         left = halves[1]
-    return Chosen(torch.cat(judged), left[_evenly(len(left), min(calibration, len(left)))], apart)
+    return PairChoice(torch.cat(judged), left[_evenly(len(left), min(calibration, len(left)))], apart)
 
 
 def _without_judged(pair_set: VerificationSet, judged: Tensor, there: Tensor) -> Tensor:

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from facemin.evaluation.judge import Share, share
-from facemin.metrics import identity_bootstrap_mean
+from facemin.metrics import auc, identity_bootstrap_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor
 
-    from facemin.experiments.records import Record
+    from facemin.experiments.store.records import Record
+    from facemin.metrics import Area
 
 NONE = Share(math.nan, math.nan, math.nan, 0)
 """What was not measured."""
+
+
+FEWEST_TO_RANK = 2
+"""Pairs of one person, and of two, below which nothing is said of how they rank."""
 
 
 class Named(NamedTuple):
@@ -65,6 +70,42 @@ def operations(record: Record) -> tuple[str, ...]:
 def tar(record: Record, judge: str, operation: str = "none") -> Share:
     """Share of genuine pairs whose protected probe the judge accepts for the plain second face."""
     return share(_genuine(record, record.protected[judge][operation].other) >= record.thresholds[judge].threshold)
+
+
+def far(record: Record, judge: str, operation: str = "none") -> Share:
+    """Share of impostor pairs whose protected probe the judge accepts; not measured without such pairs."""
+    if all(record.same):
+        return NONE
+    return share(_impostor(record, judge, operation) >= record.thresholds[judge].threshold)
+
+
+def union(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> Share:
+    """Share of genuine pairs that any of the judges accepts after any operation; not measured without judges.
+
+    It is what somebody gets who tries everything, and more than chance lets the worst of them have.
+    """
+    names = tuple(operations(record) if among is None else among)
+    flags = [
+        _genuine(record, record.protected[judge][name].other) >= record.thresholds[judge].threshold
+        for judge in judges
+        for name in names
+    ]
+    return share(torch.stack(flags).any(0)) if flags else NONE
+
+
+def areas(record: Record, judges: Iterable[str]) -> list[tuple[str, str, Area]]:
+    """How well each judge's cosines tell pairs of one person from others after each operation; 0.5 is chance.
+
+    None where there are too few pairs of either kind.
+    """
+    if min(sum(record.same), len(record.same) - sum(record.same)) < FEWEST_TO_RANK:
+        return []
+    found = []
+    for judge in judges:
+        for name in operations(record):
+            genuine = _genuine(record, record.protected[judge][name].other)
+            found.append((judge, name, auc(genuine.numpy(), _impostor(record, judge, name).numpy())))
+    return found
 
 
 def clean_tar(record: Record, judge: str) -> Share:
@@ -168,6 +209,11 @@ def _exceeds(record: Record, judge: str, scores: tuple[float, ...], kappa: float
 
 def _genuine(record: Record, scores: tuple[float, ...]) -> Tensor:
     return torch.tensor(scores, dtype=torch.float64)[torch.tensor(record.same)]
+
+
+def _impostor(record: Record, judge: str, operation: str) -> Tensor:
+    scores = torch.tensor(record.protected[judge][operation].other, dtype=torch.float64)
+    return scores[~torch.tensor(record.same)]
 
 
 def _extreme(record: Record, judges: Iterable[str], among: Iterable[str] | None, *, highest: bool) -> Named | None:

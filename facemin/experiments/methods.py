@@ -1,18 +1,18 @@
-"""A protection method as an experiment file writes it, as the object that protects, and as a record resolves it."""
+"""Protection methods of experiments: from a file's table to the object that protects, and to what a record says."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from facemin.ahm.mask import KEPT
-from facemin.protection import METHODS, PROTECTORS, RULES, STARTS, FrequencyMask, Kernel
+from facemin.protection import PMT, PROTECTORS, Kernel
+from facemin.protection.pmt.method import PARTS
 from facemin.protection.pmt.objective import Target
-from facemin.protection.pmt.transforms import TRANSFORMS
-from facemin.runtime.device import Precision, choose_device, choose_precision
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute, Precision
+from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 PLAIN = "plain"
 """The method that protects nothing: what is judged is the face itself."""
 
-PARTS: dict[str, dict[str, type]] = {"rule": RULES, "start": STARTS, "transform": TRANSFORMS}
-"""Parts of a method that come in kinds, by name."""
+COMPUTED = ("batch", "precision")
+"""Settings of a table that say how it is computed, not what."""
 
 
 class _Numbers(BaseModel):
-    """The rest of a method's settings; one that is left out is the preset's."""
+    """The rest of an optimisation's settings; one that is left out is the preset's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -36,27 +36,25 @@ class _Numbers(BaseModel):
     target: Target = "plain"
     pool: int | None = Field(default=None, ge=1)
     weights: tuple[float, ...] | None = None
-    batch: int = Field(default=16, ge=1)
-    precision: Precision = "auto"
 
 
-class _MaskNumbers(BaseModel):
-    """Settings of frequency masking."""
+class _Computed(BaseModel):
+    """How a method is computed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kept: int = Field(default=KEPT, ge=1, le=63)
-    gain: float = Field(default=0.5, gt=0)
     batch: int = Field(default=16, ge=1)
+    precision: Precision = "auto"
 
 
 def make_method(table: Mapping[str, Any]) -> Protector | None:
     """The method that a table describes.
 
     Args:
-        table: `preset`, one of `facemin.protection.METHODS` or "plain", and settings to vary it by. `rule`, `start`
-            and `transform` are tables of a `kind` and its settings, `kernel` one of settings; "none" stands for no
-            transform, kernel, pooling, weights, or residual.
+        table: `preset`, one of `facemin.protection.PROTECTORS` or "plain", and settings to vary it by. Of the methods
+            that optimise, `rule`, `start` and `transform` are tables of a `kind` and its settings, `kernel` one of
+            settings; "none" stands for no transform, kernel, pooling, weights, or residual. `batch` and `precision`
+            are `make_compute`'s.
 
     Returns:
         The method; None for "plain".
@@ -64,17 +62,20 @@ def make_method(table: Mapping[str, Any]) -> Protector | None:
     Raises:
         ValueError: naming the setting, what was expected and what came.
     """
-    settings = {name: None if value == "none" else value for name, value in table.items()}
+    settings = {name: None if value == "none" else value for name, value in table.items() if name not in COMPUTED}
     preset = settings.pop("preset", None)
     if preset == PLAIN:
         if settings:
             raise ValueError(f"expected no settings beside preset = {PLAIN!r}, got {', '.join(settings)}")
         return None
-    if preset not in METHODS:
-        raise ValueError(f"preset: expected one of {', '.join([*METHODS, PLAIN])}, got {preset!r}")
     if preset not in PROTECTORS:
-        numbers = _parsed(TypeAdapter(_MaskNumbers), settings, "")
-        return replace(METHODS[preset], **numbers.model_dump(exclude_unset=True))
+        raise ValueError(f"preset: expected one of {', '.join([*PROTECTORS, PLAIN])}, got {preset!r}")
+    base = PROTECTORS[preset]
+    if not isinstance(base, PMT):
+        _check_known(type(base), settings, preset)
+        given = {each.name: getattr(base, each.name) for each in fields(base)}
+        varied: Protector = _parsed(TypeAdapter(type(base)), given | settings, "")
+        return varied
     made: dict[str, Any] = {}
     for name, kinds in PARTS.items():
         if name in settings:
@@ -83,21 +84,36 @@ def make_method(table: Mapping[str, Any]) -> Protector | None:
         value = settings.pop("kernel")
         made["kernel"] = None if value is None else _built(Kernel, value, "kernel")
     numbers = _parsed(TypeAdapter(_Numbers), settings, "")
-    return replace(PROTECTORS[preset], **made, **numbers.model_dump(exclude_unset=True))
+    return replace(base, **made, **numbers.model_dump(exclude_unset=True))
 
 
-def describe_method(method: Protector | None) -> dict[str, Any]:
-    """Every setting of a method that its images depend on, defaults included, as JSON has it."""
+def make_compute(table: Mapping[str, Any], *, device: str = "auto") -> Compute:
+    """How a table's method is computed.
+
+    Args:
+        table: as for `make_method`; all but `batch` and `precision` is passed over.
+        device: where.
+
+    Raises:
+        ValueError: naming the setting, what was expected and what came.
+    """
+    computed = _parsed(TypeAdapter(_Computed), {name: table[name] for name in COMPUTED if name in table}, "")
+    return Compute(device=device, batch=computed.batch, precision=computed.precision)
+
+
+def describe_method(method: Protector | None, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
+    """Everything that a method's images depend on, defaults included, as JSON has it.
+
+    Args:
+        method: None for "plain".
+        compute: where it runs: "auto" is no answer to the precision of its gradients.
+    """
     if method is None:
         return {"preset": PLAIN}
-    # neither decides the images: see `PMT`
-    values = {f.name: getattr(method, f.name) for f in fields(method) if f.name not in ("device", "batch")}
-    if isinstance(method, FrequencyMask):
-        return {"kind": "frequency-mask"} | {name: value for name, value in values.items() if name != "precision"}
-    for name, kinds in PARTS.items():
-        values[name] = _described(values[name], kinds)
-    values["kernel"] = None if method.kernel is None else asdict(method.kernel)
-    values["precision"] = str(choose_precision(method.precision, choose_device(method.device))).removeprefix("torch.")
+    values = method.describe()
+    if method.takes_gradients:
+        precision = choose_precision(compute.precision, choose_device(compute.device))
+        values["precision"] = str(precision).removeprefix("torch.")
     return values
 
 
@@ -138,10 +154,3 @@ def _parsed(adapter: TypeAdapter[Any], settings: Any, where: str) -> Any:
         message = fault["msg"].removeprefix("Value error, ")
         got = "" if fault["type"] == "value_error" else f", got {fault['input']!r:.80}"
         raise ValueError(f"{place}: {message}{got}" if place else f"{message}{got}") from None
-
-
-def _described(part: Any, kinds: dict[str, type]) -> dict[str, Any] | None:
-    if part is None:
-        return None
-    names = {kind: name for name, kind in kinds.items()}
-    return {"kind": names[type(part)], **asdict(part)}

@@ -55,9 +55,9 @@ def feature_cosines(
         seed: of it.
     """
     recogniser, cut = judge.recogniser, key.manifest.cut
-    device = next(recogniser.whole.buffers(), torch.empty(0)).device
-    shallow = recogniser.until(cut).to(device)
-    server = recogniser.after(cut).to(device)
+    device = next(recogniser.module.buffers(), torch.empty(0)).device
+    shallow = recogniser.front(cut).to(device)
+    server = recogniser.head(cut).to(device)
     rows = []
     with torch.inference_mode():
         for images, side in ((protected, PROTECTED), (plain, PLAIN)):

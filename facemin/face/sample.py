@@ -1,4 +1,4 @@
-"""Reading a photo at arbitrary places: bilinear, anti-aliased, without ever holding the photo as floats."""
+"""Sampling of a photo at arbitrary places: bilinear, anti-aliased, by rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a photo's EXIF is used, and what is kept: orientation; time, place, camera and author."""
+"""EXIF fields: orientation used; time, place, camera and author kept or dropped."""
 
 from typing import NamedTuple, SupportsInt
 

@@ -10,25 +10,37 @@ import base64
 import hashlib
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from onnx import ModelProto, StringStringEntryProto
+from onnx import ModelProto
 from pydantic import ValidationError
 
 from facemin.keys.manifest import Manifest
+from facemin.keys.wire import (
+    MANIFEST,
+    SIGNATURE,
+    SIGNER,
+    check_bytes,
+    check_dates,
+    check_signature,
+    manifest_of,
+    metadata,
+    tail_of,
+)
+from facemin.models.onnx.analysis.shapes import graph_shapes
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
-from facemin.models.onnx.shapes import graph_shapes
 from facemin.models.recogniser import FACE_SHAPE
 from facemin.models.space import Space
 from facemin.models.space_fit import ends_in_unit_length
-from facemin.runtime.errors import InvalidKey, KeyExpired, told_as
+from facemin.runtime.errors import InvalidKey, told_as
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -37,13 +49,6 @@ if TYPE_CHECKING:
 
 KEY_LIMITS = GraphLimits(bytes=256 << 20, elements=1 << 23, total_elements=1 << 26, work=20_000_000_000)
 """A stranger's key runs on the user's machine, many faces at once, so it may be less than a provider's own model."""
-
-CLOCKS_DIFFER = timedelta(days=1)
-"""So far ahead may a key's making lie: a later one would outlive every honest successor."""
-LONGEST_VALID = timedelta(days=3653)
-"""Ten years, from now: whoever names an end must not name one that never comes."""
-
-MANIFEST, SIGNATURE, SIGNER = "facemin.key", "facemin.signature", "facemin.signer"
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,10 @@ class Key:
         entries = {entry.key: entry.value for entry in model.metadata_props}
         if len(entries) != len(model.metadata_props):
             raise ValueError(f"{name}: expected each metadata entry once, got one of them twice")
-        manifest = _manifest(entries, name)
-        _check_bytes(data, model, manifest, name)
-        verified = _check_signature(entries, signer, name)
-        _check_dates(manifest, now, name, allow_expired=allow_expired)
+        manifest = manifest_of(entries, name)
+        check_bytes(data, model, manifest, name)
+        verified = check_signature(entries, signer, name)
+        check_dates(manifest, now, name, allow_expired=allow_expired)
         key = cls(manifest, data, verified)
         key._check_shapes(model, name, limits)
         return key
@@ -128,7 +133,7 @@ class Key:
     @property
     def graph(self) -> bytes:
         """The shallow model's bytes as they lie in the file, metadata excluded; any ONNX runtime opens them."""
-        return self.data[: -len(_tail(ModelProto.FromString(self.data)))]
+        return self.data[: -len(tail_of(ModelProto.FromString(self.data)))]
 
     @property
     def space(self) -> Space | None:
@@ -224,7 +229,7 @@ def export_key(
             space=space,
         )
     except ValidationError as error:
-        raise ValueError(f"key of {recogniser.name} at {cut}: {_first(error)}") from None
+        raise ValueError(f"key of {recogniser.name} at {cut}: {first_fault(error)}") from None
     return _write(body, manifest, signing_key)
 
 
@@ -260,7 +265,7 @@ def renew_key(
     try:
         manifest = Manifest.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"key {key_id!r:.80}: {_first(error)}") from None
+        raise ValueError(f"key {key_id!r:.80}: {first_fault(error)}") from None
     return _write(key.graph, manifest, signing_key)
 
 
@@ -270,7 +275,7 @@ def _write(body: bytes, manifest: Manifest, signing_key: Ed25519PrivateKey | Non
     if signing_key is not None:
         entries[SIGNATURE] = base64.b64encode(signing_key.sign(text.encode())).decode()
         entries[SIGNER] = base64.b64encode(signing_key.public_key().public_bytes_raw()).decode()
-    return Key.load(body + _metadata(entries), now=manifest.created)
+    return Key.load(body + metadata(entries), now=manifest.created)
 
 
 def read_signing_key(path: Path) -> Ed25519PrivateKey:
@@ -295,74 +300,3 @@ def _read(path: Path, most: int) -> bytes:
     if size > most:
         raise ValueError(f"{path}: expected a key of at most {most} bytes, got {size}")
     return path.read_bytes()
-
-
-def _metadata(entries: dict[str, str]) -> bytes:
-    """The wire bytes of metadata entries; appended to a graph's bytes they extend its message."""
-    properties = [StringStringEntryProto(key=key, value=value) for key, value in entries.items()]
-    encoded: bytes = ModelProto(metadata_props=properties).SerializeToString(deterministic=True)
-    return encoded
-
-
-def _tail(model: ModelProto) -> bytes:
-    """The bytes that a file's metadata take at its end."""
-    encoded: bytes = ModelProto(metadata_props=model.metadata_props).SerializeToString(deterministic=True)
-    return encoded
-
-
-def _manifest(entries: dict[str, str], name: str) -> Manifest:
-    text = entries.get(MANIFEST)
-    if text is None:
-        raise ValueError(f"{name}: expected a provider key, got an ONNX file without the metadata {MANIFEST!r}")
-    try:
-        return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"{name}: expected a manifest of version 1 or 2; {_first(error)}") from None
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, problem["loc"])) or "it"
-    return f"{where}: {problem['msg']}, got {problem['input']!r:.80}"
-
-
-def _check_bytes(data: bytes, model: ModelProto, manifest: Manifest, name: str) -> None:
-    tail = _tail(model)
-    if not data.endswith(tail):
-        raise ValueError(f"{name}: expected the metadata at the end of the file, found other bytes there")
-    digest = hashlib.sha256(data[: len(data) - len(tail)]).hexdigest()
-    if digest != manifest.sha256:
-        raise ValueError(f"{name}: expected a graph with SHA-256 {manifest.sha256}, got {digest}: it was changed")
-
-
-def _check_signature(entries: dict[str, str], required: bytes | None, name: str) -> bytes | None:
-    if (SIGNATURE in entries) != (SIGNER in entries):
-        raise ValueError(f"{name}: expected a signature together with its signer, got one of the two")
-    if SIGNATURE not in entries:
-        if required is not None:
-            raise ValueError(f"{name}: expected a key signed by {required.hex()}, got an unsigned one")
-        return None
-    try:
-        signer = base64.b64decode(entries[SIGNER], validate=True)
-        signature = base64.b64decode(entries[SIGNATURE], validate=True)
-        Ed25519PublicKey.from_public_bytes(signer).verify(signature, entries[MANIFEST].encode())
-    except (InvalidSignature, ValueError):
-        raise ValueError(f"{name}: expected a valid Ed25519 signature of the manifest, got a wrong one") from None
-    if required is not None and signer != required:
-        raise ValueError(f"{name}: expected a key signed by {required.hex()}, got one signed by {signer.hex()}")
-    return signer
-
-
-def _check_dates(manifest: Manifest, now: datetime | None, name: str, *, allow_expired: bool) -> None:
-    now = now or datetime.now(UTC)
-    if manifest.expires is not None and now >= manifest.expires and not allow_expired:
-        raise KeyExpired(f"{name}: expected a key that is still valid, got one that expired on {manifest.expires}")
-    if manifest.created - now > CLOCKS_DIFFER:
-        raise ValueError(
-            f"{name}: expected a key made before {now + CLOCKS_DIFFER:%Y-%m-%d %H:%M} UTC, got one made on "
-            f"{manifest.created}"
-        )
-    if manifest.expires is not None and manifest.expires - max(now, manifest.created) > LONGEST_VALID:
-        raise ValueError(
-            f"{name}: expected a key that ends within ten years, or never, got one that ends on {manifest.expires}"
-        )

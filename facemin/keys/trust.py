@@ -15,9 +15,15 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import append_json
 from facemin.runtime.home import home
 
+CONSENT = (
+    "a dishonest network can identify you from your second upload on, whatever your secret: it may answer some faces "
+    "with a fixed point and the others with an angle that names the person"
+)
+"""Said before a graph is trusted that is not on the published list."""
 HEX = r"^[0-9a-f]{64}$"
 SHIPPED = "trusted_spaces.json"
 
@@ -65,11 +71,8 @@ class TrustLog:
             try:
                 found.append(Decision.model_validate_json(line))
             except ValidationError as error:
-                problem = error.errors(include_url=False, include_context=False)[0]
-                where = ".".join(map(str, problem["loc"])) or "it"
-                raise ValueError(
-                    f"{self.path}, line {number}: expected a decision on a graph; {where}: {problem['msg']}"
-                ) from None
+                fault = first_fault(error, value=False)
+                raise ValueError(f"{self.path}, line {number}: expected a decision on a graph; {fault}") from None
         return found
 
     def find(self, graph_sha256: str) -> TrustedGraph | None:
@@ -84,6 +87,16 @@ class TrustLog:
             if decision.graph_sha256 == graph_sha256:
                 return decision if decision.action == "trust" else None
         return next((graph for graph in shipped_graphs() if graph.graph_sha256 == graph_sha256), None)
+
+    def trusted(self) -> list[TrustedGraph]:
+        """Every graph that `find` finds: those that ship, then those trusted here, in order of their first decision.
+
+        Raises:
+            ValueError: the log is damaged.
+        """
+        last = {decision.graph_sha256: decision for decision in self.decisions()}
+        shipped = [graph for graph in shipped_graphs() if graph.graph_sha256 not in last]
+        return [*shipped, *(decision for decision in last.values() if decision.action == "trust")]
 
     def trust(self, graph_sha256: str, *, name: str, reason: str) -> Decision:
         """Log that a graph is trusted from now on.
@@ -112,9 +125,7 @@ class TrustLog:
         try:
             decision = Decision.model_validate(values)
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(map(str, problem["loc"]))
-            raise ValueError(f"{where}: {problem['msg']}, got {problem['input']!r:.80}") from None
+            raise ValueError(first_fault(error)) from None
         # a log that cannot be read would hide a withdrawal behind it
         self.decisions()
         append_json(self.path, decision.model_dump(mode="json"))

@@ -22,6 +22,7 @@ from facemin.metrics.privacy import (
     utility_privacy_rows,
 )
 from facemin.metrics.similarity import Window, psnr, ssim
+from facemin.metrics.simultaneous import Family, Union, binomial_tail, exceedance_tail, family, found, union
 from facemin.metrics.verification import (
     FoldAccuracy,
     ImpostorThreshold,
@@ -39,6 +40,7 @@ from facemin.metrics.verification import (
 __all__ = [
     "Agreement",
     "Area",
+    "Family",
     "FoldAccuracy",
     "ImpostorThreshold",
     "Interval",
@@ -48,6 +50,7 @@ __all__ = [
     "Rates",
     "Roc",
     "TarAtFar",
+    "Union",
     "UtilityPrivacy",
     "Window",
     "age_difference",
@@ -55,12 +58,16 @@ __all__ = [
     "attribute_cosine",
     "attribute_cosine_rows",
     "auc",
+    "binomial_tail",
     "cmc",
     "cross_identity_scores",
     "cross_identity_threshold",
     "d_sys",
     "eer",
+    "exceedance_tail",
+    "family",
     "feature_distance",
+    "found",
     "grey",
     "holm",
     "identity_bootstrap",
@@ -86,6 +93,7 @@ __all__ = [
     "tar_at_far",
     "ten_fold_accuracy",
     "threshold_at_far",
+    "union",
     "utility_privacy",
     "utility_privacy_rows",
     "wilson",

@@ -1,4 +1,4 @@
-"""Whether two labellings agree more often than labels that have nothing to do with each other."""
+"""Agreement of two labellings, with its permutation null."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How alike two images look to a formula: SSIM and PSNR, for whole batches and with a gradient.
+"""Image similarity: SSIM and PSNR, for whole batches and with a gradient.
 
 Neither says that a face is hidden: a protected face with an SSIM of 0.24 may be one that anybody recognises. Print
 the floors (floors.py) beside every figure.

@@ -1,4 +1,4 @@
-"""What a stranger's graph is turned into before it is checked: single precision, channels first, one output."""
+"""Adaptation of imported graphs: single precision, channels first, one output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a graph wants done to faces, put in front of it as nodes."""
+"""Preprocessing of faces, as nodes in front of a graph."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from facemin.models.onnx.shapes import image_shape
+from facemin.models.onnx.analysis.shapes import image_shape
 
 FACE = 112
 RESIZE_OPSET = 11

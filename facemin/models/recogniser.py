@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from onnx import helper, numpy_helper
 
+from facemin.models.onnx.analysis.shapes import graph_shapes
 from facemin.models.onnx.graph import bottlenecks, extract
 from facemin.models.onnx.limits import GraphLimits
-from facemin.models.onnx.shapes import graph_shapes
 from facemin.pseudonym.rotation import unit_rows
 
 if TYPE_CHECKING:
@@ -161,6 +161,25 @@ class RecogniserGraph:
         """
         rows = self.network(faces)
         return unit_rows(rows.reshape(len(rows), -1)).astype(np.float32)
+
+    def embed_values(self, values: NDArray[np.float32], *, cut: str | None = None) -> NDArray[np.float64]:
+        """Embeddings of what is no 8-bit image, without torch.
+
+        Args:
+            values: of a cut, features (N, *shape); without one, aligned faces (N, 3, 112, 112) in [0, 1].
+            cut: where they enter.
+
+        Returns:
+            (N, D) float64, rows of unit length.
+
+        Raises:
+            ValueError: an unknown cut, another shape, or embeddings that are not finite or have no direction.
+        """
+        from facemin.models.onnx.run import FloatRunner
+
+        graph = self.graph if cut is None else self.head_graph(cut)
+        rows = values if graph is None else FloatRunner(graph.SerializeToString())(values)
+        return unit_rows(rows.reshape(len(rows), -1))
 
     def head_graph(self, cut: str) -> ModelProto | None:
         """The part after a cut, E_s, as a graph of its own; None where nothing is left to compute.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facemin.models import dlib_resnet
-from facemin.models.imported import import_graph, read_recogniser
+from facemin.models.imported import import_graph
 from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.recogniser import RecogniserGraph
 from facemin.models.space import SpaceDeclaration
@@ -19,8 +19,6 @@ from facemin.runtime.errors import InvalidModel, told_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from facemin.autograd.recogniser import Recogniser
 
 
 class Entry(NamedTuple):
@@ -31,12 +29,6 @@ class Entry(NamedTuple):
     licence: str
     source: str
     default_cut: str
-
-    def open(self) -> Recogniser:
-        """The same, differentiable; takes the extra `torch`."""
-        from facemin.autograd.recogniser import differentiable
-
-        return differentiable(self.graph())
 
 
 @cache
@@ -106,32 +98,16 @@ def load_graph(name: str | Path, *, preprocess: Preprocess | None = None) -> Rec
     """
     if str(name) in MODELS:
         return MODELS[str(name)].graph()
-    path = _onnx(name)
+    path = onnx_file(name)
     return import_graph(path, name=path.stem, preprocess=preprocess or BYTE_RANGE, label=path.name)
 
 
-@told_as(InvalidModel)
-def load_recogniser(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
-    """The same, differentiable; takes the extra `torch`.
-
-    Args:
-        name: as in `load_graph`.
-        preprocess: likewise.
+def onnx_file(name: str | Path) -> Path:
+    """The path of a recogniser's file.
 
     Raises:
-        ValueError: an unknown name, or a file that is refused; see `agreeing`.
-        FileNotFoundError: when the file does not exist.
+        ValueError: it is none.
     """
-    from facemin.autograd.recogniser import agreeing
-
-    if str(name) in MODELS:
-        return MODELS[str(name)].open()
-    path = _onnx(name)
-    found = read_recogniser(path, name=path.stem, preprocess=preprocess or BYTE_RANGE, label=path.name)
-    return agreeing(found, label=path.name)
-
-
-def _onnx(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"model: expected one of {', '.join(MODELS)}, or an .onnx file; got {str(name)!r}")

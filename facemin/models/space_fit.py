@@ -1,4 +1,4 @@
-"""Fitting a space: centring, projection and whitening of a recogniser's embeddings, and their graph nodes."""
+"""Space fitting: centring, projection and whitening of embeddings, and their graph nodes."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,11 +23,9 @@ from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
 from facemin.runtime.errors import in_words
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
-
-if TYPE_CHECKING:
-    from facemin.autograd.recogniser import Recogniser
 
 CHECKPOINTS = frozenset({".pt", ".pth"})
 GRAPH, ENTRY, WEIGHTS = "model.onnx", "entry.json", "weights.safetensors"
@@ -95,9 +92,8 @@ class ModelStore:
         except FileNotFoundError:
             raise ValueError(f"{file}: expected the entry of the stored model {name}, found none") from None
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(map(str, problem["loc"])) or "it"
-            raise ValueError(f"{file}: expected the entry of a stored model; {where}: {problem['msg']}") from None
+            fault = first_fault(error, value=False)
+            raise ValueError(f"{file}: expected the entry of a stored model; {fault}") from None
         if entry.name != name:
             raise ValueError(f"{file}: expected the entry of {name}, got that of {entry.name!r:.80}")
         return entry
@@ -156,7 +152,7 @@ class ModelStore:
         if file.suffix.lower() in CHECKPOINTS:
             if family is None or preprocess is not None:
                 raise ValueError(f"{file}: expected a family and no preprocessing for a checkpoint")
-            from facemin.train.pytorch_checkpoint import convert_checkpoint
+            from facemin.train.families.pytorch_checkpoint import convert_checkpoint
 
             data, weights = convert_checkpoint(file, family=family)
             preprocess = Preprocess()
@@ -300,24 +296,6 @@ def open_graph(name: str | Path, *, preprocess: Preprocess | None = None) -> Rec
         return load_graph(name, preprocess=preprocess)
     known = ", ".join([*MODELS, *store.names()])
     raise ValueError(f"model: expected one of {known}, or an .onnx file; got {text!r}")
-
-
-def open_model(name: str | Path, *, preprocess: Preprocess | None = None) -> Recogniser:
-    """The same, differentiable; takes the extra `torch`.
-
-    Args:
-        name: as in `open_graph`.
-        preprocess: likewise.
-
-    Raises:
-        ValueError: as for `open_graph`, or a graph that torch would compute otherwise.
-        FileNotFoundError: when the file does not exist.
-    """
-    from facemin.autograd.recogniser import agreeing, differentiable
-
-    found = open_graph(name, preprocess=preprocess)
-    known = str(name) in MODELS or str(name) in ModelStore()
-    return differentiable(found) if known else agreeing(found, label=Path(name).name)
 
 
 def calibration_of(recogniser: RecogniserGraph) -> Calibration | None:

@@ -5,21 +5,29 @@ from typing import TYPE_CHECKING
 from facemin.runtime.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from facemin.ahm.protector import FrequencyMask
-    from facemin.protection.contract import Check, Compute, Protected, TargetProtector
-    from facemin.protection.one_pass_protector import OnePassProtector
+    from facemin.ahm.masking.frequency_mask import FrequencyMask
+    from facemin.protection.contract import Check, Protected, Protector, TargetProtector
+    from facemin.protection.one_pass.protector import OnePassProtector
     from facemin.protection.photo import protect, protect_photos
     from facemin.protection.pmt.degradations import ProviderOperations
     from facemin.protection.pmt.gradient_kernel import Kernel
-    from facemin.protection.pmt.initialisation import STARTS, GaussianBlur, GaussianNoise, RandomSort, Start, image_seed
+    from facemin.protection.pmt.initialisation import (
+        STARTS,
+        GaussianBlur,
+        GaussianNoise,
+        LowFrequencyNoise,
+        RandomSort,
+        Start,
+        image_seed,
+    )
     from facemin.protection.pmt.method import PMT
     from facemin.protection.pmt.optimise import Done
     from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
     from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
-    from facemin.protection.registry import DEFAULT_PROTECTOR, METHODS, PROTECTORS, Protector
+    from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
     from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto
-    from facemin.protection.revealed import Revealing, RevealingKey, RevealingWarning
-    from facemin.protection.revealing import check_revealing
+    from facemin.protection.revealing.check import check_revealing
+    from facemin.protection.revealing.finding import Revealing, RevealingKey, RevealingWarning
     from facemin.protection.upload import (
         decode_feature,
         decode_pseudonym,
@@ -27,13 +35,14 @@ if TYPE_CHECKING:
         encode_pseudonym,
         feature_of,
     )
+    from facemin.runtime.compute import Compute
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "facemin.ahm.protector": ("FrequencyMask",),
-        "facemin.protection.contract": ("Check", "Compute", "Protected", "TargetProtector"),
-        "facemin.protection.one_pass_protector": ("OnePassProtector",),
+        "facemin.ahm.masking.frequency_mask": ("FrequencyMask",),
+        "facemin.protection.contract": ("Check", "Protected", "Protector", "TargetProtector"),
+        "facemin.protection.one_pass.protector": ("OnePassProtector",),
         "facemin.protection.photo": ("protect", "protect_photos"),
         "facemin.protection.pmt.degradations": ("ProviderOperations",),
         "facemin.protection.pmt.gradient_kernel": ("Kernel",),
@@ -41,6 +50,7 @@ __getattr__, __dir__ = lazy_exports(
             "STARTS",
             "GaussianBlur",
             "GaussianNoise",
+            "LowFrequencyNoise",
             "RandomSort",
             "Start",
             "image_seed",
@@ -62,13 +72,12 @@ __getattr__, __dir__ = lazy_exports(
         ),
         "facemin.protection.registry": (
             "DEFAULT_PROTECTOR",
-            "METHODS",
             "PROTECTORS",
-            "Protector",
         ),
+        "facemin.runtime.compute": ("Compute",),
         "facemin.protection.result": ("Failure", "NothingProtected", "ProtectedFace", "ProtectedPhoto"),
-        "facemin.protection.revealed": ("Revealing", "RevealingKey", "RevealingWarning"),
-        "facemin.protection.revealing": ("check_revealing",),
+        "facemin.protection.revealing.finding": ("Revealing", "RevealingKey", "RevealingWarning"),
+        "facemin.protection.revealing.check": ("check_revealing",),
         "facemin.protection.upload": (
             "decode_feature",
             "decode_pseudonym",
@@ -82,7 +91,6 @@ __getattr__, __dir__ = lazy_exports(
 __all__ = [
     "DEFAULT_PROTECTOR",
     "L1",
-    "METHODS",
     "PMT",
     "PROTECTORS",
     "RULES",
@@ -96,6 +104,7 @@ __all__ = [
     "GaussianBlur",
     "GaussianNoise",
     "Kernel",
+    "LowFrequencyNoise",
     "Mix",
     "NothingProtected",
     "OnePassProtector",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
+
+from facemin.runtime.compute import DEFAULT_COMPUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,36 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.keys.key import Key
+    from facemin.runtime.compute import Compute
 
     Pixels: TypeAlias = NDArray[np.uint8]
     Targets: TypeAlias = Sequence[NDArray[np.float32]]
     """Unit vectors, one a key, float32 of that key's dimension."""
+    Product: TypeAlias = Literal["face", "photo"]
+    """What a method makes: a face of 112 x 112 to be sent, or a change of the photo, which stays a photo."""
     OnStep: TypeAlias = Callable[[list[int]], None]
     """Told, now and then, how many steps each image in work has taken; what it raises ends the run."""
-
-_Method = TypeVar("_Method")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compute:
-    """Where and how a method computes, never what.
-
-    Args:
-        device: "auto", "cpu", "cuda", "cuda:1", ...
-        precision: of gradients: "float32", "bfloat16", or "auto" for the faster on this device.
-        batch: images at once.
-    """
-
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    batch: int = 16
-
-    def of(self, method: _Method) -> _Method:
-        """A method's settings, computed here and so."""
-        settings: Any = method
-        own: dict[str, Any] = {"device": self.device, "precision": self.precision, "batch": self.batch}
-        changed: _Method = replace(settings, **({"compute": self} if hasattr(method, "compute") else own))
-        return changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,19 +109,66 @@ class Protected:
 
 
 class Protector(Protocol):
-    """A method that protects faces themselves."""
+    """A method that protects faces themselves.
+
+    Attributes:
+        takes_gradients: whether images depend on the precision of gradients, which records then say.
+    """
+
+    takes_gradients: ClassVar[bool]
 
     def stream(
-        self, faces: Iterable[Any], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+        self,
+        faces: Iterable[Any],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        compute: Compute = DEFAULT_COMPUTE,
+        on_step: OnStep | None = None,
     ) -> Iterator[Any]:
         """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing; `Done` or `Protected` each."""
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the images, as JSON has it: records, digests and resuming go by this alone."""
+
+
+class Cloaked(Protocol):
+    """What a cloak is once it knows its person."""
+
+    def changes(self, faces: Pixels) -> NDArray[Any]:
+        """What to add to each of the person's aligned faces (N, 112, 112, 3), grey levels, a signed type."""
+
+
+class Cloak(Protocol):
+    """A method whose product is a photo that still looks like its photo, and that strangers' recognisers mistake."""
+
+    @property
+    def product(self) -> Product:
+        """Always "photo"."""
+
+    def fit(
+        self,
+        faces: Pixels,
+        surrogates: Sequence[Any],
+        *,
+        seed: int = 0,
+        compute: Compute | None = None,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Cloaked:
+        """Learn what it has to know of a person from aligned faces (N, 112, 112, 3), against recognisers."""
 
 
 class TargetProtector(Protocol):
     """A method that makes images for given targets, of which they hold nothing but the targets and fresh randomness."""
 
     def aim(
-        self, targets: Iterable[Targets], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+        self,
+        targets: Iterable[Targets],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        compute: Compute = DEFAULT_COMPUTE,
+        on_step: OnStep | None = None,
     ) -> Iterator[Any]:
         """Make an image for each, in order of finishing; `Done` or `Protected` each."""
 

@@ -1,4 +1,4 @@
-"""From photos to protected faces: decode, detect, align, protect; one photo or a stream of them."""
+"""Photo protection: decode, detect, align, protect; one photo or a stream of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from facemin.keys.default import default_key
 from facemin.protection.carrier.open import CarrierKind, check_carried_upload, is_carrier, open_carrier
 from facemin.protection.carrier.services import keys_for_carriers
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
-from facemin.protection.seeds import check_seed, fresh_seed
 from facemin.protection.sources import open_keys, open_method, open_secret
 from facemin.protection.stream import PhotoStream, PlainStream, PseudonymStream, Reading
 from facemin.protection.targets import Identity, TargetMaker, check_keys
 from facemin.pseudonym import DEFAULT_SECRET, LOCAL, Secret
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.seeds import check_seed, fresh_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from facemin.protection.contract import OnStep
     from facemin.protection.sources import AnyKey, AnyPhoto, AnySecret
     from facemin.protection.stream import OpenPhoto
+    from facemin.runtime.compute import Compute
 
 __all__ = ["Failure", "NothingProtected", "ProtectedFace", "ProtectedPhoto", "Upload", "protect", "protect_photos"]
 
@@ -46,6 +48,7 @@ def protect(
     detector: Detector | None = None,
     max_pixels: int = MAX_PIXELS,
     allow_revealing: bool = False,
+    compute: Compute = DEFAULT_COMPUTE,
     on_step: OnStep | None = None,
     carrier: CarrierKind | None = None,
     network: str | None = None,
@@ -87,6 +90,7 @@ def protect(
         max_pixels: most pixels that a photo may have; phones of 108 megapixels need more than the default.
         allow_revealing: without a secret, keep results that still show the plain face, with a `RevealingWarning`; for
             research.
+        compute: the device, the precision of gradients, and how many faces at once.
         on_step: told before every step how many steps each face in work has taken.
         carrier: "face" or "drawing" makes a photo of a face of nobody that carries the pseudonym, for a service that
             insists on a photo; settings are a `FaceCarrier` as `method`. Needs a secret, torch, and a service whose
@@ -125,6 +129,7 @@ def protect(
         keep_errors=False,
         max_pixels=max_pixels,
         allow_revealing=allow_revealing,
+        compute=compute,
         on_step=on_step,
         carrier=carrier,
         network=network,
@@ -155,6 +160,7 @@ def protect_photos(
     keep_errors: bool = True,
     max_pixels: int = MAX_PIXELS,
     allow_revealing: bool = False,
+    compute: Compute = DEFAULT_COMPUTE,
     on_step: OnStep | None = None,
     carrier: CarrierKind | None = None,
     network: str | None = None,
@@ -181,6 +187,7 @@ def protect_photos(
         keep_errors: yield a photo that cannot be read or protected as a `Failure` and go on; raise it when False.
         max_pixels: as in `protect`.
         allow_revealing: as in `protect`.
+        compute: as in `protect`.
         on_step: as in `protect`.
         carrier: as in `protect`.
         network: as in `protect`.
@@ -220,6 +227,7 @@ def protect_photos(
             seed=seed,
             upload=upload,
             allowed=allow_revealing,
+            compute=compute,
             on_step=on_step,
         )
         yield from _results(plain, photos, _Made(given, upload, (given,)))
@@ -245,6 +253,7 @@ def protect_photos(
         method=painter,
         groups=groups,
         seed=seed,
+        compute=compute,
         on_step=on_step,
     )
     yield from _results(stream, photos, _Made(given, upload, groups, whose, made, epoch))

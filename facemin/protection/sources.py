@@ -11,14 +11,14 @@ from PIL import Image, ImageOps
 
 from facemin.image import MAX_PIXELS, Photo, decode
 from facemin.keys.key import Key
-from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
+from facemin.protection.one_pass.protector import OnePassProtector, torch_is_there
 from facemin.pseudonym import Secret, SecretStore
 from facemin.runtime.errors import InvalidPhoto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from facemin.protection.registry import Protector
+    from facemin.protection.contract import Protector
 
 AnyPhoto: TypeAlias = "str | Path | bytes | Photo | Image.Image | np.ndarray[Any, Any]"
 """What is taken for a photo."""
@@ -29,8 +29,8 @@ AnyKey: TypeAlias = "Key | str | Path"
 AnySecret: TypeAlias = "Secret | str | None"
 """A secret, its name in the store, or None for plain protection."""
 
-METHOD_NAMES = ("auto", "one-pass", "robust", "pmt", "pmt-enhanced", "frequency-mask")
-"""What a method may be called; `registry.METHODS` has those that optimise or mask."""
+ANYWHERE = ("auto", "one-pass")
+"""Methods that need no torch; `registry.PROTECTORS` has the others."""
 
 PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 """PIL's modes that PNG keeps as they are; TIFF keeps the others."""
@@ -77,16 +77,14 @@ def open_method(
     """A method's settings, by its name where one was given.
 
     Args:
-        method: settings, one of `METHOD_NAMES`, or None for "auto": "one-pass" where the key has a protector and is
-            the only one, else "robust".
+        method: settings, one of `PROTECTORS`, "one-pass", or None for "auto": "one-pass" where the key has a protector
+            and is the only one, else "robust".
         keys: that images are made for.
         aimed: whether they are made for targets, under a pseudonym.
 
     Raises:
         ValueError: an unknown name, a method that cannot do it, or one that needs torch where there is none.
     """
-    if isinstance(method, str) and method not in METHOD_NAMES:
-        raise ValueError(f"method: expected one of {', '.join(METHOD_NAMES)}, or settings; got {method!r}")
     name = method
     if name in (None, "auto"):
         painter = OnePassProtector()
@@ -132,13 +130,17 @@ def _named(name: str) -> Protector | OnePassProtector:
     if name == "one-pass":
         return OnePassProtector()
     if not torch_is_there():
+        # which others there are, torch alone can tell
         raise ValueError(
             f"method {name}: expected torch, which optimisation needs, found none: pip install 'facemin[torch]', or "
             "take a key with a one-pass protector (the default key has one)"
         )
-    from facemin.protection.registry import METHODS
+    from facemin.protection.registry import PROTECTORS
 
-    return METHODS[name]
+    if name not in PROTECTORS:
+        raise ValueError(f"method: expected one of {', '.join([*ANYWHERE, *PROTECTORS])}, or settings; got {name!r}")
+    chosen: Protector = PROTECTORS[name]
+    return chosen
 
 
 def _called(method: object) -> str:

@@ -14,7 +14,7 @@ from facemin.face import Face, Faces, align, align_unrounded, faces_in
 from facemin.face.crop import the_aligned
 from facemin.protection.contract import Check, Protected, as_protected
 from facemin.protection.result import Failure
-from facemin.protection.revealed import RevealingKey, RevealingWarning
+from facemin.protection.revealing.finding import RevealingKey, RevealingWarning
 from facemin.protection.sources import read_photo
 from facemin.runtime.errors import in_words
 
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection.contract import OnStep
     from facemin.protection.result import Upload
-    from facemin.protection.revealed import Revealing
+    from facemin.protection.revealing.finding import Revealing
     from facemin.protection.sources import AnyPhoto
     from facemin.protection.targets import TargetMaker
+    from facemin.runtime.compute import Compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,7 @@ class PlainStream(PhotoStream):
         seed: of the run.
         upload: what is sent.
         allowed: keep what shows the plain face.
+        compute: where, and how many faces at once.
         on_step: see `contract.OnStep`.
     """
 
@@ -142,16 +144,18 @@ class PlainStream(PhotoStream):
         seed: int,
         upload: Upload,
         allowed: bool,
+        compute: Compute,
         on_step: OnStep | None,
     ) -> None:
         super().__init__(reading)
-        self.method, self.keys, self.seed, self.upload = method, keys, seed, upload
+        self.method, self.keys, self.seed, self.upload, self.compute = method, keys, seed, upload, compute
         self.allowed, self.on_step = allowed, on_step
         self._owners: dict[int, tuple[OpenPhoto, int, Tensor]] = {}
 
     def run(self, photos: Iterable[AnyPhoto]) -> Iterator[None]:
         """See `PhotoStream`."""
-        for done in self.method.stream(self._faces(photos), self.keys, seed=self.seed, on_step=self.on_step):
+        stream = self.method.stream
+        for done in stream(self._faces(photos), self.keys, seed=self.seed, compute=self.compute, on_step=self.on_step):
             opened, position, face = self._owners.pop(done.index)
             opened.done[position] = as_protected(done, self.keys, self.method)
             self._look(opened, position, face)
@@ -178,8 +182,8 @@ class PlainStream(PhotoStream):
     def _look(self, opened: OpenPhoto, position: int, plain: Tensor) -> None:
         """Note what a result shows of its face: the image, and where the feature is sent, what that gives back."""
         from facemin.autograd.pixels import to_array, to_tensor
-        from facemin.protection.feature_inversion import check_revealing_feature
-        from facemin.protection.revealing import check_revealing
+        from facemin.protection.revealing.check import check_revealing
+        from facemin.protection.revealing.feature_inversion import check_revealing_feature
         from facemin.protection.upload import feature_of
 
         face, pixels = to_array(plain), opened.done[position].pixels
@@ -217,6 +221,7 @@ class PseudonymStream(PhotoStream):
         method: takes targets; None where the targets themselves are sent.
         groups: keys that share an image.
         seed: of the run.
+        compute: where, and how many images at once.
         on_step: see `contract.OnStep`.
     """
 
@@ -228,9 +233,11 @@ class PseudonymStream(PhotoStream):
         method: Any,
         groups: Sequence[tuple[Key, ...]],
         seed: int,
+        compute: Compute,
         on_step: OnStep | None,
     ) -> None:
         super().__init__(reading)
+        self.compute = compute
         self.maker, self.method, self.groups, self.seed, self.on_step = maker, method, groups, seed, on_step
 
     def run(self, photos: Iterable[AnyPhoto]) -> Iterator[None]:
@@ -278,7 +285,7 @@ class PseudonymStream(PhotoStream):
                 yield made[start : start + len(self.groups[group])]
 
         streams = {
-            group: self.method.aim(targets(group), keys, seed=self.seed, on_step=self.on_step)
+            group: self.method.aim(targets(group), keys, seed=self.seed, compute=self.compute, on_step=self.on_step)
             for group, keys in enumerate(self.groups)
         }
         # by turns, so that no group runs ahead of the others and photos pile up

@@ -6,14 +6,13 @@ Of a face nothing but its target goes on: what is made from the target cannot te
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facemin.keys.trust import TrustLog, shipped_graphs
-from facemin.models.calibration import Calibration
-from facemin.models.onnx.run import FaceRunner
+from facemin.keys.same_person import same_person_threshold
+from facemin.keys.trust import CONSENT, TrustLog
+from facemin.protection.revealing.by_fingerprint import key_runner
 from facemin.pseudonym import LOCAL, CaptureLog, CaptureReused, Context, EnrolledFace, OtherPerson, Pseudonym, Secret
 from facemin.runtime.errors import NoSpace, UntrustedKey
 
@@ -27,23 +26,9 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
-CONSENT = (
-    "from the second upload on a dishonest key can identify you: it may answer with marks of its own in place of an "
-    "embedding"
-)
-"""What a person agrees to who lets an unlisted key have pseudonyms."""
-
 LINKABLE = (
     "the same photo under pseudonyms for several providers tells them, if they compare, that these are one person"
 )
-
-SAME_PERSON_FAR = 1e-2
-"""Of the check that a face is the secret's person: at 1e-3 one own photo in ten would be refused, and what the check
-prevents needs dozens of faces of others."""
-
-SAME_PERSON = 0.3
-"""Cosine of that check in a space that nothing was measured for: a little below the 0.32 measured at `SAME_PERSON_FAR`
-for the default space of 66 dimensions, since most spaces have more, and strangers are less alike there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +155,7 @@ class TargetMaker:
         self.identity, self.keys, self.carried = identity, tuple(keys), carried
         self.pseudonyms = identity.pseudonyms(keys)
         self._spaces = {space.id: space for space in map(space_of, keys)}
-        self._runners = {key.manifest.sha256: FaceRunner(key.graph) for key in keys}
+        self._runners = {key.manifest.sha256: key_runner(key) for key in keys}
         self._enrolled = EnrolledFace(secret=identity.secret)
         self._captures = CaptureLog(secret=identity.secret, others=identity.others)
 
@@ -235,16 +220,3 @@ class TargetMaker:
             except CaptureReused as error:
                 if not error.same or self.identity.once:
                     raise
-
-
-def same_person_threshold(space: Space) -> float:
-    """Cosine from which a face is taken for the enrolled one: as calibrated for a listed network, else `SAME_PERSON`.
-
-    Thresholds of faces compared under one pseudonym, views averaged, which is what is compared here.
-    """
-    names = [graph.name for graph in shipped_graphs() if graph.graph_sha256 == space.graph_sha256]
-    for name in names:
-        file = resources.files("facemin") / "calibrations" / "pseudonym" / f"{name}.json"
-        if file.is_file():
-            return Calibration.model_validate_json(file.read_bytes()).threshold(SAME_PERSON_FAR).threshold
-    return SAME_PERSON

@@ -1,4 +1,4 @@
-"""Uploading features instead of images: case 1 of the paper, where E_c(x~) is sent; and targets under a pseudonym.
+"""Feature uploads: case 1 of the paper, where E_c(x~) is sent; and targets under a pseudonym.
 
 Source: PMT section 4 (uploading facial features) and Algorithm 1, which returns the feature beside the image.
 """
@@ -74,7 +74,7 @@ def encode_feature(feature: ArrayLike, key: Key) -> bytes:
     """
     values = np.ascontiguousarray(feature)
     _check(values, key.manifest, "feature")
-    return save({TENSOR: values}, _metadata(key.manifest))
+    return _saved(values, _metadata(key.manifest))
 
 
 def encode_pseudonym(target: NDArray[np.float32], key: Key, *, epoch: int) -> bytes:
@@ -91,11 +91,13 @@ def encode_pseudonym(target: NDArray[np.float32], key: Key, *, epoch: int) -> by
     values = np.ascontiguousarray(target)
     _check(values, key.manifest, "target")
     _check_unit(values, "target")
-    return save({TENSOR: values}, _metadata(key.manifest) | _of_pseudonym(key, epoch))
+    return _saved(values, _metadata(key.manifest) | _of_pseudonym(key.manifest, epoch))
 
 
-def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") -> Tensor:
+def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") -> NDArray[np.float32]:
     """Read an uploaded feature, as the provider does: everything is checked against the provider's own manifest.
+
+    A target under a pseudonym may say so (`encode_pseudonym`) or not (`encode_feature`).
 
     Args:
         data: the file's bytes.
@@ -108,12 +110,13 @@ def decode_feature(data: bytes, manifest: Manifest, *, name: str = "feature") ->
     Raises:
         ValueError: when it is no such file, or was made for another key, cut, shape or type.
     """
-    import torch
-
     values, metadata = _read(data, manifest, name)
-    _expect(metadata, _metadata(manifest), name)
+    of_pseudonym = manifest.space_id is not None and metadata.get("kind") == PSEUDONYM
+    # what a device wrote to a file is sent as it is; the request says the same again, and its word is signed
+    expected = _of_pseudonym(manifest, _epoch(metadata, name)) if of_pseudonym else {}
+    _expect(metadata, _metadata(manifest) | expected, name)
     _check(values, manifest, name)
-    return torch.from_numpy(values)
+    return values
 
 
 def decode_pseudonym(data: bytes, key: Key, *, name: str = "feature") -> PseudonymFeature:
@@ -128,24 +131,36 @@ def decode_pseudonym(data: bytes, key: Key, *, name: str = "feature") -> Pseudon
         ValueError: when it is no such file, or was made for another key, cut, space, shape, length or type.
     """
     values, metadata = _read(data, key.manifest, name)
-    text = str(metadata.get("epoch", ""))
-    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_EPOCH):
-        raise ValueError(f"{name}: expected an epoch from 0 on, got {text!r:.40}")
-    epoch = int(text)
-    _expect(metadata, _metadata(key.manifest) | _of_pseudonym(key, epoch), name)
+    epoch = _epoch(metadata, name)
+    _expect(metadata, _metadata(key.manifest) | _of_pseudonym(key.manifest, epoch), name)
     _check(values, key.manifest, name)
     _check_unit(values, name)
     return PseudonymFeature(values, epoch)
+
+
+def _saved(values: NDArray[np.float32], metadata: dict[str, str]) -> bytes:
+    """The same bytes for the same content: the library puts metadata in an order that it draws anew each time."""
+    data = save({TENSOR: values}, metadata)
+    size = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:size]), sort_keys=True, separators=(",", ":")).encode()
+    return data[:8] + header.ljust(size - 8) + data[size:]
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:
     return {"format": FORMAT, "key_id": manifest.key_id, "cut": manifest.cut}
 
 
-def _of_pseudonym(key: Key, epoch: int) -> dict[str, str]:
-    if key.space is None:
-        raise ValueError(f"key {key.manifest.key_id}: expected one with a space, got one without")
-    return {"kind": PSEUDONYM, "space": key.space.id.hex(), "epoch": str(epoch)}
+def _of_pseudonym(manifest: Manifest, epoch: int) -> dict[str, str]:
+    if manifest.space_id is None:
+        raise ValueError(f"key {manifest.key_id}: expected one with a space, got one without")
+    return {"kind": PSEUDONYM, "space": manifest.space_id.hex(), "epoch": str(epoch)}
+
+
+def _epoch(metadata: dict[str, Any], name: str) -> int:
+    text = str(metadata.get("epoch", ""))
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_EPOCH):
+        raise ValueError(f"{name}: expected an epoch from 0 on, got {text!r:.40}")
+    return int(text)
 
 
 def _read(data: bytes, manifest: Manifest, name: str) -> tuple[NDArray[np.float32], dict[str, Any]]:

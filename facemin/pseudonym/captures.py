@@ -43,6 +43,16 @@ class Sent(NamedTuple):
     distance: float
 
 
+class _Opened(NamedTuple):
+    """A file's whole lines, and what they hold."""
+
+    data: bytes
+    records: list[bytes]
+
+
+_NOTHING = _Opened(b"", [])
+
+
 class CaptureReused(ValueError):  # noqa: N818 - what happened
     """A capture was sent before.
 
@@ -81,6 +91,8 @@ class CaptureLog:
     secret: Secret
     others: Sequence[Secret] = ()
     root: Path = field(default_factory=lambda: home() / "captures")
+    _opened: dict[str, _Opened] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By secret, what its file had when it was read last: of thousands of lines only new ones are decrypted."""
 
     def find(self, faces: NDArray[np.uint8]) -> list[Sent]:
         """Earlier uploads of one of the faces, the nearest first; none where all are new.
@@ -139,11 +151,13 @@ class CaptureLog:
     def _find(self, hashes: NDArray[np.uint8]) -> list[Sent]:
         found = []
         for secret in (self.secret, *(other for other in self.others if other != self.secret)):
-            for line in self._read(secret):
-                known = np.frombuffer(line[:_HASH_BYTES], np.uint8)
-                distance = min(hash_distance(bits, known) for bits in hashes)
-                if distance <= SAME_CAPTURE:
-                    found.append(Sent(line[_HASH_BYTES:].hex(), distance))
+            records = self._read(secret)
+            known = np.frombuffer(b"".join(records), np.uint8).reshape(-1, _HASH_BYTES + _NAME_BYTES)
+            distances = _distances(hashes, known[:, :_HASH_BYTES])
+            found += [
+                Sent(records[place][_HASH_BYTES:].hex(), float(distances[place]))
+                for place in np.flatnonzero(distances <= SAME_CAPTURE)
+            ]
         return sorted(found, key=lambda sent: sent.distance)
 
     def _read(self, secret: Secret) -> list[bytes]:
@@ -153,8 +167,15 @@ class CaptureLog:
         except FileNotFoundError:
             return []
         # what follows the last end of line was cut off while it was written, before anything was sent
-        lines = data.split(b"\n")[:-1]
-        return [_opened(line, secret, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+        data = data[: data.rfind(b"\n") + 1]
+        before = self._opened.get(secret.fingerprint, _NOTHING)
+        if not data.startswith(before.data):
+            before = _NOTHING
+        records = [*before.records]
+        for line in data[len(before.data) :].splitlines():
+            records.append(_opened(line, secret, f"{path}, line {len(records) + 1}"))
+        self._opened[secret.fingerprint] = _Opened(data, records)
+        return records
 
     def _append(self, records: list[bytes]) -> None:
         lines = [
@@ -203,12 +224,21 @@ def capture_hashes(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def hash_distance(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """Share of differing bits of two hashes, of (32,) uint8, or of one and the other's mirror image if that is less."""
-    apart = np.unpackbits(np.bitwise_xor(first, second))
-    return min(int(apart.sum()), int((apart ^ _MIRROR).sum())) / BITS
+    return float(_distances(first[None], second[None])[0])
 
 
-_MIRROR = (np.arange(BITS) % 2 == 0).astype(np.uint8)
+def _distances(hashes: NDArray[np.uint8], known: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Of known hashes (K, 32), each one's distance to the nearest of some, (M, 32) with M >= 1: (K,)."""
+    apart = known[:, None] ^ hashes[None]
+    bits = np.minimum(_ONES[apart].sum(-1), _ONES[apart ^ _MIRROR].sum(-1))
+    return np.asarray(bits.min(1) / BITS, np.float64)
+
+
+_MIRROR = np.packbits(np.arange(BITS) % 2 == 0)
 """Bits that a mirror image inverts: odd horizontal frequencies, which stand first, third, ... in each row."""
+
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1)
+"""Bits that are set in each byte."""
 
 
 def _opened(line: bytes, secret: Secret, where: str) -> bytes:

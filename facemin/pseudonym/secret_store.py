@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from facemin.pseudonym.secret import Secret
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import PRIVATE, locked, private_folder, read_private, write_atomically
 from facemin.runtime.home import home
 
@@ -222,9 +223,8 @@ def _parsed(data: bytes, *, where: Path) -> _SecretFile:
         return _SecretFile.model_validate_json(data)
     except ValidationError as error:
         # never the input itself: it may hold the secret
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, problem["loc"])) or "it"
-        raise ValueError(f"{where}: expected a secret of facemin; {place}: {problem['msg']}") from None
+        fault = first_fault(error, value=False)
+        raise ValueError(f"{where}: expected a secret of facemin; {fault}") from None
 
 
 def _secret(text: str, *, where: str) -> Secret:

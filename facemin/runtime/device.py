@@ -1,12 +1,13 @@
-"""Which device computes, and in which precision."""
+"""Compute device and precision of gradients."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import torch
 
-Precision = Literal["auto", "float32", "bfloat16"]
+if TYPE_CHECKING:
+    from facemin.runtime.compute import Precision
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -1,11 +1,11 @@
-"""Writing files so that a crash, a full disk or a second writer never leaves half a file."""
+"""Durable files: whole after a crash, a full disk or a second writer, or not there."""
 
 import contextlib
 import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +31,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because a rename is atomic only within one file system; under a name of its own
     # length, because `path` may already have the longest name the file system takes.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f"{_temporary(os.getpid())}{secrets.token_hex(8)}.tmp")
     try:
         # Not tempfile.mkstemp: its 0600 would hide a result from everybody the umask lets read it.
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -48,6 +48,21 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folders: Iterable[Path], process: int) -> None:
+    """Remove what a process of this machine was writing into folders when it was killed.
+
+    Raises:
+        OSError: as Python has it.
+    """
+    for folder in set(folders):
+        for path in folder.glob(f"{_temporary(process)}*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def _temporary(process: int) -> str:
+    return f".{process:x}-"
 
 
 def append_json(path: Path, values: Mapping[str, Any]) -> None:

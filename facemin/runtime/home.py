@@ -1,4 +1,4 @@
-"""Where facemin keeps its own data on this machine."""
+"""Data folder of this machine."""
 
 import os
 import sys

@@ -22,7 +22,15 @@ def lazy_exports(
     def getattr_(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(homes[name]), name)
+        try:
+            return getattr(import_module(homes[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ModuleNotFoundError(
+                f"{package}.{name}: expected the package torch, which it computes with: pip install 'facemin[torch]'",
+                name="torch",
+            ) from error
 
     def dir_() -> list[str]:
         return sorted(homes)

@@ -1,4 +1,4 @@
-"""Making of a provider: its home folder, its thresholds, and each new key of it."""
+"""Provider set-up: home folder, thresholds, and each new key."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from facemin.keys.key import Key, export_key, read_signing_key, renew_key
 from facemin.models.calibration import shipped_calibration
 from facemin.models.store import calibration_of, open_graph
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 from facemin.service.provider import checked_policy, has_space, open_store
 from facemin.service.provider_keys import HeldKey, Keyring, add_key, keep_protector, key_prefix
@@ -109,8 +110,7 @@ def make_provider(
             **more,
         )
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}") from None
+        raise ValueError(first_fault(error)) from None
     thresholds = default_thresholds(recogniser, cut, residual)
     thresholds.check(settings.far)
     folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ def rotate(
 
 def _checked_protector(data: bytes, key: Key) -> str:
     """SHA-256 of a protector's file, once it was found to be one of the key's space."""
-    from facemin.protection.protector_file import ProtectorFile
+    from facemin.protection.one_pass.protector_file import ProtectorFile
 
     file = ProtectorFile.load(data)
     space = key.space

@@ -17,11 +17,11 @@ from facemin.service.recognition.unprotected_face import PlainFaceCheck
 from facemin.service.settings import MASTER, THRESHOLDS, Settings, database_url, make_private, read_settings
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
-from facemin.service.storage.search import MemorySearch
-from facemin.service.storage.search_pgvector import VectorSearch
+from facemin.service.storage.search.memory import MemorySearch
+from facemin.service.storage.search.pgvector import VectorSearch
 from facemin.service.storage.store import TemplateStore
 from facemin.service.telemetry import Telemetry
-from facemin.service.tokens import Doorkeeper
+from facemin.service.token_authenticator import TokenAuthenticator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ class Provider:
     database: Database
     store: TemplateStore
     keyring: Keyring
-    doorkeeper: Doorkeeper
+    authenticator: TokenAuthenticator
     thresholds: ThresholdSet
     recogniser: RecogniserGraph
     embedder: Embedder
@@ -66,14 +66,16 @@ class Provider:
     started: float
 
     @classmethod
-    def open(cls, folder: Path) -> Provider:
-        """Open a provider's home.
+    def open(cls, folder: Path, *, page: bool = False) -> Provider:
+        """Open a provider's home; with `page` it serves the page, whatever its settings say.
 
         Raises:
             ValueError: something in it is missing, or does not fit the recogniser or the store.
             ServiceError: the database cannot be opened (503).
         """
         settings = read_settings(folder)
+        if page:
+            settings = settings.model_copy(update={"page": True})
         make_private(folder)
         recogniser = open_graph(settings.model)
         if recogniser.fingerprint != settings.fingerprint:
@@ -95,7 +97,7 @@ class Provider:
             database=database,
             store=store,
             keyring=Keyring(database, settings.fingerprint),
-            doorkeeper=Doorkeeper(database),
+            authenticator=TokenAuthenticator(database),
             thresholds=thresholds,
             recogniser=recogniser,
             embedder=Embedder(recogniser, [settings.cut]),

@@ -1,4 +1,4 @@
-"""Running the service with uvicorn, in one process."""
+"""Server process: uvicorn, one process."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from facemin.service.api.app import create_app
-from facemin.service.api.connections import ConnectionLimits, bounded_protocol
+from facemin.service.api.limits.connections import ConnectionLimits, bounded_protocol
 from facemin.service.provider import Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 GRACE = 30
 """Seconds that running requests get when the server is told to end."""
 
 
-def make_server(provider: Provider, *, host: str, port: int) -> uvicorn.Server:
-    """A server that is not running yet; port 0 takes a free one."""
+def make_server(
+    provider: Provider, *, host: str, port: int, samples: Mapping[str, bytes] | None = None
+) -> uvicorn.Server:
+    """A server that is not running yet; port 0 takes a free one. For `samples` see `create_app`."""
     limits = ConnectionLimits(most=provider.settings.connections)
     config = uvicorn.Config(
-        create_app(provider),
+        create_app(provider, samples=samples),
         host=host,
         port=port,
         http=bounded_protocol(limits),
@@ -39,17 +42,27 @@ def make_server(provider: Provider, *, host: str, port: int) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(folder: Path, *, host: str, port: int) -> None:
+def serve(folder: Path, *, host: str, port: int, page: bool = False) -> None:
     """Serve a provider until SIGINT or SIGTERM; requests under way are answered first.
 
+    Args:
+        folder: the provider's home.
+        host: address to listen on.
+        port: to listen on.
+        page: serve the page at `/`, whatever the settings say.
+
     Raises:
-        ValueError: the provider's home is not whole, or does not fit its recogniser.
+        ValueError: the provider's home is not whole, or does not fit its recogniser; or a file of the page is missing.
         ServiceError: the database cannot be opened (503).
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    provider = Provider.open(folder)
-    provider.store.warm()
-    server = make_server(provider, host=host, port=port)
+    provider = Provider.open(folder, page=page)
+    try:
+        provider.store.warm()
+        server = make_server(provider, host=host, port=port)
+    except BaseException:
+        provider.close()
+        raise
     # uvicorn raises the signal that ended it again once everything is closed; the end is then no failure any more
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.SIG_IGN)

@@ -1,16 +1,17 @@
-"""What a provider decides: `provider.json` in its home folder."""
+"""Provider settings: `provider.json` in its home folder."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from facemin.runtime.faults import first_fault
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 
@@ -80,6 +81,14 @@ class Settings(BaseModel):
     """Failed logins of one address, before it is made to wait."""
     open_requests_per_minute: float = Field(default=120, gt=0)
     """Requests without a token, of one address."""
+    session_seconds: float = Field(default=3600, gt=0, le=86_400)
+    """Longest session that a page may be given."""
+    session_requests_per_minute: float = Field(default=120, gt=0)
+    """Of one session; all sessions of one token together have `requests_per_minute`."""
+    page: bool = False
+    """Serve the page at `/`."""
+    origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s,*]+$")], ...] = ()
+    """Of other sites whose pages may send requests with a session (CORS), as browsers write them; none by default."""
     connections: int = Field(default=128, ge=1)
     """Open at once; beyond that the one that has waited longest for its client is closed for a new one."""
 
@@ -101,9 +110,7 @@ def read_settings(folder: Path) -> Settings:
     except FileNotFoundError:
         raise ValueError(f"{path}: expected a provider's settings (facemin provider init), found no file") from None
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "it"
-        raise ValueError(f"{path}: {where}: {problem['msg']}, got {problem['input']!r:.80}") from None
+        raise ValueError(f"{path}: {first_fault(error)}") from None
 
 
 def write_settings(folder: Path, settings: Settings) -> None:

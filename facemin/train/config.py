@@ -1,14 +1,15 @@
-"""What a training run is: a TOML file, read into frozen models whose errors name file and field."""
+"""Configuration of a training run: TOML, read into frozen models whose errors name file and field."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from facemin.runtime.faults import all_faults
+from facemin.runtime.toml_file import read_table
 from facemin.train.families import FAMILIES
 from facemin.train.heads import (
     HEADS,
@@ -210,6 +211,9 @@ def read_config(path: Path) -> TrainingConfig:
     return read_toml(path, TrainingConfig, {"data": ("root", "landmarks", "cache")})
 
 
+UNION_VARIANTS = frozenset({"step", "cosine", "constrained-int"})
+
+
 def read_toml(path: Path, kind: type[Configuration], paths: Mapping[str, tuple[str, ...]]) -> Configuration:
     """Read a configuration's TOML file.
 
@@ -221,12 +225,7 @@ def read_toml(path: Path, kind: type[Configuration], paths: Mapping[str, tuple[s
     Raises:
         ValueError: no such file, not TOML, or fields that are missing, unknown or out of range, each named.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: expected a training configuration, found no file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected TOML, got: {error}") from None
+    values = read_table(path, what="a training configuration")
     for section, names in paths.items():
         fields = values.get(section)
         if not isinstance(fields, dict):
@@ -238,13 +237,4 @@ def read_toml(path: Path, kind: type[Configuration], paths: Mapping[str, tuple[s
         # through JSON, because only there strict types still take a list for a tuple and text for a path
         return kind.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        raise ValueError(f"{path}: {'; '.join(_said(fault) for fault in error.errors())}") from None
-
-
-def _said(fault: Any) -> str:
-    # the variants of a union stand in the place of a fault, and mean nothing to who wrote the file
-    field = ".".join(str(part) for part in fault["loc"] if part not in {"step", "cosine", "constrained-int"})
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in {"missing", "value_error"}:
-        return f"{field}: {message}" if field else message
-    return f"{field}: {message}, got {fault['input']!r:.80}"
+        raise ValueError(f"{path}: {all_faults(error, hidden=UNION_VARIANTS)}") from None

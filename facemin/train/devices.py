@@ -1,4 +1,4 @@
-"""One device, or as many as torchrun started processes for."""
+"""Devices of a run: one, or as many as torchrun started processes for."""
 
 from __future__ import annotations
 

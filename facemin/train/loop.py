@@ -11,15 +11,15 @@ import torch
 
 from facemin.train import log
 from facemin.train.checkpoints import Checkpoint, read_checkpoint, restore
+from facemin.train.data.loading import TrainingFaces, load
+from facemin.train.data.sampler import Batches, derived_seed
+from facemin.train.data.sources import open_source
+from facemin.train.data.split import split_people
 from facemin.train.devices import launch
-from facemin.train.loading import TrainingFaces, load
 from facemin.train.progress import Outcome, Progress, Watch
 from facemin.train.result import write_result
-from facemin.train.sampler import Batches, derived_seed
 from facemin.train.schedule import rate_factor
-from facemin.train.sources import open_source
-from facemin.train.split import split_people
-from facemin.train.training_module import Trainee, faces_of, layout, make_optimiser
+from facemin.train.training_module import TrainingModule, faces_of, layout, make_optimiser
 from facemin.train.validation import held_out_pairs, validate
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class _Session:
             devices=fabric.world_size,
         )
         torch.manual_seed(derived_seed(config.seed, "weights"))
-        self.trainee = Trainee(config.model, config.head, classes=len(self.split.people))
+        self.trainee = TrainingModule(config.model, config.head, classes=len(self.split.people))
         self.layout = layout(self.trainee)
         self.trainee.to(memory_format=self.layout)  # type: ignore[call-overload]
         optimiser = make_optimiser(self.trainee, config.optimiser)

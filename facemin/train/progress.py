@@ -1,4 +1,4 @@
-"""What a run tells whoever started it, and what it asks."""
+"""Progress messages and stop requests of a run."""
 
 from __future__ import annotations
 

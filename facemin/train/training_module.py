@@ -1,4 +1,4 @@
-"""What is trained: a family's network with a head, and the optimiser of their weights."""
+"""Training module: a family's network with a head, and the optimiser of their weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _CHANNELS_AT_ONCE = 16
 
 
-class Trainee(nn.Module):
+class TrainingModule(nn.Module):
     """A network and its head as one module, so that one wrapper synchronises the gradients of both.
 
     Args:

@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from facemin.ahm import AHMConfig, MixedQueries, load_trained, read_ahm_config, train_ahm
-from facemin.ahm.frequency import DC
-from facemin.ahm.mask import decode_mask
-from facemin.ahm.mixing import COUNTS
+from facemin.ahm.data import find_mask, read_people
+from facemin.ahm.masking.frequency import DC
+from facemin.ahm.masking.mask import decode_mask
+from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights
+from facemin.ahm.model import Pair, Sight
 from facemin.autograd.pixels import to_unit
 from facemin.train import Watch, log
 from tests.ahm.conftest import Make
@@ -205,3 +208,69 @@ kind = "cosine"
     def test_refuses_too_many_public_people(self, make_ahm: Make, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="at most 4"):
             train_ahm(make_ahm(query={"public": 5}), out=tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"every": 2, "reward": "excess"},
+        {"every": 2, "standardised": True},
+        {"every": 2, "frozen": 0.5},
+        {"every": 2, "floor": 0.9, "floor_rate": 2.0},
+    ],
+    ids=["excess", "standardised", "frozen", "floor"],
+)
+def test_every_way_to_reward_is_resumed_to_the_same_weights(
+    strategy: dict[str, object], make_ahm: Make, whole: Path, tmp_path: Path
+) -> None:
+    out, parts, seen = tmp_path / "out", tmp_path / "interrupted", []
+
+    def stop() -> bool:
+        seen.append(1)
+        return len(seen) == 5
+
+    config = make_ahm(strategy=strategy)
+    train_ahm(config, out=out, device="cpu")
+    train_ahm(config, out=parts, device="cpu", watch=Watch(stop=stop))
+    train_ahm(config, out=parts, device="cpu", resume=True)
+    one, two, plain = weights(out), weights(parts), weights(whole)
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    assert any(not torch.equal(value, plain[name]) for name, value in one.items() if name in plain)
+
+
+def test_a_frozen_strategy_learns_after_its_share_of_the_steps(make_ahm: Make, tmp_path: Path) -> None:
+    train_ahm(make_ahm(strategy={"every": 1, "frozen": 0.5}, log_every=1), out=tmp_path, device="cpu")
+    lines = [line for line in log.read(tmp_path / "log.jsonl") if "loss" in line]
+    assert ["entropy" in line for line in lines] == [line["step"] >= STEPS * 0.5 for line in lines]
+
+
+def test_a_ramp_goes_from_two_faces_to_six(make_ahm: Make, tmp_path: Path) -> None:
+    train_ahm(make_ahm(mixing={"kind": "ramp"}, log_every=1), out=tmp_path, device="cpu")
+    lines = [line for line in log.read(tmp_path / "log.jsonl") if "loss" in line]
+    drawn = [next(int(count) for count, number in line["k"].items() if number) for line in lines]
+    assert drawn == [COUNTS[min(5 * step // STEPS, 4)] for step in range(STEPS)]
+
+
+def test_a_floor_that_is_missed_is_in_the_log(make_ahm: Make, tmp_path: Path) -> None:
+    train_ahm(
+        make_ahm(strategy={"every": 1, "floor": 0.99, "floor_rate": 1.0}, log_every=1), out=tmp_path, device="cpu"
+    )
+    found = [line["multiplier"] for line in log.read(tmp_path / "log.jsonl") if "multiplier" in line]
+    assert len(found) == STEPS
+    assert found[-1] > found[0] > 0
+
+
+def test_faces_masked_once_and_then_mixed_are_masked_mixtures(make_ahm: Make, tmp_path: Path) -> None:
+    config = make_ahm()
+    people = read_people(config, cache=tmp_path)
+    mask = find_mask(config, people.pool, people.labels, tmp_path / "mask.safetensors", resumed=False)
+    pair = Pair(config, mask, len(people.names))
+    sight = Sight(pair, mask, people, batch=8, device=torch.device("cpu"), dtype=torch.float32)
+    assert sight.held is not None
+    generator = np.random.default_rng(0)
+    places, counts = torch.arange(8), torch.tensor([1, 2, 3, 4, 5, 6, 2, 3])
+    partners = draw_partners(places, people.labels, counts, generator)
+    mixture, flips = Mixture(partners, draw_weights(counts, generator)), torch.arange(8) % 2 == 0
+    once = sight.masked(mixture, flips).clone()
+    sight.held = None
+    torch.testing.assert_close(once, sight.masked(mixture, flips), atol=1e-4, rtol=1e-4)

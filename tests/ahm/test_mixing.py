@@ -8,7 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facemin.ahm.mixing import HEAVIEST, MOST, Mixture, draw_partners, draw_weights, mix, mixed_loss
+from facemin.ahm.mixing import (
+    HEAVIEST,
+    MOST,
+    Mixture,
+    draw_partners,
+    draw_weights,
+    heaviest,
+    label_entropy,
+    mix,
+    mixed_loss,
+)
 from facemin.train.heads import ArcFace, ArcFaceSettings, CosFace, CosFaceSettings
 
 
@@ -123,3 +133,26 @@ class TestLoss:
         assert head.weight.grad is not None
         assert float(embeddings.grad.abs().sum()) > 0
         assert float(head.weight.grad.abs().sum()) > 0
+
+
+class TestLabelEntropy:
+    LABELS = torch.tensor([0, 0, 1, 2, 3])
+
+    def test_is_what_a_perfect_recogniser_ends_on(self) -> None:
+        weights = torch.tensor([[0.5, 0.3, 0.2, 0, 0, 0], [0.6, 0.4, 0, 0, 0, 0]])
+        places = torch.tensor([[0, 2, 3, 0, 0, 0], [2, 4, 2, 2, 2, 2]])
+        found = label_entropy(Mixture(places, weights), self.LABELS)
+        expected = [-sum(w * math.log(w) for w in row) for row in ((0.5, 0.3, 0.2), (0.6, 0.4))]
+        assert found.tolist() == pytest.approx(expected, abs=1e-6)
+        # the cross-entropy of soft labels is least where the prediction equals them
+        soft = torch.tensor([0.5, 0.3, 0.2])
+        best = -(soft * soft.log()).sum()
+        assert float(found[0]) == pytest.approx(float(best), abs=1e-6)
+
+    def test_two_faces_of_one_person_are_one_label(self) -> None:
+        weights = torch.tensor([[0.5, 0.5, 0, 0, 0, 0]])
+        assert float(label_entropy(Mixture(torch.tensor([[0, 1, 0, 0, 0, 0]]), weights), self.LABELS)) == 0
+
+    def test_heaviest_is_a_place_in_the_pool(self) -> None:
+        weights = torch.tensor([[0.3, 0.6, 0.1, 0, 0, 0]])
+        assert heaviest(Mixture(torch.tensor([[4, 2, 3, 4, 4, 4]]), weights)).tolist() == [2]

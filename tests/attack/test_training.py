@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facemin.attack.datasets import ImagePairs
 from facemin.attack.training import Epoch, Fitting, batch_of, fit, weights_drawn_from
 
-SETTINGS = Fitting(epochs=4, batch=4, rate=1e-2, device="cpu", flip=True)
+SETTINGS = Fitting(epochs=4, batch=4, rate=1e-2, flip=True)
 
 
 def net(seed: int = 0) -> nn.Module:
@@ -43,7 +43,7 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def test_learns_and_tells() -> None:
     told: list[Epoch] = []
-    settings = Fitting(epochs=60, batch=5, rate=2e-2, device="cpu")
+    settings = Fitting(epochs=60, batch=5, rate=2e-2)
     network = net()
     trained(network, settings=settings, on_epoch=told.append, validation=pairs(4, seed=1))
     assert [epoch.done for epoch in told] == list(range(1, 61))
@@ -105,7 +105,7 @@ def test_bytes_stand_for_the_unit_range() -> None:
 def test_refuses_a_checkpoint_of_another_run(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     trained(net(), checkpoint=path)
-    for network, settings in ((net(1), SETTINGS), (net(), Fitting(epochs=5, batch=4, rate=1e-2, device="cpu"))):
+    for network, settings in ((net(1), SETTINGS), (net(), Fitting(epochs=5, batch=4, rate=1e-2))):
         with pytest.raises(ValueError, match="same data, settings and network"):
             trained(network, settings=settings, checkpoint=path)
 

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from facemin.audit import Evidence, Operating, Panelist, Plain
-from facemin.audit.judges import seat
+from facemin.attack.contract import PublicFaces
+from facemin.audit import AuditInputs, Judge, Operating
+from facemin.audit.inputs.judges import calibrate_judge
 from facemin.keys.default import plain_key
 from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
 from tests.models.test_store import tiny_graph
 
-Make = Callable[..., Evidence]
+Make = Callable[..., AuditInputs]
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +23,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
 
 
-def people_of_patterns(people: int, photos: int, *, seed: int = 0) -> Plain:
+def people_of_patterns(people: int, photos: int, *, seed: int = 0) -> PublicFaces:
     """Each person a pattern of coarse squares, each photo with a little noise of its own."""
     draw = torch.Generator().manual_seed(seed)
     patterns = torch.rand(people, 3, 4, 4, generator=draw).repeat_interleave(28, 2).repeat_interleave(28, 3)
     faces = patterns.repeat_interleave(photos, 0)
     faces = (0.1 + 0.8 * faces + 0.02 * torch.randn(faces.shape, generator=draw)).clamp(0, 1)
-    return Plain(faces, torch.arange(people).repeat_interleave(photos))
+    return PublicFaces(faces, torch.arange(people).repeat_interleave(photos))
 
 
 def noise(count: int) -> torch.Tensor:
@@ -41,12 +42,14 @@ def tiny(name: str, seed: int) -> Recogniser:
 
 @pytest.fixture
 def evidence() -> Make:
-    """Evidence of people with two photos each; protected as given, by default with noise that tells nothing."""
+    """AuditInputs of people with two photos each; protected as given, by default with noise that tells nothing."""
 
-    def make(people: int = 80, *, protected: torch.Tensor | None = None, **settings: object) -> Evidence:
+    def make(people: int = 80, *, protected: torch.Tensor | None = None, **settings: object) -> AuditInputs:
         plain = people_of_patterns(people, 2)
         known = [people_of_patterns(60, 1, seed=5)]
-        judges = tuple(seat(tiny(name, seed), plain=known, far=1e-3) for name, seed in (("one", 1), ("two", 2)))
+        judges = tuple(
+            calibrate_judge(tiny(name, seed), plain=known, far=1e-3) for name, seed in (("one", 1), ("two", 2))
+        )
         assert all(isinstance(one.at, Operating) for one in judges)
         values: dict[str, object] = {
             "names": tuple(f"{number}.png" for number in range(2 * people)),
@@ -56,9 +59,9 @@ def evidence() -> Make:
             "others": judges,
             **settings,
         }
-        return Evidence(**values)  # type: ignore[arg-type]
+        return AuditInputs(**values)  # type: ignore[arg-type]
 
     return make
 
 
-__all__ = ["Make", "Panelist", "evidence", "home", "noise", "people_of_patterns", "plain_key", "tiny"]
+__all__ = ["Judge", "Make", "evidence", "home", "noise", "people_of_patterns", "plain_key", "tiny"]

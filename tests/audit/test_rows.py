@@ -9,17 +9,20 @@ import torch
 from torch import Tensor
 
 from facemin.attack.attributes.estimators import Attribute
-from facemin.audit import ROWS, Budget, Evidence, RowResult, audit, render
+from facemin.attack.contract import PublicFaces
+from facemin.audit import ROWS, AuditInputs, Budget, RowResult, audit, render
 from facemin.audit.authorised import still_recognises
 from facemin.audit.figures import counted
-from facemin.audit.judges import find_panel, joined, seat
+from facemin.audit.inputs.attackers_data import best_teacher, split_faces
+from facemin.audit.inputs.judges import calibrate_judge, find_panel, joined
 from facemin.audit.rows.attributes import class_outcome
+from facemin.audit.rows.fitted import nothing_to_train_on
 from facemin.audit.rows.t0_eye import look
 from facemin.audit.rows.t1_off_the_shelf import no_judges, off_the_shelf
 from facemin.audit.rows.t2_purified import behind_purifiers
 from facemin.audit.rows.t3_white_box import white_box
-from facemin.audit.rows.t4_inverter import nothing_to_train_on, trained_inverter
-from facemin.audit.rows.t5_linker import _best_teacher, linker, nothing_to_link_by
+from facemin.audit.rows.t4_inverter import trained_inverter
+from facemin.audit.rows.t5_linker import linker, nothing_to_link_by
 from facemin.audit.run import ORDER, STOPPED
 from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
@@ -60,7 +63,7 @@ class TestEye:
         assert "Look at the pictures" in found.verdict
 
     def test_one_photo_has_no_interval_and_says_which_floors_are_missing(self, evidence: Make) -> None:
-        one = Evidence(names=("a",), originals=noise(1), protected=1 - noise(1))
+        one = AuditInputs(names=("a",), originals=noise(1), protected=1 - noise(1))
         found = look(one, Budget(seconds=0))
         assert found.outcome == "look"
         assert all(math.isnan(figure.low) for figure in found.figures)
@@ -159,11 +162,12 @@ class TestWhiteBox:
         assert found.outcome == "leak"
         assert any(figure.of == "white box, from the plain face" for figure in found.figures)
         titles = [title for title, _ in found.pictures[0].rows]
-        assert titles == ["photo", "protected", "white box, from the protected face", "white box, from the plain face"]
+        assert titles == ["photo", "protected", "white box", "white box, from the plain face"]
 
     def test_little_time_means_few_steps_and_says_so(self, evidence: Make) -> None:
         found = white_box(evidence(8, keys=(tiny_key(),)), Budget(seconds=0))
-        assert "60 steps on 1 face." in found.verdict
+        assert "Tried on 1 face: white box." in found.verdict
+        assert any("The full 400 steps: time was left for 60." in text for text in found.untested)
         assert any("15 of 16 faces" in text or "7 of 8 faces" in text for text in found.untested)
 
 
@@ -183,7 +187,7 @@ class TestTrained:
         found = linker(given, Budget(seconds=0))
         assert found.outcome == "leak"
         assert "the key alone" in found.verdict
-        assert any("as a teacher, and none is here" in text for text in found.untested)
+        assert any("it needs another recogniser as a teacher" in text for text in found.untested)
         names = {(figure.name, figure.where) for figure in found.figures}
         assert ("rank-1", "protected probe") in names
         assert {"the key's features as they are", "the key alone, a head of 192 plain faces"} == {
@@ -205,17 +209,20 @@ class TestTrained:
         assert at_own.hits > 30
         assert by[bare, "rank-1", "protected probe"].value > 0.9
 
-    def test_an_inverter_is_trained_judged_and_what_had_no_time_is_said(self, evidence: Make) -> None:
+    def test_t4_reports_skipped_attacks(self, evidence: Make) -> None:
         train = people_of_patterns(70, 2, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
         found = trained_inverter(given, Budget(seconds=0))
-        assert any("The adaptive inverters: time was left to protect" in text for text in found.untested)
+        assert any(
+            "RecFace, trained on protected features: time was left to protect" in text for text in found.untested
+        )
         assert any(figure.of.startswith("inverter of") for figure in found.figures)
 
     def test_protected_pairs_train_two_networks_more(self, evidence: Make) -> None:
         train = people_of_patterns(130, 1, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
-        given.training.protect(train, [tiny_key()], torch.arange(130), LONG, seed=0)
+        learning, _ = split_faces(train, seed=0)
+        given.training.protect(learning.faces, [tiny_key()], LONG, seed=0)
         found = trained_inverter(given, Budget(seconds=0))
         assert {f"{name} of 104 protected pairs" for name in ("inverter", "denoiser")} <= {
             figure.of for figure in found.figures if figure.name == "SSIM"
@@ -224,7 +231,7 @@ class TestTrained:
 
 class TestProvider:
     def test_counts_plain_and_protected(self, evidence: Make) -> None:
-        own = seat(tiny("own", 3), plain=[people_of_patterns(60, 1, seed=5)], far=1e-3)
+        own = calibrate_judge(tiny("own", 3), plain=[people_of_patterns(60, 1, seed=5)], far=1e-3)
         found = still_recognises(evidence(10, protected=people_of_patterns(10, 2).faces, authorised=(own,)))
         assert "own accepts 10 of 10" in found.verdict
         assert {figure.where for figure in found.figures} == {"plain probe", "protected probe"}
@@ -233,10 +240,12 @@ class TestProvider:
 
 class TestPanel:
     def test_a_threshold_needs_enough_people(self) -> None:
-        few = seat(tiny("one", 1), plain=[people_of_patterns(45, 1)], far=1e-3)
+        few = calibrate_judge(tiny("one", 1), plain=[people_of_patterns(45, 1)], far=1e-3)
         assert few.at is None
         assert "46 people or more" in few.missing
-        enough = seat(tiny("one", 1), plain=[people_of_patterns(20, 1), people_of_patterns(26, 1, seed=1)], far=1e-3)
+        enough = calibrate_judge(
+            tiny("one", 1), plain=[people_of_patterns(20, 1), people_of_patterns(26, 1, seed=1)], far=1e-3
+        )
         assert enough.at is not None
         assert "1,035 pairs" in enough.at.source
 
@@ -319,17 +328,17 @@ def test_the_teacher_is_the_one_that_recognises_best() -> None:
 
     blind: Any = Blind()
     for order in ([blind, good], [good, blind]):
-        assert _best_teacher(order, (people.faces, people.people), far=1e-2) is good
-    assert _best_teacher([blind, good], (people.faces[:1], people.people[:1]), far=1e-2) is blind
+        assert best_teacher(order, people, far=1e-2) is good
+    assert best_teacher([blind, good], PublicFaces(people.faces[:1], people.people[:1]), far=1e-2) is blind
     # of one person no recogniser can be told from another
-    assert _best_teacher([blind, good], (people.faces[:3], people.people[:3]), far=1e-2) is blind
+    assert best_teacher([blind, good], PublicFaces(people.faces[:3], people.people[:3]), far=1e-2) is blind
 
 
 class TestRecognisersWithoutThreshold:
     """Recognisers that are here must not be said to be missing."""
 
     def test_they_are_named_with_what_they_lack(self, evidence: Make) -> None:
-        bare = tuple(seat(tiny(name, 1), plain=[], far=1e-3) for name in ("first", "second"))
+        bare = tuple(calibrate_judge(tiny(name, 1), plain=[], far=1e-3) for name in ("first", "second"))
         given = evidence(3, others=bare)
         assert not given.judges
         for text in (no_judges(given), behind_purifiers(given, Budget(seconds=1)).verdict):
@@ -338,7 +347,7 @@ class TestRecognisersWithoutThreshold:
             assert "facemin model add" not in text
 
     def test_the_provider_too(self, evidence: Make) -> None:
-        bare = seat(tiny("own", 1), plain=[], far=1e-3)
+        bare = calibrate_judge(tiny("own", 1), plain=[], far=1e-3)
         assert "own, whose key was used, is here" in still_recognises(evidence(3, authorised=(bare,))).verdict
         absent = still_recognises(evidence(3, keys=(default_key(),)))
         assert absent.verdict == "The recogniser whose key was used (dlib-resnet29-space66) is not on this machine."
@@ -350,7 +359,7 @@ class TestRecognisersWithoutThreshold:
         panel = find_panel([default_key()], models=tmp_path / "models", plain=[], far=1e-3, budget=over)
         assert "late.onnx: no time was left for it; give more with --minutes" in panel.untested
         people = people_of_patterns(60, 1, seed=5)
-        one = seat(tiny("one", 1), plain=[people], far=1e-3, budget=over)
+        one = calibrate_judge(tiny("one", 1), plain=[people], far=1e-3, budget=over)
         assert one.at is None
         assert "no time was left" in one.missing
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facemin.audit import ROWS, Budget, Evidence
+from facemin.audit import ROWS, AuditInputs, Budget
 from facemin.audit.rows.t6_secret import no_pseudonyms, secret
 from facemin.keys.key import Key, export_key
 from facemin.models import SPACE_MODEL, load_recogniser
@@ -20,11 +20,11 @@ def space_key() -> Key:
 
 
 @pytest.fixture
-def known(evidence: Make, space_key: Key) -> Evidence:
+def known(evidence: Make, space_key: Key) -> AuditInputs:
     return evidence(PEOPLE, keys=(space_key,))
 
 
-def test_a_secret_hides_and_its_loss_does_not(known: Evidence) -> None:
+def test_a_secret_hides_and_its_loss_does_not(known: AuditInputs) -> None:
     done = secret(known, Budget(seconds=100))
     found = {figure.where: figure for figure in done.figures}
     assert [found[where].n for where in found] == [PEOPLE] * 3
@@ -44,7 +44,7 @@ def test_says_why_it_cannot_run(evidence: Make, space_key: Key) -> None:
     assert "makes no pseudonyms" in no_pseudonyms(evidence(5))
     assert "At least 3 people" in no_pseudonyms(evidence(2, keys=(space_key,)))
     alone = people_of_patterns(4, 1)
-    nobody = Evidence(
+    nobody = AuditInputs(
         names=tuple("abcd"),
         originals=alone.faces,
         protected=torch.zeros_like(alone.faces),
@@ -55,6 +55,6 @@ def test_says_why_it_cannot_run(evidence: Make, space_key: Key) -> None:
     assert no_pseudonyms(evidence(3, keys=(space_key,))) == ""
 
 
-def test_draws_the_same_secrets_for_the_same_seed(known: Evidence) -> None:
+def test_draws_the_same_secrets_for_the_same_seed(known: AuditInputs) -> None:
     first, second = (secret(known, Budget(seconds=100)).figures for _ in range(2))
     assert np.array_equal([figure.value for figure in first], [figure.value for figure in second])

@@ -16,13 +16,13 @@ from skimage import data
 
 from facemin import cli
 from facemin.cli import app, run
-from facemin.cli.extras import EXTRAS
-from facemin.cli.interrupt import interruptible
-from facemin.cli.options import FAILED, INTERRUPTED, WRONG_INPUT
-from facemin.cli.places import check_file, check_folder
-from facemin.cli.progress import Outcome, StepDisplay, duration, follow
+from facemin.cli.shared.extras import EXTRAS
+from facemin.cli.shared.options import FAILED, INTERRUPTED, WRONG_INPUT
+from facemin.cli.shared.places import check_file, check_folder
+from facemin.cli.shared.progress import Outcome, StepDisplay, duration, follow
+from facemin.cli.shared.signals import interruptible
 from facemin.protection import Failure
-from facemin.protection.folder import Plan, Written
+from facemin.protection.folder.run import FolderResult, Plan
 from tests.cli.conftest import Call, picture
 from tests.conftest import REPOSITORY
 
@@ -170,8 +170,8 @@ def test_ctrl_c_anywhere_ends_in_words(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "stopped before it was done" in capsys.readouterr().err
 
 
-def written(name: str, *, unreached: dict[str, int] | None = None, at_edge: int = 0) -> Written:
-    return Written(
+def written(name: str, *, unreached: dict[str, int] | None = None, at_edge: int = 0) -> FolderResult:
+    return FolderResult(
         source=Path(name),
         record=Path(f"{name}.json"),
         faces=2,
@@ -193,12 +193,12 @@ def written(name: str, *, unreached: dict[str, int] | None = None, at_edge: int 
     ],
 )
 def test_statuses_of_protecting(
-    result: Written | Failure, earlier: list[Written], status: int, capsys: pytest.CaptureFixture[str]
+    result: FolderResult | Failure, earlier: list[FolderResult], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     todo = Plan(todo={Path("a"): Path("o/a")}, done=[], failures=[], short=earlier)
     assert follow(todo, lambda _: iter([result]), device="cpu", keys=1, as_json=False) == status
     said = capsys.readouterr().err
-    short = [one for one in (result, *earlier) if isinstance(one, Written) and one.unreached]
+    short = [one for one in (result, *earlier) if isinstance(one, FolderResult) and one.unreached]
     assert ("weak:" in said) == bool(short)
     assert "a: a:" not in said
 
@@ -206,7 +206,7 @@ def test_statuses_of_protecting(
 def test_ctrl_c_says_what_is_left_and_keeps_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     todo = Plan(todo={Path(name): Path(f"o/{name}") for name in "abc"}, done=[], failures=[])
 
-    def start(on_step: Callable[[list[int]], None]) -> Iterator[Written | Failure]:
+    def start(on_step: Callable[[list[int]], None]) -> Iterator[FolderResult | Failure]:
         on_step([0, 0])
         yield written("a")
         os.kill(os.getpid(), signal.SIGINT)
@@ -226,7 +226,7 @@ def test_ctrl_c_says_what_is_left_and_keeps_what_is_done(capsys: pytest.CaptureF
 
 def test_progress_moves_within_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("facemin.cli.progress.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("facemin.cli.shared.progress.time.perf_counter", lambda: now[0])
     console = Console(record=True, width=200, file=StringIO())
     with StepDisplay(console, 4) as display:
         for step in range(31):

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from facemin.autograd.opening import open_model
 from facemin.autograd.pixels import to_unit
 from facemin.image import encode
 from facemin.keys.key import Key
 from facemin.models import load_recogniser
 from facemin.models.preprocess import Preprocess
-from facemin.models.store import open_model
 from facemin.runtime.files import write_atomically
 from facemin.train.families import FAMILIES, stages
 from tests.cli.conftest import Call, Run
@@ -170,7 +170,7 @@ def test_a_bare_file_verifies_and_makes_keys_as_flags_say(
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["file"] == str(out)
     faces = tensors(pair)
-    torch.testing.assert_close(Key.load(out).shallow(faces), wanted.until("flat")(faces))
+    torch.testing.assert_close(Key.load(out).shallow(faces), wanted.front("flat")(faces))
 
 
 @pytest.mark.parametrize("verb", ["verify", "export"])

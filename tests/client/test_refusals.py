@@ -19,7 +19,7 @@ from facemin.protection.pmt.initialisation import GaussianNoise
 from tests.foreign_keys import average_key, foreign, identity_key
 
 URL = "https://faces.example"
-QUICK = PMT(steps=40, batch=2)
+QUICK = PMT(steps=40)
 
 
 class Provider:

@@ -168,6 +168,16 @@ HOSTILE = {
     "name from integers": b"K\x01K\x02\x93.",
     "name from a list": b"]K\x02\x93.",
     "protocol 9": b"\x80\x09].",
+    "unknown opcode": b"]\xff.",
+    "opcode alone": b"]\x8e",
+    "huge bytearray": b"]\x96\xff\xff\xff\x7f\x00\x00\x00\x00.",
+    "negative string": b"]T\xff\xff\xff\xff.",
+    "long integer": b"]\x8a\xff" + b"\x7f" * 255 + b"a.",
+    "long integer in a line": b"]I" + b"9" * 100 + b"\na.",
+    "no integer in a line": b"]Ione\na.",
+    "name with spaces": b"cnumpy ndarray\nx y\n.",
+    "invalid text": b"X\x02\x00\x00\x00\xff\xfe.",
+    "text line": b"V" + b"\\u" * 40 + b"\n.",
 }
 
 
@@ -189,6 +199,18 @@ def test_hostile_pickles_are_refused_flat(name: str, monkeypatch: pytest.MonkeyP
         with pytest.raises(ValueError, match="pickle"):
             read_pickle(HOSTILE[name])
         assert tracemalloc.get_traced_memory()[1] < 6 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_one_huge_byte_string_is_refused_unread() -> None:
+    size = pickle_bytes.MAX_BYTES + 1
+    content = b"]B" + struct.pack("<I", size) + bytes(size) + b"a."
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=f"{size} bytes declared"):
+            read_pickle(content)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
 
@@ -307,6 +329,14 @@ def test_other_forms_say_how_to_rewrite_them(tmp_path: Path, name: str) -> None:
         exec(command, {"pickle": pickle, "FILE": path, "NEW": new, "open": open})  # the words are ours
     gc.collect()
     assert list(InsightFaceBin(new)) == PAIRS
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_old_protocols_with_other_flags_say_so_too(tmp_path: Path, protocol: int) -> None:
+    for flags in ([np.bool_(flag) for flag in SAME], SAME):
+        content = pickle.dumps(([bytearray(image) for image in IMAGES], flags), protocol=protocol)
+        with pytest.raises(ValueError, match="write it again"):
+            InsightFaceBin(write(tmp_path, content))
 
 
 def test_a_hostile_file_is_not_said_to_be_rewritable(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_cells_merge_with_what_all_share(tmp_path: Path) -> None:
     assert isinstance(one.method, PMT)
     assert (one.method.steps, one.method.residual, one.method.rule) == (25, 0.05, PROTECTORS["pmt"].rule)
     assert (one.paper.authorised, one.paper.up) == (0.99, None)
-    assert both.method is not None
+    assert isinstance(both.method, PMT)
     assert (both.method.steps, both.method.residual) == (8, 0.05)
     assert [key.residual for key in both.keys] == [None, 0.2]
     assert experiment.data.set == str(tmp_path / "faces")
@@ -56,7 +56,7 @@ def test_a_sweep_is_every_combination(tmp_path: Path) -> None:
     ]
     assert {cell.series for cell in one} == {"one"}
     assert one[1].point == {"method.steps": 3, "method.transform": {"kind": "noise", "most": 0.2}}
-    assert [cell.method and cell.method.steps for cell in one] == [3, 3, 6, 6]
+    assert [isinstance(cell.method, PMT) and cell.method.steps for cell in one] == [3, 3, 6, 6]
     assert [isinstance(cell.method, PMT) and cell.method.transform for cell in one] == [None, RandomNoise(most=0.2)] * 2
     # each cell has settings of its own
     assert [cell.passed["method"]["steps"] for cell in one] == [3, 3, 6, 6]
@@ -85,7 +85,7 @@ def test_keys_by_name(tmp_path: Path) -> None:
 
 def test_quick_cuts_steps_short(tmp_path: Path) -> None:
     experiment = read_experiment(write(tmp_path, TOML))
-    assert [cell.method and cell.method.steps for cell in experiment.cells(quick=True)] == [3, 3]
+    assert [isinstance(cell.method, PMT) and cell.method.steps for cell in experiment.cells(quick=True)] == [3, 3]
     plain = TOML.replace("method = { steps = 8 }", 'method = { preset = "plain" }')
     assert read_experiment(write(tmp_path, plain)).cells(quick=True)[1].method is None
 

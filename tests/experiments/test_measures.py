@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemin.experiments import measures
-from facemin.experiments.records import Record, ScoresOf, append, read_records
+from facemin.experiments.store.records import Record, ScoresOf, append, read_records
 from facemin.metrics import pair_scores, strict_accuracy, utility_privacy, wilson
 
 SAME = (True, True, True, False)
@@ -170,7 +170,7 @@ def test_what_was_not_measured_is_no_number() -> None:
     assert math.isnan(measures.trades(without, "a")[0].total)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31), kappa=st.floats(-0.5, 0.5))
 def test_equals_the_metrics_on_embeddings(seed: int, kappa: float) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -204,3 +204,30 @@ def test_a_score_that_is_no_number_can_be_read_back(tmp_path: Path) -> None:
     assert math.isinf(found[0])
     assert math.isnan(found[1])
     assert found[2:] == [1.0, 0.5]
+
+
+class TestTogether:
+    """Judges `b` and `c` after two operations, by hand."""
+
+    def test_the_union_is_of_all_attempts(self) -> None:
+        # b accepts the first and third after a blur, c the third raw
+        assert measures.union(record(), ("b", "c"))[:3] == (2 / 3, *wilson(2, 3))
+        assert measures.union(record(), ("b", "c"), ("none",)).value == pytest.approx(1 / 3)
+        worst = measures.worst(record(), ("b", "c"))
+        assert worst is not None
+        assert worst.share.value == pytest.approx(2 / 3)
+        assert math.isnan(measures.union(record(), ()).value)
+
+    def test_protected_strangers_are_counted_apart(self) -> None:
+        assert measures.far(record(), "b", "blur-1").value == 1
+        assert measures.far(record(), "b").value == 0
+        assert math.isnan(measures.far(record(same=(True,) * 4), "b").value)
+
+    def test_areas_are_of_every_attempt(self) -> None:
+        assert measures.areas(record(), ("b", "c")) == []
+        two = measures.areas(record(same=(True, True, False, False)), ("b", "c"))
+        assert [(judge, name) for judge, name, _ in two] == [
+            (judge, name) for judge in ("b", "c") for name in ("none", "blur-1")
+        ]
+        # b, raw: 0.3 and 0.0 of one person, 0.1 and 0.3 of two: ties count half
+        assert two[0][2].auc == pytest.approx((1 + 0.5 + 0 + 0) / 4)

@@ -16,7 +16,7 @@ from facemin.experiments import Place, Record, Watch, read_records
 from facemin.experiments.cell import MADE
 from facemin.experiments.faces import load_faces
 from facemin.experiments.noise import feature_cosines, noisy_images
-from facemin.experiments.records import append, digest
+from facemin.experiments.store.records import append, digest
 from facemin.metrics import cross_identity_scores, pair_scores, threshold_at_far
 from facemin.protection import GaussianNoise, Sign
 from tests.experiments.conftest import TOML, Measure
@@ -241,7 +241,7 @@ class TestNoise:
         )
         found = feature_cosines(self.FACES, self.FACES, key=key, judge=judge, bound=0.5, kind="uniform", seed=0)
         # the mean colours of 48 blocks, all near 0.5 * 255, and noise of at most half of that
-        features = network.until("flat")(self.FACES)
+        features = network.front("flat")(self.FACES)
         assert float(features.std()) < 0.1 * float(features.mean())
         assert 0 < float(found.min()) < float(found.max()) < 0.9999
 

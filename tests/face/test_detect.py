@@ -17,7 +17,7 @@ from PIL import Image
 from facemin.autograd.pixels import to_tensor
 from facemin.face import Detector, Face, centerface
 from facemin.face.centerface import CenterFace, Floats, Maps, decode, overlap, suppress
-from facemin.face.detect import _TILE, _resize, _tiles
+from facemin.face.detect import _TILE, _reduced, _resize, _tiles
 from facemin.face.sample import Pixels
 
 
@@ -210,7 +210,7 @@ class TestNetwork:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3
-        published = onnxruntime.InferenceSession(centerface._network(), options, providers=["CPUExecutionProvider"])
+        published = onnxruntime.InferenceSession(centerface.network(), options, providers=["CPUExecutionProvider"])
         images = np.random.default_rng(0).uniform(0, 255, (10, 32, 32, 3)).astype(np.float32)
         expected = published.run(None, {"input.1": np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
         for made, found in zip(expected, CenterFace(threads=1)(images), strict=True):
@@ -218,7 +218,7 @@ class TestNetwork:
 
     def test_its_weights_are_constants(self) -> None:
         """As inputs, which could change from run to run, they keep onnxruntime from fusing: twice the time."""
-        model = centerface._freed(onnx.load_model_from_string(centerface._network()))
+        model = centerface._freed(onnx.load_model_from_string(centerface.network()))
         assert [value.name for value in model.graph.input] == ["input.1"]
         assert len(model.graph.initializer) == 194
 
@@ -248,3 +248,19 @@ class TestNetwork:
         assert tiles[-1].stop == length
         assert all(tile.stop - tile.start <= _TILE for tile in tiles)
         assert all(a.stop - b.start >= shared for a, b in itertools.pairwise(tiles))
+
+
+@pytest.mark.parametrize(("min_face", "factor"), [(48, 2), (96, 4), (130, 5)])
+def test_a_large_photo_is_reduced_for_the_first_look_only(min_face: int, factor: int) -> None:
+    """What is found lies where it lies by the slower search, within half a hundredth of the face."""
+    astronaut = Image.fromarray(skimage.data.astronaut()).resize((1021, 1021), Image.Resampling.BICUBIC)
+    photo = np.full((1531, 2047, 3), 128, np.uint8)
+    photo[301:1322, 611:1632] = np.asarray(astronaut)
+    (slow,), (fast,) = Detector(threads=1)(photo), Detector(threads=1, min_face=min_face)(photo)
+    assert np.abs(slow.points - fast.points).max() < 0.005 * slow.size
+    assert fast.score > 0.8
+    small = _reduced(photo, factor)
+    assert small.shape == (-(-1531 // factor), -(-2047 // factor), 3)
+    rows, columns = 1531 // factor, 2047 // factor
+    whole = photo[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 3)
+    assert np.abs(small[:rows, :columns] - whole.mean((1, 3))).max() <= 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from facemin.image import decode
 from facemin.image.coded_size import coded_sizes
@@ -122,6 +122,21 @@ class TestProfileByItsCurves:
         swapped = {**LINEAR_RGB, b"rXYZ": SRGB_PRIMARIES[b"bXYZ"], b"bXYZ": SRGB_PRIMARIES[b"rXYZ"]}
         data = saved(Image.new("RGB", (1, 1), (255, 0, 0)), "PNG", icc_profile=icc(b"RGB ", swapped, "sRGB"))
         assert np.abs(hwc(decode(data))[0, 0].astype(int) - [0, 0, 255]).max() <= 1
+
+    @pytest.mark.parametrize(("points", "words"), [((9, 16), "PQ"), ((9, 18), "HLG")])
+    def test_a_png_of_high_dynamic_range_is_refused(self, points: tuple[int, int], words: str) -> None:
+        with pytest.raises(ValueError, match=f"high dynamic range \\({words}\\); export it in sRGB"):
+            decode(cicp_png(*points))
+
+    def test_a_png_of_other_colours_says_so(self) -> None:
+        assert decode(cicp_png(1, 13)).notes == ()
+        assert decode(cicp_png(12, 13)).notes == ("its colours (cICP 12, 13) were read as sRGB's",)
+        assert "cICP 1, 8" in decode(cicp_png(1, 8)).notes[0]
+
+    @pytest.mark.parametrize("left", [0, 4, 9, 30, 40])
+    def test_a_png_cut_within_its_colours_raises_nothing_else(self, left: int) -> None:
+        with pytest.raises(ValueError, match="expected a whole"):
+            decode(cicp_png(9, 16)[:left])
 
     def test_a_png_of_linear_light_by_its_gamma(self) -> None:
         for extra, expected in (((100_000,), 128), ((45_455,), 55), ((47_000,), 55)):
@@ -324,3 +339,26 @@ class TestLimits:
         (tmp_path / "._x.jpg").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(60))
         with pytest.raises(ValueError, match=r"\._x\.jpg: expected .* got an AppleDouble file"):
             decode(tmp_path / "._x.jpg")
+
+
+def cicp_png(primaries: int, transfer: int) -> bytes:
+    """A PNG that names its colours by code points."""
+    info = PngImagePlugin.PngInfo()
+    info.add(b"cICP", bytes([primaries, transfer, 0, 1]))
+    return saved(Image.new("RGB", (16, 16), (200, 100, 50)), "PNG", pnginfo=info)
+
+
+class TestRawFiles:
+    """A camera's raw file is a TIFF that begins with a preview."""
+
+    @pytest.mark.parametrize("tag", [(254, 1), (50706, b"\x01\x04\x00\x00")])
+    def test_the_preview_is_not_taken_for_the_photo(self, tag: tuple[int, Any]) -> None:
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[tag[0]] = tag[1]
+        with pytest.raises(ValueError, match="preview, as of a camera's raw file; export it as JPEG or PNG"):
+            decode(saved(Image.new("RGB", (16, 12)), "TIFF", tiffinfo=tags))
+
+    def test_a_page_is_no_preview(self) -> None:
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[254] = 2
+        assert decode(saved(Image.new("RGB", (16, 12)), "TIFF", tiffinfo=tags)).pixels.shape == (12, 16, 3)

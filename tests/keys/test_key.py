@@ -16,15 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, StringStringEntryProto, helper
 
 from facemin.autograd.distance import relative_distance
-from facemin.keys.key import (
-    MANIFEST,
-    SIGNATURE,
-    Key,
-    _metadata,
-    export_key,
-    read_signing_key,
-    renew_key,
-)
+from facemin.keys.key import Key, export_key, read_signing_key, renew_key
+from facemin.keys.wire import MANIFEST, SIGNATURE, metadata
 from facemin.models import Recogniser, load_recogniser
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import Isotropy, SpaceDeclaration
@@ -75,7 +68,7 @@ def test_file_is_read_back_and_is_the_same_each_time(key: Key, recogniser: Recog
 def test_shallow_model_is_the_recognisers_and_onnxruntimes(key: Key, recogniser: Recogniser) -> None:
     faces = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0))
     features = key.shallow(faces)
-    assert torch.equal(features, recogniser.until(CUT)(faces))
+    assert torch.equal(features, recogniser.front(CUT)(faces))
     session = onnxruntime.InferenceSession(key.data, providers=["CPUExecutionProvider"])
     (oracle,) = session.run(None, {session.get_inputs()[0].name: faces.numpy()})
     np.testing.assert_allclose(features.numpy(), oracle, atol=1e-4)
@@ -282,7 +275,7 @@ class TestLayers:
         faces = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(0))
         layers = Key.load(layered.data).shallow.layers(faces)
         for layer, name in zip(layers, layered.manifest.layers, strict=True):
-            torch.testing.assert_close(layer, recogniser.until(name)(faces), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(layer, recogniser.front(name)(faces), rtol=1e-5, atol=1e-5)
         assert torch.equal(layered.shallow(faces), layers[-1])
 
     def test_are_onnxruntimes_outputs(self, layered: Key) -> None:
@@ -403,12 +396,12 @@ def test_what_is_declared_of_a_space_has_to_be_so(spacious: Recogniser, key: Key
     ):
         text = json.dumps(values | change)
         with pytest.raises(ValueError, match=words):
-            Key.load(made.graph + _metadata({MANIFEST: text}))
+            Key.load(made.graph + metadata({MANIFEST: text}))
     # a graph that does not end in a normalisation, whatever its manifest says
     bare = export_key(spacious, "space.projected", provider="Acme", residual=0.2, created=NOW)
     claim = bare.manifest.model_dump(mode="json") | {"version": 2, "space": space}
     with pytest.raises(ValueError, match="unit length"):
-        Key.load(bare.graph + _metadata({MANIFEST: json.dumps(claim)}))
+        Key.load(bare.graph + metadata({MANIFEST: json.dumps(claim)}))
 
 
 def test_a_renewed_key_keeps_its_graph_and_space(spacious: Recogniser, signed: Key) -> None:
@@ -416,7 +409,7 @@ def test_a_renewed_key_keeps_its_graph_and_space(spacious: Recogniser, signed: K
     # the same graph in other bytes: repeated fields of a message may be split, which a serialiser would not write
     rewritten = first.graph + ModelProto(producer_name="facemin").SerializeToString()
     manifest = json.loads(first.manifest.model_dump_json()) | {"sha256": hashlib.sha256(rewritten).hexdigest()}
-    old = Key.load(rewritten + _metadata({MANIFEST: json.dumps(manifest)}))
+    old = Key.load(rewritten + metadata({MANIFEST: json.dumps(manifest)}))
     later = NOW + timedelta(days=90)
     new = renew_key(old, key_id="k2", created=NOW, expires=later, signing_key=SIGNING)
     assert new.graph == old.graph == rewritten

@@ -15,11 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 from facemin.autograd import agreement
 from facemin.autograd.agreement import check_agreement
 from facemin.autograd.module import OnnxModule
+from facemin.autograd.opening import open_model
 from facemin.models import load_recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.trial import random_faces
 from facemin.models.preprocess import Preprocess
-from facemin.models.store import ModelStore, open_model
+from facemin.models.store import ModelStore
 from tests.models.test_store import tiny_graph
 
 Array = np.ndarray[Any, Any]
@@ -71,7 +72,7 @@ def rows(model: onnx.ModelProto, faces: Array) -> Array:
 def assert_read_right(model: onnx.ModelProto, path: Path) -> None:
     expected = rows(model, random_faces())
     recogniser = load_recogniser(path, preprocess=PLAIN)
-    ours = recogniser.whole(torch.from_numpy(random_faces())).flatten(1).numpy()
+    ours = recogniser.module(torch.from_numpy(random_faces())).flatten(1).numpy()
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
@@ -455,7 +456,7 @@ class TestForms:
         recogniser = load_recogniser(path, preprocess=wanted)
         bgr = random_faces()[:, ::-1].transpose(0, 2, 3, 1) - np.array([0.1, 0.2, 0.3], np.float32)
         expected = rows(model, np.ascontiguousarray(bgr))
-        ours = recogniser.whole(torch.from_numpy(random_faces())).numpy()
+        ours = recogniser.module(torch.from_numpy(random_faces())).numpy()
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
         ModelStore().add(path, name="acme", licence="MIT", preprocess=wanted)
         assert ModelStore().open("acme").fingerprint == recogniser.fingerprint
@@ -506,7 +507,7 @@ class TestForms:
             del node.attribute[:]
             node.attribute.extend(kept)
         path = saved(tmp_path, model)
-        ours = load_recogniser(path, preprocess=PLAIN).whole(torch.from_numpy(random_faces())).numpy()
+        ours = load_recogniser(path, preprocess=PLAIN).module(torch.from_numpy(random_faces())).numpy()
         np.testing.assert_allclose(ours, rows(expected_model, random_faces()), rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize(
@@ -558,7 +559,7 @@ class TestForms:
         held |= {"from": np.zeros(4, I64), "to": np.array([1 << 40, 4, 8, 8]), "step": np.array([1, 1, 2, 1])}
         model = graph(nodes, held | {"matrix": random(128, 8)}, image=(1, 3, 112, 112))
         path = saved(tmp_path, model)
-        ours = load_recogniser(path, preprocess=PLAIN).whole(torch.from_numpy(random_faces())).numpy()
+        ours = load_recogniser(path, preprocess=PLAIN).module(torch.from_numpy(random_faces())).numpy()
         expected = np.concatenate([rows(model, face[None]) for face in random_faces()])
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 

@@ -41,9 +41,9 @@ class TestEveryRecogniser:
         whole = recogniser(FACES)
         names = [cut.name for cut in recogniser.cuts]
         for name in {names[0], names[len(names) // 3], names[len(names) // 2], names[-2]}:
-            features = recogniser.until(name)(FACES)
+            features = recogniser.front(name)(FACES)
             assert tuple(features.shape[1:]) == recogniser.cut(name).shape
-            torch.testing.assert_close(recogniser.after(name)(features), whole, atol=1e-5, rtol=0)
+            torch.testing.assert_close(recogniser.head(name)(features), whole, atol=1e-5, rtol=0)
 
     def test_cuts_run_from_the_input_on(self, recogniser: Recogniser) -> None:
         shares = [cut.share for cut in recogniser.cuts]
@@ -69,7 +69,7 @@ class TestEveryRecogniser:
 
     def test_refuses_an_unknown_cut(self, recogniser: Recogniser) -> None:
         with pytest.raises(ValueError, match="no-such-cut"):
-            recogniser.until("no-such-cut")
+            recogniser.front("no-such-cut")
 
 
 def test_fingerprint_is_that_of_the_weights(recogniser: Recogniser) -> None:
@@ -107,7 +107,7 @@ def test_whoever_is_sent_the_embedding_has_nothing_left_to_compute(recogniser: R
     if output not in {cut.name for cut in recogniser.cuts}:
         pytest.skip("its embedding is no cut")
     with torch.inference_mode():
-        rows = recogniser.after(output)(recogniser.until(output)(FACES))
+        rows = recogniser.head(output)(recogniser.front(output)(FACES))
         torch.testing.assert_close(rows, recogniser(FACES))
 
 

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from facemin.autograd.opening import open_model
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
 from facemin.models.calibration import Calibration, Threshold
 from facemin.models.preprocess import Preprocess
 from facemin.models.space import Isotropy, SpaceDeclaration
 from facemin.models.space_fit import SpaceMap
-from facemin.models.store import ModelStore, calibration_of, open_model
+from facemin.models.store import ModelStore, calibration_of
 
 SIZE = 16
 

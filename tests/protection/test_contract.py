@@ -1,4 +1,4 @@
-"""The contract of every protector (design, contract 2), as one table."""
+"""The contract of every protector: each row of the registry, and optimisation in all its forms, as one table."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +14,7 @@ from facemin.protection import (
     PMT,
     PROTECTORS,
     Adam,
+    Compute,
     Done,
     GaussianBlur,
     GaussianNoise,
@@ -27,9 +28,13 @@ from facemin.protection import (
 )
 from facemin.protection.pmt.objective import PROBES
 from tests.pictures import decode_tensor, encode_tensor
+from tests.protection.protector_contract import check_description, check_protector
 
 LAYERS = "layers"
 """Stands for `layered_key` among the names of cuts."""
+
+
+FLOAT32, BFLOAT16 = (Compute(device="cpu", precision=each) for each in ("float32", "bfloat16"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,7 @@ class Case:
     name: str
     method: PMT
     cuts: tuple[str, ...] = ("conv32.1",)
+    compute: Compute = FLOAT32
 
     def __repr__(self) -> str:
         return f"{self.name}-{'-'.join(self.cuts)}"
@@ -44,7 +50,7 @@ class Case:
 
 def few(**settings: Any) -> PMT:
     """Steps enough to come closer, and no more."""
-    return replace(PMT(steps=4, device="cpu", precision="float32"), **settings)
+    return replace(PMT(steps=4), **settings)
 
 
 CASES = [
@@ -59,11 +65,10 @@ CASES = [
     Case(name="pool", method=few(pool=5), cuts=(LAYERS,)),
     Case(name="sort", method=few(start=RandomSort(), kernel=Kernel())),
     Case(name="blur", method=few(start=GaussianBlur(), transform=RandomNoise(), rule=Sign(step=2))),
-    Case(name="bfloat16", method=few(steps=8, precision="bfloat16")),
+    Case(name="bfloat16", method=few(steps=8), compute=BFLOAT16),
     Case(
         name="bfloat16 with everything",
         method=few(
-            precision="bfloat16",
             transform=ProviderOperations(),
             target="same",
             kernel=Kernel(),
@@ -71,10 +76,12 @@ CASES = [
             weights=(1, 3),
         ),
         cuts=(LAYERS, "conv32.1"),
+        compute=BFLOAT16,
     ),
     *(
-        Case(name=name, method=replace(method, steps=4, device="cpu", precision="float32"))
+        Case(name=name, method=replace(method, steps=4))
         for name, method in PROTECTORS.items()
+        if isinstance(method, PMT)
     ),
 ]
 
@@ -111,32 +118,32 @@ def distances(method: PMT, key: Key, sent: Tensor, faces: Tensor) -> Tensor:
 class TestEveryProtector:
     def test_batch_equals_one_by_one(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         three = faces[:3]
-        alone = [case.method(face[None], keys, seed=3)[0] for face in three]
+        alone = [case.method(face[None], keys, seed=3, compute=case.compute)[0] for face in three]
         # with one row and with two, images take each other's places
         for batch in (1, 2, 16):
-            together = replace(case.method, batch=batch)(three, keys, seed=3)
+            together = case.method(three, keys, seed=3, compute=replace(case.compute, batch=batch))
             assert all(same(one, other) for one, other in zip(alone, together, strict=True)), f"batch of {batch}"
 
     def test_same_seed_same_bytes_and_another_seed_others(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        first, again, other = (case.method(faces[:2], keys, seed=seed) for seed in (5, 5, 6))
+        first, again, other = (case.method(faces[:2], keys, seed=seed, compute=case.compute) for seed in (5, 5, 6))
         assert all(same(a, b) for a, b in zip(first, again, strict=True))
         assert not any(torch.equal(a.pixels, b.pixels) for a, b in zip(first, other, strict=True))
 
     def test_gives_the_same_where_torch_keeps_no_gradients(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        expected = case.method(faces[:2], keys, seed=5)
+        expected = case.method(faces[:2], keys, seed=5, compute=case.compute)
         for mode in (torch.no_grad, torch.inference_mode):
             with mode():
-                found = case.method(faces[:2].clone(), keys, seed=5)
+                found = case.method(faces[:2].clone(), keys, seed=5, compute=case.compute)
             assert all(same(a, b) for a, b in zip(expected, found, strict=True)), mode.__name__
 
     def test_result_is_an_image_on_the_8_bit_grid(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        for done in case.method(faces[:2], keys, seed=0):
+        for done in case.method(faces[:2], keys, seed=0, compute=case.compute):
             assert done.pixels.dtype == torch.uint8
             assert done.pixels.shape == (3, 112, 112)
             assert done.pixels.is_contiguous()
 
     def test_residuals_are_those_of_the_bytes_that_are_sent(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        done = case.method(faces, keys, seed=1)
+        done = case.method(faces, keys, seed=1, compute=case.compute)
         sent = torch.stack([decode_tensor(encode_tensor(image.pixels)) for image in done]).float() / 255
         expected = torch.stack([distances(case.method, key, sent, faces) for key in keys], 1)
         found = torch.tensor([image.residuals for image in done], dtype=torch.float64)
@@ -145,7 +152,7 @@ class TestEveryProtector:
     def test_leaves_input_and_model_untouched(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         before, held = faces.clone(), [buffer for key in keys for buffer in key.shallow.buffers()]
         weights = [buffer.clone() for buffer in held]
-        case.method(faces[:2], keys, seed=0)
+        case.method(faces[:2], keys, seed=0, compute=case.compute)
         assert torch.equal(faces, before)
         assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(held, weights, strict=True))
         assert not any(key.shallow.training for key in keys)
@@ -153,16 +160,16 @@ class TestEveryProtector:
 
     def test_does_not_touch_global_randomness(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         state = torch.get_rng_state()
-        case.method(faces[:1], keys, seed=0)
+        case.method(faces[:1], keys, seed=0, compute=case.compute)
         assert torch.equal(torch.get_rng_state(), state)
 
     def test_survives_a_png_round_trip(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        (done,) = case.method(faces[:1], keys, seed=0)
+        (done,) = case.method(faces[:1], keys, seed=0, compute=case.compute)
         assert torch.equal(decode_tensor(encode_tensor(done.pixels)), done.pixels)
 
     def test_more_steps_come_closer(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        none = replace(case.method, steps=0, residual=0)(faces, keys, seed=0)
-        some = replace(case.method, residual=0)(faces, keys, seed=0)
+        none = replace(case.method, steps=0, residual=0)(faces, keys, seed=0, compute=case.compute)
+        some = replace(case.method, residual=0)(faces, keys, seed=0, compute=case.compute)
         assert all(image.steps == 0 for image in none)
         assert all(image.steps == case.method.steps for image in some)
         assert all(sum(b.residuals) < sum(a.residuals) for a, b in zip(none, some, strict=True))
@@ -179,9 +186,18 @@ class TestEveryProtector:
     )
     def test_refuses_what_is_not_a_face(self, case: Case, wrong: Tensor, words: str, keys: list[Key]) -> None:
         with pytest.raises(ValueError, match=words):
-            case.method(wrong, keys, seed=0)
+            case.method(wrong, keys, seed=0, compute=case.compute)
 
 
 def test_no_faces_give_no_results(dlib_keys: dict[str, Key]) -> None:
     for method in PROTECTORS.values():
-        assert method(torch.empty(0, 3, 112, 112), list(dlib_keys.values()), seed=0) == []
+        assert list(method.stream(iter(()), list(dlib_keys.values()), seed=0)) == []
+
+
+@pytest.mark.parametrize("name", PROTECTORS)
+class TestEveryRow:
+    def test_meets_the_contract(self, name: str, faces: Tensor, dlib_keys: dict[str, Key]) -> None:
+        check_protector(name, faces, [dlib_keys["conv32.1"]])
+
+    def test_is_what_its_description_says(self, name: str) -> None:
+        check_description(name)

@@ -21,7 +21,6 @@ from facemin.models.onnx.run import FaceRunner
 from facemin.protection import (
     PMT,
     Check,
-    Compute,
     Failure,
     FrequencyMask,
     OnePassProtector,
@@ -31,8 +30,8 @@ from facemin.protection import (
     encode_pseudonym,
     protect_photos,
 )
-from facemin.protection.folder import Written, plan, protect_into
-from facemin.protection.folder_job import FolderJob
+from facemin.protection.folder.job import FolderJob
+from facemin.protection.folder.run import FolderResult, plan, protect_into
 from facemin.protection.sources import open_method, open_secret
 from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, Secret, SecretStore
 from facemin.runtime.files import write_atomically
@@ -93,8 +92,8 @@ class TestWhatReachesTheResult:
     def test_two_faces_with_one_target_and_seed_give_the_same_bytes(
         self, key: Key, painter: OnePassProtector, monkeypatch: pytest.MonkeyPatch, optimised: bool
     ) -> None:
-        method = PMT(steps=2, device="cpu", precision="float32") if optimised else painter
-        monkeypatch.setattr("facemin.protection.targets.FaceRunner", _SameTarget)
+        method = PMT(steps=2) if optimised else painter
+        monkeypatch.setattr("facemin.protection.targets.key_runner", lambda given: _SameTarget(given.graph))
         one = made(person(1), key, method)
         other = made(person(2), key, method)
         assert one.encoded(one.faces[0]) == other.encoded(other.faces[0])
@@ -106,7 +105,7 @@ class TestWhatReachesTheResult:
         given: list[Any] = []
 
         class Spy:
-            def aim(self, targets: Any, keys: Any, *, seed: int, on_step: Any) -> Iterator[Protected]:
+            def aim(self, targets: Any, keys: Any, *, seed: int, compute: Any, on_step: Any) -> Iterator[Protected]:
                 given.extend([list(targets), list(keys), seed, on_step])
                 pixels = np.zeros((112, 112, 3), np.uint8)
                 yield Protected(index=0, pixels=pixels, seconds=0, check=Check(residuals=(0,), limits=(1,)))
@@ -226,7 +225,7 @@ class TestKeys:
         assert not (home / "secrets").exists()
 
     def test_an_unlisted_network_needs_consent_once(self, key: Key, home: Path) -> None:
-        with pytest.raises(facemin.UntrustedKey, match="from the second upload on a dishonest key can identify you"):
+        with pytest.raises(facemin.UntrustedKey, match="dishonest network can identify you from your second upload on"):
             feature(person(1), key)
         assert not (home / "secrets").exists()
         feature(person(1, 1), key, trust_key=True)
@@ -249,7 +248,7 @@ class TestKeys:
         assert [face.keys for face in result.faces] == [(key,), (twin,)]
         assert not np.array_equal(result.faces[0].pixels, result.faces[1].pixels)
         assert result.verdict == "1 face protected"
-        method = PMT(steps=1, device="cpu", precision="float32")
+        method = PMT(steps=1)
         one = made(person(1, 1), key, method, keys=keys, linkable=True, one_image=True)
         assert [path.name for path in one.save(tmp_path / "c.protected.png")] == ["c.protected.png"]
         assert len(one.faces[0].done.residuals) == 2
@@ -282,7 +281,7 @@ def test_what_one_pass_misses_is_optimised_or_said(painter: OnePassProtector) ->
     files = (protector_for(strict),)
     short = made(person(1), strict, replace(painter, files=files))
     assert short.unreached == {strict.manifest.key_id: 1}
-    better = made(person(1, 1), strict, replace(painter, files=files, fallback=True, compute=Compute(device="cpu")))
+    better = made(person(1, 1), strict, replace(painter, files=files, fallback=True))
     assert better.faces[0].done.steps > 0
     assert better.faces[0].done.residuals[0] < short.faces[0].done.residuals[0]
 
@@ -303,7 +302,7 @@ class TestFolders:
         values: dict[str, Any] = {"out": tmp_path / "out", "keys": [key], "method": painter, "aligned": True}
         job = FolderJob(**values, secret=SECRET)
         results = list(protect_into(plan([photos], job), job))
-        assert all(isinstance(result, Written) for result in results)
+        assert all(isinstance(result, FolderResult) for result in results)
         assert len(plan([photos], FolderJob(**values, secret=SECRET, seed=3)).done) == 2
         for change in ({"secret": Secret.new()}, {"purpose": "b"}, {"origin": "https://a.example"}, {"epoch": 1}):
             assert len(plan([photos], FolderJob(**values | {"secret": SECRET} | change)).todo) == 2, change
@@ -315,7 +314,7 @@ class TestFolders:
         # what was interrupted after a capture was noted is made by a rerun
         (tmp_path / "out" / "1.protected.png").unlink()
         (result,) = protect_into(plan([photos], job), job)
-        assert isinstance(result, Written)
+        assert isinstance(result, FolderResult)
 
     def test_plain_folders_keep_their_digest(self, key: Key, tmp_path: Path) -> None:
         """As it was before there were pseudonyms: the sum over the same texts."""
@@ -323,8 +322,9 @@ class TestFolders:
 
         method = PMT(steps=1)
         job = FolderJob(out=tmp_path, keys=[key], method=method, secret=None)
-        parts = [replace(method, batch=1, device="cpu"), job.detector, "image", False, False, False]
-        text = "\n".join([*map(repr, parts), key.fingerprint])
+        parts = [job.detector, "image", False, False, False]
+        named = f"{repr(method)[:-1]}, batch=1, device='cpu', precision='auto')"
+        text = "\n".join([named, *map(repr, parts), key.fingerprint])
         assert job.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -408,7 +408,7 @@ import sys
 sys.modules["torch"] = None
 import numpy as np, facemin
 from facemin.protection import OnePassProtector
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.protector_file import ProtectorFile
 photo, folder = np.load(sys.argv[1]), sys.argv[2]
 method = OnePassProtector(files=(ProtectorFile.load(folder + "/acme.protector.onnx"),))
 results = facemin.protect_photos([photo], keys=folder + "/acme.key.onnx", method=method, aligned=True, trust_key=True)

@@ -12,7 +12,7 @@ import facemin
 from facemin.face import Detector
 from facemin.image import Photo, decode, encode
 from facemin.keys.key import Key
-from facemin.protection import METHODS, PMT, NothingProtected
+from facemin.protection import PMT, PROTECTORS, Compute, NothingProtected
 from facemin.protection.sources import open_keys, open_method, read_photo
 
 QUICK = PMT(steps=1)
@@ -63,9 +63,9 @@ def test_what_is_no_photo_is_named(wrong: object) -> None:
 
 
 def test_methods_go_by_name() -> None:
-    assert all(open_method(name) is METHODS[name] for name in METHODS)
+    assert all(open_method(name) is PROTECTORS[name] for name in PROTECTORS)
     assert open_method(QUICK) is QUICK
-    assert open_method(None) is METHODS["robust"]
+    assert open_method(None) is PROTECTORS["robust"]
     with pytest.raises(ValueError, match=r"method: expected one of auto, one-pass, robust, pmt.*'magic'"):
         open_method("magic")
 
@@ -111,7 +111,7 @@ def test_a_photo_without_a_face_is_a_result_of_its_own_type(dlib_keys: dict[str,
 
 def test_ctrl_c_between_steps_keeps_what_is_done(dlib_keys: dict[str, Key]) -> None:
     """Whatever was finished has been handed out before the callback is asked again."""
-    method = PMT(steps=3, batch=1, residual=0.0)
+    method, one = PMT(steps=3, residual=0.0), Compute(batch=1)
     face = data.astronaut()[:112, :112].copy()
     images = [decode(encode(face)) for _ in range(3)]
     done: list[object] = []
@@ -121,7 +121,14 @@ def test_ctrl_c_between_steps_keeps_what_is_done(dlib_keys: dict[str, Key]) -> N
             raise KeyboardInterrupt
 
     stream = facemin.protect_photos(
-        images, keys=[dlib_keys["conv32.1"]], method=method, seed=1, aligned=True, on_step=stop, secret=None
+        images,
+        keys=[dlib_keys["conv32.1"]],
+        method=method,
+        seed=1,
+        aligned=True,
+        compute=one,
+        on_step=stop,
+        secret=None,
     )
     done.append(next(stream))
     with pytest.raises(KeyboardInterrupt):

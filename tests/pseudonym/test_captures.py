@@ -8,6 +8,7 @@ import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from facemin.pseudonym import captures
 from facemin.pseudonym.captures import SAME_CAPTURE, CaptureLog, CaptureReused, capture_hashes, hash_distance
+from facemin.pseudonym.sealing import unseal
 from tests.pseudonym.conftest import a_secret
 
 Pixels = NDArray[np.uint8]
@@ -215,3 +218,49 @@ def test_other_fingerprints_are_named(log: CaptureLog, name: str) -> None:
     with pytest.raises(ValueError, match="pseudonym: expected a fingerprint"):
         log.claim(FACE, name)
     assert log.find(FACE) == []
+
+
+def test_a_log_that_has_read_its_file_sees_what_others_do_to_it(tmp_path: Path) -> None:
+    """Of a file that grew only new lines are opened; one that was cut, replaced or deleted is read anew."""
+    first, second = (CaptureLog(secret=a_secret(), root=tmp_path) for _ in range(2))
+    first.claim(FACE, HERE)
+    assert len(second.find(FACE)) == 1
+    first.claim(OTHER, HERE)
+    assert len(second.find(OTHER)) == 1
+    (file,) = tmp_path.glob("*.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[1])
+    assert (second.find(FACE), len(second.find(OTHER))) == ([], 1)
+    file.write_bytes(lines[1] + lines[0][: len(lines[0]) // 2] + b"\n")
+    with pytest.raises(ValueError, match="line 2"):
+        second.find(FACE)
+    file.unlink()
+    assert second.find(OTHER) == []
+    first.claim(FACE, THERE)
+    assert second.find(FACE)[0].pseudonym == THERE
+
+
+def test_a_long_file_is_decrypted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of 20,000 photos claims as many captures; each claim must not open all that came before."""
+    opened: list[int] = []
+
+    def counted(*given: Any, use: str) -> bytes:
+        opened.append(1)
+        return unseal(*given, use=use)
+
+    log = CaptureLog(secret=a_secret(), root=tmp_path)
+    monkeypatch.setattr(captures, "unseal", counted)
+    for number in range(30):
+        log.claim(np.random.default_rng(number).integers(0, 256, FACE.shape, dtype=np.uint8), HERE)
+    assert len(opened) == 29
+
+
+@pytest.mark.parametrize("flipped", [0, 1, 40, 51])
+def test_distances_are_shares_of_differing_bits(flipped: int) -> None:
+    rng = np.random.default_rng(flipped)
+    bits = rng.integers(0, 2, 256, dtype=np.uint8)
+    other = bits.copy()
+    other[rng.permutation(256)[:flipped]] ^= 1
+    mirrored = other ^ (np.arange(256) % 2 == 0)
+    for second in (other, mirrored):
+        assert hash_distance(np.packbits(bits), np.packbits(second)) == flipped / 256

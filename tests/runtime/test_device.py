@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from facemin.runtime.device import Precision, choose_device, choose_precision, describe
+from facemin.runtime.compute import Precision
+from facemin.runtime.device import choose_device, choose_precision, describe
 
 
 def test_auto_takes_the_best_there_is() -> None:

@@ -1,11 +1,21 @@
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from facemin.runtime.files import PRIVATE, append_json, locked, private_folder, read_private, write_atomically
+from facemin.runtime.files import (
+    PRIVATE,
+    append_json,
+    locked,
+    private_folder,
+    read_private,
+    remove_leftovers,
+    write_atomically,
+)
 
 
 def _entries(folder: Path) -> list[str]:
@@ -161,3 +171,18 @@ def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with locked(tmp_path / "lock"):
         pass
+
+
+def test_leftovers_of_one_process_are_removed(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom facemin.runtime import files\n"
+        "os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.write_atomically(Path(sys.argv[1]) / 'result', b'half')"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    child.wait()
+    (leftover,) = tmp_path.iterdir()
+    remove_leftovers([tmp_path, tmp_path], child.pid + 1)
+    assert leftover.exists()
+    remove_leftovers([tmp_path, tmp_path], child.pid)
+    assert not list(tmp_path.iterdir())

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from facemin.autograd.opening import open_model
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
-from facemin.models.store import open_model
 from facemin.service.making import make_provider
 from facemin.service.provider import Provider
 from facemin.service.server import make_server

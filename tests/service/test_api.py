@@ -15,7 +15,8 @@ from sqlalchemy import update
 from torch import Tensor
 
 from facemin.autograd.pixels import to_array
-from facemin.keys.key import MANIFEST, Key, _metadata, export_key
+from facemin.keys.key import Key, export_key
+from facemin.keys.wire import MANIFEST, metadata
 from facemin.protection import encode_feature, feature_of
 from facemin.service.making import rotate
 from facemin.service.provider_keys import revoke_key
@@ -291,7 +292,7 @@ class TestKeysInTime:
             key = export_key(*arguments, **settings)
             body = key.graph + ModelProto(producer_name="facemin").SerializeToString()
             values = key.manifest.model_dump(mode="json") | {"sha256": hashlib.sha256(body).hexdigest()}
-            return Key.load(body + _metadata({MANIFEST: json.dumps(values)}))
+            return Key.load(body + metadata({MANIFEST: json.dumps(values)}))
 
         old = Key.load(server("GET", "/v1/key", token=None).data)
         monkeypatch.setattr("facemin.service.making.export_key", written_otherwise)

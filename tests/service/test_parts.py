@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from facemin.autograd.pixels import to_array
 from facemin.keys.default import plain_key
 from facemin.models import Recogniser, load_recogniser
 from facemin.models.calibration import shipped_calibration
@@ -24,11 +25,12 @@ from facemin.service.recognition.thresholds import (
     plain_thresholds,
     shipped_thresholds,
 )
-from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
+from facemin.service.recognition.unprotected_face import SCALES, PlainFaceCheck, coarse, framed, smoothness, views
 from facemin.service.storage.database import Database
 from facemin.service.storage.records import Kind, Person, Template
 from facemin.service.telemetry import Telemetry
-from facemin.service.tokens import Doorkeeper, list_tokens, make_token, parse_grant, revoke_token
+from facemin.service.token_authenticator import TokenAuthenticator
+from facemin.service.tokens import list_tokens, make_token, parse_grant, revoke_token
 from tests.conftest import REPOSITORY
 from tests.service.conftest import FINGERPRINT, unit_rows
 from tests.service.running import noise
@@ -57,7 +59,7 @@ class TestTokens:
     def test_a_remembered_token_is_refused_once_it_is_revoked(self, database: Database) -> None:
         with database.writing() as connection:
             token, text = make_token(connection, "app", frozenset({("verify", "main")}))
-        door = Doorkeeper(database)
+        door = TokenAuthenticator(database)
         for _ in range(2):
             assert door.admit(text).grants == {("verify", "main")}
         with database.writing() as connection:
@@ -74,7 +76,7 @@ class TestTokens:
     def test_a_remembered_token_with_another_secret_is_refused(self, database: Database) -> None:
         with database.writing() as connection:
             _, text = make_token(connection, "app", frozenset({("verify", "main")}))
-        door = Doorkeeper(database)
+        door = TokenAuthenticator(database)
         door.admit(text)
         with pytest.raises(ServiceError):
             door.admit(text[:-1] + ("a" if text[-1] != "a" else "b"))
@@ -187,15 +189,16 @@ def test_the_template_that_clears_its_own_threshold_by_most_decides() -> None:
 class TestPlainFaces:
     def test_a_face_is_seen_whichever_way_it_is_turned(self, plain_face: Tensor) -> None:
         check = PlainFaceCheck()
-        assert all(check(plain_face.rot90(turns, (1, 2))) for turns in range(4))
+        assert all(check(to_array(plain_face.rot90(turns, (1, 2)))) for turns in range(4))
 
     def test_noise_and_smooth_things_without_a_face_pass(self) -> None:
         check = PlainFaceCheck()
         ramp = torch.linspace(0, 255, 112).byte().expand(3, 112, 112)
-        assert not any(check(pixels) for pixels in (noise(0), ramp, torch.full((3, 112, 112), 7, dtype=torch.uint8)))
+        flat = torch.full((3, 112, 112), 7, dtype=torch.uint8)
+        assert not any(check(to_array(pixels)) for pixels in (noise(0), ramp, flat))
 
     def test_smoothness_by_correlation(self, plain_face: Tensor) -> None:
-        values = smoothness(torch.stack([plain_face, torch.zeros_like(plain_face)]))
+        values = smoothness(to_array(torch.stack([plain_face, torch.zeros_like(plain_face)])))
         grey = torch.nn.functional.avg_pool2d(plain_face.float().mean(0)[None], 2)[0].numpy()
         oracle = min(
             np.corrcoef(grey[:, 1:].ravel(), grey[:, :-1].ravel())[0, 1],
@@ -204,13 +207,33 @@ class TestPlainFaces:
         assert float(values[0]) == pytest.approx(oracle, abs=0.03)
         assert float(values[1]) == 0
 
+    @pytest.mark.parametrize("scale", SCALES)
+    def test_what_is_looked_at_is_what_torch_makes(self, plain_face: Tensor, scale: int) -> None:
+        """By torch's own pooling and interpolation, within one grey level."""
+        functional, image = torch.nn.functional, plain_face.float()[None]
+        small = functional.interpolate(functional.avg_pool2d(image, scale), size=(112, 112), mode="bilinear")[0]
+        large = functional.interpolate(image, scale_factor=2, mode="bilinear")[0]
+        padded = functional.pad(large, (112,) * 4, value=128)
+        for ours, theirs in ((coarse(to_array(plain_face), scale), small), (framed(to_array(plain_face)), padded)):
+            assert np.abs(ours.astype(int) - theirs.round().permute(1, 2, 0).int().numpy()).max() <= 1
+        grey = functional.avg_pool2d(image.mean(1, keepdim=True), scale)[:, 0]
+        grey = grey - grey.mean((1, 2), keepdim=True)
+        along, across = grey[:, :, 1:] * grey[:, :, :-1], grey[:, 1:] * grey[:, :-1]
+        theirs = torch.minimum(along.mean(), across.mean()) / grey.square().mean()
+        assert float(smoothness(to_array(plain_face)[None], scale)[0]) == pytest.approx(float(theirs), abs=1e-5)
+
+    def test_an_image_is_turned_as_torch_turns_it(self, plain_face: Tensor) -> None:
+        turned = [*views(to_array(plain_face))][:4]
+        for turns in range(4):
+            assert np.array_equal(turned[turns], to_array(plain_face.rot90(turns, (1, 2))))
+
 
 class TestEmbedder:
     def test_a_batch_is_its_inputs_one_by_one(self, recogniser: Recogniser) -> None:
         embedder = Embedder(recogniser, ["conv256.3"])
         faces = torch.stack([noise(n) for n in range(3)]).float() / 255
         with torch.inference_mode():
-            features = recogniser.until("conv256.3")(faces)
+            features = recogniser.front("conv256.3")(faces)
             expected = recogniser(faces).numpy()
         mixed = embedder([(WHOLE, faces[0]), ("conv256.3", features[1]), (WHOLE, faces[2])])
         np.testing.assert_allclose(mixed, expected, atol=1e-5)

@@ -10,9 +10,13 @@ import pytest
 import facemin
 from facemin.client.client import KeyChanged
 from facemin.client.pseudonymous import Faces, NotReached, Sender
+from facemin.image import decode
 from facemin.keys.key import Key
-from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection import decode_feature, encode_pseudonym, one_pass_protector
+from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
+from facemin.protection.one_pass.painter import PAINTED_RESIDUAL
+from facemin.protection.one_pass.protector_file import ProtectorFile
+from facemin.protection.revealing.by_fingerprint import key_runner
 from facemin.pseudonym import Secret
 from facemin.service.making import rotate
 from tests.service.device import SPACE, face
@@ -93,11 +97,36 @@ def test_another_protector_than_the_key_names_is_refused(spaced: Running, monkey
         client._protector("image")
 
 
-def test_an_image_that_misses_its_target_is_not_sent(spaced: Running) -> None:
+@pytest.fixture
+def sender(spaced: Running) -> Sender:
     key = Key.load(spaced("GET", "/v1/key").data)
-    assert key.space is not None
-    sender = Sender(secret=Secret.new(), origin=spaced.url, collection="main", key=key)
-    faces = [Faces(crops=np.zeros((1, 112, 112, 3), np.uint8), embeddings=face(1)[None])]
-    untrained = ProtectorFile.load(protector(key.space.id.hex()))
+    return Sender(secret=Secret.new(), origin=spaced.url, collection="main", key=key)
+
+
+FACES = [Faces(crops=np.zeros((1, 112, 112, 3), np.uint8), embeddings=face(1)[None])]
+
+
+def untrained(sender: Sender) -> ProtectorFile:
+    return ProtectorFile.load(protector(sender.space.id.hex()))
+
+
+def test_an_image_that_misses_its_target_is_not_sent(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_pass_protector, "torch_is_there", lambda: False)
     with pytest.raises(NotReached, match="nothing was sent"):
-        sender.encode(faces, 0, "image", untrained)
+        sender.encode(FACES, 0, "image", untrained(sender))
+
+
+def test_what_one_pass_misses_is_optimised_where_torch_is_there(sender: Sender) -> None:
+    (image,) = sender.encode(FACES, 0, "image", untrained(sender))
+    target = sender.pseudonym(0).targets(FACES[0].embeddings)[0]
+    # the image as it is: a space's own embedding averages it with its mirror image
+    made = key_runner(sender.key)(decode(image).pixels[None])[0]
+    assert float(np.linalg.norm(made - target)) <= max(sender.key.manifest.residual, PAINTED_RESIDUAL)
+
+
+def test_a_feature_is_what_the_provider_s_reader_reads(sender: Sender) -> None:
+    (data,) = sender.encode(FACES, 0, "feature", None)
+    target = sender.pseudonym(0).targets(FACES[0].embeddings)[0]
+    assert np.array_equal(decode_feature(data, sender.key.manifest), target)
+    # and so is what `protect --upload features` writes to a file
+    assert np.array_equal(decode_feature(encode_pseudonym(target, sender.key, epoch=7), sender.key.manifest), target)

@@ -34,6 +34,8 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("DELETE", "/v1/collections/{collection}/persons/{person}"): {"admin", "admin here"},
     ("POST", "/v1/collections"): {"admin"},
     ("DELETE", "/v1/collections/{collection}"): {"admin"},
+    ("POST", "/v1/sessions"): {"session", "session here", "session else"},
+    ("DELETE", "/v1/sessions/{session_id}"): {"session", "session here", "session else"},
     ("GET", "/v1/tokens"): {"admin"},
     ("POST", "/v1/tokens"): {"admin"},
     ("DELETE", "/v1/tokens/{token_id}"): {"admin"},
@@ -83,7 +85,7 @@ def test_every_endpoint_has_a_rule(server: Running) -> None:
 def test_only_those_who_may_are_let_in(server: Running, tokens: dict[str, str | None], who: str) -> None:
     wrong = {}
     for (method, path), rule in RULES.items():
-        filled = path.format(collection="main", person="nobody", key_id="none", token_id="0" * 16)
+        filled = path.format(collection="main", person="nobody", key_id="none", token_id="0" * 16, session_id="0" * 16)
         # a body that no endpoint takes: whoever is let in is told so, and nothing happens
         body = {"no": "such field"} if method in ("POST", "PATCH") else None
         if (method, path) == ("POST", "/v1/challenges"):

@@ -19,7 +19,7 @@ from facemin.service.storage.backup import restore
 from facemin.service.storage.database import Database
 from facemin.service.storage.migrations import STEPS, schema_version
 from facemin.service.storage.tables import answered, answers, tokens
-from facemin.service.tokens import Doorkeeper
+from facemin.service.token_authenticator import TokenAuthenticator
 from tests.service.running import Running, noise, serving
 
 STORED = Path(__file__).parent / "stored"
@@ -148,6 +148,6 @@ def test_an_argon2_token_without_its_extra_says_which(home: Path, facts: Any, mo
     monkeypatch.setitem(sys.modules, "argon2", None)
     database = Database(f"sqlite:///{home / 'provider.sqlite'}")
     with pytest.raises(ServiceError, match=r"facemin\[argon2\]") as caught:
-        Doorkeeper(database).admit(facts["tokens"]["admin"])
+        TokenAuthenticator(database).admit(facts["tokens"]["admin"])
     assert (caught.value.status, caught.value.code) == (503, "token_needs_argon2")
     database.close()

@@ -4,12 +4,12 @@ from torch import nn
 
 from facemin.train.config import Head, Model, Optimiser
 from facemin.train.families import FAMILIES
-from facemin.train.training_module import Trainee, build, faces_of, layout, make_optimiser
+from facemin.train.training_module import TrainingModule, build, faces_of, layout, make_optimiser
 
 
-def trainee(**model: object) -> Trainee:
+def trainee(**model: object) -> TrainingModule:
     settings = {"family": "mobilefacenet", "width": 0.0625, **model}
-    return Trainee(Model.model_validate(settings), Head(kind="arcface"), classes=5)
+    return TrainingModule(Model.model_validate(settings), Head(kind="arcface"), classes=5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -21,7 +21,8 @@ from facemin.attack.contract import Adversary
 from facemin.attack.reconstruct.inverter import Inverter
 from facemin.attack.training import weights_drawn_from
 from facemin.metrics import ssim
-from facemin.runtime.device import Precision, choose_device, choose_precision
+from facemin.runtime.compute import Precision
+from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable

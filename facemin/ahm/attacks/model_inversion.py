@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.ahm.attacks.conditional_gan import Generator
-    from facemin.attack.reconstruct.parametrisation import Canvas
+    from facemin.attack.reconstruct.parametrisation import Parametrisation
 
 
 class Inversion(NamedTuple):
@@ -115,7 +115,7 @@ class ModelInversion:
         self, recognise: Callable[[Tensor], Tensor], wanted: Tensor, mean: Tensor, generator: Generator | None
     ) -> Tensor:
         random = np.random.default_rng(self.seed)
-        canvas: Canvas
+        canvas: Parametrisation
         if generator is None:
             pyramid = Pyramid(self.scales, rows=len(wanted), noise=0.0, seed=(self.seed,), device=wanted.device)
             with torch.no_grad():
@@ -158,7 +158,7 @@ def _roughness(images: Tensor) -> Tensor:
 
 
 class _Painted:
-    """Images as a generator paints them; see `facemin.attack.reconstruct.parametrisation.Canvas`."""
+    """Images as a generator paints them; see `facemin.attack.reconstruct.parametrisation.Parametrisation`."""
 
     def __init__(self, generator: Generator, wanted: Tensor) -> None:
         self.generator, self.wanted = generator, wanted

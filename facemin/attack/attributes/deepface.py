@@ -1,4 +1,4 @@
-"""DeepFace's attribute estimators, for whoever has that package; nothing of it is imported otherwise."""
+"""DeepFace's attribute estimators, where that package is installed."""
 
 from __future__ import annotations
 

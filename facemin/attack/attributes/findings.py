@@ -1,4 +1,4 @@
-"""What an estimator still reads from a protected face, beside what anybody knows without looking at it."""
+"""Attribute findings: agreement of an estimator with labels, beside baselines without the face."""
 
 from __future__ import annotations
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.nn import functional as F
-
-from facemin.attack.contract import Adversary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +38,6 @@ class AttributeProbe:
         penalties: tried on one of the others after fitting on the rest; the best is kept.
         seed: of the split.
     """
-
-    adversary: ClassVar[Adversary] = Adversary(
-        row="T2", knows=("protected image", "pairs of protected image and attribute")
-    )
 
     folds: int = 5
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)

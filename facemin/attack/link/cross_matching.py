@@ -1,4 +1,4 @@
-"""Data abuse: somebody else's recogniser on protected images, raw and purified, as probes and in the gallery."""
+"""Cross-matching (row T2): unauthorised recognisers on protected images, as probes and in the gallery."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Pair: TypeAlias = "tuple[Tensor | None, Tensor | None]"
 """Of the probes and of the gallery."""
 
 
-class Watcher(NamedTuple):
+class MatchingJudge(NamedTuple):
     """A recogniser whose key was not used, and its own threshold, a cosine measured on plain faces."""
 
     recogniser: Recogniser
@@ -87,7 +87,7 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataAbuse:
+class CrossMatching:
     """Verification by a recogniser whose key was not used: protected and plain, as probe and in the gallery.
 
     The plain-plain cell says what the recogniser can do at all. The protected-protected cell asks whether protected
@@ -103,7 +103,7 @@ class DataAbuse:
 
     def __call__(
         self,
-        watchers: Mapping[str, Watcher],
+        judges: Mapping[str, MatchingJudge],
         *,
         probes: Faces,
         gallery: Faces,
@@ -113,14 +113,14 @@ class DataAbuse:
         """Score every cell for which there are faces, purifier after purifier, so that a caller may stop in between.
 
         Args:
-            watchers: by name; left as they are.
+            judges: by name; left as they are.
             probes: N faces.
             gallery: N references; the i-th is of the i-th probe's person.
             people: (N,) integers; pairs of different ones are the impostors.
             strangers: plain faces of further people, (M, 3, 112, 112): with each protected face more impostors.
 
         Yields:
-            Plain-plain of every watcher first, then for each purifier and watcher protected-plain, plain-protected and
+            Plain-plain of every judge first, then for each purifier and judge protected-plain, plain-protected and
             protected-protected.
 
         Raises:
@@ -128,22 +128,20 @@ class DataAbuse:
         """
         _check(probes, gallery, people)
         different = people[:, None] != people
-        plain = {name: _rows(watcher, (probes.plain, gallery.plain)) for name, watcher in watchers.items()}
+        plain = {name: _rows(judge, (probes.plain, gallery.plain)) for name, judge in judges.items()}
         for name, (probe, reference) in plain.items():
             if probe is not None and reference is not None:
-                yield _match(name, watchers[name], ("plain", "plain", "none"), probe, reference, different)
-        further = (
-            {} if strangers is None else {name: embed(one.recogniser, strangers) for name, one in watchers.items()}
-        )
+                yield _match(name, judges[name], ("plain", "plain", "none"), probe, reference, different)
+        further = {} if strangers is None else {name: embed(one.recogniser, strangers) for name, one in judges.items()}
         for purifier, purify in self.purifiers.items():
             hidden = _purified(purify, probes.protected), _purified(purify, gallery.protected)
-            for name, watcher in watchers.items():
-                rows: dict[Side, Pair] = {"plain": plain[name], "protected": _rows(watcher, hidden)}
+            for name, judge in judges.items():
+                rows: dict[Side, Pair] = {"plain": plain[name], "protected": _rows(judge, hidden)}
                 for side, other in CELLS:
                     probe, reference = rows[side][0], rows[other][1]
                     if probe is not None and reference is not None:
                         more = _further(side, other, probe, reference, further.get(name))
-                        yield _match(name, watcher, (side, other, purifier), probe, reference, different, more)
+                        yield _match(name, judge, (side, other, purifier), probe, reference, different, more)
 
 
 def worst(matches: Iterable[Match]) -> Match | None:
@@ -166,8 +164,8 @@ def _purified(purify: Purifier, images: Tensor | None) -> Tensor | None:
     return None if images is None else purified(purify, images)
 
 
-def _rows(watcher: Watcher, faces: Pair) -> Pair:
-    probes, gallery = (None if one is None else embed(watcher.recogniser, one) for one in faces)
+def _rows(judge: MatchingJudge, faces: Pair) -> Pair:
+    probes, gallery = (None if one is None else embed(judge.recogniser, one) for one in faces)
     return probes, gallery
 
 
@@ -180,7 +178,7 @@ def _further(side: Side, other: Side, probe: Tensor, reference: Tensor, stranger
 
 def _match(
     name: str,
-    watcher: Watcher,
+    judge: MatchingJudge,
     cell: tuple[Side, Side, str],
     probe: Tensor,
     reference: Tensor,
@@ -195,7 +193,7 @@ def _match(
         purifier=cell[2],
         genuine=pair_scores(probe, reference),
         impostor=(impostor if more is None else torch.cat([impostor, more])).double(),
-        threshold=watcher.threshold,
+        threshold=judge.threshold,
     )
 
 

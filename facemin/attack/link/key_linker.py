@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 from torch.nn import functional as F
 
+from facemin.attack.contract import FittedLinker, PublicFaces, needed
 from facemin.attack.features import features_of
+from facemin.attack.training import floating
 from facemin.metrics import cross_identity_scores, cross_identity_threshold
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import Knowledge
     from facemin.keys.key import Key
 
 Head = Literal["none", "whitening", "discriminant", "best"]
@@ -61,6 +65,20 @@ class KeyLinking:
         if not self.ridges or min(self.ridges) <= 0:
             raise ValueError(f"ridges: expected shares above 0, got {self.ridges}")
 
+    def fit(self, knowledge: Knowledge, budget: Budget) -> FittedLinker:
+        """See `facemin.attack.contract.Linker`; it takes seconds, whatever the budget."""
+        del budget
+        key, public = needed(knowledge.key, "the key"), needed(knowledge.public, "plain faces of other people")
+        if self.head == "none":
+            # nothing is trained, so a few faces serve for all
+            public = PublicFaces(*(part[:FEWEST_TO_TRAIN] for part in public))
+        linker = train_key_linker(key, *public, settings=self, validation=knowledge.validation)
+        trained_on = 0 if self.head == "none" else len(public.faces)
+        words = "the key's features as they are"
+        if trained_on:
+            words = f"the key alone, a head of {trained_on} plain faces"
+        return FittedLinker(apply=linker, gallery=linker, words=words, trained_on=trained_on)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeyLinker:
@@ -99,13 +117,13 @@ def pooled(key: Key, images: Tensor, grids: tuple[int, ...]) -> Tensor:
 
     Args:
         key: whose layers are pooled.
-        images: (B, 3, 112, 112) in [0, 1].
+        images: (B, 3, 112, 112), in [0, 1] or uint8.
         grids: sides; a map that is smaller is taken as it is, a vector too.
     """
     found = []
     for part in images.split(MEMORY):  # type: ignore[no-untyped-call]
         columns = []
-        for layer in features_of(key, part):
+        for layer in features_of(key, floating(part)):
             values = layer.float().cpu()
             if values.dim() != 4:
                 columns.append(values.flatten(1))
@@ -133,7 +151,7 @@ def train_key_linker(
 
     Args:
         key: the downloaded key.
-        faces: (N, 3, 112, 112) in [0, 1], of other people than those who will be linked.
+        faces: (N, 3, 112, 112), in [0, 1] or uint8, of other people than those who will be linked.
         people: who is on each, (N,) integers; without anybody twice only "whitening" can be made.
         settings: how.
         validation: other faces and their people, to choose head and ridge by.

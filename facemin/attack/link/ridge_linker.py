@@ -7,17 +7,22 @@ into something else. A linear map needs few pairs, and is found in one step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
+from facemin.attack.contract import FittedLinker, needed, own_pairs
 from facemin.attack.features import BATCH
+from facemin.attack.link.student import TaughtPairs, teach
 from facemin.attack.training import batch_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import Knowledge
     from facemin.attack.training import Pairs
     from facemin.models import Recogniser
 
@@ -25,6 +30,7 @@ RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Tried on validation people, in units of the inputs' mean variance; the third without any."""
 
 _WITHOUT = 0.1
+_PROTECTING = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +54,28 @@ class RidgeLinker:
     def __call__(self, images: Tensor) -> Tensor:
         """Embed images; on the CPU, float32."""
         return F.normalize((_seen(self.recogniser, images) - self.centre) @ self.matrix + self.offset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RidgeLinking:
+    """The linear map as an attack; it has nothing to set, for the ridge is chosen on validation people."""
+
+    def fit(self, knowledge: Knowledge, budget: Budget) -> FittedLinker:
+        """See `facemin.attack.contract.Linker`."""
+        recognisers = needed(knowledge.recognisers, "another recogniser as a teacher")
+        teacher, seen = recognisers[0], recognisers[-1]
+        images, rows = own_pairs(knowledge, budget.part(_PROTECTING))
+        pairs = TaughtPairs(images, teach(teacher, needed(knowledge.public, "plain faces").faces[rows]))
+        validation = None
+        if knowledge.validation is not None and knowledge.protector is not None:
+            held, of = knowledge.protector(knowledge.validation.faces, budget)
+            validation = TaughtPairs(held, teach(teacher, knowledge.validation.faces[of]))
+        return FittedLinker(
+            apply=train_ridge_linker(seen, pairs, validation=validation),
+            gallery=partial(teach, teacher),
+            words=f"linear map of {teacher.name}, {len(pairs)} pairs",
+            trained_on=len(pairs),
+        )
 
 
 def train_ridge_linker(recogniser: Recogniser, pairs: Pairs, *, validation: Pairs | None = None) -> RidgeLinker:

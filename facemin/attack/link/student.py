@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from facemin.attack.features import BATCH, KeyFeatures
 from facemin.attack.link.trainable import Trainable
-from facemin.attack.training import Fitting, fit, weights_drawn_from
-from facemin.autograd.pixels import to_unit
+from facemin.attack.training import Fitting, fit, floating, weights_drawn_from
+from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.train.families import mobilefacenet
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from facemin.attack.training import Epoch, Pairs
     from facemin.keys.key import Key
     from facemin.models import Recogniser
+    from facemin.runtime.compute import Compute
 
 Body = Literal["recogniser", "scratch", "key"]
 
@@ -83,7 +84,7 @@ def teach(teacher: Recogniser, faces: Tensor) -> Tensor:
     """What the teacher sees in plain faces (N, 3, 112, 112), uint8 or in [0, 1]: unit rows (N, D) on the CPU."""
     device = next(iter(teacher.buffers()), faces).device
     with torch.no_grad():
-        rows = [teacher(_floating(part).to(device)).cpu() for part in faces.split(BATCH)]  # type: ignore[no-untyped-call]
+        rows = [teacher(floating(part).to(device)).cpu() for part in faces.split(BATCH)]  # type: ignore[no-untyped-call]
     return torch.cat(rows)
 
 
@@ -93,6 +94,7 @@ def train_student(
     teacher: Recogniser | None = None,
     key: Key | None = None,
     settings: StudentTraining | None = None,
+    compute: Compute = DEFAULT_COMPUTE,
     validation: Pairs | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -107,6 +109,7 @@ def train_student(
         teacher: whose weights body "recogniser" begins from; another recogniser will do as well.
         key: whose features body "key" reads. On pairs of plain faces this is a key-only linker with a teacher.
         settings: how.
+        compute: see `fit`.
         validation: pairs of people that are in neither training nor test: the best epoch's weights are kept.
         checkpoint: see `fit`, as for the rest.
         on_epoch: told after each epoch.
@@ -123,6 +126,7 @@ def train_student(
         settings=settings.fitting,
         loss=lambda seen, told: 1 - F.cosine_similarity(seen, told),
         score=F.cosine_similarity,
+        compute=compute,
         validation=validation,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
@@ -200,7 +204,3 @@ def _body(settings: StudentTraining, pairs: Pairs, teacher: Recogniser | None, k
     nn.init.zeros_(first.bias)  # type: ignore[arg-type]
     last = [] if teacher.embedding_size == size else [nn.Linear(teacher.embedding_size, size)]
     return nn.Sequential(first, Trainable(teacher), *last)
-
-
-def _floating(images: Tensor) -> Tensor:
-    return to_unit(images) if images.dtype == torch.uint8 else images

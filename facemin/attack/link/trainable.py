@@ -27,7 +27,7 @@ class Trainable(nn.Module):
 
     def __init__(self, recogniser: Recogniser) -> None:
         super().__init__()
-        graph = copy.deepcopy(recogniser.whole)
+        graph = copy.deepcopy(recogniser.module)
         # a tuple keeps the graph's own copy of the weights out of this module's state
         self._graph = (graph,)
         named = {name: tensor for name, tensor in graph.named_buffers() if _is_weight(tensor)}

@@ -1,4 +1,4 @@
-"""A trained denoiser as a purifier (row T2, for whoever has pairs): RecFace's network from image to image."""
+"""Trained denoiser as a purifier (row T2): RecFace's network from image to image."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from facemin.attack.features import BATCH
-from facemin.attack.reconstruct.train_inverter import train_inverter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from torch import Tensor
 
     from facemin.attack.reconstruct.inverter import Inverter
-    from facemin.attack.reconstruct.train_inverter import InverterTraining
-    from facemin.attack.training import Epoch, Pairs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,19 +33,3 @@ class Denoiser:
         with torch.no_grad():
             parts = [self.network(part.to(device)) for part in images.split(BATCH)]  # type: ignore[no-untyped-call]
         return torch.cat(parts).to(images)
-
-
-def train_denoiser(
-    pairs: Pairs,
-    *,
-    settings: InverterTraining | None = None,
-    validation: Pairs | None = None,
-    checkpoint: Path | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Denoiser:
-    """Train a denoiser on pairs of (protected image, face); arguments and errors as for `train_inverter`."""
-    network = train_inverter(
-        pairs, settings=settings, validation=validation, checkpoint=checkpoint, on_epoch=on_epoch, stop=stop
-    )
-    return Denoiser(network=network)

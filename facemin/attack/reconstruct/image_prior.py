@@ -41,7 +41,7 @@ class ImagePrior:
 
 
 class PriorCanvas:
-    """One image as what a network makes of its own fixed noise; see `parametrisation.Canvas`."""
+    """One image as what a network makes of its own fixed noise; see `parametrisation.Parametrisation`."""
 
     def __init__(self, network: _Decoder) -> None:
         self.network = network

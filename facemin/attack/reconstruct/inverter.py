@@ -1,4 +1,4 @@
-"""RecFace: a U-Net from feature maps, or from an image, back to the face (rows T4 and, adaptive, T4 again)."""
+"""Inverter network (RecFace): a U-Net from feature maps, or from an image, to the face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a white box paints on: an image as the sum of coarse and fine layers, each row of a batch on its own."""
+"""Parametrisation of a white-box reconstruction: an image as the sum of coarse and fine layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GREY = 0.5
 
 
-class Canvas(Protocol):
+class Parametrisation(Protocol):
     """Images that weights make."""
 
     weights: list[Tensor]
@@ -53,13 +53,13 @@ class Pyramid:
             weight.requires_grad_()
 
     def images(self) -> Tensor:
-        """See `Canvas`; past the ends of the range the slope is kept, so that no pixel is stuck there."""
+        """See `Parametrisation`; past the ends of the range the slope is kept, so that no pixel is stuck there."""
         total = self._sum()
         return total + (total.clamp(0, 1) - total).detach()
 
     @torch.no_grad()
     def settle(self) -> None:
-        """See `Canvas`."""
+        """See `Parametrisation`."""
         total = self._sum()
         self.weights[-1] += total.clamp(0, 1) - total
 

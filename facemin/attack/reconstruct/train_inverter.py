@@ -13,6 +13,7 @@ from facemin.attack.geometry import geometry_of
 from facemin.attack.reconstruct.inverter import Inverter
 from facemin.attack.training import Fitting, batch_of, fit, weights_drawn_from
 from facemin.metrics import ssim
+from facemin.runtime.compute import DEFAULT_COMPUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from facemin.attack.geometry import Geometry
     from facemin.attack.training import Epoch, Pairs
     from facemin.keys.key import Key
+    from facemin.runtime.compute import Compute
 
 _STANDARDISED = 256  # pairs that each channel's mean and deviation are taken from
 
@@ -72,6 +74,7 @@ def train_inverter(
     *,
     settings: InverterTraining | None = None,
     geometry: Geometry | None = None,
+    compute: Compute = DEFAULT_COMPUTE,
     validation: Pairs | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -83,6 +86,7 @@ def train_inverter(
         pairs: index to (input, face): (C, h, w), (C,) or an image (3, 112, 112), and (3, 112, 112) in [0, 1].
         settings: how.
         geometry: where features lie on the face, from `geometry_of`; evenly spread when None.
+        compute: see `fit`.
         validation: pairs of people that are in neither training nor test: the best epoch's weights are kept.
         checkpoint: see `fit`, as for the rest.
         on_epoch: told after each epoch.
@@ -93,7 +97,7 @@ def train_inverter(
     """
     settings = settings or InverterTraining()
     inverter = _made(_sample(pairs), settings, geometry)
-    _fit(inverter, pairs, settings, validation, checkpoint, on_epoch, stop)
+    _fit(inverter, pairs, settings, compute, validation, checkpoint, on_epoch, stop)
     return inverter
 
 
@@ -102,6 +106,7 @@ def train_key_inverter(
     pairs: Pairs,
     *,
     settings: InverterTraining | None = None,
+    compute: Compute = DEFAULT_COMPUTE,
     validation: Pairs | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -116,6 +121,7 @@ def train_key_inverter(
         key: the key.
         pairs: index to (image, face), (3, 112, 112) in [0, 1] or uint8 each.
         settings: how.
+        compute: see `fit`.
         validation: as for `train_inverter`, and so the rest.
         checkpoint: see `fit`.
         on_epoch: told after each epoch.
@@ -128,7 +134,7 @@ def train_key_inverter(
     front = KeyFeatures(key)
     geometry = geometry_of(front.shallow) if len(front.shape) == 3 else None
     network = KeyInverter(front, _made(front(_sample(pairs)), settings, geometry))
-    _fit(network, pairs, settings, validation, checkpoint, on_epoch, stop)
+    _fit(network, pairs, settings, compute, validation, checkpoint, on_epoch, stop)
     return network
 
 
@@ -154,6 +160,7 @@ def _fit(
     network: nn.Module,
     pairs: Pairs,
     settings: InverterTraining,
+    compute: Compute,
     validation: Pairs | None,
     checkpoint: Path | None,
     on_epoch: Callable[[Epoch], None] | None,
@@ -171,6 +178,7 @@ def _fit(
         settings=settings.fitting,
         loss=loss,
         score=ssim,
+        compute=compute,
         validation=validation,
         checkpoint=checkpoint,
         on_epoch=on_epoch,

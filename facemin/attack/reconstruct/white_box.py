@@ -7,28 +7,38 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import torch
 
-from facemin.attack.features import ROWS_AT_LEAST
+from facemin.attack.contract import FittedReconstructor, needed
+from facemin.attack.features import ROWS_AT_LEAST, features_of
 from facemin.attack.geometry import SIDE
 from facemin.attack.reconstruct.parametrisation import Pyramid
-from facemin.runtime.device import Precision, choose_device, choose_precision
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import Knowledge
     from facemin.attack.reconstruct.image_prior import ImagePrior
-    from facemin.attack.reconstruct.parametrisation import Canvas
+    from facemin.attack.reconstruct.parametrisation import Parametrisation
     from facemin.autograd.module import OnnxModule
     from facemin.keys.key import Key
+    from facemin.runtime.compute import Compute, Precision
 
 Distance = Literal["relative", "norm", "mean-square"]
 """Of features: ||f - z||^2 / ||z||^2, ||f - z||, or the mean of (f - z)^2; over several layers their mean."""
+
+FEWEST_STEPS, TRIAL_STEPS = 60, 4
+MOST_IMAGES = 128
+"""More than a zero needs to be called bounded (73)."""
 
 _SMOOTH = 1e-6  # under the root of total variation, whose slope is infinite where nothing varies
 
@@ -69,8 +79,6 @@ class WhiteBox:
         restarts: how often to begin; of each image the one whose features end nearest is kept.
         noise: standard deviation around grey (0.5) of where it begins.
         seed: of the noise; an image's result depends on its features and on this alone.
-        batch: images optimised at once.
-        device: see `facemin.runtime.device.choose_device`.
         precision: of the gradients.
 
     Raises:
@@ -91,15 +99,11 @@ class WhiteBox:
     restarts: int = 1
     noise: float = 0.02
     seed: int = 0
-    batch: int = 16
-    device: str = "auto"
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.restarts, self.batch) < 1:
-            raise ValueError(
-                f"steps, restarts, batch: expected at least 1, got {self.steps}, {self.restarts}, {self.batch}"
-            )
+        if min(self.steps, self.restarts) < 1:
+            raise ValueError(f"steps, restarts: expected at least 1, got {self.steps}, {self.restarts}")
         weights = (self.total_variation, self.energy, self.noise)
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
             raise ValueError(f"total_variation, energy, noise: expected finite numbers of 0 or more, got {weights}")
@@ -118,6 +122,7 @@ class WhiteBox:
         key: Key,
         features: Tensor | Sequence[Tensor],
         *,
+        compute: Compute = DEFAULT_COMPUTE,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Reconstruction:
         """Reconstruct faces.
@@ -125,16 +130,17 @@ class WhiteBox:
         Args:
             key: whose shallow model made the features.
             features: of its cut, (B, *shape), or of all of its layers in order.
+            compute: where, and how many images are optimised at once.
             on_step: called with the steps done and those of all batches and restarts.
 
         Raises:
             ValueError: features of another shape, or none that are finite.
         """
         targets = _checked(key, features)
-        device = choose_device(self.device)
+        device = choose_device(compute.device)
         shallow = copy.deepcopy(key.shallow).to(device)
         quick = copy.deepcopy(shallow).to(choose_precision(self.precision, device))
-        size = 1 if self.prior is not None else self.batch
+        size = 1 if self.prior is not None else compute.batch
         starts = range(0, len(targets[0]), size)
         parts = [tuple(target[start : start + size].to(device) for target in targets) for start in starts]
         total = self.steps * self.restarts * len(parts)
@@ -152,7 +158,39 @@ class WhiteBox:
         images, losses = torch.cat([best.images for best in made]), torch.cat([best.losses for best in made])
         return Reconstruction(images.cpu(), losses.cpu(), self.steps * self.restarts)
 
-    def _canvas(self, rows: int, restart: int, device: torch.device) -> Canvas:
+    def fit(self, knowledge: Knowledge, budget: Budget) -> FittedReconstructor:
+        """See `facemin.attack.contract.Reconstructor`: as many images and steps as there is time for."""
+        key, compute = needed(knowledge.key, "the key"), knowledge.compute
+        own, most, untested = replace(self, seed=knowledge.seed), None, []
+        if math.isfinite(budget.seconds):
+            # half of the time goes to the same attack on plain faces, without which its failure would say nothing
+            affordable = 0.45 * budget.left / self._seconds_a_step(key, compute)
+            most = max(1, min(MOST_IMAGES, int(affordable / self.steps)))
+            steps = int(min(self.steps, max(min(FEWEST_STEPS, self.steps), affordable / max(most, 2))))
+            own = replace(own, steps=steps)
+            if steps < self.steps:
+                untested.append(f"The full {self.steps} steps: time was left for {steps}.")
+
+        def of_features(features: Tensor) -> Tensor:
+            return own(key, features, compute=compute).images
+
+        return FittedReconstructor(
+            apply=lambda images: of_features(features_of(key, images)[-1]),
+            of_features=of_features,
+            words="white box",
+            most=most,
+            untested=tuple(untested),
+        )
+
+    def _seconds_a_step(self, key: Key, compute: Compute) -> float:
+        """Of one image; a lone one is computed as two."""
+        features = torch.full((ROWS_AT_LEAST, *key.manifest.features), 0.5)
+        replace(self, steps=1, restarts=1)(key, features, compute=compute)
+        began = perf_counter()
+        replace(self, steps=TRIAL_STEPS, restarts=1)(key, features, compute=compute)
+        return (perf_counter() - began) * self.restarts / (TRIAL_STEPS * ROWS_AT_LEAST)
+
+    def _canvas(self, rows: int, restart: int, device: torch.device) -> Parametrisation:
         if self.prior is not None:
             return self.prior.canvas(seed=self.seed + restart, device=device)
         rows, seed = max(rows, ROWS_AT_LEAST), (self.seed, restart)
@@ -160,7 +198,7 @@ class WhiteBox:
 
     def _paint(
         self,
-        canvas: Canvas,
+        canvas: Parametrisation,
         shallow: OnnxModule,
         targets: tuple[Tensor, ...],
         tell: Callable[[int], None] | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from facemin.audit.rows.fitted import no_key, nothing_to_train_on
 from facemin.audit.rows.t0_eye import TITLE as EYE
 from facemin.audit.rows.t0_eye import look
 from facemin.audit.rows.t1_off_the_shelf import TITLE as OFF_THE_SHELF
@@ -11,9 +12,9 @@ from facemin.audit.rows.t1_off_the_shelf import no_judges, off_the_shelf
 from facemin.audit.rows.t2_purified import TITLE as PURIFIED
 from facemin.audit.rows.t2_purified import behind_purifiers
 from facemin.audit.rows.t3_white_box import TITLE as WHITE_BOX
-from facemin.audit.rows.t3_white_box import no_key, white_box
+from facemin.audit.rows.t3_white_box import white_box
 from facemin.audit.rows.t4_inverter import TITLE as INVERTER
-from facemin.audit.rows.t4_inverter import nothing_to_train_on, trained_inverter
+from facemin.audit.rows.t4_inverter import trained_inverter
 from facemin.audit.rows.t5_linker import TITLE as LINKER
 from facemin.audit.rows.t5_linker import linker, nothing_to_link_by
 from facemin.audit.rows.t6_secret import TITLE as SECRET
@@ -22,9 +23,9 @@ from facemin.audit.rows.t6_secret import no_pseudonyms, secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from facemin.attack.budget import Budget
     from facemin.attack.contract import Row
-    from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.result import RowResult
 
 
@@ -32,14 +33,14 @@ class RowTest(NamedTuple):
     """How a row is tested."""
 
     title: str
-    run: Callable[[Evidence, Budget], RowResult]
+    run: Callable[[AuditInputs, Budget], RowResult]
     weight: float
     """Of the time that is left, against the weights of the rows that run after it."""
-    unready: Callable[[Evidence], str]
+    unready: Callable[[AuditInputs], str]
     """Why it cannot run on this evidence, in words; empty when it can."""
 
 
-def _always(evidence: Evidence) -> str:
+def _always(evidence: AuditInputs) -> str:
     del evidence
     return ""
 

@@ -1,4 +1,4 @@
-"""Whether attribute estimators read protected faces: what rows T1 and T2 share."""
+"""Attribute inference by estimators: the shared part of rows T1 and T2."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from facemin.metrics import permutation_test
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
-    from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.metrics import Agreement
 
 MARGIN = 0.1
@@ -38,14 +38,14 @@ class Traits(NamedTuple):
     unreached: tuple[str, ...]
 
 
-def read_traits(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: Budget) -> Traits:
+def read_traits(evidence: AuditInputs, purifiers: Mapping[str, Purifier], budget: Budget) -> Traits:
     """Compare what estimators say of protected and of plain faces, and with what anybody says who saw neither.
 
     No truth is known, so agreement with the estimator's own answer on the plain face stands for it.
     """
     if not evidence.estimators:
         return Traits("not tested", (), (), (), ())
-    best: dict[tuple[str, str], Read] = {}
+    best: dict[tuple[str, str], AttributeReading] = {}
     tried: list[str] = []
     rows = evidence.pairs.probes
     with torch.inference_mode():
@@ -86,7 +86,7 @@ def read_traits(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: B
     )
 
 
-class Read(NamedTuple):
+class AttributeReading(NamedTuple):
     """What one estimator read of one attribute behind one purifier: its figures first, then the floors'."""
 
     figures: tuple[Figure, ...]
@@ -117,11 +117,11 @@ def class_outcome(agreement: Agreement, figure: Figure, *, floor: float, cells: 
     return "bounded" if figure.high <= near < 1 else "cannot tell"
 
 
-def _read(estimator: str, attribute: str, purifier: str, said: torch.Tensor, plain: torch.Tensor) -> Read:
+def _read(estimator: str, attribute: str, purifier: str, said: torch.Tensor, plain: torch.Tensor) -> AttributeReading:
     of = f"{estimator}, {attribute}"
     if said.ndim == 1:
         ages = age_findings(said, plain)
-        return Read(
+        return AttributeReading(
             (
                 averaged(ages.error, name="age difference", of=of, where=purifier),
                 averaged(ages.floor, name="age difference", of=of, where="the others' median"),
@@ -130,7 +130,7 @@ def _read(estimator: str, attribute: str, purifier: str, said: torch.Tensor, pla
         )
     found = class_findings(said, plain)
     floor = found.majority
-    return Read(
+    return AttributeReading(
         (
             counted(found.correct, name="agreement", of=of, where=purifier),
             Figure(name="agreement", of=of, where="commonest class", value=floor, low=floor, high=floor, n=len(said)),
@@ -141,14 +141,14 @@ def _read(estimator: str, attribute: str, purifier: str, said: torch.Tensor, pla
     )
 
 
-def _told(found: Read) -> float:
+def _told(found: AttributeReading) -> float:
     """How much was read: less likely by chance and, between equals, agreeing more often; or years less of error."""
     if found.agreement is None:
         return -found.figures[0].value
     return -found.agreement.p + 1e-6 * found.figures[0].value
 
 
-def _settled(estimator: str, attribute: str, found: Read, *, cells: int) -> tuple[Outcome, str]:
+def _settled(estimator: str, attribute: str, found: AttributeReading, *, cells: int) -> tuple[Outcome, str]:
     """Against what somebody says who saw no face; words only for a leak."""
     first, floor = found.figures[:2]
     of = f"{attribute} ({estimator}, {first.where})"
@@ -170,7 +170,7 @@ def beside(figure: Figure, agreement: Agreement, floor: float) -> str:
     )
 
 
-def _row(place: tuple[str, str], read: Read) -> Line:
+def _row(place: tuple[str, str], read: AttributeReading) -> Line:
     found = read.figures
     where = found[0].where
     if found[0].hits is None:

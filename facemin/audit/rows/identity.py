@@ -1,23 +1,25 @@
-"""Whether other recognisers recognise protected faces, or what was made of them: what rows T1 to T4 share."""
+"""Identification by other recognisers: the shared part of rows T1 to T5."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from facemin.attack.link.cross_matching import CELLS, DataAbuse, Faces, Match, Watcher, embed, worst
+import torch
+
+from facemin.attack.link.cross_matching import CELLS, CrossMatching, Faces, Match, MatchingJudge, embed, worst
 from facemin.audit.figures import counted, entry, interval
 from facemin.audit.result import Figure, Line, Table
-from facemin.audit.sample_size import Outcome, settle, strongest
-from facemin.metrics import threshold_at_far
+from facemin.audit.sample_size import Outcome, classify_rate, strongest
+from facemin.metrics import binomial_tail, exceedance_tail, threshold_at_far, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
+    from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
-    from facemin.audit.audit_inputs import Evidence, Panelist
-    from facemin.audit.budget import Budget
+    from facemin.audit.inputs.audit_inputs import AuditInputs, Judge
 
 EVERYBODY = 10
 """A recogniser that accepts different people so many times more often than it should recognises nobody."""
@@ -44,13 +46,16 @@ class Identity(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """Hits of one attempt, and how often chance gives one."""
+    """Hits of one attempt, and what chance gives."""
 
     figure: Figure
-    chance: float
+    p: float
+    """Probability of so many hits or more by chance."""
+    flags: Tensor
+    """Who was hit, (N,) bool."""
 
 
-class Judged(NamedTuple):
+class IdentityVerdict(NamedTuple):
     """What the worst of all attempts says."""
 
     outcome: Outcome
@@ -58,19 +63,21 @@ class Judged(NamedTuple):
     figures: tuple[Figure, ...]
 
 
-def match_all(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: Budget) -> Identity:
+def match_all(evidence: AuditInputs, purifiers: Mapping[str, Purifier], budget: Budget) -> Identity:
     """Match the evidence's pairs at every other recogniser, purifier after purifier, until time runs out."""
     pairs = evidence.pairs
     plain, hidden = evidence.originals, evidence.protected
     probes = Faces(plain[pairs.probes], hidden[pairs.probes])
     # against its own photo, a protected reference would be the probe itself
     gallery = Faces(plain[pairs.references], None if pairs.own else hidden[pairs.references])
-    watchers = {one.name: Watcher(one.recogniser, one.at.threshold) for one in evidence.judges if one.at is not None}
+    judges = {
+        one.name: MatchingJudge(one.recogniser, one.at.threshold) for one in evidence.judges if one.at is not None
+    }
     found: list[Match] = []
     tried: list[str] = []
     strangers = None if evidence.train is None else evidence.train.faces[:STRANGERS]
-    attack = DataAbuse(purifiers=purifiers)
-    for one in attack(watchers, probes=probes, gallery=gallery, people=pairs.people, strangers=strangers):
+    attack = CrossMatching(purifiers=purifiers)
+    for one in attack(judges, probes=probes, gallery=gallery, people=pairs.people, strangers=strangers):
         late = budget.over and one.purifier not in tried and "protected" in (one.probe, one.gallery)
         # the first purifier is always finished: a row that ran says something
         if late and tried:
@@ -79,6 +86,11 @@ def match_all(evidence: Evidence, purifiers: Mapping[str, Purifier], budget: Bud
             tried.append(one.purifier)
         found.append(one)
     return Identity(tuple(found), tuple(name for name in purifiers if name not in tried))
+
+
+def trial(figure: Figure, flags: Tensor, *, chance: float) -> Trial:
+    """An attempt whose hits are independent, each of probability `chance` where there is nothing to find."""
+    return Trial(figure, binomial_tail(figure.hits or 0, figure.n, chance), flags)
 
 
 def trials(
@@ -111,16 +123,21 @@ def trials(
             figures.append(false)
             everybody = false.low > EVERYBODY * far
         if not everybody:
-            counting.append(Trial(own, far))
+            # it may take protected strangers for one another more often than the plain faces it was set on
+            rate = wilson(int((impostor >= threshold).sum()), len(impostor)).high if len(impostor) * far >= 1 else far
+            counting.append(trial(own, genuine >= threshold, chance=max(far, rate)))
     if len(impostor) * far >= 1 or (everybody and len(impostor) >= FEWEST_IMPOSTORS):
         at = threshold_at_far(impostor, far=far)
         again = counted(genuine >= at.threshold, name="TAR", of=of, where=f"{where}, threshold of these images")
         figures.append(again)
-        counting.append(Trial(again, max(far, 1 / (len(impostor) + 1))))
+        p = exceedance_tail(
+            again.hits or 0, again.n, admitted=int((impostor >= at.threshold).sum()), impostors=len(impostor)
+        )
+        counting.append(Trial(again, p, genuine >= at.threshold))
     return figures, counting
 
 
-def judged(identity: Identity, evidence: Evidence) -> Judged:
+def judged(identity: Identity, evidence: AuditInputs) -> IdentityVerdict:
     """The verdict of the worst of all recognisers, purifiers, sides and thresholds."""
     figures: list[Figure] = []
     counting: list[Trial] = []
@@ -136,7 +153,7 @@ def judged(identity: Identity, evidence: Evidence) -> Judged:
         figures += found if attacked else found[:1]
         counting += counts if attacked else []
     outcome, words = worst_trial(counting, "combinations of recogniser, purifier, side and threshold")
-    return Judged(outcome, words, tuple(figures))
+    return IdentityVerdict(outcome, words, tuple(figures))
 
 
 def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
@@ -144,7 +161,7 @@ def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
     if not counting:
         return "not tested", ""
     settled = [
-        (settle(one.figure.hits or 0, one.figure.n, chance=one.chance, cells=len(counting)), one.figure)
+        (classify_rate(one.figure.hits or 0, one.figure.n, p=one.p, cells=len(counting)), one.figure)
         for one in counting
     ]
     outcome = strongest([one.outcome for one, _ in settled])
@@ -154,7 +171,17 @@ def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
         words += f" {missing(verdict.more, top)}"
     elif outcome == "leak":
         words += " Chance does not explain that."
-    return outcome, words
+    return outcome, words + _together(counting, top)
+
+
+def _together(counting: Sequence[Trial], top: Figure) -> str:
+    """Who was hit in any of the attempts, where that are more people than in the worst."""
+    if len({one.figure.n for one in counting}) > 1:
+        return ""
+    anywhere = counted(torch.stack([one.flags for one in counting]).any(0), name="any", of="", where="")
+    if anywhere.hits == top.hits:
+        return ""
+    return f" At least one of them accepted {interval(anywhere)}, which at chance, too, is more than the worst."
 
 
 def missing(more: int, top: Figure) -> str:
@@ -164,7 +191,7 @@ def missing(more: int, top: Figure) -> str:
     return f"{pairs} cannot tell whether that is at most one person of twenty: it takes {more} more {rest}."
 
 
-def raw_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
+def raw_table(identity: Identity, judges: Sequence[Judge]) -> Table:
     """One row a recogniser, one column a cell, unpurified."""
     found = {(one.recogniser, one.probe, one.gallery): one for one in identity.matches if one.purifier == "none"}
     cells = [cell for cell in CELLS if any((one.name, *cell) in found for one in judges)]
@@ -186,7 +213,7 @@ def raw_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
     return Table(caption="Accepted as the person, raw", head=head, rows=tuple(rows))
 
 
-def purified_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
+def purified_table(identity: Identity, judges: Sequence[Judge]) -> Table:
     """One row a recogniser, one column a purifier: the worst of the cells."""
     names = list(dict.fromkeys(one.purifier for one in identity.matches if (one.probe, one.gallery) in CELLS))
     rows: list[Line] = []
@@ -208,7 +235,7 @@ def purified_table(identity: Identity, judges: Sequence[Panelist]) -> Table:
 
 
 def recognised(
-    images: Tensor, evidence: Evidence, judges: Sequence[Panelist], *, places: Tensor, where: str
+    images: Tensor, evidence: AuditInputs, judges: Sequence[Judge], *, places: Tensor, where: str
 ) -> tuple[list[Figure], list[Trial]]:
     """How often each recogniser takes images for the people they were made from.
 

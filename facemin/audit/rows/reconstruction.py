@@ -1,11 +1,15 @@
-"""How rows T3 and T4 judge what was made of protected faces: does it look like the photo, is the person recognised."""
+"""Reconstruction by the registry's attacks: the shared part of rows T3 and T4, and its judgement."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
 
 from facemin.audit.figures import FEWEST_FOR_A_MEAN, averaged, entry
-from facemin.audit.result import Figure, Grid, Line, Table
+from facemin.audit.inputs.attackers_data import knowledge_of
+from facemin.audit.result import Figure, Grid, Line, RowResult, Table
+from facemin.audit.rows.fitted import fitted, other_keys
 from facemin.audit.rows.identity import recognised, worst_trial
 from facemin.audit.sample_size import Outcome, strongest
 from facemin.audit.similarity import FLOOR, closeness, floors, similarities, similarity_table
@@ -15,12 +19,61 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.audit.audit_inputs import Evidence
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import Row
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 SHOWN = 6
 
 
-class Reconstructed(NamedTuple):
+def reconstruct(
+    row: Row, evidence: AuditInputs, budget: Budget, *, title: str, knows: str, untested: tuple[str, ...]
+) -> RowResult:
+    """Run every reconstructor that the registry has for a row, on protected faces and, as a control, on plain ones.
+
+    An attack made for the protection, from pairs with a protected side, has no control: on plain faces it does nothing.
+    """
+    rows = evidence.pairs.probes
+    attacked: dict[str, Tensor] = {}
+    controls: dict[str, Tensor] = {}
+    left_out: list[str] = []
+    failed: list[str] = []
+    for one in fitted(row, "reconstructor", knowledge_of(evidence), budget):
+        if one.made is None:
+            failed.append(one.reason)
+            continue
+        made: Any = one.made
+        count = min(len(rows), made.most or len(rows))
+        name = made.words
+        attacked[name] = made.apply(evidence.protected[rows[:count]])
+        if not one.attack.adversary.adaptive:
+            controls[f"{name}, from the plain face"] = made.apply(evidence.originals[rows[:count]])
+        left_out += made.untested
+        if count < len(rows):
+            left_out.append(f"{len(rows) - count} of {len(rows)} faces by the {name}, for time.")
+    if not attacked:
+        return RowResult(row=row, title=title, knows=knows, outcome="not tested", verdict=" ".join(failed))
+    fewest = min(map(len, attacked.values()))
+    first, plain = ({name: images[:fewest] for name, images in some.items()} for some in (attacked, controls))
+    judged = judge_reconstructions(first, plain, evidence, torch.arange(fewest))
+    tried = "; ".join(attacked)
+    words = [f"Tried on {fewest} face{'s' * (fewest > 1)}: {tried}.", judged.words]
+    if failed:
+        words.append("Not every attack of this row could be fitted.")
+    return RowResult(
+        row=row,
+        title=title,
+        knows=knows,
+        outcome=strongest([judged.outcome, "cannot tell"]) if failed else judged.outcome,
+        verdict=" ".join(words),
+        figures=judged.figures,
+        tables=judged.tables,
+        pictures=judged.pictures,
+        untested=(*judged.untested, *left_out, *failed, *untested, *other_keys(evidence)),
+    )
+
+
+class ReconstructionVerdict(NamedTuple):
     """What reconstructions show."""
 
     outcome: Outcome
@@ -32,8 +85,8 @@ class Reconstructed(NamedTuple):
 
 
 def judge_reconstructions(
-    attacked: Mapping[str, Tensor], controls: Mapping[str, Tensor], evidence: Evidence, places: Tensor
-) -> Reconstructed:
+    attacked: Mapping[str, Tensor], controls: Mapping[str, Tensor], evidence: AuditInputs, places: Tensor
+) -> ReconstructionVerdict:
     """Judge reconstructions by their likeness and by every recogniser here.
 
     Args:
@@ -93,7 +146,7 @@ def judge_reconstructions(
     pictures = [("photo", evidence.originals), ("protected", evidence.protected)]
     grid = [(title, images[rows[:SHOWN]]) for title, images in pictures]
     grid += [(title, images[:SHOWN]) for title, images in everything.items()]
-    return Reconstructed(
+    return ReconstructionVerdict(
         outcome="look" if settled == "not tested" else settled,
         words=" ".join(words),
         figures=(*figures, *(figure for each in found.values() for figure in each)),

@@ -1,4 +1,4 @@
-"""T0, an eye: the pictures themselves, and similarities beside floors that know nobody."""
+"""Row T0, an eye: the pictures, and similarities beside baselines without the face."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from facemin.audit.similarity import FLOOR, closeness, floors, similarities, sim
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
 TITLE = "An eye"
@@ -25,7 +25,7 @@ SHOWN = 6
 CAUTION = "Low similarity alone is not privacy: noise that anybody can blur away has it too. Look at the pictures."
 
 
-def look(evidence: Evidence, budget: Budget) -> RowResult:
+def look(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Measure how like their photos protected faces look, raw and behind the purifier that brings them nearest."""
     rows = evidence.pairs.probes
     hidden = evidence.protected[rows]

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import percent
-from facemin.audit.judges import ADD
+from facemin.audit.inputs.judges import ADD
 from facemin.audit.result import RowResult
 from facemin.audit.rows.attributes import MARGIN, read_traits
 from facemin.audit.rows.identity import judged, match_all, raw_table
 from facemin.audit.sample_size import strongest
 
 if TYPE_CHECKING:
-    from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 TITLE = "An off-the-shelf recogniser or attribute estimator"
 KNOWS = "the protected image"
 RAW = {"none": PURIFIERS["none"]}
 
 
-def nobody(evidence: Evidence) -> str:
+def nobody(evidence: AuditInputs) -> str:
     """Why no other recogniser judges: none is here, or those that are lack a threshold."""
     if not evidence.others:
         return f"No other recogniser is here: {ADD}."
@@ -30,14 +30,14 @@ def nobody(evidence: Evidence) -> str:
     return f"{count} here ({names}), but cannot judge without a threshold: {evidence.others[0].missing}."
 
 
-def no_judges(evidence: Evidence) -> str:
+def no_judges(evidence: AuditInputs) -> str:
     """Why nothing off the shelf can judge; empty when something can."""
     if evidence.judges or evidence.estimators:
         return ""
     return f"{nobody(evidence)} No attribute estimator is here either."
 
 
-def off_the_shelf(evidence: Evidence, budget: Budget) -> RowResult:
+def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Verify protected faces at every other recogniser, at its own threshold, and read attributes from them."""
     identity = match_all(evidence, RAW, budget) if evidence.judges else None
     traits = read_traits(evidence, RAW, budget)

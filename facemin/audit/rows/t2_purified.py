@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch.nn.functional import adaptive_avg_pool2d
 
-from facemin.attack.attributes.probe import AttributeProbe
-from facemin.attack.features import features_of
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import counted
+from facemin.audit.inputs.attackers_data import knowledge_of
 from facemin.audit.result import Figure, RowResult, Table
 from facemin.audit.rows.attributes import beside, class_outcome, read_traits
+from facemin.audit.rows.fitted import fitted
 from facemin.audit.rows.identity import judged, match_all, purified_table
 from facemin.audit.rows.t1_off_the_shelf import nobody
 from facemin.audit.sample_size import strongest
 from facemin.metrics import permutation_test
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-    from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import FittedProber
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
 TITLE = "The same behind a purifier"
@@ -31,11 +33,8 @@ PURIFIED = {name: purify for name, purify in PURIFIERS.items() if name != "none"
 FEWEST_FOR_A_PROBE = 40
 """Faces below which nothing can be trained and tested."""
 
-COARSE, GRID = 28, 7
-"""Sides of the thumbnails, and of a key's maps, that a probe reads."""
 
-
-def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
+def behind_purifiers(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Clean protected faces in every known way, then do as T1; and train a probe of attributes on them."""
     outcomes: list[Outcome] = []
     words: list[str] = []
@@ -83,7 +82,7 @@ def behind_purifiers(evidence: Evidence, budget: Budget) -> RowResult:
     )
 
 
-def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[Figure], list[str]]:
+def probe(evidence: AuditInputs, budget: Budget) -> tuple[Outcome, list[str], list[Figure], list[str]]:
     """Train a linear probe on protected faces for each estimator's classes; people are never in training and test."""
     what = "An attribute probe trained on protected faces"
     if evidence.people is None:
@@ -94,11 +93,9 @@ def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[
         more = FEWEST_FOR_A_PROBE - len(torch.unique(people))
         return "not tested", [], [], [f"{what}: needs {more} more people."]
     hidden = evidence.protected[rows]
-    inputs: dict[str, Tensor] = {"image": adaptive_avg_pool2d(hidden, COARSE).flatten(1)}
-    for key in evidence.keys:
-        inputs[f"key {key.manifest.key_id}"] = _pooled(features_of(key, hidden)[-1])
+    probes = _fitted_probes(evidence, budget)
     tasks = [(one, attribute) for one in evidence.estimators for attribute in one.attributes if attribute.classes]
-    cells = len(tasks) * len(inputs)
+    cells = len(tasks) * len(probes)
     with torch.inference_mode():
         plain = {one.name: one(evidence.originals[rows]) for one in evidence.estimators}
     outcomes: list[Outcome] = []
@@ -114,8 +111,8 @@ def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[
         floor = int(torch.bincount(labels).max()) / len(labels)
         if floor == 1:
             continue
-        for name, features in inputs.items():
-            said = AttributeProbe(seed=evidence.seed).classes(features.clone(), labels, people)
+        for name, apply in probes.items():
+            said = apply(hidden.clone(), labels, people)
             figure = counted(said == labels, name="probe agreement", of=of, where=name)
             figures.append(figure)
             agreement = permutation_test(said, labels)
@@ -129,6 +126,12 @@ def probe(evidence: Evidence, budget: Budget) -> tuple[Outcome, list[str], list[
     return strongest(outcomes), words, figures, absent
 
 
-def _pooled(features: Tensor) -> Tensor:
-    """Maps averaged to a small grid: a linear model of more columns takes minutes and reads no more."""
-    return (adaptive_avg_pool2d(features, GRID) if features.dim() == 4 else features).flatten(1)
+def _fitted_probes(evidence: AuditInputs, budget: Budget) -> dict[str, Callable[..., Tensor]]:
+    """The registry's probes by what they read; those that hold a key, of each key."""
+    found: dict[str, Callable[..., Tensor]] = {}
+    for key in evidence.keys or (None,):
+        for one in fitted("T2", "prober", knowledge_of(evidence, key=key), budget):
+            if one.made is not None:
+                made = cast("FittedProber", one.made)
+                found[made.words] = made.apply
+    return found

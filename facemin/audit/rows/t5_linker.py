@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
-from facemin.attack.link.key_linker import FEWEST_TO_TRAIN, KeyLinking, train_key_linker
-from facemin.attack.link.ridge_linker import train_ridge_linker
-from facemin.attack.link.student import StudentTraining, TaughtPairs, teach, train_student
-from facemin.attack.training import Fitting
-from facemin.audit.attackers_data import split_people
 from facemin.audit.figures import counted, entry
+from facemin.audit.inputs.attackers_data import knowledge_of, split_faces
 from facemin.audit.result import Figure, Line, RowResult, Table
-from facemin.audit.rows.identity import Trial, trials, worst_trial
-from facemin.audit.rows.t3_white_box import other_keys
-from facemin.audit.rows.t4_inverter import FEWEST, nothing_to_train_on
+from facemin.audit.rows.fitted import fitted, nothing_to_train_on, other_keys
+from facemin.audit.rows.identity import Trial, trial, trials, worst_trial
 from facemin.metrics import cross_identity_threshold
 
 if TYPE_CHECKING:
@@ -25,49 +18,40 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
-    from facemin.models import Recogniser
+    from facemin.attack.budget import Budget
+    from facemin.attack.contract import FittedLinker, PublicFaces
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
-    Linker = Callable[[Tensor], Tensor]
+    Embed = Callable[[Tensor], Tensor]
 
 TITLE = "A linker"
 KNOWS = "the key alone; or pairs of protected images and identities"
-FEWEST_STUDENTS = 200
-"""Protected pairs below which no student is trained."""
-
-MOST_TO_CHOOSE_BY = 200
-"""Faces that teachers are compared on."""
-
 CAUTION = (
     "Whoever holds the provider's whole recogniser, or a deep enough key, can recognise people: that is what they are "
     "for. So this row cannot be zero; it says how far the key alone goes."
 )
 
 
-def nothing_to_link_by(evidence: Evidence) -> str:
+def nothing_to_link_by(evidence: AuditInputs) -> str:
     """Why no linker can be trained; empty when one can."""
     reason = nothing_to_train_on(evidence)
     return f"{reason} {CAUTION}" if reason else ""
 
 
-def linker(evidence: Evidence, budget: Budget) -> RowResult:
+def linker(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Make recognisers of a downloaded key, and of protected pairs, and link the audited people with them."""
     assert evidence.train is not None
-    key, plain = evidence.keys[0], evidence.train
-    split = split_people(plain.people, seed=evidence.seed)
-    held = plain.faces[split.held_out], plain.people[split.held_out]
-    learning = plain.faces[split.learning], plain.people[split.learning]
+    _, held = split_faces(evidence.train, seed=evidence.seed)
     untested: list[str] = []
-    # nothing is trained, so a few faces serve for all
-    bare = train_key_linker(key, *(part[:FEWEST_TO_TRAIN] for part in learning), settings=KeyLinking(head="none"))
-    found = _linked(bare, evidence, held, of="the key's features as they are")
-    trained = train_key_linker(key, *learning)
-    found += _linked(trained, evidence, held, of=f"the key alone, a head of {len(split.learning)} plain faces")
-    found += _adaptive(evidence, split.learning, held, budget, untested)
-    counting = [trial for one in found for trial in one.counting]
+    found: list[LinkageScores] = []
+    for one in fitted("T5", "linker", knowledge_of(evidence, teacher=True), budget):
+        if one.made is None:
+            untested.append(one.reason)
+            continue
+        found += _linked(cast("FittedLinker", one.made), evidence, held, adaptive=one.attack.adversary.adaptive)
+    counting = [each for one in found for each in one.counting]
     outcome, text = worst_trial(counting, "combinations of linker, threshold and ranking")
-    if not any(trial.figure.name == "TAR" for trial in counting):
+    if not any(each.figure.name == "TAR" for each in counting):
         untested.append(f"Accept rates at FAR {evidence.far:g}: they take more pairs of different people.")
     words = [CAUTION]
     if text:
@@ -86,62 +70,7 @@ def linker(evidence: Evidence, budget: Budget) -> RowResult:
     )
 
 
-def _adaptive(
-    evidence: Evidence, learning: Tensor, held: tuple[Tensor, Tensor], budget: Budget, untested: list[str]
-) -> list[Linked]:
-    """A linear map and a student, both from the attacker's own protected faces and an ordinary recogniser."""
-    assert evidence.train is not None
-    if not evidence.others:
-        untested.append(
-            "Linkers trained on protected faces: they need another recogniser as a teacher, and none is here."
-        )
-        return []
-    teacher = _best_teacher([one.recogniser for one in evidence.others], held, far=evidence.far)
-    images, rows = evidence.training.protect(
-        evidence.train, evidence.keys, learning, budget.part(0.5), seed=evidence.seed
-    )
-    if len(rows) < FEWEST:
-        untested.append(
-            f"Linkers trained on protected faces: time was left to protect {len(rows)}, {FEWEST} are needed."
-        )
-        return []
-    taught = TaughtPairs(images, teach(teacher, evidence.train.faces[rows]))
-    gallery = _gallery(partial(teach, teacher), evidence, held)
-    straight = train_ridge_linker(teacher, taught)
-    found = [_scored(straight, gallery, evidence, of=f"linear map of {teacher.name}, {len(rows)} pairs")]
-    if len(rows) < FEWEST_STUDENTS:
-        untested.append(f"FaceLinkGen's student: {len(rows)} protected pairs were made, {FEWEST_STUDENTS} are needed.")
-        return found
-    settings = StudentTraining(fitting=Fitting(epochs=1, batch=32, rate=1e-3, seed=evidence.seed, device="cpu"))
-    began = perf_counter()
-    train_student(TaughtPairs(images[:32], taught.embeddings[:32]), teacher=teacher, settings=settings)
-    epochs = int(budget.left / ((perf_counter() - began) * len(rows) / 32))
-    if epochs < 1:
-        untested.append("FaceLinkGen's student: no time was left to train it.")
-        return found
-    fitting = Fitting(epochs=min(epochs, 20), batch=32, rate=1e-3, seed=evidence.seed, device="cpu")
-    student = train_student(
-        taught, teacher=teacher, settings=StudentTraining(fitting=fitting), stop=lambda: budget.over
-    )
-    return [*found, _scored(student, gallery, evidence, of=f"student of {teacher.name}, {len(rows)} pairs")]
-
-
-def _best_teacher(recognisers: list[Recogniser], held: tuple[Tensor, Tensor], *, far: float) -> Recogniser:
-    """The one that recognises most of the attacker's own people; the first where that cannot be told."""
-    faces, people = held[0][:MOST_TO_CHOOSE_BY], held[1][:MOST_TO_CHOOSE_BY]
-    same = (people[:, None] == people).triu(1)
-    if len(recognisers) == 1 or not same.any() or len(torch.unique(people)) == 1:
-        return recognisers[0]
-
-    def found(recogniser: Recogniser) -> float:
-        rows = teach(recogniser, faces)
-        at = cross_identity_threshold(rows, people, far=far)
-        return float(((rows @ rows.T)[same] >= at.threshold).double().mean())
-
-    return max(recognisers, key=found)
-
-
-class Linked(NamedTuple):
+class LinkageScores(NamedTuple):
     """What a linker scored: all figures, and the trials that count."""
 
     figures: list[Figure]
@@ -149,33 +78,34 @@ class Linked(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Plain second photos as somebody embeds them, and where that somebody accepts plain faces held out."""
+    """PublicFaces second photos as somebody embeds them, and where that somebody accepts plain faces held out."""
 
     references: Tensor
     threshold: float | None
 
 
-def _gallery(embed: Linker, evidence: Evidence, held: tuple[Tensor, Tensor]) -> Gallery:
-    faces, people = held
-    at = cross_identity_threshold(embed(faces), people, far=evidence.far) if len(torch.unique(people)) > 1 else None
+def _gallery(embed: Embed, evidence: AuditInputs, held: PublicFaces) -> Gallery:
+    people = held.people
+    enough = len(torch.unique(people)) > 1
+    at = cross_identity_threshold(embed(held.faces), people, far=evidence.far) if enough else None
     return Gallery(
         references=embed(evidence.originals[evidence.pairs.references]),
         threshold=at.threshold if at is not None and at.meaningful else None,
     )
 
 
-def _linked(linker: Linker, evidence: Evidence, held: tuple[Tensor, Tensor], *, of: str) -> list[Linked]:
-    """Protected probes, and plain ones to compare with, against a gallery of plain faces as the linker sees them."""
-    gallery = _gallery(linker, evidence, held)
-    probes = ("protected",) if evidence.pairs.own else ("plain", "protected")
-    return [_scored(linker, gallery, evidence, of=of, probe=probe) for probe in probes]
+def _linked(linker: FittedLinker, evidence: AuditInputs, held: PublicFaces, *, adaptive: bool) -> list[LinkageScores]:
+    """Protected probes, and, of a linker made for any image, plain ones to compare with, against plain references."""
+    gallery = _gallery(linker.gallery, evidence, held)
+    probes = ("protected",) if adaptive or evidence.pairs.own else ("plain", "protected")
+    return [_scored(linker.apply, gallery, evidence, of=linker.words, probe=probe) for probe in probes]
 
 
-def _scored(linker: Linker, gallery: Gallery, evidence: Evidence, *, of: str, probe: str = "protected") -> Linked:
+def _scored(embed: Embed, gallery: Gallery, evidence: AuditInputs, *, of: str, probe: str) -> LinkageScores:
     """Accept rates at the threshold of plain faces held out and at that of these very impostors, and rank one."""
     pairs = evidence.pairs
     faces = evidence.protected if probe == "protected" else evidence.originals
-    rows = linker(faces[pairs.probes])
+    rows = embed(faces[pairs.probes])
     scores = (rows @ gallery.references.T).double()
     where = f"{probe} probe"
     figures, counting = trials(
@@ -189,8 +119,8 @@ def _scored(linker: Linker, gallery: Gallery, evidence: Evidence, *, of: str, pr
         nearest = scores.argmax(1) == torch.arange(len(rows))
         figure = counted(nearest, name="rank-1", of=of, where=where)
         figures.append(figure)
-        counting.append(Trial(figure, 1 / len(rows)))
-    return Linked(figures, counting if probe == "protected" else [])
+        counting.append(trial(figure, nearest, chance=1 / len(rows)))
+    return LinkageScores(figures, counting if probe == "protected" else [])
 
 
 def _table(figures: list[Figure]) -> Table:

@@ -10,15 +10,15 @@ import torch
 from facemin.attack.features import features_of
 from facemin.audit.figures import counted, entry, interval
 from facemin.audit.result import RowResult, Table
-from facemin.audit.sample_size import settle
+from facemin.audit.sample_size import classify_rate
 from facemin.pseudonym import average_views, haar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from facemin.audit.audit_inputs import Evidence
-    from facemin.audit.budget import Budget
+    from facemin.attack.budget import Budget
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.result import Figure
     from facemin.keys.key import Key
 
@@ -35,7 +35,7 @@ CAUTION = (
 )
 
 
-def no_pseudonyms(evidence: Evidence) -> str:
+def no_pseudonyms(evidence: AuditInputs) -> str:
     """Why pseudonyms cannot be attacked; empty when they can."""
     if not evidence.keys or evidence.keys[0].space is None:
         return "The key makes no pseudonyms: give one that has a space with --key."
@@ -44,7 +44,7 @@ def no_pseudonyms(evidence: Evidence) -> str:
     return ""
 
 
-def secret(evidence: Evidence, budget: Budget) -> RowResult:
+def secret(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Look for each person's pseudonym, as a feature, among everybody's plain photos."""
     del budget
     key, pairs = evidence.keys[0], evidence.pairs
@@ -62,7 +62,9 @@ def secret(evidence: Evidence, budget: Budget) -> RowResult:
     chance = 1 / len(held)
     with_secret = found["with your secret"]
     assert with_secret.hits is not None
-    outcome = settle(with_secret.hits, with_secret.n, bound=min(0.5, max(0.05, 3 * chance)), chance=chance).outcome
+    outcome = classify_rate(
+        with_secret.hits, with_secret.n, bound=min(0.5, max(0.05, 3 * chance)), chance=chance
+    ).outcome
     words = "; ".join(f"{where}, {interval(figure)}" for where, figure in found.items())
     own = " Each is its own photo's." if pairs.own else ""
     return RowResult(

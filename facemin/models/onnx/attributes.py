@@ -1,4 +1,4 @@
-"""Attributes of an ONNX node read with a check: the same for whoever counts a graph's work and whoever runs it."""
+"""Attributes of ONNX nodes, read with a check, for cost analysis and for execution alike."""
 
 from __future__ import annotations
 

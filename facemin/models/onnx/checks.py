@@ -1,4 +1,4 @@
-"""Refusing an ONNX model that a stranger wrote, before anything of it is computed."""
+"""Refusal of unsafe ONNX models, before anything of them is computed."""
 
 from collections.abc import Iterator
 from math import prod

@@ -1,4 +1,4 @@
-"""How large a graph from a stranger may be."""
+"""Size limits of graphs from strangers."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Counting the fields of a protobuf message before it is parsed."""
+"""Field limits of a protobuf message, counted before it is parsed."""
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor  # type: ignore[import-untyped]
 from onnx import ModelProto

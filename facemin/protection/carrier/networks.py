@@ -30,7 +30,8 @@ CHIP_CENTRE, CHIP_WIDTH = (256.5, 273.0), 280.0
 (deviations 2, 6 and 12 px); experiments/carrier/chips.py."""
 RADIUS = 0.60
 """Distance of a carrier's dlib embedding from the mean embedding. It sets how near two carriers of one person are
-under the distance of 0.6 that dlib's users decide by, which knows no pseudonyms: chosen on people of `fit` and `choose`."""
+under the distance of 0.6 that dlib's users decide by, which knows no pseudonyms. Chosen on people of `fit` and
+`choose`."""
 FLATTEN = 0.5
 """Power by which the whitening of the space is undone: 1 gives the space's own targets, 0 equal distances in every
 direction of dlib's embeddings, so that whoever compares them as they are finds people as well as in the space."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from facemin.protection.carrier.protector import FaceCarrier
 from facemin.protection.carrier.target import WHY, CarrierRefused
-from facemin.protection.one_pass_protector import torch_is_there
+from facemin.protection.one_pass.protector import torch_is_there
 
 if TYPE_CHECKING:
     from facemin.protection.carrier.base import Look

@@ -11,15 +11,17 @@ import numpy as np
 
 from facemin.face import Detector, align
 from facemin.image import decode, encode
+from facemin.keys.same_person import same_person_threshold
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, resized
 from facemin.protection.carrier.components import FRAME, landmarks_in
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
-from facemin.protection.contract import Check, Compute, PhotoFile, Protected
-from facemin.protection.seeds import target_seed
-from facemin.protection.targets import same_person_threshold, space_of
+from facemin.protection.contract import Check, PhotoFile, Protected
+from facemin.protection.targets import space_of
 from facemin.pseudonym.rotation import unit_rows
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.protection.contract import OnStep
+    from facemin.runtime.compute import Compute
 
     Carried: TypeAlias = Sequence[PseudonymTarget]
     Pixels = NDArray[np.uint8]
@@ -54,13 +57,13 @@ class FaceCarrier:
         format: "PNG" or "JPEG"; neither has EXIF.
         descent: how the change is found.
         pipelines: what it has to survive.
-        compute: where, and how many at once.
 
     Raises:
         ValueError: a setting out of range.
     """
 
     needs_keys: ClassVar[bool] = True
+    product: ClassVar[Literal["photo"]] = "photo"
     carries: ClassVar[bool] = True
 
     look: Look = "photo"
@@ -68,7 +71,6 @@ class FaceCarrier:
     format: Literal["PNG", "JPEG"] = "PNG"
     descent: Descent = field(default_factory=Descent)
     pipelines: Pipelines = field(default_factory=Pipelines)
-    compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         if self.look not in ("photo", "drawing"):
@@ -79,7 +81,13 @@ class FaceCarrier:
             raise ValueError(f"format: expected PNG or JPEG, got {self.format!r}")
 
     def aim(
-        self, targets: Iterable[Carried], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+        self,
+        targets: Iterable[Carried],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        compute: Compute = DEFAULT_COMPUTE,
+        on_step: OnStep | None = None,
     ) -> Iterator[Protected]:
         """Make a carrier for each list of targets, one target a key; one photo carries them all.
 
@@ -87,6 +95,7 @@ class FaceCarrier:
             targets: drawn as they are needed.
             keys: each with a space, of a network that the service is known to run.
             seed: of all randomness, in [0, 2^128); of each carrier with its targets, see `target_seed`.
+            compute: how many at once, and the precision of gradients; on the CPU whatever its device.
             on_step: see `contract.OnStep`.
 
         Yields:
@@ -101,7 +110,7 @@ class FaceCarrier:
         source, first = iter(targets), 0
         detector = Detector(threads=1)
         runners = [FaceRunner(key.graph) for key in keys]
-        while part := list(islice(source, self.compute.batch)):
+        while part := list(islice(source, compute.batch)):
             for one in part:
                 check_carried(one)
                 wanted = [target.pseudonym.context.space for target in one]
@@ -122,6 +131,7 @@ class FaceCarrier:
                     [part[row] for row in waiting],
                     [seeds[row] for row in waiting],
                     tuple(keys),
+                    compute,
                     on_step,
                 )
                 for row, image in zip(waiting, made, strict=True):
@@ -173,6 +183,7 @@ class FaceCarrier:
         targets: Sequence[Carried],
         seeds: Sequence[int],
         keys: tuple[Key, ...],
+        compute: Compute,
         on_step: OnStep | None,
     ) -> list[tuple[Pixels, bytes]]:
         """Carriers as a service decodes them, each (side, side, 3), and their files."""
@@ -183,7 +194,7 @@ class FaceCarrier:
         from facemin.protection.carrier.optimise import find_changes
         from facemin.runtime.device import choose_precision
 
-        dtype = choose_precision(self.compute.precision, torch.device("cpu"))
+        dtype = choose_precision(compute.precision, torch.device("cpu"))
         changes = find_changes(
             torch.stack([of_frame(base.frame) for base in bases]),
             [torch.from_numpy(np.stack([one[place].vector for one in targets])) for place in range(len(keys))],

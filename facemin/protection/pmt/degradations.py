@@ -1,4 +1,4 @@
-"""What providers do to an image before they recognise it, as a random transform of the protected image.
+"""Provider operations as random differentiable transforms of the protected image.
 
 Source: beyond the paper, whose T has noise and affine maps only; ../shared/findings.md section 3 has the first
 measurement of it, docs/decisions the later ones.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from facemin.protection.pmt.optimise import Moment
+    from facemin.protection.pmt.optimise import StepContext
 
 GRID = 0.05
 """Blurs come in steps of this many pixels, so that their matrices are made once."""
@@ -71,7 +71,7 @@ class ProviderOperations:
         }
         return tuple(name for name, chosen in strong.items() if chosen)
 
-    def __call__(self, images: Tensor, moment: Moment) -> Tensor:
+    def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `transforms.Transform`."""
         drawn = [(own, str(own.choice(self.names))) for own in generators(moment)]
         maps = [self._maps(name, own) for own, name in drawn]

@@ -1,4 +1,4 @@
-"""Where an optimisation begins, and the random numbers behind it: each image's own."""
+"""Initialisation of an optimisation, and each image's own random numbers behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from facemin.protection.pmt import separable as linear_maps
-from facemin.protection.seeds import hashed_seed
+from facemin.runtime.seeds import hashed_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +52,49 @@ class GaussianNoise:
         """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
         noise = _generator(seed).standard_normal(tuple(face.shape), dtype=np.float32)
         return torch.from_numpy(noise).mul_(self.deviation).add_(self.mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowFrequencyNoise:
+    """Start from Gaussian noise that is strong where photos are: in low frequencies.
+
+    What a key does not look at stays as it began. White noise hides little of what an optimisation leaks into coarse
+    structure, which a blur brings out; this covers it. Our own; no paper's.
+
+    Args:
+        mean: of every value, in [0, 1].
+        deviation: standard deviation of the blurred noise after its blur, in units of [0, 1].
+        sigma: standard deviation of that blur, in pixels, in (0, 56].
+        white: standard deviation of the white noise on top.
+    """
+
+    needs_face: ClassVar[bool] = False
+
+    mean: float = 0.5
+    deviation: float = 0.15
+    sigma: float = 4.0
+    white: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in (self.mean, self.deviation, self.white)):
+            raise ValueError(f"LowFrequencyNoise: expected finite numbers, got {self}")
+        if self.deviation < 0 or self.white < 0 or not 0 < self.sigma <= linear_maps.SIDE / 2:
+            raise ValueError(
+                f"LowFrequencyNoise: expected deviation and white >= 0 and sigma in (0, {linear_maps.SIDE / 2}], "
+                f"got {self.deviation}, {self.white}, {self.sigma}"
+            )
+
+    def __call__(self, face: Tensor, seed: int) -> Tensor:
+        """See `Start`."""
+        generator = _generator(seed)
+        coarse, white = (
+            torch.from_numpy(generator.standard_normal(tuple(face.shape), dtype=np.float32)) for _ in range(2)
+        )
+        matrix = linear_maps.blur_matrix(float(self.sigma))
+        # repeated pixels beyond the border make the blur weaker there: each pixel's own deviation is divided out
+        scale = matrix.square().sum(1).sqrt()
+        blurred = (matrix @ coarse @ matrix.T) / (scale[:, None] * scale)
+        return blurred.mul_(self.deviation).add_(white, alpha=self.white).add_(self.mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +141,9 @@ class GaussianBlur:
         return matrix @ face.cpu() @ matrix.T
 
 
-STARTS: dict[str, type[GaussianNoise | RandomSort | GaussianBlur]] = {
+STARTS: dict[str, type[GaussianNoise | LowFrequencyNoise | RandomSort | GaussianBlur]] = {
     "gaussian-noise": GaussianNoise,
+    "low-frequency-noise": LowFrequencyNoise,
     "random-sort": RandomSort,
     "gaussian-blur": GaussianBlur,
 }

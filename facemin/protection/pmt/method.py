@@ -6,19 +6,21 @@ the enhanced perturbation of Algorithm 2, and several keys at once (MR-PMT, Eq. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.protection.pmt.initialisation import GaussianNoise, Start, image_seed
+from facemin.protection.pmt.initialisation import STARTS, GaussianNoise, Start, image_seed
 from facemin.protection.pmt.objective import FeatureMatching, Target
 from facemin.protection.pmt.optimise import Done, Job, descend
-from facemin.protection.pmt.step_rules import Adam, Rule
-from facemin.protection.seeds import target_seed
-from facemin.runtime.device import Precision, choose_device, choose_precision
+from facemin.protection.pmt.step_rules import RULES, Adam, Rule
+from facemin.protection.pmt.transforms import TRANSFORMS
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.device import choose_device, choose_precision
+from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from facemin.protection.pmt.gradient_kernel import Kernel
     from facemin.protection.pmt.optimise import OnStep
     from facemin.protection.pmt.transforms import Transform
+    from facemin.runtime.compute import Compute
+
+PARTS: dict[str, dict[str, type]] = {"rule": RULES, "start": STARTS, "transform": TRANSFORMS}
+"""Parts of a method that come in kinds, by name."""
 
 UNIT_TOLERANCE = 1e-4
 """How far from 1 a target's length may be, float32 included."""
@@ -49,7 +55,7 @@ class PMT:
         transform: T of Algorithm 2, drawn anew for each image and step; None for Algorithm 1. With one, an image ends
             once its residual is met after each of `objective.PROBES` too.
         target: "plain" compares T's result with the plain face's features, "same" applies T to the face as well, as
-            Algorithm 2 has it.
+            Algorithm 2 has it, "apart" applies it to the face by an independent draw.
         kernel: W of Algorithm 2, with which gradients are smoothed; None for none.
         pool: side of the grid that each of a key's layers is averaged to before they are compared, Algorithm 2's
             AvgPool2d; None compares them whole. Which layers is the key's to say.
@@ -57,11 +63,10 @@ class PMT:
         steps: most gradient steps an image may take (K).
         residual: relative feature distance at which an image is finished; each key's own when None, 0 for
             exactly `steps` steps.
-        batch: images optimised at once; the result does not depend on it.
-        device: "auto", "cpu", "cuda", "cuda:1", ...
-        precision: of the gradients: "float32", "bfloat16", or "auto" for the faster on this device. What ends an
-            image is measured in float32 in any case.
     """
+
+    takes_gradients: ClassVar[bool] = True
+    product: ClassVar[Literal["face"]] = "face"
 
     rule: Rule = field(default_factory=lambda: Adam(step=10, beta1=0.7, beta2=0.99))
     start: Start = field(default_factory=GaussianNoise)
@@ -72,17 +77,17 @@ class PMT:
     weights: tuple[float, ...] | None = None
     steps: int = 200
     residual: float | None = None
-    batch: int = 16
-    device: str = "auto"
-    precision: Precision = "auto"
 
-    def __call__(self, faces: Tensor, keys: Sequence[Key], *, seed: int) -> list[Done]:
+    def __call__(
+        self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE
+    ) -> list[Done]:
         """Protect aligned faces.
 
         Args:
             faces: (B, 3, 112, 112), RGB in [0, 1]; left as they are.
             keys: whose holders shall still recognise the people.
             seed: of all randomness, in [0, 2^128); see `image_seed`.
+            compute: where, in which precision of gradients, and how many images at once.
 
         Returns:
             One `Done` a face, in order; row i depends on face i alone.
@@ -91,10 +96,16 @@ class PMT:
             ValueError: on faces of another shape, type or range, no keys, or settings out of range.
         """
         check_faces(faces)
-        return sorted(self.stream(iter(faces), keys, seed=seed), key=lambda done: done.index)
+        return sorted(self.stream(iter(faces), keys, seed=seed, compute=compute), key=lambda done: done.index)
 
     def stream(
-        self, faces: Iterable[Tensor], keys: Sequence[Key], *, seed: int, on_step: OnStep | None = None
+        self,
+        faces: Iterable[Tensor],
+        keys: Sequence[Key],
+        *,
+        seed: int,
+        compute: Compute = DEFAULT_COMPUTE,
+        on_step: OnStep | None = None,
     ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
 
@@ -102,13 +113,14 @@ class PMT:
             faces: drawn as they are needed.
             keys: as for a call.
             seed: as for a call.
+            compute: as for a call.
             on_step: see `descend`.
 
         Raises:
             ValueError: as for a call.
         """
         seeded = ((face, image_seed(seed, face)) for face in faces)
-        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, on_step)
+        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, compute, on_step)
 
     def aim(
         self,
@@ -116,6 +128,7 @@ class PMT:
         keys: Sequence[Key],
         *,
         seed: int,
+        compute: Compute = DEFAULT_COMPUTE,
         on_step: OnStep | None = None,
     ) -> Iterator[Done]:
         """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
@@ -124,6 +137,7 @@ class PMT:
             targets: for each image one unit vector a key, float32 of that key's dimension; drawn when a row is free.
             keys: each with one layer, a unit-length embedding.
             seed: as for a call.
+            compute: as for a call.
             on_step: as for `stream`.
 
         Yields:
@@ -140,7 +154,17 @@ class PMT:
             own = target_seed(seed, one)
             return Job(tuple(torch.from_numpy(np.ascontiguousarray(each)) for each in one), self.start(blank, own), own)
 
-        return self._descend((job(one) for one in targets), keys, on_step)
+        return self._descend((job(one) for one in targets), keys, compute, on_step)
+
+    def describe(self) -> dict[str, Any]:
+        """Every setting, defaults included, as JSON has it; parts that come in kinds with their `kind`."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name, kinds in PARTS.items():
+            part = values[name]
+            names = {kind: word for word, kind in kinds.items()}
+            values[name] = None if part is None else {"kind": names[type(part)], **asdict(part)}
+        values["kernel"] = None if self.kernel is None else asdict(self.kernel)
+        return values
 
     def check_aim(self, keys: Sequence[Key]) -> None:
         """Refuse keys and settings that need the face itself.
@@ -160,8 +184,10 @@ class PMT:
                     f"got layers {key.manifest.layers} of features {key.manifest.features}"
                 )
 
-    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], on_step: OnStep | None) -> Iterator[Done]:
-        device = choose_device(self.device)
+    def _descend(
+        self, jobs: Iterator[Job], keys: Sequence[Key], compute: Compute, on_step: OnStep | None
+    ) -> Iterator[Done]:
+        device = choose_device(compute.device)
         objective = FeatureMatching(
             keys,
             residual=self.residual,
@@ -170,14 +196,14 @@ class PMT:
             transform=self.transform,
             target=self.target,
             pool=self.pool,
-            precision=choose_precision(self.precision, device),
+            precision=choose_precision(compute.precision, device),
         )
         return descend(
             jobs,
             objective,
             rule=self.rule if self.kernel is None else self.kernel.smoothed(self.rule),
             steps=self.steps,
-            batch=self.batch,
+            batch=compute.batch,
             device=device,
             on_step=on_step,
         )

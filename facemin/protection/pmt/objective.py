@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from facemin.autograd.distance import relative_distance
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.jpeg import jpeg
-from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Moment, Progress
+from facemin.protection.pmt.optimise import ROWS_AT_LEAST, LossAndEstimate, StepContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection.pmt.transforms import Transform
 
-Target = Literal["plain", "same"]
-"""Whether T acts on the protected image alone, or on the face as well."""
+Target = Literal["plain", "same", "apart"]
+"""Whether T acts on the protected image alone, or on the face as well: by the same draw, or by one of its own."""
+
+APART = 1 << 128
+"""Above every seed: turns an image's seed into that of its face's own draws."""
 
 PERIOD = 10
 """Steps between two looks at the residuals of an image under T, which may cost as much as a step."""
@@ -43,7 +46,8 @@ class FeatureMatching:
         weights: one a key, above 0; all alike when None.
         transform: T, drawn anew for each image and step; None for none. An image then ends when its residual is met
             by the worst of `PROBES`.
-        target: "same" applies T to the face too, as Algorithm 2 has it; "plain" keeps the plain face's features.
+        target: "same" applies T to the face too, as Algorithm 2 has it; "apart" as well, by a draw of its own each
+            step, which Algorithm 2 does not rule out; "plain" keeps the plain face's features.
         pool: side of the grid that layers are averaged to before they are compared; None for whole layers.
         precision: what the shallow models compute gradients in; residuals are float32 always.
 
@@ -86,20 +90,21 @@ class FeatureMatching:
         features = self._features(self.shallow, faces)
         return features if self.transform is None or self.target == "plain" else (*features, faces)
 
-    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
+    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> LossAndEstimate:
         """See `optimise.Objective`."""
         if self.transform is None:
             distances = self._distances(images, targets)
-            return Progress(distances @ self.weights, distances.detach())
+            return LossAndEstimate(distances @ self.weights, distances.detach())
         plain = targets
-        if self.target == "same":
+        if self.target != "plain":
+            drawn = moment if self.target == "same" else _apart(moment)
             with torch.no_grad():
-                targets = self._features(self.quick, self.transform(targets[-1], moment).to(self.precision))
+                targets = self._features(self.quick, self.transform(targets[-1], drawn).to(self.precision))
         loss = self._distances(self.transform(images, moment), targets) @ self.weights
-        return Progress(loss, self._hopeful(images.detach(), plain, moment))
+        return LossAndEstimate(loss, self._screen(images.detach(), plain, moment))
 
     @torch.no_grad()
-    def _hopeful(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Tensor:
+    def _screen(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> Tensor:
         """Estimated residuals of rows that are looked at now, (B, M); infinite for others and for those that fail.
 
         The probes come one after another, so that a row which fails the first costs nothing more.
@@ -145,6 +150,10 @@ class FeatureMatching:
         # targets may hold the faces, last
         pairs = zip(features, targets, strict=False)
         return torch.stack([relative_distance(own, target) for own, target in pairs], 1)
+
+
+def _apart(moment: StepContext) -> StepContext:
+    return moment._replace(seeds=tuple(seed ^ APART for seed in moment.seeds))
 
 
 def _mapped(images: Tensor, matrix: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Done:
         return not self.unmet
 
 
-class Moment(NamedTuple):
+class StepContext(NamedTuple):
     """What an objective with randomness of its own needs: each row's seed and step, whatever the batch."""
 
     seeds: tuple[int, ...]
@@ -79,7 +79,7 @@ class Moment(NamedTuple):
     """(B,), float32: steps that each image has taken."""
 
 
-class Progress(NamedTuple):
+class LossAndEstimate(NamedTuple):
     """What an objective says of a batch."""
 
     loss: Tensor
@@ -100,7 +100,7 @@ class Objective(Protocol):
     def targets(self, faces: Tensor) -> tuple[Tensor, ...]:
         """What to keep of plain faces (B, 3, 112, 112): tensors whose first dimension is B."""
 
-    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
+    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> LossAndEstimate:
         """Compare images (B, 3, 112, 112) on the 8-bit grid with their targets; this is differentiated."""
 
     def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
@@ -223,7 +223,7 @@ class _Rows:
         leaf = judged.detach().requires_grad_()
         with torch.enable_grad():
             seeds = (*self.seeds, *self.seeds[: rows - used])
-            moment = Moment(seeds, self.steps[:rows])
+            moment = StepContext(seeds, self.steps[:rows])
             progress = self.objective(leaf, tuple(target[:rows] for target in self.targets), moment)
         finished, done = self._finished(progress.estimates, judged, most)
         if len(finished) < used:

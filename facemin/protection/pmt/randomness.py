@@ -10,10 +10,10 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.protection.pmt.optimise import Moment
+    from facemin.protection.pmt.optimise import StepContext
 
 
-def generators(moment: Moment) -> list[np.random.Generator]:
+def generators(moment: StepContext) -> list[np.random.Generator]:
     """One generator a row, of its seed and the number of steps it has taken."""
     # Philox with the seed's 256 bits; torch's generator would keep 32 of them
     return [

@@ -1,4 +1,4 @@
-"""How one step moves an image along its gradient: the paper's two rules and Adam.
+"""Step rules along a gradient: the paper's two and Adam.
 
 Every rule is scale-free: multiplying the loss by a constant changes nothing, so a step is in grey levels
 whatever the network. State lives in buffers with one row an image, so rows can be added and moved.

@@ -19,13 +19,13 @@ from facemin.protection.pmt.randomness import generators, normal
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.protection.pmt.optimise import Moment
+    from facemin.protection.pmt.optimise import StepContext
 
 
 class Transform(Protocol):
     """A random, differentiable change of images; frozen settings, no state of its own."""
 
-    def __call__(self, images: Tensor, moment: Moment) -> Tensor:
+    def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """Change images (B, 3, 112, 112) in [0, 1]; each row by its own seed and step.
 
         The same moment changes other images in the same way, so that T can act on a face as on its protected image.
@@ -45,7 +45,7 @@ class RandomNoise:
     def __post_init__(self) -> None:
         _within("RandomNoise most", self.most, 0, 1)
 
-    def __call__(self, images: Tensor, moment: Moment) -> Tensor:
+    def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`; the result is not clipped, since clipping would stop the gradient there."""
         noise = torch.stack(
             [
@@ -75,7 +75,7 @@ class RandomAffine:
         _within("RandomAffine shift", self.shift, 0, 112)
         _within("RandomAffine scale", self.scale, 0, 0.9)
 
-    def __call__(self, images: Tensor, moment: Moment) -> Tensor:
+    def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`."""
         matrices = []
         for own in generators(moment):
@@ -100,7 +100,7 @@ class Mix:
     affine: RandomAffine = field(default_factory=RandomAffine)
     noise: RandomNoise = field(default_factory=RandomNoise)
 
-    def __call__(self, images: Tensor, moment: Moment) -> Tensor:
+    def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`."""
         return self.noise(self.affine(images, moment), moment)
 

@@ -1,4 +1,4 @@
-"""The application: endpoints, the gate before them, and how it starts and ends."""
+"""Application: routers, middleware, start and end."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from facemin import __version__
-from facemin.service.api import admin as operations
-from facemin.service.api import collections as galleries
-from facemin.service.api import enrolment, recognition
+from facemin.service.api.endpoints import describe
 from facemin.service.api.errors import ServiceError
 from facemin.service.api.middleware import Gate, problem
+from facemin.service.api.routes import admin, enrolment, recognition, sessions
+from facemin.service.api.routes import collections as galleries
+from facemin.service.api.routes.site import Site, make_site
 from facemin.service.api.schemas import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.responses import Response
 
@@ -37,9 +39,19 @@ REFUSALS = {
     503: "The store does not answer, or there is no key in force.",
 }
 
+ROUTERS = (recognition.router, enrolment.router, galleries.router, sessions.router, admin.router)
 
-def create_app(provider: Provider) -> FastAPI:
-    """The ASGI application of a provider; the provider is closed when the server ends."""
+
+def create_app(provider: Provider, *, samples: Mapping[str, bytes] | None = None) -> FastAPI:
+    """The ASGI application of a provider; the provider is closed when the server ends.
+
+    Args:
+        provider: to serve.
+        samples: photos to try the page with, by file name.
+
+    Raises:
+        ValueError: the page is turned on, and a file of it is missing.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -61,14 +73,29 @@ def create_app(provider: Provider) -> FastAPI:
     app.state.provider = provider
     # its redirects would be built from the Host header, which the caller chooses
     app.router.redirect_slashes = False
-    for router in (recognition.router, enrolment.router, galleries.router, operations.router):
+    for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(Gate, provider=provider)
+    site = make_site(provider.settings, describe(app, ROUTERS), samples)
+    for path in site.assets:
+        # no part of the API, whose description they are not in
+        app.router.routes.append(Route(path, _site_answer(site, path), methods=["GET"]))
+    app.add_middleware(Gate, provider=provider, site=site)
     return app
+
+
+def _site_answer(site: Site, path: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        sent = request.headers
+        if not site.opens(path, sent.get("accept", "")):
+            # a program, which was told so before there were pages
+            raise HTTPException(404)
+        return site.answer(path, accept_encoding=sent.get("accept-encoding", ""), known=sent.get("if-none-match"))
+
+    return answer
 
 
 async def _refused(request: Request, error: Exception) -> Response:

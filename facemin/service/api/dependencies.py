@@ -1,4 +1,4 @@
-"""What endpoints ask of a request: the provider, and a caller who may do this here."""
+"""Endpoint dependencies: the provider, and a principal with the scope."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from facemin.service.api.errors import ServiceError, conflict
 from facemin.service.provider import Provider
 from facemin.service.storage import audit_log as audit
 from facemin.service.storage.replay import Answer, keep, recall
-from facemin.service.tokens import Claim, Scope, Token
+from facemin.service.token_authenticator import Claim
+from facemin.service.tokens import Scope, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ class Claimant:
         Raises:
             ServiceError: the token is revoked or expired (401), or may not do this (403).
         """
-        token = self.provider.doorkeeper.confirm(connection, self.claim)
+        token = self.provider.authenticator.confirm(connection, self.claim)
         self.rule.check(token, self.collection)
         return Caller(self.provider, token, self.request_id)
 
@@ -83,13 +84,17 @@ class Rule:
     Args:
         scopes: any one of them is enough; none asks only for a valid token.
         where: "here" in the collection that the path names, "everywhere" in all, "anywhere" in at least one.
+        own: a session of the person that the path names may as well.
     """
 
     scopes: tuple[Scope, ...]
     where: Literal["here", "everywhere", "anywhere"] = "here"
+    own: bool = False
 
-    def check(self, token: Token, collection: str | None) -> None:
+    def check(self, token: Token, collection: str | None, person: str | None = None) -> None:
         """Raises ServiceError (403) where the token may not do this."""
+        if self.own and token.owns(collection, person):
+            return
         if self.where == "anywhere":
             allowed = not self.scopes or any(scope in self.scopes for scope, _ in token.grants)
         else:
@@ -112,7 +117,7 @@ class Allowed(Rule):
         token: Token | None = request.state.token
         if token is None:
             raise _no_token()
-        self.check(token, request.path_params.get("collection"))
+        self.check(token, request.path_params.get("collection"), request.path_params.get("person"))
         return Caller(request.app.state.provider, token, request.state.request_id)
 
 

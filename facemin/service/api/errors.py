@@ -1,4 +1,4 @@
-"""What the service refuses, as one exception with its HTTP status and a word that programs can act on."""
+"""Service errors: HTTP status and a machine-readable code."""
 
 from __future__ import annotations
 

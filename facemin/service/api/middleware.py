@@ -1,4 +1,4 @@
-"""What every request passes before its endpoint: a request id, the caller's token, rate and size limits."""
+"""Request middleware: ids, authentication, rate and size limits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from facemin.service.api.bodies import UPLOADS, Budget, longest_body
 from facemin.service.api.errors import ServiceError, problem_text
-from facemin.service.api.rate_limits import RateLimit
+from facemin.service.api.limits.bodies import UPLOADS, Budget, longest_body
+from facemin.service.api.limits.rate_limits import RateLimit
+from facemin.service.api.origins import Origins, check_place
+from facemin.service.api.routes.site import wants_html
+from facemin.service.sessions import check_reach
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from facemin.service.api.routes.site import Site
     from facemin.service.provider import Provider
+    from facemin.service.token_authenticator import Claim
     from facemin.service.tokens import Token
 
 CONFIRM = re.compile(rf"{UPLOADS.pattern}|/v1/challenges/?")
@@ -31,6 +38,8 @@ OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/version", "/v1/openapi.json"})
 KEYS = ("/v1/key", "/v1/keys", "/v1/key/protector")
 """Paths that need one only where the provider says so."""
 
+VISIT_FILES = 12
+"""Files of the site that one visit asks for; as many requests for them count as one of an address."""
 BODY_SECONDS = 30.0
 """How long a request's body may take to arrive."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -47,13 +56,17 @@ class Gate:
     Args:
         app: the application.
         provider: whose service it is.
+        site: its pages, which need no token.
     """
 
-    def __init__(self, app: ASGIApp, provider: Provider) -> None:
-        self._app, self._provider = app, provider
+    def __init__(self, app: ASGIApp, provider: Provider, site: Site) -> None:
+        self._app, self._provider, self._site = app, provider, site
         settings = provider.settings
+        self._origins = Origins(settings.origins)
         self._by_token = RateLimit(settings.requests_per_minute)
+        self._by_session = RateLimit(settings.session_requests_per_minute)
         self._by_address = RateLimit(settings.open_requests_per_minute)
+        self._readers = RateLimit(VISIT_FILES * settings.open_requests_per_minute)
         self._refused = RateLimit(settings.refusals_per_minute)
         self._hashes = RateLimit(settings.refusals_per_minute)
         self._budget = Budget()
@@ -72,7 +85,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *_headers(request_id)]
+                message["headers"] = _headers(message.get("headers", []), request_id, self._origins.headers(headers))
             await send(message)
 
         state = scope.setdefault("state", {})
@@ -80,63 +93,89 @@ class Gate:
         held = _Held(self._budget, scope["client"][0] if scope.get("client") else "unknown")
         try:
             _check_framing(scope)
+            if (granted := self._origins.preflight(scope["method"], headers)) is not None:
+                self._by_address.take(held.name)
+                await granted(scope, receive, answer)
+                return
             await self._admit(scope, state, headers, held.name)
-            if (known := state["token"] or (state["claim"] and state["claim"].token)) is not None:
-                held.name = known.id
+            if (known := _caller(state)) is not None:
+                held.name = known.session.parent if known.session is not None else known.id
             most = longest_body(scope["method"], scope["path"], self._provider.settings.body_bytes)
             body = await _body(headers, receive, most, held)
             await self._app(scope, _once(body, receive), answer)
         except ServiceError as error:
-            await problem(error, request_id)(scope, receive, answer)
+            await self._refusal(error, request_id, headers)(scope, receive, answer)
         finally:
             held.release()
             self._tell(scope, state, status, time.perf_counter() - began)
+
+    def _refusal(self, error: ServiceError, request_id: str, headers: dict[str, str]) -> Response:
+        """A refusal as an answer: words for somebody who opened an address, JSON for everything else."""
+        if "authorization" not in headers and wants_html(headers.get("accept", "")):
+            return self._site.refusal(error, request_id)
+        return problem(error, request_id)
 
     async def _admit(self, scope: Scope, state: dict[str, Any], headers: dict[str, str], address: str) -> None:
         """Put the caller's token into the state, or their claim to one."""
         given = headers.get("authorization")
         if given is None:
-            if not self._is_open(scope["path"]):
+            if not self._is_open(scope["path"], headers):
                 self._refused.take(address)
                 raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
             # the cheapest answer there is, and a monitor must not be locked out by a stranger behind its address
             if scope["path"] != "/v1/health":
-                self._by_address.take(address)
+                seen = self._site.opens(scope["path"], headers.get("accept", ""))
+                (self._readers if seen else self._by_address).take(address)
             return
         word, _, text = given.partition(" ")
         text = text.strip()
         deferred = scope["method"] == "POST" and CONFIRM.fullmatch(scope["path"]) is not None
-        doorkeeper = self._provider.doorkeeper
+        authenticator = self._provider.authenticator
         try:
             if word.lower() != "bearer":
                 raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got another scheme")
-            if not deferred or doorkeeper.recognise(text) is None:
-                state["token"] = await run_in_threadpool(doorkeeper.admit, text, partial(self._before_hashing, address))
+            if not deferred or authenticator.recognise(text) is None:
+                before = partial(self._before_hashing, address)
+                state["token"] = await run_in_threadpool(authenticator.admit, text, before)
         except ServiceError as error:
             # a right token is never refused for a stranger's wrong ones; those wait
             if error.status == 401:
                 self._refused.take(address)
             raise
         if deferred:
-            state["claim"], state["token"] = doorkeeper.recognise(text), None
-        known = state["token"] or (state["claim"] and state["claim"].token)
-        if known is not None:
+            state["claim"], state["token"] = authenticator.recognise(text), None
+        if (known := _caller(state)) is not None:
+            self._count(known)
+            check_place(known, headers)
+            if known.session is not None and not self._is_given(scope["path"], headers):
+                check_reach(known.session, scope["method"], scope["path"])
+
+    def _count(self, known: Token) -> None:
+        """A session has a bucket of its own, and all sessions of one token share one beside that token's."""
+        if known.session is None:
             self._by_token.take(known.id)
+        else:
+            self._by_session.take(known.id)
+            self._by_token.take(f"sessions of {known.session.parent}")
 
     def _before_hashing(self, address: str, token_id: str) -> None:
         """An argon2 hash costs 19 MiB: so many guesses at one token, by one address."""
         self._hashes.take(f"{address} {token_id}")
 
-    def _is_open(self, path: str) -> bool:
-        keys = path in KEYS or path.startswith(KEYS[1] + "/")
-        return path in OPEN or (keys and self._provider.settings.key_access == "open")
+    def _is_open(self, path: str, headers: dict[str, str]) -> bool:
+        given = self._is_given(path, headers)
+        return given and (not _is_key(path) or self._provider.settings.key_access == "open")
+
+    def _is_given(self, path: str, headers: dict[str, str]) -> bool:
+        """Whether it is for anybody, or for whoever holds any token or session."""
+        return path in OPEN or _is_key(path) or self._site.opens(path, headers.get("accept", ""))
 
     def _tell(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         # a client may send any word as its method; each would be a series of its own
         method = scope["method"] if scope["method"] in ("GET", "POST", "PATCH", "DELETE") else "other"
         self._provider.telemetry.request(method, route, status, seconds)
-        token: Token | None = state["token"] or (state["claim"].token if state["claim"] else None)
+        token = _caller(state)
         line = {
             "request_id": state["request_id"],
             "method": method,
@@ -213,12 +252,24 @@ def _request_id(given: str) -> str:
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _headers(request_id: str) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"x-request-id", request_id.encode()),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
+def _caller(state: dict[str, Any]) -> Token | None:
+    """Who asks, or says they do; None without a token."""
+    claim: Claim | None = state["claim"]
+    token: Token | None = state["token"]
+    return token if token is not None or claim is None else claim.token
+
+
+def _is_key(path: str) -> bool:
+    return path in KEYS or path.startswith(KEYS[1] + "/")
+
+
+def _headers(
+    given: Iterable[tuple[bytes, bytes]], request_id: str, more: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    headers = [*given, (b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"), *more]
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"no-store"))
+    return headers
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

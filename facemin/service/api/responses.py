@@ -1,4 +1,4 @@
-"""From what the store holds to what answers show."""
+"""Responses made of stored records."""
 
 from __future__ import annotations
 

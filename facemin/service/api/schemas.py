@@ -1,55 +1,16 @@
-"""What requests and answers look like on the wire."""
+"""Schemas of requests and answers on the wire."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from facemin.service.api.errors import ServiceError
+from facemin.service.api.fields import HEX_32, Base64, Challenge, CollectionName, Far, PersonName, Strict
 from facemin.service.recognition.thresholds import Pair
 from facemin.service.storage.records import CarrierPolicy, Kind, Policy
 from facemin.service.tokens import Scope
-
-NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-PERSON = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
-CHALLENGE = r"^[A-Za-z0-9_-]{43}$"
-HEX_32 = r"^[0-9a-f]{64}$"
-
-CollectionName = Annotated[str, Field(pattern=NAME, examples=["staff"])]
-PersonName = Annotated[
-    str,
-    Field(
-        pattern=PERSON,
-        examples=["u-4711"],
-        description="How the app calls the person. It stays in the audit log: use a pseudonym, not a name or address.",
-    ),
-]
-Far = Annotated[float, Field(gt=0, lt=1, examples=[1e-3], description="False accept rate whose threshold decides.")]
-Challenge = Annotated[str, Field(pattern=CHALLENGE, description="From POST /v1/challenges; counts once.")]
-Base64 = Annotated[Base64Bytes, PlainSerializer(lambda _: "", return_type=str)]
-"""Never written out again: an upload is in no answer, log or error."""
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """In place of a body that is not what its endpoint takes."""
-
-    message: str
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _usable(cls, value: Any) -> Any:
-        """Refuse what could not be parsed, once the caller was found to be one who may ask."""
-        if isinstance(value, Unusable):
-            raise ServiceError(422, "invalid_request", value.message)
-        return value
 
 
 def _is_none(value: object) -> bool:
@@ -57,14 +18,14 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-class PseudonymIn(_Strict):
+class PseudonymIn(Strict):
     """Which pseudonym an upload is under; neither the secret nor its rotation is ever sent."""
 
     space: str = Field(pattern=HEX_32, description="Id of the key's space.")
     epoch: int = Field(ge=0, lt=2**53, description="As POST /v1/challenges said.")
 
 
-class Possession(_Strict):
+class Possession(Strict):
     """Proof that the sender has the secret: an Ed25519 signature of the upload statement (spec/pseudonym.md)."""
 
     public_key: Annotated[str, Field(pattern=HEX_32)] | None = Field(
@@ -73,7 +34,7 @@ class Possession(_Strict):
     signature: str = Field(pattern=r"^[0-9a-f]{128}$")
 
 
-class Upload(_Strict):
+class Upload(Strict):
     """One face."""
 
     kind: Literal["image", "feature"] = Field(
@@ -99,7 +60,7 @@ class Upload(_Strict):
         return self
 
 
-class Enrolment(_Strict):
+class Enrolment(Strict):
     """A person to enrol, or further faces of one who is."""
 
     person: PersonName | None = Field(default=None, description="A random name is drawn where none is given.")
@@ -110,7 +71,7 @@ class Enrolment(_Strict):
     )
 
 
-class Verification(_Strict):
+class Verification(Strict):
     """A claim that a face is a certain person's."""
 
     person: PersonName
@@ -127,7 +88,7 @@ class Verification(_Strict):
     )
 
 
-class Renewal(_Strict):
+class Renewal(Strict):
     """A verification under the old epoch, and the enrolment that takes its place under the next."""
 
     upload: Upload = Field(description="Under the old epoch, signed by the registered key over the new ones as well.")
@@ -137,7 +98,7 @@ class Renewal(_Strict):
     challenge: Challenge
 
 
-class Identification(_Strict):
+class Identification(Strict):
     """Faces whose people are asked for."""
 
     uploads: list[Upload] = Field(min_length=1, max_length=64)
@@ -146,7 +107,7 @@ class Identification(_Strict):
     top: int = Field(default=5, ge=1, le=100, description="People named for each face.")
 
 
-class NewCollection(_Strict):
+class NewCollection(Strict):
     """A gallery to make."""
 
     name: CollectionName
@@ -160,7 +121,7 @@ class NewCollection(_Strict):
     )
 
 
-class CollectionChange(_Strict):
+class CollectionChange(Strict):
     """Settings to change; null leaves one as it is."""
 
     accept_plain: bool | None = None
@@ -169,7 +130,7 @@ class CollectionChange(_Strict):
     carriers: CarrierPolicy | None = None
 
 
-class NewToken(_Strict):
+class NewToken(Strict):
     """A token to make."""
 
     name: str = Field(min_length=1, max_length=100, examples=["door app"])

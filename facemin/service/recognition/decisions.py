@@ -1,4 +1,4 @@
-"""From scores to decisions, each by a threshold measured for what was compared."""
+"""Decisions from scores, each at a threshold measured for what was compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling a plain face that somebody forgot to protect from a protected image.
+"""Detection of unprotected faces among uploads.
 
 Not a defence against somebody who wants to send a plain face and dresses it up: it protects users from apps' mistakes.
 Measured by experiments/service/plain_face.py.
@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional as F
+import numpy as np
 
-from facemin.autograd.pixels import to_array
-from facemin.face import Detector
+from facemin.face import SIDE, Detector
+from facemin.image.separable import applied, bilinear_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
 
 SMOOTH = 0.45
 """Neighbour correlation from which an image is natural. LFW's plain crops have 0.77 to 0.98, the default key's
@@ -52,20 +55,20 @@ class PlainFaceCheck:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_detector", Detector(threshold=self.score, min_face=56, threads=1))
 
-    def __call__(self, pixels: torch.Tensor, *, pseudonym: bool = False) -> bool:
-        """Whether uint8 RGB (3, 112, 112) looks like an unprotected face; `pseudonym`: it was sent under one."""
+    def __call__(self, pixels: Pixels, *, pseudonym: bool = False) -> bool:
+        """Whether uint8 RGB (112, 112, 3) looks like an unprotected face; `pseudonym`: it was sent under one."""
         least = max(self.score, PSEUDONYM_SCORE) if pseudonym else self.score
         if max(float(smoothness(pixels[None], scale)[0]) for scale in SCALES) < self.smooth:
             return False
-        found = (self._detector(to_array(framed(view))) for view in views(pixels))
+        found = (self._detector(framed(view)) for view in views(pixels))
         return any(face.score >= least for faces in found for face in faces)
 
 
-def views(pixels: torch.Tensor) -> Iterator[torch.Tensor]:
-    """An image uint8 (3, 112, 112) as it may have to be looked at to see the face in it, the likeliest first."""
+def views(pixels: Pixels) -> Iterator[Pixels]:
+    """An image uint8 (112, 112, 3) as it may have to be looked at to see the face in it, the likeliest first."""
     # a phone's photo may come without its orientation
     for turns in range(4):
-        yield pixels.rot90(turns, (1, 2))
+        yield np.rot90(pixels, turns)
     for scale in SCALES:
         yield coarse(pixels, scale)
     yield 255 - pixels
@@ -73,33 +76,39 @@ def views(pixels: torch.Tensor) -> Iterator[torch.Tensor]:
         yield 255 - coarse(pixels, scale)
 
 
-def coarse(pixels: torch.Tensor, scale: int) -> torch.Tensor:
-    """An image uint8 (3, 112, 112) averaged over squares of `scale` pixels and enlarged again."""
-    small = F.avg_pool2d(pixels[None].float(), scale)
-    return F.interpolate(small, size=tuple(pixels.shape[1:]), mode="bilinear")[0].round().byte()
+def coarse(pixels: Pixels, scale: int) -> Pixels:
+    """An image uint8 (112, 112, 3) averaged over squares of `scale` pixels and enlarged again."""
+    small = np.moveaxis(_averaged(np.moveaxis(pixels, -1, 0).astype(np.float32), scale), 0, -1)
+    return np.asarray(applied(bilinear_weights(SIDE // scale, SIDE), small[None])[0])
 
 
-def smoothness(pixels: torch.Tensor, scale: int = SCALES[0]) -> torch.Tensor:
+def smoothness(pixels: Pixels, scale: int = SCALES[0]) -> NDArray[np.float32]:
     """Correlation of brightness between neighbours in a smaller image, the lesser of the two directions.
 
     Averaging takes away a sensor's noise, which would make a plain photo look protected.
 
     Args:
-        pixels: uint8 RGB (B, 3, 112, 112).
+        pixels: uint8 RGB (B, 112, 112, 3).
         scale: pixels a side that are averaged.
 
     Returns:
         (B,) float32 in [-1, 1]; 0 for an image of one brightness.
     """
-    grey = F.avg_pool2d(pixels.float().mean(1, keepdim=True), scale)[:, 0]
-    grey = grey - grey.mean((1, 2), keepdim=True)
-    power = grey.square().mean((1, 2)).clamp_min(1e-6)
+    grey = _averaged(pixels.mean(-1, dtype=np.float32), scale)
+    grey = grey - grey.mean((1, 2), keepdims=True)
+    power = np.maximum(np.square(grey).mean((1, 2)), 1e-6)
     along = (grey[:, :, 1:] * grey[:, :, :-1]).mean((1, 2)) / power
     across = (grey[:, 1:] * grey[:, :-1]).mean((1, 2)) / power
-    return torch.minimum(along, across)
+    return np.asarray(np.minimum(along, across), np.float32)
 
 
-def framed(pixels: torch.Tensor) -> torch.Tensor:
-    """An image uint8 (3, 112, 112) enlarged and put on grey, as the detector likes its faces."""
-    large = F.interpolate(pixels[None], scale_factor=ZOOM, mode="bilinear")[0]
-    return F.pad(large, (MARGIN,) * 4, value=128)
+def framed(pixels: Pixels) -> Pixels:
+    """An image uint8 (112, 112, 3) enlarged and put on grey, as the detector likes its faces."""
+    large = applied(bilinear_weights(SIDE, ZOOM * SIDE), pixels[None])[0]
+    return np.pad(large, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=128)
+
+
+def _averaged(planes: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
+    """Means over squares of `scale` pixels: (N, 112, 112) to (N, 112 / scale, 112 / scale)."""
+    side = SIDE // scale
+    return np.asarray(planes.reshape(-1, side, scale, side, scale).mean((2, 4)), np.float32)

@@ -1,13 +1,14 @@
-"""From an upload to what the recogniser takes; the upload itself goes no further and is kept nowhere."""
+"""Upload decoding: from a request to the recogniser's input; the upload itself is kept nowhere."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from facemin.autograd.pixels import to_tensor, to_unit
+import numpy as np
+
 from facemin.face import SIDE, Detector, align_unrounded, is_aligned
 from facemin.image import decode
 from facemin.protection import decode_feature
@@ -18,10 +19,8 @@ from facemin.service.recognition.embed import WHOLE
 from facemin.service.storage.records import Binding
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from sqlalchemy import Connection
-    from torch import Tensor
 
     from facemin.service.api.schemas import Upload
     from facemin.service.provider import Provider
@@ -50,7 +49,7 @@ class Face:
     """
 
     cut: str
-    value: Tensor = field(repr=False)
+    value: NDArray[np.float32] = field(repr=False)
     kind: Kind
     key_id: str
     digest: bytes = field(repr=False)
@@ -99,8 +98,7 @@ def _image(provider: Provider, connection: Connection, collection: Collection, u
     except ValueError as error:
         hint = "" if collection.accept_plain else "; a photo has to be protected first"
         raise bad_input(f"{error}{hint}") from None
-    pixels = to_tensor(photo.pixels)
-    digest = provider.secrets.digest("uploads", pixels.numpy().tobytes())
+    digest = provider.secrets.digest("uploads", _planes(photo.pixels).tobytes())
     if not is_aligned(photo.pixels):
         height, width = photo.pixels.shape[:2]
         if upload.pseudonym is not None and collection.carriers == "allowed":
@@ -108,8 +106,8 @@ def _image(provider: Provider, connection: Connection, collection: Collection, u
         if not collection.accept_plain:
             raise bad_input(f"upload: expected a protected image of {SIDE} x {SIDE}, got {width} x {height}")
         return Face(cut=WHOLE, value=_aligned(photo.pixels), kind="plain", key_id="", digest=digest)
-    face = to_unit(pixels)
-    if provider.plain(pixels, pseudonym=upload.pseudonym is not None):
+    face = _planes(photo.pixels).astype(np.float32) / np.float32(255)
+    if provider.plain(photo.pixels, pseudonym=upload.pseudonym is not None):
         if not collection.accept_plain:
             raise bad_input(
                 "upload: this looks like an unprotected face; protect it before sending it", code="plain_face"
@@ -144,7 +142,7 @@ def _feature(provider: Provider, connection: Connection, upload: Upload) -> Face
         feature = decode_feature(upload.data, manifest, name="upload")
     except ValueError as error:
         raise bad_input(str(error)) from None
-    digest = provider.secrets.digest("uploads", feature.numpy().tobytes())
+    digest = provider.secrets.digest("uploads", feature.tobytes())
     return Face(cut=manifest.cut, value=feature, kind="protected", key_id=upload.key_id, digest=digest)
 
 
@@ -168,12 +166,12 @@ def _pseudonym(provider: Provider, connection: Connection, collection: Collectio
         )
     if upload.kind == "feature":
         face = _feature(provider, connection, upload)
-        length = float(face.value.double().norm())
+        length = float(np.linalg.norm(face.value.astype(np.float64)))
         if abs(length - 1) > UNIT:
             raise bad_input(f"upload: expected a feature of unit length, got {length:.6g}", code="not_unit_length")
         # of one capture, two people under a site's secret may send equal ones
         whose = f"{collection.id} {person} ".encode()
-        digest = provider.secrets.digest("uploads", whose + face.value.numpy().tobytes())
+        digest = provider.secrets.digest("uploads", whose + face.value.tobytes())
     else:
         taken = replace(collection, accept_plain=False)
         most = LARGEST * LARGEST if collection.carriers == "allowed" else FACE_PIXELS
@@ -190,8 +188,13 @@ def _pseudonym(provider: Provider, connection: Connection, collection: Collectio
     )
 
 
-def _aligned(pixels: NDArray[np.uint8]) -> Tensor:
+def _planes(image: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 3) as (3, H, W), in one piece."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def _aligned(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     faces = Detector(threads=1)(pixels)
     if not faces:
         raise ServiceError(422, "no_face", "upload: expected a photo with a face, found none")
-    return to_tensor(align_unrounded(pixels, faces[0].points[None])[0])
+    return _planes(align_unrounded(pixels, faces[0].points[None])[0])

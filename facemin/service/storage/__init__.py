@@ -1,1 +1,1 @@
-"""What a provider stores: templates, tokens' grants, the audit log, back-ups, and the search in them."""
+"""Provider storage: templates, grants of tokens, the audit log, back-ups, and search."""

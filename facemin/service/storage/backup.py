@@ -17,7 +17,7 @@ from facemin.service.api.errors import ServiceError
 from facemin.service.settings import DATABASE, MASTER, PRIVATE, SETTINGS, SIGNING, THRESHOLDS, read_settings
 from facemin.service.storage.crypto import Secrets
 from facemin.service.storage.database import Database
-from facemin.service.storage.tables import meta
+from facemin.service.storage.tables import meta, sessions
 
 SECRET = (MASTER, SIGNING)
 MOST_BYTES = 64 << 30
@@ -65,6 +65,9 @@ def back_up(folder: Path, out: Path, *, with_secrets: bool) -> tuple[str, ...]:
                 raise ValueError(f"{folder / DATABASE}: expected a provider's database, got: {error}") from None
             if wrong := _wrong(copy):
                 raise ValueError(f"{folder / DATABASE}: expected a whole database to back up, got: {wrong}")
+            with closing(sqlite3.connect(copy)) as target, target:
+                # they are over within the hour, and none may come to life again
+                target.execute(f"DELETE FROM {sessions.name}")  # noqa: S608 - a constant
             kept = {name: (folder / name).read_bytes() for name in (SETTINGS, THRESHOLDS)}
             if with_secrets:
                 kept |= _secrets_of(folder)

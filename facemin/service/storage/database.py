@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL: transactions that are durable once they return."""
+"""Database access, SQLite or PostgreSQL: transactions that are durable once they return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema that this version of facemin uses, one numbered step after another."""
+"""Schema migrations, one numbered step after another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, select, text
 
 from facemin.service.storage.replay import link_old_answers
-from facemin.service.storage.tables import answered, collections, meta, metadata, protectors, templates
+from facemin.service.storage.tables import answered, collections, meta, metadata, protectors, sessions, templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,12 @@ def _third(connection: Connection) -> None:
 
 
 def _fourth(connection: Connection) -> None:
-    """Version 0.4: carriers, which no collection takes before it says so."""
+    """Version 0.3: sessions, short-lived tokens for a page."""
+    sessions.create(connection, checkfirst=True)
+
+
+def _fifth(connection: Connection) -> None:
+    """Version 0.3: carriers, which no collection takes before it says so."""
     _add_columns(connection, collections, ("carriers",))
 
 
@@ -71,7 +76,7 @@ def _add_columns(connection: Connection, table: Table, names: Sequence[str]) -> 
             connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth)
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth)
 """Step n brings a database of version n - 1 to version n. Steps are only ever appended."""
 
 

@@ -101,6 +101,20 @@ tokens = Table(
     Column("revoked", MOMENT),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("parent_id", String(16), ForeignKey("tokens.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("hash", Text, nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("collection", String(64), nullable=False),
+    Column("person", String(64)),
+    Column("created", MOMENT, nullable=False),
+    Column("expires", MOMENT, nullable=False, index=True),
+)
+"""Short-lived tokens that lie in a page; gone once they have ended, and in no back-up."""
+
 provider_keys = Table(
     "provider_keys",
     metadata,

@@ -1,4 +1,4 @@
-"""What the families are put together from; `facemin.train.export` knows exactly these and torch's own layers."""
+"""Layers of the native families; `facemin.train.families.export` knows exactly these and torch's own."""
 
 from __future__ import annotations
 

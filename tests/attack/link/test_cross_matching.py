@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facemin.attack import PURIFIERS
-from facemin.attack.link.cross_matching import DataAbuse, Faces, Match, Side, Watcher, worst
+from facemin.attack.link.cross_matching import CrossMatching, Faces, Match, MatchingJudge, Side, worst
 from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
@@ -25,7 +25,9 @@ def tiny() -> Recogniser:
 
 
 def run(tiny: Recogniser, probes: Faces, gallery: Faces, people: torch.Tensor = PEOPLE) -> list[Match]:
-    return list(DataAbuse(purifiers=FEW)({"tiny": Watcher(tiny, 0.9)}, probes=probes, gallery=gallery, people=people))
+    return list(
+        CrossMatching(purifiers=FEW)({"tiny": MatchingJudge(tiny, 0.9)}, probes=probes, gallery=gallery, people=people)
+    )
 
 
 def test_scores_every_cell_for_which_there_are_faces(tiny: Recogniser) -> None:
@@ -88,12 +90,12 @@ def test_a_threshold_of_the_protected_themselves_finds_what_theirs_misses() -> N
 
 
 def test_strangers_are_further_impostors_of_the_protected_side(tiny: Recogniser) -> None:
-    attack = DataAbuse(purifiers={"none": PURIFIERS["none"]})
+    attack = CrossMatching(purifiers={"none": PURIFIERS["none"]})
     people = torch.zeros(6, dtype=torch.int64)
     found = {
         (one.probe, one.gallery): one
         for one in attack(
-            {"tiny": Watcher(tiny, 0.9)},
+            {"tiny": MatchingJudge(tiny, 0.9)},
             probes=Faces(FACES, NOISE),
             gallery=Faces(AGAIN, NOISE.flip(3)),
             people=people,

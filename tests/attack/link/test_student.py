@@ -18,7 +18,7 @@ from tests.attack.conftest import Drawn, draw
 from tests.models.test_store import tiny_graph
 
 TRAIN, VALIDATION, TEST = draw(48, 2, seed=31), draw(8, 1, seed=32), draw(16, 1, seed=33)
-QUICK = Fitting(epochs=30, batch=16, rate=5e-2, device="cpu")
+QUICK = Fitting(epochs=30, batch=16, rate=5e-2)
 
 
 def scrambled(faces: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def test_student_from_a_recogniser_learns(teacher: Recogniser) -> None:
 
 def test_student_on_a_key_learns(teacher: Recogniser, key: Key) -> None:
     plain = TaughtPairs(TRAIN.faces[:48], teach(teacher, TRAIN.faces[:48]))
-    settings = StudentTraining(body="key", width=0.1, fitting=Fitting(epochs=6, batch=8, rate=5e-3, device="cpu"))
+    settings = StudentTraining(body="key", width=0.1, fitting=Fitting(epochs=6, batch=8, rate=5e-3))
     student = train_student(plain, key=key, settings=settings)
     told = teach(teacher, TEST.faces)
     floor = F.cosine_similarity(told.mean(0, keepdim=True), told).mean()
@@ -74,7 +74,7 @@ def test_student_on_a_key_learns(teacher: Recogniser, key: Key) -> None:
 
 def test_student_from_nothing_runs_and_another_size_is_mapped(teacher: Recogniser) -> None:
     pairs = TaughtPairs(TRAIN.faces[:4], F.normalize(torch.rand(4, 24, generator=torch.Generator().manual_seed(0))))
-    once = Fitting(epochs=1, batch=4, device="cpu")
+    once = Fitting(epochs=1, batch=4)
     for settings in (StudentTraining(body="scratch", width=0.1, fitting=once), StudentTraining(fitting=once)):
         student = train_student(pairs, teacher=teacher, settings=settings)
         assert student(TEST.faces[:2]).shape == (2, 24)
@@ -87,7 +87,7 @@ def test_batch_equals_one_by_one(teacher: Recogniser) -> None:
 
 
 def test_resumed_is_bit_equal(teacher: Recogniser, tmp_path: Path) -> None:
-    settings = StudentTraining(fitting=Fitting(epochs=2, batch=16, device="cpu"))
+    settings = StudentTraining(fitting=Fitting(epochs=2, batch=16))
     pairs, path = taught(teacher, TRAIN), tmp_path / "checkpoint.pt"
     whole = train_student(pairs, teacher=teacher, settings=settings)
     train_student(pairs, teacher=teacher, settings=settings, checkpoint=path, stop=lambda: True)

@@ -11,7 +11,7 @@ from facemin.attack import PURIFIERS
 from facemin.attack.datasets import ImagePairs
 from facemin.attack.features import features_of
 from facemin.attack.geometry import Geometry
-from facemin.attack.purify.denoiser import train_denoiser
+from facemin.attack.purify.denoiser import Denoiser
 from facemin.attack.reconstruct.inverter import Inverter
 from facemin.attack.reconstruct.train_inverter import InverterTraining, KeyInverter, train_inverter, train_key_inverter
 from facemin.attack.training import Fitting
@@ -19,7 +19,7 @@ from facemin.keys.key import Key
 from facemin.metrics import mean_face, ssim
 from tests.attack.conftest import draw, seen
 
-QUICK = InverterTraining(width=12, fitting=Fitting(epochs=8, batch=8, rate=4e-3, device="cpu", flip=True))
+QUICK = InverterTraining(width=12, fitting=Fitting(epochs=8, batch=8, rate=4e-3, flip=True))
 TRAIN = draw(24, 2, seed=1).faces
 TEST = draw(6, 1, seed=2).faces
 VALIDATION = draw(4, 1, seed=3).faces
@@ -68,7 +68,7 @@ def test_denoiser_purifies_and_is_a_purifier() -> None:
     noisy = [(faces + 0.25 * torch.randn(faces.shape, generator=torch.Generator().manual_seed(4))).clamp(0, 1)
              for faces in (TRAIN, TEST)]  # fmt: skip
     settings = replace(QUICK, fitting=replace(QUICK.fitting, epochs=12))
-    denoise = train_denoiser(ImagePairs(noisy[0], TRAIN), settings=settings)
+    denoise = Denoiser(network=train_inverter(ImagePairs(noisy[0], TRAIN), settings=settings))
     after, before = recovered(denoise(noisy[1])), recovered(noisy[1])
     assert after > before + 0.3
     assert after > max(recovered(PURIFIERS[name](noisy[1]).clamp(0, 1)) for name in ("blur-1", "blur-2"))
@@ -78,7 +78,7 @@ def test_denoiser_purifies_and_is_a_purifier() -> None:
 
 def test_resumed_is_bit_equal(key: Key, tmp_path: Path) -> None:
     pairs = ImagePairs(TRAIN[:16], TRAIN[:16])
-    settings = InverterTraining(width=4, fitting=Fitting(epochs=2, batch=8, device="cpu"))
+    settings = InverterTraining(width=4, fitting=Fitting(epochs=2, batch=8))
     whole = train_key_inverter(key, pairs, settings=settings).state_dict()
     path = tmp_path / "checkpoint.pt"
     train_key_inverter(key, pairs, settings=settings, checkpoint=path, stop=lambda: True)

@@ -11,9 +11,10 @@ from facemin.attack.reconstruct.image_prior import ImagePrior
 from facemin.attack.reconstruct.white_box import PAPER, UNSPLIT, WhiteBox, total_variation
 from facemin.keys.key import Key
 from facemin.metrics import mean_face, ssim
+from facemin.runtime.compute import Compute
 from tests.attack.conftest import draw, seen
 
-QUICK = WhiteBox(steps=60, device="cpu")
+QUICK = WhiteBox(steps=60)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_batch_equals_one_by_one(key: Key, faces: Tensor) -> None:
     alone = [attack(key, row[None]) for row in features]
     torch.testing.assert_close(together.images, torch.cat([one.images for one in alone]), rtol=0, atol=1e-6)
     torch.testing.assert_close(together.losses, torch.cat([one.losses for one in alone]), rtol=0, atol=1e-6)
-    parted = replace(attack, batch=2)(key, features)
+    parted = attack(key, features, compute=Compute(batch=2))
     torch.testing.assert_close(together.images, parted.images, rtol=0, atol=1e-6)
 
 
@@ -107,8 +108,11 @@ def test_total_variation_by_hand() -> None:
 
 def test_tells_how_far_it_is(key: Key, faces: Tensor) -> None:
     told: list[tuple[int, int]] = []
-    replace(QUICK, steps=2, restarts=2, batch=2)(
-        key, features_of(key, faces)[-1], on_step=lambda done, total: told.append((done, total))
+    replace(QUICK, steps=2, restarts=2)(
+        key,
+        features_of(key, faces)[-1],
+        compute=Compute(batch=2),
+        on_step=lambda done, total: told.append((done, total)),
     )
     assert told == [(step, 8) for step in range(1, 9)]
 

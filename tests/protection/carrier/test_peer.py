@@ -20,7 +20,6 @@ from facemin.face.crop import crop
 from facemin.image import encode
 from facemin.keys.default import default_key
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection import Compute
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget
 from facemin.protection.carrier.base import base_of
 from facemin.pseudonym import Context, Pseudonym, Secret
@@ -74,7 +73,7 @@ def test_a_folder_of_known_people_knows_three_pseudonyms_and_no_plain_photo(tmp_
         for row in two:
             targets.append([PseudonymTarget(pseudonym=Pseudonym(secret=secret, context=context), embedding=row)])
             names.append(name)
-    method = FaceCarrier(compute=Compute(batch=6))
+    method = FaceCarrier()
     for number, (name, done) in enumerate(zip(names, method.aim(targets, [key], seed=5), strict=True)):
         assert done.reached
         assert done.file is not None

@@ -15,15 +15,15 @@ from facemin.face import Detector
 from facemin.image import decode
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
-from facemin.protection import Compute, Protected
+from facemin.protection import Protected
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget
 from facemin.protection.carrier.base import base_of, draw_base
 from facemin.protection.carrier.canvas import WINDOW, aligned_crop, fading, in_frame, of_frame
 from facemin.protection.carrier.components import FRAME
 from facemin.protection.carrier.pipelines import crops
 from facemin.protection.carrier.settings import Descent, Pipelines
-from facemin.protection.folder import plan, protect_into
-from facemin.protection.folder_job import FolderJob
+from facemin.protection.folder.job import FolderJob
+from facemin.protection.folder.run import plan, protect_into
 from facemin.pseudonym import Context, Pseudonym
 from tests.protection.carrier.test_base import SECRET
 from tests.space_keys import D, person, space_key
@@ -49,7 +49,7 @@ def target(key: Key, number: int = 0, origin: str = "https://a.example") -> Pseu
     return PseudonymTarget(pseudonym=Pseudonym(secret=SECRET, context=context), embedding=row)
 
 
-QUICK = FaceCarrier(descent=Descent(steps=20), compute=Compute(batch=2))
+QUICK = FaceCarrier(descent=Descent(steps=20))
 
 
 def missing(done: Protected) -> float:

@@ -13,7 +13,7 @@ from facemin.models import load_recogniser
 from facemin.protection import PMT, GaussianBlur, RandomSort
 from facemin.protection.pmt.degradations import ProviderOperations
 
-QUICK = PMT(steps=6, device="cpu", precision="float32")
+QUICK = PMT(steps=6)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from facemin.protection import ProviderOperations
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.degradations import GRID
 from facemin.protection.pmt.jpeg import jpeg
-from facemin.protection.pmt.optimise import Moment
+from facemin.protection.pmt.optimise import StepContext
 
 NONE = ProviderOperations(blur=0, resize=1, jpeg=0, noise=0, shift=0)
 IMAGE, OTHER = (torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(8)) * 255).round() / 255
@@ -29,7 +29,7 @@ Results = Mapping[Hashable, Tensor]
 def changed(operations: ProviderOperations, image: Tensor, rows: int = 120) -> Tensor:
     """One image under many draws, (rows, 3, 112, 112)."""
     seeds = tuple(range(2**255, 2**255 + rows))
-    return operations(image.expand(rows, -1, -1, -1), Moment(seeds, torch.full((rows,), 3.0)))
+    return operations(image.expand(rows, -1, -1, -1), StepContext(seeds, torch.full((rows,), 3.0)))
 
 
 def told(rows: Tensor, results: Results) -> list[Any]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from facemin.protection import STARTS, GaussianBlur, GaussianNoise, RandomSort, image_seed
+from facemin.protection import STARTS, GaussianBlur, GaussianNoise, LowFrequencyNoise, RandomSort, image_seed
 
 FACE = torch.linspace(0, 1, 3 * 112 * 112).reshape(3, 112, 112)
 NOISY = torch.rand(3, 112, 112, generator=torch.Generator().manual_seed(2))
@@ -53,6 +53,35 @@ def test_every_bit_of_a_seed_counts() -> None:
     noise = [GaussianNoise()(FACE, seed) for seed in (1, 1 + 2**32, 1 + 2**255)]
     assert not torch.equal(noise[0], noise[1])
     assert not torch.equal(noise[0], noise[2])
+
+
+def test_low_frequency_noise_is_where_photos_are() -> None:
+    starts = torch.stack([LowFrequencyNoise(white=0)(FACE, seed) for seed in range(40)])
+    assert starts.mean().item() == pytest.approx(0.5, abs=0.01)
+    # as strong at the border as in the middle
+    deviation = starts.std(0)
+    assert deviation[:, 50:60, 50:60].mean().item() == pytest.approx(0.15, rel=0.1)
+    assert deviation[:, :4].mean().item() == pytest.approx(0.15, rel=0.1)
+    # neighbours are alike, pixels three deviations of the blur apart are not
+    middle = starts - 0.5
+    near, far = ((middle[..., :-step] * middle[..., step:]).mean().item() / 0.15**2 for step in (1, 12))
+    assert near > 0.9
+    assert abs(far) < 0.2
+
+
+def test_low_frequency_noise_survives_a_blur_and_white_noise_does_not() -> None:
+    kept = {
+        name: ndimage.gaussian_filter(start.numpy(), (0, 3, 3)).std()
+        for name, start in (("coarse", LowFrequencyNoise()(FACE, 1)), ("white", GaussianNoise()(FACE, 1)))
+    }
+    assert kept["coarse"] > 0.1
+    assert kept["white"] < 0.02
+
+
+@pytest.mark.parametrize("settings", [{"deviation": -1.0}, {"sigma": 0.0}, {"white": float("nan")}, {"sigma": 60.0}])
+def test_refuses_low_frequency_settings_out_of_range(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="LowFrequencyNoise"):
+        LowFrequencyNoise(**settings)
 
 
 @pytest.mark.parametrize("settings", [{"deviation": -1.0}, {"mean": float("inf")}])

@@ -12,12 +12,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from facemin.keys.key import Key
-from facemin.protection import PMT, Done, GaussianBlur, Mix, ProviderOperations, RandomNoise, Transform
+from facemin.protection import PMT, Compute, Done, GaussianBlur, Mix, ProviderOperations, RandomNoise, Transform
 from facemin.protection.pmt.objective import PERIOD, PROBES, FeatureMatching
-from facemin.protection.pmt.optimise import Moment
+from facemin.protection.pmt.optimise import StepContext
 
 CPU = torch.device("cpu")
-MOMENT = Moment(tuple(range(4)), torch.arange(4.0))
+MOMENT = StepContext(tuple(range(4)), torch.arange(4.0))
 
 
 def objective(*keys: Key, **settings: Any) -> FeatureMatching:
@@ -95,7 +95,19 @@ class TestLoss:
         close(matched(images, targets, MOMENT).loss, expected)
         assert (matched(faces, targets, MOMENT).loss < 1e-6).all()
 
-    @pytest.mark.parametrize("target", ["plain", "same"])
+    def test_target_apart_changes_the_face_by_a_draw_of_its_own(
+        self, faces: Tensor, images: Tensor, dlib_keys: dict[str, Key]
+    ) -> None:
+        key, transform = dlib_keys["conv32.1"], Mix()
+        matched = objective(key, transform=transform, target="apart")
+        targets = matched.targets(faces)
+        own = StepContext(tuple(seed + 2**128 for seed in MOMENT.seeds), MOMENT.steps)
+        expected = off(key.shallow(transform(images, MOMENT)), key.shallow(transform(faces, own)))
+        close(matched(images, targets, MOMENT).loss, expected)
+        # two draws differ, even of one image
+        assert (matched(faces, targets, MOMENT).loss > 1e-3).all()
+
+    @pytest.mark.parametrize("target", ["plain", "same", "apart"])
     def test_passes_gradients_to_the_image_alone(
         self, target: str, faces: Tensor, images: Tensor, layered_key: Key
     ) -> None:
@@ -146,13 +158,13 @@ class TestEstimates:
     STEPS = torch.tensor([0.0, PERIOD, PERIOD + 1, 2 * PERIOD])
 
     def estimates(self, matched: FeatureMatching, images: Tensor, faces: Tensor, rows: list[int]) -> Tensor:
-        moment = Moment(tuple(MOMENT.seeds[row] for row in rows), self.STEPS[rows])
+        moment = StepContext(tuple(MOMENT.seeds[row] for row in rows), self.STEPS[rows])
         found = matched(images[rows], tuple(target[rows] for target in matched.targets(faces)), moment).estimates
         assert found is not None
         assert not found.requires_grad
         return found
 
-    @pytest.mark.parametrize("target", ["plain", "same"])
+    @pytest.mark.parametrize("target", ["plain", "same", "apart"])
     def test_are_the_residuals_once_a_period(
         self, target: str, faces: Tensor, images: Tensor, dlib_keys: dict[str, Key]
     ) -> None:
@@ -190,7 +202,7 @@ class TestResiduals:
         expected = [off(key.shallow(images), key.shallow(faces)) for key in dlib_keys.values()]
         close(matched.residuals(images, matched.targets(faces)), torch.stack(expected, 1))
 
-    @pytest.mark.parametrize("target", ["plain", "same"])
+    @pytest.mark.parametrize("target", ["plain", "same", "apart"])
     def test_with_one_are_the_worst_over_the_probes(
         self, target: str, faces: Tensor, images: Tensor, dlib_keys: dict[str, Key]
     ) -> None:
@@ -252,10 +264,9 @@ class TestEnd:
             start=GaussianBlur(sigma=3),
             residual=0.3,
             steps=5 * PERIOD + 5,
-            device="cpu",
-            precision=precision,
         )
-        ended = method(faces, [key], seed=2)
+        compute = Compute(device="cpu", precision=precision)
+        ended = method(faces, [key], seed=2, compute=compute)
         assert {done.reached for done in ended} == {True}
         for done, face in zip(ended, faces, strict=True):
             worst = max(recomputed(done, face, key, tuple(PROBES)).values())
@@ -264,14 +275,14 @@ class TestEnd:
             assert done.steps % PERIOD == 0
             assert done.steps > 0
             # at the look before, the worst was beyond the limit; or hardly within, where bfloat16 chose when to look
-            (before,) = replace(method, steps=done.steps - PERIOD)(face[None], [key], seed=2)
+            (before,) = replace(method, steps=done.steps - PERIOD)(face[None], [key], seed=2, compute=compute)
             assert before.steps == done.steps - PERIOD
             worst = max(recomputed(before, face, key, tuple(PROBES)).values())
             assert worst > (0.3 if precision == "float32" else 0.29)
             assert before.reached == (worst <= 0.3)
 
     def test_steps_may_run_out_between_two_looks(self, faces: Tensor, dlib_keys: dict[str, Key]) -> None:
-        method = PMT(transform=RandomNoise(), residual=0.01, steps=PERIOD + 2, device="cpu")
+        method = PMT(transform=RandomNoise(), residual=0.01, steps=PERIOD + 2)
         for done in method(faces[:2], [dlib_keys["conv32.1"]], seed=2):
             assert (done.steps, done.reached) == (PERIOD + 2, False)
 
@@ -281,8 +292,9 @@ class TestEnd:
         self, steps: int, precision: Any, faces: Tensor, dlib_keys: dict[str, Key]
     ) -> None:
         key = dlib_keys["conv32.1"]
-        method = PMT(steps=steps, residual=0.35, device="cpu", precision=precision)
-        for done, face in zip(method(faces, [key], seed=2), faces, strict=True):
+        method = PMT(steps=steps, residual=0.35)
+        compute = Compute(device="cpu", precision=precision)
+        for done, face in zip(method(faces, [key], seed=2, compute=compute), faces, strict=True):
             truth = recomputed(done, face, key, ("none",))["none"]
             assert done.residuals[0] == pytest.approx(truth, abs=1e-6)
             assert done.reached == (truth <= 0.35)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemin.protection.pmt.optimise import Done, Job, Moment, Progress, descend
+from facemin.protection.pmt.optimise import Done, Job, LossAndEstimate, StepContext, descend
 from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
 
 CPU = torch.device("cpu")
@@ -24,11 +24,11 @@ class Nearest:
     def targets(self, faces: Tensor) -> tuple[Tensor, ...]:
         return (faces.clone(),)
 
-    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
+    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> LossAndEstimate:
         self.rows.append(len(images))
         self.moments.append((moment.seeds, tuple(moment.steps.tolist())))
         distance = (images - targets[0]).abs().flatten(1).mean(1)
-        return Progress(distance, distance.detach()[:, None])
+        return LossAndEstimate(distance, distance.detach()[:, None])
 
     def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         self.judged.append(len(images))
@@ -79,9 +79,9 @@ class Seldom(Nearest):
         super().__init__(limit)
         self.period, self.estimate = period, estimate
 
-    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: Moment) -> Progress:
+    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> LossAndEstimate:
         loss = super().__call__(images, targets, moment).loss
-        return Progress(loss, None if self.estimate is None else torch.full((len(images), 1), self.estimate))
+        return LossAndEstimate(loss, None if self.estimate is None else torch.full((len(images), 1), self.estimate))
 
 
 def away(*levels: int) -> list[Job]:

@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from facemin.protection import Mix, ProviderOperations, RandomAffine, RandomNoise, Transform
-from facemin.protection.pmt.optimise import Moment
+from facemin.protection.pmt.optimise import StepContext
 from facemin.protection.pmt.transforms import TRANSFORMS
 
 LINEAR: list[Transform] = [RandomNoise(), RandomAffine(), Mix(), ProviderOperations(jpeg=0)]
@@ -18,11 +18,11 @@ CASES: list[Transform] = [*LINEAR, ProviderOperations()]
 IMAGES = torch.rand(24, 3, 112, 112, generator=torch.Generator().manual_seed(5))
 OTHERS = torch.rand(24, 3, 112, 112, generator=torch.Generator().manual_seed(6))
 SEEDS = tuple(2**255 + 977 * row for row in range(24))
-MOMENT = Moment(SEEDS, torch.arange(24.0) // 3)
+MOMENT = StepContext(SEEDS, torch.arange(24.0) // 3)
 
 
-def moment(*rows: int) -> Moment:
-    return Moment(tuple(SEEDS[row] for row in rows), MOMENT.steps[list(rows)])
+def moment(*rows: int) -> StepContext:
+    return StepContext(tuple(SEEDS[row] for row in rows), MOMENT.steps[list(rows)])
 
 
 def test_every_transform_that_has_a_name_is_tested_here() -> None:
@@ -49,15 +49,15 @@ class TestEveryTransform:
     def test_other_seeds_and_other_steps_change_otherwise(self, transform: Transform) -> None:
         first = transform(IMAGES, MOMENT)
         for other in (
-            Moment(tuple(seed + 1 for seed in SEEDS), MOMENT.steps),
-            Moment(SEEDS, MOMENT.steps + 1),
+            StepContext(tuple(seed + 1 for seed in SEEDS), MOMENT.steps),
+            StepContext(SEEDS, MOMENT.steps + 1),
         ):
             same = (transform(IMAGES, other) == first).flatten(1).all(1)
             # an operation may be "none" twice
             assert same.sum() < 6
 
     def test_equal_rows_with_different_seeds_change_differently(self, transform: Transform) -> None:
-        changed = transform(IMAGES[:1].expand(24, -1, -1, -1), Moment(SEEDS, torch.zeros(24)))
+        changed = transform(IMAGES[:1].expand(24, -1, -1, -1), StepContext(SEEDS, torch.zeros(24)))
         assert len({row.numpy().tobytes() for row in changed}) > 12
 
     def test_leaves_its_input_and_global_randomness_alone(self, transform: Transform) -> None:
@@ -92,7 +92,7 @@ class TestRandomNoise:
     ROWS = 300
 
     def noise(self, most: float) -> Tensor:
-        seen = Moment(tuple(range(2**255, 2**255 + self.ROWS)), torch.zeros(self.ROWS))
+        seen = StepContext(tuple(range(2**255, 2**255 + self.ROWS)), torch.zeros(self.ROWS))
         return RandomNoise(most=most)(torch.zeros(self.ROWS, 3, 112, 112), seen)
 
     def test_strength_is_uniform_up_to_the_most(self) -> None:
@@ -123,7 +123,7 @@ class TestRandomAffine:
         places = (torch.arange(112.0) - 55.5) / 112
         down, right = torch.meshgrid(places, places, indexing="ij")
         images = torch.stack([right, down, torch.zeros(112, 112)]).double().expand(self.ROWS, -1, -1, -1)
-        seen = Moment(tuple(range(2**255, 2**255 + self.ROWS)), torch.ones(self.ROWS))
+        seen = StepContext(tuple(range(2**255, 2**255 + self.ROWS)), torch.ones(self.ROWS))
         middle = slice(36, 76)
         came = transform(images, seen)[:, :2, middle, middle].flatten(2).numpy() * 112
         here = images[0, :2, middle, middle].flatten(1).numpy() * 112

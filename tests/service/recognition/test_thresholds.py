@@ -2,8 +2,8 @@
 
 import pytest
 
+from facemin.autograd.opening import open_model
 from facemin.models import SPACE_MODEL
-from facemin.models.store import open_model
 from facemin.pseudonym import stranger_far, stranger_threshold
 from facemin.service.making import default_thresholds
 from facemin.service.provider import has_space

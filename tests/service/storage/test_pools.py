@@ -10,9 +10,9 @@ from facemin.service.api.errors import ServiceError
 from facemin.service.storage.crypto import TemplateCipher
 from facemin.service.storage.records import Binding, Person
 from facemin.service.storage.sealing import BOUND_BEFORE, bound_templates, check_sealing
+from facemin.service.storage.search.vector_index import BLOCK, VectorIndex
 from facemin.service.storage.store import TemplateStore
 from facemin.service.storage.tables import meta, templates
-from facemin.service.storage.vector_index import BLOCK, Matrix
 from tests.service.cluster import Cluster
 from tests.service.conftest import SECRETS, SIZE, Enrol, unit_rows
 from tests.service.test_pgvector import make, vector_store
@@ -87,7 +87,7 @@ def test_a_pool_is_searched_alone_in_pgvector(postgresql: Cluster, enrol: Enrol,
 def test_pools_across_blocks_and_removals() -> None:
     rows = unit_rows(BLOCK + 50)
     pools = np.arange(len(rows), dtype=np.int64) % 3
-    matrix, numbers = Matrix(SIZE), np.arange(len(rows), dtype=np.int64)
+    matrix, numbers = VectorIndex(SIZE), np.arange(len(rows), dtype=np.int64)
     matrix.add(numbers, numbers, rows, pools)
     matrix.remove(numbers[5:400:7])
     left = np.setdiff1d(numbers, numbers[5:400:7])

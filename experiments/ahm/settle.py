@@ -1,0 +1,227 @@
+"""Which mechanism lets AHM mix more faces at a satisfactory accuracy? Variants of its reward, several seeds each.
+
+    python experiments/ahm/settle.py --seeds 1 2 3          # what has no record yet, and may be stopped at any time
+    python experiments/ahm/settle.py --table                # the table of docs/ahm.md, from the records alone
+
+A small setting, so that three seeds of ten variants fit on one core: people of LFW with at least 25 images, every
+eighth block of the mask, a narrow network. Appends a record a run to results/ahm/settled.jsonl. Verification is of
+people never seen, masked only; the reward by k is that of the run's own last weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from facemin.ahm import AHMConfig, load_trained, read_ahm_config, train_ahm
+from facemin.ahm.data import read_people
+from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights, heaviest, label_entropy, mix
+from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import REPOSITORY
+from facemin.runtime.files import append_json, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HERE = Path(__file__).parent
+RECORDS = REPOSITORY / "results" / "ahm" / "settled.jsonl"
+PAGE = REPOSITORY / "docs" / "ahm.md"
+BEGIN, END = "<!-- settled: begin, written by experiments/ahm/settle.py -->", "<!-- settled: end -->"
+PROBED = 128
+"""Mixtures of each k whose reward is measured on the last weights."""
+
+POLICY: dict[str, Any] = {"rate": 3e-3, "every": 2, "entropy_bonus": 0.05, "accuracy_cost": 2.0}
+NO_MARGIN = {"kind": "cosface", "scale": 30.0, "margin": 0.0}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "fixed, k = 2": {"mixing": {"kind": "fixed", "count": 2}},
+    "fixed, k = 6": {"mixing": {"kind": "fixed", "count": 6}},
+    "random k": {"mixing": {"kind": "random"}},
+    "ramp from 2 to 6, by hand": {"mixing": {"kind": "ramp"}},
+    "AHM": {"strategy": POLICY},
+    "AHM, no margin, loss above label entropy": {"strategy": POLICY | {"reward": "excess"}, "head": NO_MARGIN},
+    "AHM, standardised reward": {"strategy": POLICY | {"standardised": True}},
+    "AHM, frozen for a third": {"strategy": POLICY | {"frozen": 1 / 3}},
+    "AHM, floor of 0.6": {"strategy": POLICY | {"floor": 0.6, "floor_rate": 0.5, "entropy_bonus": 0.5}},
+    "AHM, loss above label entropy": {"strategy": POLICY | {"reward": "excess"}},
+    "AHM, no margin": {"strategy": POLICY, "head": NO_MARGIN},
+}
+SMALL: dict[str, Any] = {
+    "epochs": 3,
+    "batch": 32,
+    "log_every": 10,
+    "checkpoint_every": 10_000,
+    "mask": {"every": 8, "secret": 20240423},
+    "network": {"embedding_size": 64, "widths": [32, 64], "dropout": 0.1},
+    "evaluate": {"every": 100_000, "pairs": 2000},
+    "query": {"public": 0, "count": 2},
+}
+
+
+def main() -> None:
+    """Train what has no record, or write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--cache", type=Path, default=REPOSITORY / "runs" / "settled-faces")
+    parser.add_argument("--out", type=Path, default=RECORDS)
+    parser.add_argument("--epochs", type=int, default=SMALL["epochs"])
+    parser.add_argument("--table", action="store_true", help="write the table from the records, train nothing")
+    given = parser.parse_args()
+    for seed in () if given.table else given.seeds:
+        for name in given.variants:
+            if (name, seed, given.epochs) not in {_place(record) for record in read(given.out)}:
+                run(name, seed, given)
+    text = PAGE.read_text(encoding="utf-8")
+    before, found, rest = text.partition(BEGIN)
+    if found:
+        page = f"{before}{BEGIN}\n{table(read(given.out))}{END}{rest.partition(END)[2]}"
+        write_atomically(PAGE, page.encode())
+
+
+def configuration(name: str, seed: int, *, cache: Path, epochs: int) -> AHMConfig:
+    """A variant's run."""
+    base = read_ahm_config(HERE / "ahm.toml").model_dump(mode="json", exclude_none=True)
+    data = base["data"] | {"min_images": 25, "held_out": 14, "cache": str(cache)}
+    return AHMConfig.model_validate(base | SMALL | VARIANTS[name] | {"seed": seed, "epochs": epochs, "data": data})
+
+
+def run(name: str, seed: int, given: argparse.Namespace) -> None:
+    """Train and measure one run."""
+    config = configuration(name, seed, cache=given.cache, epochs=given.epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        done = train_ahm(config, out=out, device="cpu")
+        assert done.record is not None
+        lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        probed = rewards(config, out)
+    logged = [line for line in lines if "loss" in line]
+    drawn = [line["k"] for line in logged[-max(1, len(logged) // 3) :] if "k" in line]
+    counts = np.array([[row[str(count)] for count in COUNTS] for row in drawn], np.float64).sum(0)
+    record = {
+        "variant": name,
+        "seed": seed,
+        "epochs": given.epochs,
+        "steps": done.step,
+        "people": done.record["data"]["people"],
+        "images": done.record["data"]["images"],
+        "seconds": round(done.record["run"]["seconds"], 1),
+        "masked": done.record["queries"]["masked"],
+        "mean_k": round(float(counts @ np.array(COUNTS) / counts.sum()), 4),
+        "shares": [round(float(share), 4) for share in counts / counts.sum()],
+        "loss": logged[-1]["loss"],
+        "multiplier": logged[-1].get("multiplier"),
+        "rewards": probed,
+        "configuration": {key: config.model_dump(mode="json")[key] for key in ("strategy", "mixing", "head")},
+        **conditions(),
+    }
+    append_json(given.out, record)
+    print(f"{name}, seed {seed}: mean k {record['mean_k']}, masked {record['masked']['accuracy']:.3f}", flush=True)
+
+
+def rewards(config: AHMConfig, out: Path) -> list[dict[str, float]]:
+    """What mixing k faces gives on the last weights, each k alike: loss, label entropy, and who is recognised."""
+    trained, people = load_trained(out), read_people(config, cache=out / "faces", on_aligned=None)
+    generator = np.random.default_rng(0)
+    places = torch.from_numpy(generator.choice(len(people.pool), PROBED))
+    classes = torch.nn.functional.normalize(trained.classes)
+    scale = config.head.settings().scale  # type: ignore[union-attr]
+    found = []
+    for count in COUNTS:
+        counts = torch.full_like(places, count)
+        partners = draw_partners(places, people.labels, counts, generator)
+        mixture = Mixture(partners, draw_weights(counts, generator))
+        with torch.inference_mode():
+            logits = torch.cat([trained.recogniser(part) for part in mix(people.pool, mixture).split(64)]) @ classes.T
+        logs = torch.log_softmax(scale * logits, 1)
+        labels = people.labels[mixture.places]
+        loss = -(mixture.weights * logs.gather(1, labels)).sum(1)
+        nearest = logits.argmax(1)
+        found.append(
+            {
+                "k": count,
+                "loss": round(float(loss.mean()), 4),
+                "label_entropy": round(float(label_entropy(mixture, people.labels).mean()), 4),
+                "own": round(float((nearest == people.labels[places]).double().mean()), 4),
+                "heaviest": round(float((nearest == people.labels[heaviest(mixture)]).double().mean()), 4),
+            }
+        )
+    return found
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All records."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """A row a variant, over its seeds; and the reward by k of the last weights."""
+    by_name = {name: [each for each in records if each["variant"] == name] for name in VARIANTS}
+    kept = {name: runs for name, runs in by_name.items() if runs}
+    lines = [
+        "| variant | seeds | mean k, last third | masked only: accuracy, % | TAR at FAR 1 %, % | last loss |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, runs in kept.items():
+        figures = (
+            _over(run["mean_k"] for run in runs),
+            _share(runs, "accuracy"),
+            _share(runs, "tar"),
+            _over(run["loss"] for run in runs),
+        )
+        lines.append(f"| {name} | {len(runs)} | {' | '.join(figures)} |")
+    lines += [
+        "",
+        "| last weights of | loss at k = 2 / 3 / 4 / 5 / 6 | less the label entropy | own person nearest | heaviest "
+        "person nearest |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in ("random k", "AHM", "AHM, no margin, loss above label entropy"):
+        if name in kept:
+            rows = [[run["rewards"][at] for run in kept[name]] for at in range(len(COUNTS))]
+            columns = [
+                " / ".join(f"{np.mean([value(each) for each in row]):.2f}" for row in rows)
+                for value in (
+                    lambda each: each["loss"],
+                    lambda each: each["loss"] - each["label_entropy"],
+                    lambda each: each["own"],
+                    lambda each: each["heaviest"],
+                )
+            ]
+            lines.append(f"| {name} | {' | '.join(columns)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _share(runs: list[dict[str, Any]], name: str) -> str:
+    """A share in percent over seeds; of one seed, with its interval over people."""
+    if len(runs) > 1:
+        return _over((100 * run["masked"][name] for run in runs), digits=1)
+    low, high = runs[0]["masked"][f"{name}_interval"]
+    return f"{100 * runs[0]['masked'][name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _over(values: Iterable[float], *, digits: int = 2) -> str:
+    """Mean over seeds, with Student's 95 % interval where there are several."""
+    found = list(values)
+    mean = float(np.mean(found))
+    if len(found) < 2:
+        return f"{mean:.{digits}f}"
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(found) - 1)) * float(np.std(found, ddof=1)) / math.sqrt(len(found))
+    return f"{mean:.{digits}f} ({mean - half:.{digits}f} to {mean + half:.{digits}f})"
+
+
+def _place(record: dict[str, Any]) -> tuple[str, int, int]:
+    return record["variant"], record["seed"], record["epochs"]
+
+
+if __name__ == "__main__":
+    main()

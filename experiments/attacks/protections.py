@@ -1,0 +1,159 @@
+"""What the table of adversaries protects with, whom it protects, and the protected images, made once for a cache.
+
+    python experiments/attacks/protections.py --shared ../shared --cache CACHE robust
+
+Makes the images of one protection, sixteen at a time, and may be stopped and started again. People tested are in LFW's
+folds 1 to 5, two photos each; attackers learn from people who are in none of those folds, one photo each.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from protecting import protected_faces
+from setting import lfw_people
+
+from facemin import export_key, load_recogniser
+from facemin.experiments.common import script_parser
+from facemin.keys.default import plain_key
+from facemin.protection import PROTECTORS, LowFrequencyNoise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from facemin.keys.key import Key
+    from facemin.protection import PMT
+
+TEST, TRAIN = 48, 96
+CHUNK = 16
+SHOT_PEOPLE, SHOTS = 16, 3
+"""People whose photo is protected again and again, and how often, the first time included."""
+
+
+class Protection(NamedTuple):
+    """A method, and a key that it protects for."""
+
+    words: str
+    method: PMT
+    key: Key
+    authorised: str
+
+
+def published(shared: Path) -> Protection:
+    """Algorithm 2 as section 6.2 configures it, at five convolutions; K, the step and the pooling are ours."""
+    name = "mobilefacenet-casia-arcface"
+    layers = tuple(f"/PRelu{end}_output_0" for end in ("", "_1", "_2", "_3"))
+    recogniser = load_recogniser(shared / "models" / f"{name}.onnx")
+    key = export_key(recogniser, "/Conv_4_output_0", provider="measurement", residual=0.3, layers=layers)
+    method = replace(PROTECTORS["pmt-enhanced"], steps=40, residual=0, pool=14)
+    return Protection("PMT as published, five convolutions", method, key, name)
+
+
+def robust(shared: Path) -> Protection:
+    """The default without a secret."""
+    del shared
+    return Protection("robust, without a secret", PROTECTORS["robust"], plain_key(), "dlib-resnet29")
+
+
+def low_frequency(shared: Path) -> Protection:
+    """The same from low-frequency noise."""
+    before = robust(shared)
+    method = replace(before.method, start=LowFrequencyNoise())
+    return before._replace(words="robust from low-frequency noise, without a secret", method=method)
+
+
+PROTECTIONS: dict[str, Callable[[Path], Protection]] = {
+    "pmt": published,
+    "robust": robust,
+    "low-frequency": low_frequency,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Uploads:
+    """Protected images, uint8 (.., 3, 112, 112), of people in a fixed order.
+
+    Attributes:
+        test: the first photos of the people tested.
+        others: their second photos, as many as were made.
+        train: one photo each of the attacker's own people, as many as were made.
+        shots: (SHOT_PEOPLE, SHOTS, 3, 112, 112), one photo with several seeds; None where they were not made.
+        linked: second photos under the secrets of the first, where there are secrets: `others` have secrets of their
+            own then, as at another provider.
+    """
+
+    test: Tensor
+    others: Tensor
+    train: Tensor
+    shots: Tensor | None
+    linked: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plain:
+    """The same people's plain faces, uint8."""
+
+    test: Tensor
+    others: Tensor
+    train: Tensor
+
+
+def plain(shared: Path) -> Plain:
+    """All faces."""
+    people = lfw_people(shared, test=TEST, train=TRAIN, photos=1)
+    return Plain(test=people.test, others=people.others, train=people.train)
+
+
+def uploads(protection: Protection, faces: Plain, cache: Path, *, budget: float = float("inf")) -> Uploads:
+    """Protect the faces, or read what was made of them; those that no time was left for are left out.
+
+    Args:
+        protection: method and key.
+        faces: of everybody.
+        cache: a folder.
+        budget: seconds after which nothing more is made; 0 for what is there.
+
+    Raises:
+        ValueError: not even the people tested were made.
+    """
+    began = time.perf_counter()
+
+    def made(group: Tensor, seed: int) -> Tensor:
+        found = []
+        for chunk in torch.split(group, CHUNK):
+            if time.perf_counter() - began > budget:
+                break
+            found.append(protected_faces(protection.method, protection.key, chunk, seed=seed, cache=cache))
+        return torch.cat(found) if found else group[:0]
+
+    test = made(faces.test, 1)
+    if len(test) < len(faces.test):
+        raise ValueError(f"budget: expected time for {len(faces.test)} images at least, got {budget:.0f} s")
+    train = made(faces.train, 1)
+    others = made(faces.others, 1)
+    again = [made(faces.test[:SHOT_PEOPLE], seed) for seed in range(2, 1 + SHOTS)]
+    whole = all(len(shot) == SHOT_PEOPLE for shot in again)
+    shots = torch.stack([test[:SHOT_PEOPLE], *again], 1) if whole else None
+    return Uploads(test=test, others=others, train=train, shots=shots)
+
+
+def main() -> None:
+    """Fill the cache."""
+    parser = script_parser(__doc__, cache="folder of the images")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("names", nargs="+", choices=list(PROTECTIONS))
+    given = parser.parse_args()
+    faces = plain(given.shared)
+    for name in given.names:
+        got = uploads(PROTECTIONS[name](given.shared), faces, given.cache, budget=60 * given.minutes)
+        print(name, len(got.test), len(got.train), len(got.others), got.shots is not None, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Photos of a person cloaked into a folder, or uncloaked: what goes where, what is done already, and what failed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from facemin.cloak.lay import lay
+from facemin.face import TEMPLATE, Detector, is_aligned
+from facemin.image import MAX_PIXELS, Skipped, decode, encode, walk
+from facemin.protection.result import Failure
+from facemin.runtime.errors import NoFace, in_words
+from facemin.runtime.files import PRIVATE, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from facemin.cloak.mask_file import Mask
+
+Whom = Literal["largest", "centre", "all"]
+"""Whose face is the mask's person's: the largest, that nearest to the photo's centre, or all of them."""
+Format = Literal["png", "jpeg"]
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg"}
+RECORD = ".cloaked.json"
+OURS = (".cloaked.png", ".cloaked.jpg", ".uncloaked.png", ".uncloaked.jpg", RECORD, ".uncloaked.json")
+"""Endings of what we write ourselves; a folder that is walked again is not cloaked twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloakJob:
+    """How photos are cloaked into a folder.
+
+    Args:
+        mask: the person's.
+        out: the folder; made when needed.
+        remove: take the mask off in place of putting it on.
+        whom: whose face it goes on.
+        form: of the results; PNG keeps every value, and so what removing needs.
+        quality: of JPEG, 1 to 100.
+        exif: keep the photo's EXIF; dropped otherwise.
+        detector: finds the faces.
+        max_pixels: most pixels that a photo may have.
+    """
+
+    mask: Mask
+    out: Path
+    remove: bool = False
+    whom: Whom = "largest"
+    form: Format = "png"
+    quality: int = 95
+    exif: bool = False
+    detector: Detector = field(default_factory=Detector)
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.whom not in get_args(Whom) or self.form not in SUFFIXES:
+            raise ValueError(
+                f"whom, form: expected one of {', '.join(get_args(Whom))} and of {', '.join(SUFFIXES)}, "
+                f"got {self.whom!r} and {self.form!r}"
+            )
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality: expected 1 to 100, got {self.quality}")
+
+    @property
+    def word(self) -> str:
+        """What results are called."""
+        return "uncloaked" if self.remove else "cloaked"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the result depends on, beside the photo."""
+        parts = [self.mask.fingerprint, self.word, self.whom, self.form, self.quality, self.exif]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloakPlan:
+    """What there is to do.
+
+    Attributes:
+        todo: photos, each with the path, without suffix, of its result.
+        done: photos whose results are there.
+        failures: what cannot be done.
+        skipped: what else lies in the folders.
+    """
+
+    todo: dict[Path, Path]
+    done: list[Path]
+    failures: list[Failure]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloakedPhoto:
+    """A photo whose result lies in the folder.
+
+    Attributes:
+        source: the photo.
+        file: the result.
+        faces: on which the mask was put, or from which it was taken.
+        others: faces that were left as they are.
+        exact: the landmarks were those of the record that cloaking left beside the photo, not found anew.
+        notes: of how the photo was read; see `Photo.notes`.
+    """
+
+    source: Path
+    file: Path
+    faces: int
+    others: int
+    exact: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def plan_cloaking(inputs: Iterable[Path], job: CloakJob) -> CloakPlan:
+    """List the photos among files and folders, folders recursively.
+
+    A photo found in a folder keeps its place: `a/b.jpg` in it becomes `out/a/b.cloaked.png`; a file named by itself
+    becomes `out/name.cloaked.png`. Two photos that would become the same file: the second is a failure.
+    """
+    made = CloakPlan(todo={}, done=[], failures=[], skipped=[])
+    targets: dict[Path, Path] = {}
+    for source, relative in _photos(inputs, job, made):
+        target = job.out / relative.with_suffix("")
+        if job.remove and target.name.endswith(".cloaked"):
+            target = target.with_name(target.name.removesuffix(".cloaked"))
+        other = targets.setdefault(target, source)
+        recorded = _record(target, job.word)
+        if other == source and recorded and Path(recorded["source"]["path"]) != source.resolve():
+            other = Path(recorded["source"]["path"])
+        if other != source and other.exists():
+            reason = f"expected a name of its own, got the same result {target}.{job.word}.* as {other}"
+            made.failures.append(Failure(name=str(source), reason=reason))
+        elif recorded and _is_done(recorded, source, target, job):
+            made.done.append(source)
+        else:
+            made.todo[source] = target
+    return made
+
+
+def cloak_into(plan: CloakPlan, job: CloakJob) -> Iterator[CloakedPhoto | Failure]:
+    """Cloak a plan's photos, or uncloak them; each is written as soon as it is made, its record last."""
+    for source, target in plan.todo.items():
+        try:
+            yield _cloak(source, target, job)
+        except (OSError, ValueError) as error:
+            yield Failure(name=str(source), reason=in_words(error))
+
+
+def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
+    photo = decode(source, max_pixels=job.max_pixels)
+    known = _known_points(source, job) if job.remove else None
+    points, others = _whose(photo.pixels, job, str(source)) if known is None else (known, 0)
+    changes = np.broadcast_to(job.mask.change, (len(points), *job.mask.change.shape))
+    pixels = lay(photo.pixels, changes, points, remove=job.remove)
+    form: Any = job.form.upper()
+    data = encode(pixels, format=form, quality=job.quality, exif=photo.exif if job.exif else None)
+    file, record = _result(target, job), target.with_name(f"{target.name}.{job.word}.json")
+    # from here to the new record there is none: an interruption must not leave an old one beside a new photo
+    record.unlink(missing_ok=True)
+    write_atomically(file, data)
+    said = {
+        "source": _state(source),
+        "job": job.digest,
+        "mask": job.mask.fingerprint,
+        "file": file.name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "points": points.tolist(),
+        "others": others,
+        "notes": photo.notes,
+    }
+    # it says where the plain photo lies, and which mask is on the face
+    write_atomically(record, json.dumps(said, indent=1).encode(), mode=PRIVATE)
+    return CloakedPhoto(
+        source=source, file=file, faces=len(points), others=others, exact=known is not None, notes=photo.notes
+    )
+
+
+def _whose(pixels: NDArray[np.uint8], job: CloakJob, name: str) -> tuple[NDArray[np.float32], int]:
+    """Landmarks (N, 5, 2) of the faces that the mask is for, and how many others there are."""
+    if is_aligned(pixels):
+        return TEMPLATE.astype(np.float32)[None], 0
+    found = job.detector(pixels)
+    if not found:
+        raise NoFace(f"{name}: expected a photo with a face, found none")
+    points = np.stack([face.points for face in found])
+    if job.whom == "all":
+        return points, 0
+    middle = np.array([pixels.shape[1] - 1, pixels.shape[0] - 1]) / 2
+    at = 0 if job.whom == "largest" else int(np.hypot(*(points.mean(1) - middle).T).argmin())
+    return points[at : at + 1], len(points) - 1
+
+
+def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:
+    """The landmarks at which this very photo was cloaked with this mask, where the record beside it says so."""
+    if not source.stem.endswith(".cloaked"):
+        return None
+    recorded = _record(source.with_name(source.stem.removesuffix(".cloaked")), "cloaked")
+    if recorded is None or recorded.get("mask") != job.mask.fingerprint:
+        return None
+    if recorded.get("sha256") != hashlib.sha256(source.read_bytes()).hexdigest():
+        return None
+    try:
+        points = np.array(recorded["points"], np.float32)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return points if points.ndim == 3 and points.shape[1:] == (5, 2) and len(points) else None
+
+
+def _photos(inputs: Iterable[Path], job: CloakJob, made: CloakPlan) -> Iterator[tuple[Path, Path]]:
+    # of a folder, cloaking takes what is not cloaked, and uncloaking what is
+    ours = tuple(ending for ending in OURS if not (job.remove and ending.startswith(".cloaked.")))
+    for path in inputs:
+        if path.is_dir():
+            found = walk(path, out=None if job.remove else job.out, ours=ours)
+            made.failures.extend(
+                Failure(name=str(e.filename), reason=f"could not be listed: {in_words(e)}") for e in found.unread
+            )
+            made.skipped.extend(found.skipped)
+            photos = [each for each in found.photos if not job.remove or each[0].stem.endswith(".cloaked")]
+            if not photos:
+                kind = "cloaked photos (*.cloaked.png, *.cloaked.jpg)" if job.remove else "photos"
+                made.failures.append(Failure(name=str(path), reason=f"expected {kind} in this folder, found none"))
+            yield from photos
+        elif path.exists():
+            yield path, Path(path.name)
+        else:
+            made.failures.append(Failure(name=str(path), reason="expected a photo or a folder, found nothing there"))
+
+
+def _result(target: Path, job: CloakJob) -> Path:
+    return target.with_name(f"{target.name}.{job.word}{SUFFIXES[job.form]}")
+
+
+def _record(target: Path, word: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(target.with_name(f"{target.name}.{word}.json").read_bytes())
+        return record if isinstance(record["source"]["path"], str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _state(source: Path) -> dict[str, object]:
+    status = source.stat()
+    return {"path": str(source.resolve()), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _is_done(recorded: dict[str, Any], source: Path, target: Path, job: CloakJob) -> bool:
+    file = _result(target, job)
+    return recorded.get("job") == job.digest and recorded["source"] == _state(source) and file.is_file()

@@ -1,0 +1,73 @@
+"""What masks for one person have in common: faces in, a change within a bound out, laid so that no edge shows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from facemin.autograd.pixels import to_tensor, to_unit
+from facemin.face import SIDE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from facemin.cloak.surrogates import Team
+
+_SHAPE = (SIDE, SIDE, 3)
+
+
+def person_faces(faces: NDArray[np.uint8]) -> Tensor:
+    """Aligned faces of one person, uint8 (N, 112, 112, 3), as (N, 3, 112, 112) in [0, 1].
+
+    Raises:
+        ValueError: no face, or another shape or type.
+    """
+    if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != _SHAPE or not len(faces):
+        raise ValueError(f"faces: expected uint8 (N, {SIDE}, {SIDE}, 3) with N >= 1, got {faces.dtype} {faces.shape}")
+    return to_unit(to_tensor(faces))
+
+
+def window(taper: int) -> Tensor:
+    """Weights (1, 1, 112, 112) in [0, 1] that fade to 0 within `taper` pixels of the border (half a cosine).
+
+    A change that ends in a step would show as a square around the face.
+    """
+    places = torch.arange(SIDE, dtype=torch.float32)
+    inwards = torch.minimum(places, SIDE - 1 - places) + 0.5
+    line = torch.where(inwards < taper, 0.5 - 0.5 * torch.cos(math.pi * inwards / max(taper, 1)), 1.0)
+    return (line[:, None] * line)[None, None]
+
+
+def started(step: float, seed: int) -> Tensor:
+    """A change (1, 3, 112, 112) drawn evenly from [-step, step], the same for the same seed."""
+    drawn = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).uniform(-step, step, (1, 3, SIDE, SIDE))
+    return torch.from_numpy(drawn.astype(np.float32))
+
+
+def plain_embeddings(team: Team, faces: Tensor) -> list[Tensor]:
+    """Unit embeddings (N, D) of plain faces by each of a team, without gradients."""
+    with torch.no_grad():
+        return team(faces.to(team.device))
+
+
+def climb(change: Tensor, value: Tensor, *, step: float, bound: float) -> Tensor:
+    """One sign-gradient step that raises `value`, clipped to the bound.
+
+    Args:
+        change: (1, 3, 112, 112) that `value` was computed from, with `requires_grad`.
+        value: a number.
+        step: of each value.
+        bound: largest magnitude of any value.
+    """
+    (slope,) = torch.autograd.grad(value, change)
+    return (change.detach() + step * slope.sign()).clamp(-bound, bound)
+
+
+def grey_levels(change: Tensor) -> NDArray[np.int8]:
+    """A change (1, 3, 112, 112) in units of [0, 1] as whole grey levels (112, 112, 3)."""
+    levels = (change[0].detach().cpu() * 255).round().to(torch.int8)
+    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())

@@ -1,0 +1,42 @@
+"""Faults of validated input in words: pydantic's errors in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pydantic import ValidationError
+
+
+def first_fault(error: ValidationError, *, value: bool = True, root: str = "it") -> str:
+    """The first fault: its field, what was expected, and the value that came.
+
+    Args:
+        error: pydantic's.
+        value: say the value too; not where it may be a secret or an upload.
+        root: what stands for the whole.
+    """
+    problem = error.errors(include_url=False, include_context=False, include_input=value)[0]
+    where = ".".join(map(str, problem["loc"])) or root
+    got = f", got {problem['input']!r:.80}" if value else ""
+    return f"{where}: {problem['msg']}{got}"
+
+
+def all_faults(error: ValidationError, *, hidden: Collection[str] = ()) -> str:
+    """Every fault of a file, one after the other.
+
+    Args:
+        error: pydantic's.
+        hidden: parts of a field's place that mean nothing to who wrote the file: the variants of a union.
+    """
+    return "; ".join(_fault(fault, hidden) for fault in error.errors())
+
+
+def _fault(fault: Any, hidden: Collection[str]) -> str:
+    field = ".".join(str(part) for part in fault["loc"] if part not in hidden)
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] in {"missing", "value_error"}:
+        return f"{field}: {message}" if field else message
+    return f"{field}: {message}, got {fault['input']!r:.80}"

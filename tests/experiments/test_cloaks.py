@@ -1,0 +1,152 @@
+"""Experiments on cloaks: files read, photos looked up, attacks that know the method, runs taken up again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from facemin.attack.purify.registry import PURIFIERS
+from facemin.cloak.p3_mask import P3Mask
+from facemin.experiments.cloaks.attacks import train_head, without_estimate
+from facemin.experiments.cloaks.records import read_cloak_records
+from facemin.experiments.cloaks.run import Place, run_cloaks
+from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds
+from facemin.experiments.cloaks.settings import read_cloak_experiment
+from facemin.experiments.cloaks.table import protection_table
+
+FILE = """
+title = "small"
+judges = ["dlib-resnet29", "mobileface-v3"]
+[data]
+people = 3
+fit = 2
+probes = 1
+distractors = 12
+impostors = 20
+[[cloak]]
+name = "P3-Mask"
+method = "p3-mask"
+settings = { epochs = 2, step = 4.0 }
+surrogates = ["mobileface-v3"]
+purifiers = ["jpeg-75"]
+adaptive = true
+"""
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    "file", sorted((REPOSITORY / "experiments" / "cloaks").glob("*.toml")), ids=lambda file: file.stem
+)
+def test_the_files_that_ship_are_read(file: Path) -> None:
+    assert read_cloak_experiment(file).cloak
+
+
+def test_a_file_is_read_with_its_settings(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(FILE)
+    assert read_cloak_experiment(file).cloak[0].cloak == P3Mask(epochs=2, step=4.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"p3-mask"', '"p4-mask"', "opom-fi-uap"),
+        ("epochs = 2", "epoch = 2", "epoch"),
+        ("epochs = 2", "epochs = 0", "epochs"),
+        ("jpeg-75", "jpeg-1", "purifiers"),
+        ("people = 3", "people = 1", "people"),
+        ('judges = ["dlib-resnet29", ', 'judges = ["mobileface-v3", ', "once"),
+        ('"p3-mask"\nsettings = { epochs = 2, step = 4.0 }', '"makeup"', "adaptive"),
+        ("title", "titel", "titel"),
+        ("[data]", "[data", "TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(FILE.replace(old, new))
+    with pytest.raises(ValueError, match=said):
+        read_cloak_experiment(file)
+
+
+def test_looking_up_by_hand() -> None:
+    axes = torch.eye(4)
+    gallery = Gallery(enrolled=axes[:2], distractors=axes[2:], thresholds={"0.01": 0.7, "0.001": 0.9})
+    probes = F.normalize(torch.tensor([[1.0, 0.0, 0.1, 0.0], [0.5, 0.6, 0.62, 0.0]]))
+    looked = gallery.look_up(probes, torch.tensor([0, 1]))
+    assert looked.ranks.tolist() == [1, 2]
+    assert looked.accepted["0.01"].tolist() == [True, False]
+    assert looked.scores.tolist() == pytest.approx([0.995, 0.601], abs=1e-3)
+    assert Looked.joined([looked, looked]).ranks.tolist() == [1, 2, 1, 2]
+
+
+def test_thresholds_let_that_share_of_strangers_in() -> None:
+    rows = F.normalize(torch.randn(200, 16, generator=torch.Generator().manual_seed(1)))
+    scores = (rows @ rows.T)[torch.ones(200, 200).triu(1).bool()]
+    for far, threshold in thresholds(rows, [0.1, 0.01]).items():
+        assert float((scores >= threshold).float().mean()) == pytest.approx(float(far), rel=0.02)
+
+
+def test_a_head_undoes_what_a_cloak_does_to_everybody_alike() -> None:
+    generator = torch.Generator().manual_seed(3)
+    centres = F.normalize(torch.randn(60, 12, generator=generator))
+    plain = F.normalize(centres[:, None] + 0.1 * torch.randn(60, 5, 12, generator=generator), dim=-1)
+    turn = torch.linalg.qr(torch.randn(12, 12, generator=generator)).Q
+    cloaked = plain @ turn
+    head = train_head(cloaked[:50], plain[:50])
+    before = (cloaked[50:] * centres[50:, None]).sum(-1).mean()
+    after = (head(cloaked[50:].flatten(0, 1)).view(10, 5, 12) * head(centres[50:])[:, None]).sum(-1).mean()
+    assert before < 0.3 < 0.6 < after
+
+
+def test_an_estimate_finds_a_mask_that_many_photos_share() -> None:
+    generator = torch.Generator().manual_seed(4)
+    smooth = F.interpolate(torch.rand(12, 3, 6, 6, generator=generator), size=(112, 112), mode="bicubic").clamp(
+        0.1, 0.9
+    )
+    mask = (torch.rand(1, 3, 112, 112, generator=generator) - 0.5) * 0.1
+    cloaked = (smooth + mask).clamp(0, 1)
+    after = without_estimate(cloaked, PURIFIERS["blur-2"])
+    assert float((after - smooth).square().mean()) < 0.2 * float((cloaked - smooth).square().mean())
+
+
+def test_a_run_is_measured_once_taken_up_again_and_tabled(shared: Path, tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(FILE)
+    experiment = read_cloak_experiment(file)
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    said: list[str] = []
+    assert not run_cloaks(experiment, Place(shared=shared, out=tmp_path, stop=stop, tell=said.append), name="small")
+    assert any("stopped after" in line for line in said)
+    said.clear()
+    place = Place(shared=shared, out=tmp_path, tell=said.append)
+    assert run_cloaks(experiment, place, name="small")
+    assert sum("person" in line for line in said) == 1
+    said.clear()
+    assert run_cloaks(experiment, place, name="small")
+    assert not [line for line in said if "measuring" in line]
+    (record,) = read_cloak_records(tmp_path / "small.cloaks.jsonl")
+    assert set(record.looked_up) == {"dlib-resnet29", "mobileface-v3", "all together"}
+    looked = record.looked_up["dlib-resnet29"]
+    assert {"plain to plain", "cloaked to plain", "cloaked to cloaked", "jpeg-75", "removed", "trained head"} <= set(
+        looked
+    )
+    assert all(len(each.ranks) == 3 and all(np.isfinite(each.scores)) for each in looked.values())
+    # removed at the same landmarks, the photo is all but the plain one again
+    assert np.abs(np.subtract(looked["removed"].scores, looked["plain to plain"].scores)).max() < 0.02
+    table = protection_table([record], far="0.001")
+    assert "P3-Mask" in table
+    assert "mobileface-v3" in table
+
+
+def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.cloaks.jsonl"
+    file.write_text("{}\n")
+    with pytest.raises(ValueError, match="line 1"):
+        read_cloak_records(file)

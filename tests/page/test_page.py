@@ -1,0 +1,313 @@
+"""The page as people use it, in Chromium, against a real provider: every way in, and what leaves the device."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facemin.face import Detector, crop
+from facemin.image import decode
+from facemin.service.making import rotate
+from tests.page.browser import DESKTOP, PHONE, Browser, Page
+from tests.page.leaks import Subject, leaks
+from tests.page.provider import address, serving_page, session
+from tests.page.recorder import Recorder, recording
+from tests.service.running import Running
+
+DEVICES: dict[str, dict[str, Any]] = {"desktop": DESKTOP, "phone": PHONE}
+LOAD = 90.0
+"""Seconds after which something is wrong, also beside much other work; how long it takes is measured elsewhere."""
+ENDPOINTS = re.compile(
+    r"/v1/(?:key|challenges|collections/main/(?:persons|verify))|/(?:ort|models)/|/[a-z]*(?:\.js|\.css)?$"
+)
+
+
+def ready(page: Page, where: str) -> None:
+    """Open the page, until photos can be read."""
+    page.open(where)
+    page.read("Ready after", seconds=LOAD)
+
+
+def begin(page: Page, where: str) -> None:
+    """The same for somebody who comes for the first time."""
+    ready(page, where)
+    page.click("button", "Make my secret")
+
+
+def verdict(page: Page, words: str) -> str:
+    """What the page says, once it is this."""
+    return page.read(words, seconds=LOAD)
+
+
+def send(page: Page, photo: Path, button: str, words: str) -> str:
+    page.choose("Choose a photo", photo)
+    page.click("button", button, seconds=LOAD)
+    return verdict(page, words)
+
+
+def subjects(photos: dict[str, Path], *names: str) -> list[Subject]:
+    detector = Detector(threads=1)
+    found = []
+    for name in names:
+        found.append(Subject(f"photo {name}", decode(photos[name]).pixels))
+        found.append(Subject(f"face {name}", crop(photos[name], detector)))
+    return found
+
+
+def check_traffic(recorder: Recorder, elsewhere: list[str], pictures: list[Subject]) -> list[bytes]:
+    """Nothing of the pictures, nothing for other hosts, and no token but the session's; the bodies that were sent."""
+    requests = recorder.requests()
+    for request in requests:
+        assert ENDPOINTS.match(request.target.partition("?")[0]), request.target
+        assert len(request.target) < 200
+        assert "session" not in request.target
+        headers = json.dumps(request.headers).encode()
+        assert len(headers) < 2000
+        assert b"fmt_" not in headers
+        assert leaks(request.body, pictures) == []
+    # and nothing beside the requests: what is sent is what was looked through
+    assert sum(len(sent) for sent in recorder.sent) < 2000 * len(requests) + sum(len(each.body) for each in requests)
+    assert elsewhere == []
+    return [request.body for request in requests if request.body]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_person_enrols_is_verified_renews_and_is_deleted(
+    browser: Browser,
+    page_server: Running,
+    photos: dict[str, Path],
+    elsewhere: list[str],
+    device: str,
+    tmp_path: Path,
+) -> None:
+    person = f"whole-{device}"
+    where = session(page_server, person)
+    with recording(page_server.port) as recorder, browser.page(DEVICES[device]) as page:
+        begin(page, address(recorder.url, where, person))
+        # the token is nowhere in the page's address any more
+        assert page.evaluate("location.href") == recorder.url + "/"
+        assert page.evaluate("self.crossOriginIsolated") is True
+        for photo, button, words in (
+            ("collins-1", "Enrol", "You are enrolled"),
+            ("collins-2", "Verify", "Yes, it is you"),
+        ):
+            send(page, photos[photo], button, words)
+            assert page.overflow() <= 0
+        page.read("One enrolled pseudonym, epoch 0")
+        assert page.faults() == []
+        page.choose("Choose a photo", photos["collins-3"])
+        page.click("button", "Renew", seconds=LOAD)
+        page.picture(tmp_path / "renewing.png")
+        # a photo that was never sent takes its place; the page sends none twice
+        page.choose("Choose a photo", photos["collins-1"])
+        page.read("This photo was sent before", seconds=LOAD)
+        send(page, photos["collins-4"], "Finish the renewal", "Renewed: you are enrolled under epoch 1")
+        page.read("One enrolled pseudonym, epoch 1")
+        page.click("button", "Delete me")
+        page.click("button", "Delete everything of me")
+        verdict(page, "The provider holds nothing of you any more")
+        assert page.faults() == []
+    assert page.said == []
+    bodies = check_traffic(recorder, elsewhere, subjects(photos, "collins-1", "collins-2", "collins-3", "collins-4"))
+    assert len(bodies) == 3
+    people = page_server("GET", "/v1/collections/main/persons?count=1000").json()["persons"]
+    assert person not in people
+
+
+def test_images_may_be_sent_in_place_of_numbers_and_show_nobody(
+    browser: Browser, page_server: Running, photos: dict[str, Path], elsewhere: list[str]
+) -> None:
+    token = session(page_server, "image")
+    with recording(page_server.port) as recorder, browser.page() as page:
+        begin(page, address(recorder.url, token, "image"))
+        page.choose("Choose a photo", photos["collins-1"])
+        page.click("radio", "an image", exact=False, seconds=LOAD)
+        page.click("button", "Enrol", seconds=LOAD)
+        verdict(page, "You are enrolled")
+        send(page, photos["collins-2"], "Verify", "Yes, it is you")
+        # what was sent stays in sight, beside the face that stays
+        assert page.sees("img", "The image that is sent in place of your face")
+        assert page.sees("img", "Your face, which stays on this device")
+    assert page.said == []
+    bodies = check_traffic(recorder, elsewhere, subjects(photos, "collins-1", "collins-2"))
+    uploads = [json.loads(body) for body in bodies]
+    kinds = [each["kind"] for body in uploads for each in body.get("uploads", [body.get("upload")])]
+    assert kinds == ["image", "image"]
+
+
+def test_a_stranger_is_refused_on_either_device(
+    browser: Browser, page_server: Running, photos: dict[str, Path]
+) -> None:
+    """Somebody else with the person's own device, and somebody else with their own."""
+    with browser.page() as page:
+        begin(page, address(page_server.url, session(page_server, "ann"), "ann"))
+        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        page.choose("Choose a photo", photos["hopper-1"])
+        page.click("button", "Verify", seconds=LOAD)
+        verdict(page, "No: this does not look like|This looks like somebody else")
+    with browser.page() as page:
+        begin(page, address(page_server.url, session(page_server, "ann"), "ann"))
+        page.choose("Choose a photo", photos["collins-2"])
+        page.click("button", "Verify", seconds=LOAD)
+        verdict(page, "The provider does not know your secret")
+        # nor can they put themselves in her place
+        send(page, photos["hopper-2"], "Enrol", "Enrolled here is another secret|somebody else")
+
+
+def test_the_secret_goes_to_another_device_by_its_words_and_its_file(
+    browser: Browser, page_server: Running, photos: dict[str, Path], tmp_path: Path
+) -> None:
+    where = address(page_server.url, session(page_server, "two"), "two")
+    with browser.page() as page:
+        begin(page, where)
+        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        page.unfold("Words, file and code")
+        page.click("button", "Show its words")
+        words = page.see("list", "Your secret in 24 words, for paper").split()
+        words = [word for word in words if word.isalpha()]
+        assert len(words) == 24
+        page.click("button", "Hide the words")
+        page.click("button", "Show it as a code for my phone")
+        page.see("img", "Your secret as a QR code")
+        assert page.faults() == []
+        code = (
+            "const [down] = await Promise.all([$.page.waitForEvent('download'),"
+            "$.page.getByRole('button', {name: 'Save it as a file'}).click()]); await down.saveAs(value)"
+        )
+        page.do(code, str(tmp_path / "secret.json"))
+    for way in ("words", "file"):
+        with browser.page(PHONE) as page:
+            ready(page, where)
+            page.unfold("I have one already")
+            if way == "words":
+                page.do("await $.page.getByLabel('Its 24 words').fill(value)", " ".join(words))
+                page.click("button", "Use these words")
+            else:
+                page.choose("Its file", tmp_path / "secret.json")
+            verdict(page, "Your secret is here now")
+            send(page, photos["collins-2" if way == "words" else "collins-3"], "Verify", "Yes, it is you")
+
+
+def test_what_is_wrong_with_a_photo_is_said_and_nothing_is_sent(
+    browser: Browser, page_server: Running, photos: dict[str, Path]
+) -> None:
+    with recording(page_server.port) as recorder, browser.page(PHONE) as page:
+        begin(page, address(recorder.url, session(page_server, "wrong"), "wrong"))
+        for photo, words in (
+            ("nobody", "No face was found"),
+            ("both", "There are two people"),
+            ("dark", "It is too dark"),
+            ("text", "This is no photo that the browser can read"),
+        ):
+            page.choose("Choose a photo", photos[photo])
+            page.read(words, seconds=LOAD)
+            assert page.faults() == []
+        assert not page.do("return await $.page.getByRole('button', {name: 'Enrol', exact: true}).isEnabled()")
+    # a challenge tells under which epoch; it is asked for with nothing
+    assert {request.method for request in recorder.requests()} <= {"GET", "POST"}
+    assert [request for request in recorder.requests() if request.body] == []
+
+
+def test_somebody_is_found_by_a_session_that_may_identify(
+    browser: Browser, page_server: Running, photos: dict[str, Path]
+) -> None:
+    with browser.page() as page:
+        begin(page, address(page_server.url, session(page_server, "found"), "found"))
+        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        ready(page, address(page_server.url, session(page_server, None), None))
+        assert not page.sees("button", "Enrol")
+        send(page, photos["collins-2"], "Identify", "This is found")
+
+
+def test_a_session_that_has_ended_is_said_to_have(
+    browser: Browser, page_server: Running, photos: dict[str, Path]
+) -> None:
+    backend = page_server.token("session:main")
+    made = page_server("POST", "/v1/sessions", {"collection": "main", "person": "gone"}, token=backend).json()
+    with browser.page() as page:
+        begin(page, address(page_server.url, made["token"], "gone"))
+        assert page_server("DELETE", f"/v1/sessions/{made['id']}", token=backend).status == 204
+        page.choose("Choose a photo", photos["collins-1"])
+        verdict(page, "Your session has ended")
+    with browser.page() as page:
+        ready(page, page_server.url + "/")
+        page.read("This page was opened without a session")
+        assert not page.sees("button", "Enrol")
+
+
+def test_a_changed_key_stops_everything_until_the_person_says_so(
+    browser: Browser, page_server: Running, photos: dict[str, Path], tmp_path: Path
+) -> None:
+    """A new key of the same signer is followed; one of another signer at the same address is not."""
+    token = session(page_server, "pinned")
+    with recording(page_server.port) as recorder, browser.page() as page:
+        begin(page, address(recorder.url, token, "pinned"))
+        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        provider = page_server.provider
+        rotate(provider.database, page_server.home, provider.settings, provider.recogniser)
+        ready(page, address(recorder.url, token, "pinned"))
+        send(page, photos["collins-2"], "Verify", "Yes, it is you")
+        with serving_page(tmp_path / "other") as other:
+            recorder.move(other.port)
+            before = len(recorder.requests())
+            page.open(address(recorder.url, session(other, "pinned"), "pinned"))
+            page.see("heading", "This is not the key you know", seconds=LOAD)
+            assert page.faults() == []
+            assert page.overflow() <= 0
+            assert not page.do("return await $.page.getByRole('button', {name: 'Trust the new key'}).isEnabled()")
+            assert {request.method for request in recorder.requests()[before:]} == {"GET"}
+            page.do("await $.page.getByLabel('I asked, and the provider confirmed the change').check()")
+            page.click("button", "Trust the new key")
+            page.read("Ready after", seconds=LOAD)
+            send(page, photos["collins-3"], "Enrol", "You are enrolled")
+
+
+def test_the_page_can_be_used_by_keyboard_alone(browser: Browser, page_server: Running) -> None:
+    with browser.page() as page:
+        ready(page, address(page_server.url, session(page_server, "keys"), "keys"))
+        reached = page.do("""
+            const names = [];
+            for (let i = 0; i < 25; i++) {
+              await $.page.keyboard.press("Tab");
+              names.push(await $.page.evaluate(() => document.activeElement.labels?.[0]?.innerText
+                ?? document.activeElement.innerText));
+            }
+            return names;
+        """)
+        assert {"Make my secret", "Delete me"} <= set(reached)
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none"
+
+
+MEGABYTES = 45.0
+"""Of a first visit: the recogniser and the protector are most of it."""
+REQUESTS = 20
+PAINT = 10.0
+"""Seconds to the first thing that can be seen, beside other work."""
+SHIFT = 0.1
+"""Cumulative layout shift that Lighthouse calls good."""
+
+
+def test_a_visit_costs_no_more_than_it_may(browser: Browser, page_server: Running) -> None:
+    observed = """
+        new Promise((done) => {
+          let shift = 0;
+          new PerformanceObserver((list) => { for (const each of list.getEntries()) shift += each.value; })
+            .observe({type: "layout-shift", buffered: true});
+          setTimeout(() => done({shift, paint: performance.getEntriesByName("first-contentful-paint")[0].startTime,
+            nodes: document.querySelectorAll("*").length}), 500);
+        })
+    """
+    where = session(page_server, "visit")
+    with recording(page_server.port) as recorder, browser.page(PHONE) as page:
+        for visit, megabytes in (("first", MEGABYTES), ("second", 1.0)):
+            before, received = len(recorder.requests()), recorder.received
+            ready(page, address(recorder.url, where, "visit"))
+            seen = page.evaluate(observed)
+            assert (recorder.received - received) / 1e6 <= megabytes, visit
+            assert len(recorder.requests()) - before <= REQUESTS
+            assert seen["shift"] <= SHIFT, visit
+            assert seen["paint"] <= 1000 * PAINT
+            assert seen["nodes"] <= 500

@@ -1,0 +1,166 @@
+"""The service and its client on the light install: where torch cannot be imported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facemin.autograd.pixels import to_tensor, to_unit
+from facemin.cli.demo.run import another_day, astronaut
+from facemin.evaluation.compare import verify
+from facemin.face import Detector, align, faces_in
+from facemin.image import decode, encode
+from facemin.keys.key import Key, export_key
+from facemin.models import load_graph, load_recogniser
+from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.feature_inversion import _features, locality
+from tests.pictures import Pixels
+
+SERVICE = """
+import sys
+sys.modules["torch"] = None
+import threading, time, warnings
+from pathlib import Path
+import facemin
+from facemin.cli import run
+from facemin.client.client import prepare
+from facemin.service.making import make_provider
+from facemin.service.provider import Provider
+from facemin.service.server import make_server
+
+folder = Path(sys.argv[1])
+assert run(["provider", "init", "--provider", "Acme", "--home", str(folder / "home")]) == 0
+made = make_provider(
+    folder / "open", provider="Acme", model="dlib-resnet29-space66", cut="space", residual=0.3, pseudonyms="allowed"
+)
+provider = Provider.open(folder / "open")
+provider.store.warm()
+
+def forget():
+    # all photos here are made of one, whose capture would be refused the second time
+    for file in Path(folder / "device" / "captures").glob("*.jsonl"):
+        file.unlink()
+
+server = make_server(provider, host="127.0.0.1", port=0)
+thread = threading.Thread(target=server.run)
+thread.start()
+while not server.started:
+    time.sleep(0.01)
+url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+try:
+    for upload in ("features", "image"):
+        client = facemin.Client(url, made, secret=upload, upload=upload)
+        forget()
+        client.enrol(upload, [folder / "first.png"])
+        forget()
+        decision = client.verify(upload, folder / "second.png")
+        assert decision.accepted and decision.enrolled_as == "pseudonym", decision
+        forget()
+        (found,) = client.identify(folder / "first.png")
+        assert found[0].person == upload, found
+    plain = facemin.Client(url, made, secret=None)
+    try:
+        plain.enrol("plain", [folder / "first.png"])
+    except (ValueError, ImportError) as error:
+        assert "facemin[torch]" in str(error), error
+    else:
+        raise AssertionError("protected by optimisation without torch")
+    assert provider.plain(facemin.image.decode(folder / "face.png").pixels)
+finally:
+    server.should_exit = True
+    thread.join()
+print("served")
+"""
+
+
+@pytest.fixture(scope="module")
+def photo() -> Pixels:
+    return decode(astronaut()).pixels
+
+
+@pytest.fixture(scope="module")
+def face(photo: Pixels) -> Pixels:
+    return np.asarray(align(photo, faces_in(photo, Detector(threads=1)).points[:1])[0])
+
+
+def test_a_provider_serves_enrols_verifies_and_identifies(photo: Pixels, face: Pixels, tmp_path: Path) -> None:
+    for name, pixels in (("first", photo), ("second", another_day(photo)), ("face", face)):
+        (tmp_path / f"{name}.png").write_bytes(encode(pixels))
+    done = subprocess.run(
+        [sys.executable, "-c", SERVICE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"FACEMIN_HOME": str(tmp_path / "device")},
+    )
+    assert done.stdout.splitlines()[-1:] == ["served"], done.stderr
+
+
+VERBS = """
+import sys
+sys.modules["torch"] = None
+from facemin.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", VERBS, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_verify_answers_as_with_torch(photo: Pixels, face: Pixels, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.png", tmp_path / "face.png"
+    first.write_bytes(encode(another_day(photo)))
+    second.write_bytes(encode(face))
+    done = without_torch("verify", first, second)
+    assert done.returncode == 0, done.stderr
+    assert "accepted" in done.stdout
+    ours = verify(first, second, recogniser=load_graph("dlib-resnet29")).cosine
+    moved = faces_in(another_day(photo), Detector()).points[:1]
+    rows = load_recogniser("dlib-resnet29")(to_unit(to_tensor(np.stack([align(another_day(photo), moved)[0], face]))))
+    # one was rounded to 8 bits here and not there
+    assert ours == pytest.approx(float(rows[0] @ rows[1]), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["protect", "face.png", "--out", "out", "--no-pseudonym"],
+        ["protect", "face.png", "--out", "out", "--method", "robust"],
+        ["protect", "face.png", "--out", "out", "--no-pseudonym", "--workers", "2"],
+        ["key", "fit-protector", "face.png", "--out", "p.onnx"],
+        ["eval", "."],
+        ["audit", "--out", "out"],
+    ],
+)
+def test_verbs_that_need_torch_say_so(
+    arguments: list[str], face: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+    Path("face.png").write_bytes(encode(face))
+    done = without_torch(*arguments)
+    assert done.returncode == 2, done.stdout
+    assert "Traceback" not in done.stderr
+    assert "facemin[torch]" in done.stderr
+
+
+def test_names_of_the_workshop_say_what_they_need() -> None:
+    code = "import sys; sys.modules['torch'] = None\nfrom facemin.protection import PROTECTORS"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'facemin[torch]'" in done.stderr.splitlines()[-1]
+
+
+def test_features_of_drawn_faces_are_those_of_the_differentiable_model(face: Pixels) -> None:
+    key: Key = export_key(load_recogniser("dlib-resnet29"), "conv64.4", provider="test", residual=0.3)
+    values = np.asarray(np.moveaxis(face, -1, 0)[None] / np.float32(255), np.float32)
+    with torch.no_grad():
+        theirs = key.shallow(torch.from_numpy(values)).flatten(1).numpy()
+    assert np.allclose(_features(key, values), theirs, rtol=1e-3, atol=1e-4)
+    assert 0.7 < locality(ByFingerprint(key)) <= 1

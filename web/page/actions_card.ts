@@ -1,0 +1,205 @@
+// What a person can do: enrol, verify, renew and be deleted, or be identified; and what came of it.
+
+import type { Decision, Form, Held, Timings } from "../src/index.ts";
+import { button, card, confirm, element, facts, show } from "./element.ts";
+import type { Answered, Engine, Session } from "./protocol.ts";
+import { TEXTS } from "./texts.ts";
+import type { Told } from "./told.ts";
+
+const T = TEXTS.actions;
+
+/** What the card needs of the rest of the page. */
+export interface Around {
+  readonly told: Told;
+  readonly form: () => Form | "auto";
+  /** After something was sent: the photo is not sent again. */
+  readonly spent: () => unknown;
+}
+
+/** The card of what can be done in a session. */
+export class ActionsCard {
+  readonly element: HTMLElement;
+  private readonly rows: HTMLElement;
+  private readonly renewing: HTMLElement;
+  private readonly times = element("details", { hidden: true });
+  private readonly held = element("p", { className: "small" });
+  private readonly sending: readonly HTMLButtonElement[];
+  private readonly finish = button(T.renewFinish, () => this.finishRenewal(), "main");
+  private readonly cancel = button(T.renewCancel, () => this.endRenewal());
+  private face: number | undefined;
+  private probe: number | undefined;
+  private busy = false;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly session: Session,
+    private readonly around: Around,
+  ) {
+    const { person } = session;
+    const offered: (readonly [HTMLButtonElement, string])[] =
+      person === undefined
+        ? [[button(T.identify, () => this.identify(), "main"), T.identifyHint]]
+        : [
+            [button(T.enrol, () => this.enrol(), "main"), T.enrolHint],
+            [button(T.verify, () => this.verify(), "main"), T.verifyHint],
+            [button(T.renew, () => this.beginRenewal()), T.renewHint],
+          ];
+    this.sending = offered.map(([each]) => each);
+    const lines = offered.map(([each, hint], number) => line(each, hint, `hint-${number}`));
+    const remove = button(T.remove, () => this.remove(), "danger");
+    if (person !== undefined) lines.push(line(remove, T.removeHint, "hint-remove"));
+    this.rows = element("div", { className: "actions" }, ...lines);
+    this.renewing = element(
+      "div",
+      { hidden: true, className: "shown" },
+      element("p", {}, T.renewSecond),
+      element("div", { className: "row" }, this.finish, this.cancel),
+    );
+    this.element = card(T.heading, "actions", this.held, this.rows, this.renewing, this.times);
+    this.update();
+  }
+
+  /** A face that can be sent now; undefined where there is none. */
+  set(face: number | undefined): void {
+    this.face = face;
+    this.update();
+  }
+
+  /** Show what the provider holds. */
+  async refresh(): Promise<void> {
+    if (this.session.person === undefined) return;
+    try {
+      this.held.textContent = `${TEXTS.held.heading}: ${heldInWords(await this.engine.held())}`;
+    } catch {
+      // a session that may not ask is no reason to complain
+      this.held.textContent = "";
+    }
+  }
+
+  private enrol(): Promise<void> {
+    return this.send(
+      (face, form) => this.engine.enrol(face, form),
+      () => [TEXTS.verdict.enrolled, "good"],
+    );
+  }
+
+  private verify(): Promise<void> {
+    return this.send(
+      (face, form) => this.engine.verify(face, form),
+      (decision) => {
+        const { accepted, score, threshold } = decision;
+        const words = accepted ? TEXTS.verdict.accepted : TEXTS.verdict.rejected;
+        return [`${words} ${TEXTS.verdict.score(score, threshold)}.`, accepted ? "good" : "bad"];
+      },
+    );
+  }
+
+  private identify(): Promise<void> {
+    return this.send(
+      (face, form) => this.engine.identify(face, form),
+      (decisions) => identified(decisions),
+    );
+  }
+
+  private beginRenewal(): void {
+    this.probe = this.face;
+    this.face = undefined;
+    show(this.rows, false);
+    show(this.renewing, true);
+    this.around.told.say(T.renewSecond);
+    this.around.spent();
+    this.update();
+    this.cancel.focus();
+  }
+
+  private finishRenewal(): Promise<void> {
+    const { probe } = this;
+    if (probe === undefined) return Promise.resolve();
+    return this.send(
+      (face, form) => this.engine.renew(probe, face, form),
+      (epoch) => {
+        this.endRenewal();
+        return [TEXTS.verdict.renewed(epoch), "good"];
+      },
+    );
+  }
+
+  private endRenewal(): void {
+    this.probe = undefined;
+    show(this.rows, true);
+    show(this.renewing, false);
+    this.update();
+    this.element.querySelector("h2")?.focus();
+  }
+
+  private async remove(): Promise<void> {
+    const { told } = this.around;
+    if (!(await confirm(T.removeAsk(this.session.person ?? ""), T.removeYes, T.removeNo))) return;
+    try {
+      await this.engine.remove();
+      told.say(TEXTS.verdict.removed, "good");
+    } catch (error) {
+      told.refuse(error);
+    }
+    await this.refresh();
+  }
+
+  private async send<A>(
+    work: (face: number, form: Form | "auto") => Promise<Answered<A>>,
+    verdict: (answer: A) => readonly [string, "good" | "bad"],
+  ): Promise<void> {
+    const { told, form, spent } = this.around;
+    const { face } = this;
+    if (face === undefined || this.busy) return;
+    this.busy = true;
+    this.update();
+    told.say(T.working);
+    try {
+      const { answer, timings } = await work(face, form());
+      told.say(...verdict(answer));
+      this.showTimes(timings);
+      this.face = undefined;
+      spent();
+    } catch (error) {
+      told.refuse(error);
+    }
+    this.busy = false;
+    this.update();
+    await this.refresh();
+  }
+
+  private showTimes(timings: Timings): void {
+    const stages = Object.entries(TEXTS.times.stages) as [keyof Timings, string][];
+    const rows = stages.flatMap(([stage, name]) => {
+      const value = timings[stage];
+      return value === undefined ? [] : [[name, TEXTS.times.milliseconds(value)] as const];
+    });
+    const total = Object.values(timings).reduce((sum, value) => sum + value, 0);
+    const all = [...rows, [TEXTS.times.total, TEXTS.times.milliseconds(total)] as const];
+    const heading = `${TEXTS.times.heading}: ${TEXTS.times.milliseconds(total)}`;
+    this.times.replaceChildren(element("summary", {}, heading), facts(all));
+    show(this.times, true);
+  }
+
+  private update(): void {
+    for (const each of [...this.sending, this.finish]) each.disabled = this.face === undefined || this.busy;
+  }
+}
+
+function line(action: HTMLButtonElement, hint: string, id: string): HTMLElement {
+  action.setAttribute("aria-describedby", id);
+  return element("div", { className: "line" }, action, element("p", { id, className: "small" }, hint));
+}
+
+function identified(decisions: readonly Decision[]): readonly [string, "good" | "bad"] {
+  const [best] = decisions;
+  if (best === undefined) return [TEXTS.verdict.nobody, "bad"];
+  const words = best.accepted ? TEXTS.verdict.identified(best.person) : TEXTS.verdict.nobody;
+  return [`${words} ${TEXTS.verdict.score(best.score, best.threshold)}.`, best.accepted ? "good" : "bad"];
+}
+
+function heldInWords(held: Held | undefined): string {
+  if (held === undefined || !held.templates.length) return TEXTS.held.none;
+  const epochs = held.templates.map((template) => template.epoch ?? 0);
+  return TEXTS.held.some(held.templates.length, Math.max(...epochs));
+}

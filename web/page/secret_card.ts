@@ -1,0 +1,161 @@
+// The secret: made, shown as words, saved and taken as a file or a code, removed.
+
+import { Camera, codeReader } from "./camera.ts";
+import { button, card, confirm, element, show } from "./element.ts";
+import { drawCode } from "./pictures.ts";
+import type { Engine } from "./protocol.ts";
+import { TEXTS } from "./texts.ts";
+import type { Told } from "./told.ts";
+
+const T = TEXTS.secret;
+const SCAN_PAUSE = 250; // milliseconds between two looks for a code
+
+/** The card of this browser's secret; `changed` is told whether there is one. */
+export class SecretCard {
+  readonly element: HTMLElement;
+  private readonly absent = element("div");
+  private readonly present = element("div", { hidden: true });
+  private readonly kept = element("p");
+  private readonly open = element("div", { className: "shown", hidden: true });
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly told: Told,
+    private readonly changed: (there: boolean) => unknown,
+  ) {
+    this.element = card(T.heading, "secret", this.absent, this.present);
+    this.fillAbsent();
+    this.fillPresent();
+  }
+
+  /** Show what there is. */
+  async refresh(): Promise<void> {
+    const fingerprint = await this.engine.secret();
+    show(this.absent, fingerprint === undefined);
+    show(this.present, fingerprint !== undefined);
+    this.close();
+    if (fingerprint !== undefined) this.kept.textContent = T.kept(fingerprint.slice(0, 8));
+    this.changed(fingerprint !== undefined);
+  }
+
+  private fillAbsent(): void {
+    const make = button(T.make, () => this.take(this.engine.makeSecret(), T.made), "main");
+    const words = element("textarea", { id: "words", rows: 3, autocomplete: "off", spellcheck: false });
+    words.setAttribute("aria-describedby", "words-hint");
+    const hint = element("p", { id: "words-hint", className: "small" }, T.wordsHint);
+    const useWords = button(T.takeWords, async () => {
+      await this.take(this.engine.takeWords(words.value), T.taken);
+      words.value = "";
+    });
+    const file = element("input", {
+      type: "file",
+      id: "secret-file",
+      accept: "application/json,.json",
+      onchange: async () => {
+        const [chosen] = file.files ?? [];
+        if (chosen !== undefined) await this.take(this.engine.takeFile(await chosen.text()), T.taken);
+        file.value = "";
+      },
+    });
+    const bring = element(
+      "details",
+      {},
+      element("summary", {}, T.have),
+      element("label", { for: "words" }, T.wordsLabel),
+      words,
+      hint,
+      useWords,
+      element("label", { for: "secret-file" }, T.fileLabel),
+      file,
+      this.scanner(),
+    );
+    this.absent.append(element("p", {}, T.none), make, bring);
+  }
+
+  private scanner(): HTMLElement {
+    const reader = codeReader();
+    if (reader === undefined) return element("p", { className: "small" }, T.noScan);
+    const video = element("video", { muted: true, playsInline: true });
+    const camera = new Camera(video);
+    const stop = button(T.stopScan, () => {
+      camera.stop();
+      show(panel, false);
+    });
+    const panel = element("div", { hidden: true }, element("p", {}, T.scanning), video, stop);
+    const start = button(T.scan, async () => {
+      try {
+        await camera.start("environment");
+      } catch {
+        this.told.say(TEXTS.photo.noCamera, "bad");
+        return;
+      }
+      show(panel, true);
+      while (camera.running) {
+        const [found] = await reader.detect(video).catch(() => []);
+        if (found !== undefined) {
+          camera.stop();
+          show(panel, false);
+          await this.take(this.engine.takeCode(found.rawValue), T.taken);
+        }
+        await new Promise((resolve) => setTimeout(resolve, SCAN_PAUSE));
+      }
+    });
+    return element("div", {}, start, panel);
+  }
+
+  private fillPresent(): void {
+    const words = button(T.showWords, async () => {
+      const list = (await this.engine.words()).split(" ").map((word) => element("li", {}, word));
+      this.reveal(T.hideWords, element("ol", { className: "words", "aria-label": T.wordsCaption }, ...list));
+    });
+    const file = button(T.saveFile, async () => {
+      const url = URL.createObjectURL(new Blob([await this.engine.file()], { type: "application/json" }));
+      element("a", { href: url, download: T.fileName }).click();
+      URL.revokeObjectURL(url);
+    });
+    const code = button(T.showCode, async () => {
+      const canvas = element("canvas", { className: "code", role: "img", "aria-label": T.codeLabel });
+      drawCode(canvas, await this.engine.code());
+      this.reveal(T.hideCode, canvas);
+    });
+    const forget = button(
+      T.forget,
+      async () => {
+        if (!(await confirm(T.forgetAsk, T.forgetYes, T.forgetNo))) return;
+        await this.engine.forgetSecret();
+        this.told.say(T.forgotten);
+        await this.refresh();
+      },
+      "danger",
+    );
+    const row = element("div", { className: "row" }, words, code, file, forget);
+    this.present.append(this.kept, element("details", {}, element("summary", {}, T.more), row, this.open));
+  }
+
+  private reveal(hide: string, what: HTMLElement): void {
+    this.open.replaceChildren(
+      element("p", { className: "small" }, T.private),
+      what,
+      button(hide, () => this.close()),
+    );
+    show(this.open, true);
+  }
+
+  private close(): void {
+    this.open.replaceChildren();
+    show(this.open, false);
+  }
+
+  private async take(work: Promise<string>, said: string): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.told.refuse(error);
+      return;
+    }
+    this.told.say(said, "good");
+    await this.refresh();
+    // what had the keyboard's place is gone
+    this.element.querySelector("h2")?.focus();
+  }
+}

@@ -1,0 +1,35 @@
+// facemin-web: what leaves a browser is a pseudonym, never the photo.
+
+export { SIDE, align } from "./align.ts";
+export { CaptureLog, captureHash, hashDistance } from "./captures.ts";
+export { Client } from "./client.ts";
+export type { ClientOptions, Outcome } from "./client.ts";
+export { complaints, facesIn } from "./crop.ts";
+export type { Complaint, Faces } from "./crop.ts";
+export { Detector } from "./detect.ts";
+export type { Face } from "./detect.ts";
+export { Device, openDetector, openKey } from "./device.ts";
+export type { DeviceOptions, OnPart, Part } from "./device.ts";
+export { Embedder } from "./embed.ts";
+export { Refusal } from "./errors.ts";
+export type { RefusalCode } from "./errors.ts";
+export { decode, fromBitmap, fromRgba, toRgba } from "./image.ts";
+export type { Pixels } from "./image.ts";
+export { readKey } from "./key.ts";
+export type { Key, KeyOptions } from "./key.ts";
+export { Painter } from "./paint.ts";
+export { Pins } from "./pins.ts";
+export type { Pin } from "./pins.ts";
+export { Provider } from "./provider.ts";
+export type { Challenge, Decision, Held } from "./provider.ts";
+export { readPhoto } from "./read.ts";
+export type { ReadFace, ReadPhoto } from "./read.ts";
+export { Pseudonym } from "./rotation.ts";
+export { Runtime } from "./runtime.ts";
+export type { RuntimeOptions } from "./runtime.ts";
+export { Secret, readSecretFile, secretFile } from "./secret.ts";
+export type { Form, Sent } from "./sender.ts";
+export type { Timings } from "./stopwatch.ts";
+export { BrowserStore, MemoryStore } from "./store.ts";
+export type { Store } from "./store.ts";
+export { isTrusted, trust } from "./trust.ts";
