@@ -37,8 +37,8 @@ from made_keys import HOSTILE, between, honest, strongest
 from facemin.evaluation.provenance import conditions
 from facemin.keys.default import plain_key
 from facemin.metrics import wilson
-from facemin.protection.resemblance import LIMITS, likenesses
-from facemin.protection.revealing import JUDGE, JUDGED_FROM, judged_cosine, strongest_likeness
+from facemin.protection.revealing.check import JUDGE, JUDGED_FROM, judged_cosine, strongest_likeness
+from facemin.protection.revealing.resemblance import LIMITS, likenesses
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.keys.key import Key
-    from facemin.protection.resemblance import Likeness
+    from facemin.protection.revealing.resemblance import Likeness
 
     Pixels = NDArray[np.uint8]
     Keys = dict[str, Callable[[], Key]]

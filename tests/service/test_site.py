@@ -14,9 +14,9 @@ import uvicorn
 
 from facemin.cli import run
 from facemin.face.centerface import network
-from facemin.service.api import site
 from facemin.service.api.app import create_app
 from facemin.service.api.middleware import VISIT_FILES
+from facemin.service.api.routes import site
 from facemin.service.making import make_provider
 from facemin.service.sessions import REACHABLE
 from facemin.service.settings import Settings, read_settings, write_settings

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from facemin.service.api.bodies import UPLOADS, Budget, longest_body
 from facemin.service.api.errors import ServiceError, problem_text
+from facemin.service.api.limits.bodies import UPLOADS, Budget, longest_body
+from facemin.service.api.limits.rate_limits import RateLimit
 from facemin.service.api.origins import Origins, check_place
-from facemin.service.api.rate_limits import RateLimit
-from facemin.service.api.site import wants_html
+from facemin.service.api.routes.site import wants_html
 from facemin.service.sessions import check_reach
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from facemin.service.api.site import Site
+    from facemin.service.api.routes.site import Site
     from facemin.service.provider import Provider
     from facemin.service.token_authenticator import Claim
     from facemin.service.tokens import Token
