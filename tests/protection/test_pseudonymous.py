@@ -93,7 +93,7 @@ class TestWhatReachesTheResult:
         self, key: Key, painter: OnePassProtector, monkeypatch: pytest.MonkeyPatch, optimised: bool
     ) -> None:
         method = PMT(steps=2) if optimised else painter
-        monkeypatch.setattr("facemin.protection.targets.key_runner", lambda key: _SameTarget(key.graph))
+        monkeypatch.setattr("facemin.protection.targets.key_runner", lambda given: _SameTarget(given.graph))
         one = made(person(1), key, method)
         other = made(person(2), key, method)
         assert one.encoded(one.faces[0]) == other.encoded(other.faces[0])
@@ -225,7 +225,7 @@ class TestKeys:
         assert not (home / "secrets").exists()
 
     def test_an_unlisted_network_needs_consent_once(self, key: Key, home: Path) -> None:
-        with pytest.raises(facemin.UntrustedKey, match="from the second upload on a dishonest key can identify you"):
+        with pytest.raises(facemin.UntrustedKey, match="dishonest network can identify you from your second upload on"):
             feature(person(1), key)
         assert not (home / "secrets").exists()
         feature(person(1, 1), key, trust_key=True)

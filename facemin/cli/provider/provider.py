@@ -71,7 +71,7 @@ def provider_init(
     cut = cut or MODELS[name].default_cut
     folder = provider_home(home)
     check_folder("--home", folder)
-    with _plainly():
+    with plainly():
         token = make_provider(
             folder,
             provider=provider,
@@ -125,7 +125,7 @@ def serve(
         print_json({"home": str(folder), "url": url, "device": "cpu"})
     else:
         note(f"serving {folder} at {url}; Ctrl-C ends it")
-    with _plainly():
+    with plainly():
         run(folder, host=host, port=port, page=page)
     return 0
 
@@ -318,7 +318,7 @@ def opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
     folder = provider_home(home)
     settings = read_settings(folder)
     make_private(folder)
-    with _plainly():
+    with plainly():
         database = Database(database_url(folder, settings))
         try:
             yield database, folder, settings
@@ -327,7 +327,7 @@ def opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def plainly() -> Iterator[None]:
     """A service's refusal as the command line's wrong input."""
     from facemin.service.api.errors import ServiceError
 

@@ -1,4 +1,4 @@
-"""Commands `provider` on keys: list, rotate, revoke, and the one-pass network beside them."""
+"""Commands `provider` on keys: list, rotate, revoke, the one-pass network beside them, and another recogniser."""
 
 from __future__ import annotations
 
@@ -38,6 +38,42 @@ def provider_rotate(*, home: Home = None, as_json: Json = False) -> int:
     with opened(home) as (database, folder, settings):
         made = rotate(database, folder, settings, open_graph(settings.model))
     print_values({"key_id": made.key_id, "number": made.number, "fingerprint": made.fingerprint}, as_json=as_json)
+    return 0
+
+
+def provider_switch(
+    model: Annotated[str, Parameter(help="The new recogniser; by default the one with a space that ships.")] = "",
+    /,
+    *,
+    home: Home = None,
+    cut: Annotated[str, Parameter(help="Where to split it; by default its calibrated cut.")] = "",
+    residual: Annotated[
+        float | None, Parameter(help="Feature distance at which protecting stops; by default as calibrated.")
+    ] = None,
+    force: Annotated[
+        bool, Parameter(negative="", help="Also where people are enrolled: they have to enrol anew.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Give a stopped provider another recogniser, so that an old one takes pseudonyms; its keys until now end."""
+    from facemin.cli.provider.provider import plainly
+    from facemin.keys.default import stopping_residual
+    from facemin.models import MODELS, SPACE_MODEL
+    from facemin.models.store import open_graph
+    from facemin.service.settings import provider_home
+    from facemin.service.switching import switch_model
+
+    name = model or SPACE_MODEL
+    if not cut and name not in MODELS:
+        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_graph(name).cuts)}; got none")
+    cut = cut or MODELS[name].default_cut
+    asked = stopping_residual(open_graph(name), cut) if residual is None else residual
+    with plainly():
+        done = switch_model(provider_home(home), model=name, cut=cut, residual=asked, force=force)
+    print_values(
+        {"key_id": done.key_id, "templates_to_enrol_anew": done.templates, "pseudonyms_allowed": list(done.allowed)},
+        as_json=as_json,
+    )
     return 0
 
 
