@@ -27,8 +27,8 @@ from facemin.image import decode
 from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.runtime.files import write_atomically
 
 HERE = Path(__file__).resolve().parent

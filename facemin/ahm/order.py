@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.ahm.frequency import BLOCK, FREQUENCIES, dct_matrix
+from facemin.ahm.masking.frequency import BLOCK, FREQUENCIES, dct_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

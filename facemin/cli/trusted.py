@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
-from facemin.cli.options import Json
-from facemin.cli.output import note, print_json, tell
+from facemin.cli.shared.options import Json
+from facemin.cli.shared.output import note, print_json, tell
 
 GRAPH = re.compile(r"[0-9a-f]{64}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 
@@ -46,7 +46,3 @@ class Identified(TypedDict):
     """For each face the nearest people."""
 
     results: list[list[Decision]]
-
-
-DECISION, ENROLLED = TypeAdapter(Decision), TypeAdapter(Enrolled)
-IDENTIFIED, CHALLENGE = TypeAdapter(Identified), TypeAdapter(Challenge)

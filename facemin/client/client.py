@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from facemin.client.answers import DECISION, ENROLLED, IDENTIFIED, Decision
+from facemin.client.answers import Decision, Enrolled, Identified
 from facemin.client.connection import Connection
 from facemin.client.pins import KeyChanged
 from facemin.client.pseudonymous import (
@@ -25,7 +25,7 @@ from facemin.client.pseudonymous import (
 from facemin.client.transport import ProviderError, Reply
 from facemin.client.uploads import AnyPhoto, Prepared, prepare
 from facemin.image import Photo
-from facemin.protection import RevealingKey
+from facemin.protection.revealing.finding import RevealingKey
 from facemin.runtime.errors import NoSpace
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Client(Connection):
             uploads = [self._uploads(photo, largest=True)[0] for photo in photos]
             return self._post("persons", {"person": person, "uploads": uploads, "replace": replace})
 
-        return self._fresh(send).read(ENROLLED)["person"]
+        return self._fresh(send).read(Enrolled)["person"]
 
     def verify(
         self, person: str, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None
@@ -124,7 +124,7 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"person": person, "far": far}
-            return self._asked("verify", body, photo, person).read(DECISION)
+            return self._asked("verify", body, photo, person).read(Decision)
 
         def send() -> Reply:
             upload = self._uploads(photo, largest=True)[0]
@@ -132,7 +132,7 @@ class Client(Connection):
                 "verify", {"person": person, "upload": upload, "challenge": self._challenge(), "far": far}
             )
 
-        return self._fresh(send).read(DECISION)
+        return self._fresh(send).read(Decision)
 
     def identify(
         self, photo: str | Path | bytes | Photo | Prepared, *, far: float | None = None, top: int = 5
@@ -151,13 +151,13 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"far": far, "top": top}
-            return self._asked("identify", body, photo, "").read(IDENTIFIED)["results"]
+            return self._asked("identify", body, photo, "").read(Identified)["results"]
 
         def send() -> Reply:
             uploads = self._uploads(photo)
             return self._post("identify", {"uploads": uploads, "challenge": self._challenge(), "far": far, "top": top})
 
-        return self._fresh(send).read(IDENTIFIED)["results"]
+        return self._fresh(send).read(Identified)["results"]
 
     def renew(
         self, person: str, photo: AnyPhoto, photos: Sequence[AnyPhoto], *, secret: str | Secret | None = None
@@ -239,7 +239,7 @@ class Client(Connection):
             return self._post("verify", body), sender, faces
 
         reply, sender, faces = self._fresh(send)
-        decision = reply.read(DECISION)
+        decision = reply.read(Decision)
         if decision.accepted:
             sender.remember(faces)
         return decision
@@ -269,7 +269,7 @@ class Client(Connection):
             return self._post("persons", body), sender, faces
 
         reply, sender, faces = self._fresh(send)
-        name = reply.read(ENROLLED)["person"]
+        name = reply.read(Enrolled)["person"]
         sender.remember(faces)
         return name
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import numpy as np
 
-from facemin.client.answers import CHALLENGE, Challenge
+from facemin.client.answers import Challenge
 from facemin.client.pins import KeyChanged, Pins
 from facemin.client.pseudonymous import SITE, Faces, Form, Sender, SharedSecretWarning, secret_of
 from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
@@ -21,7 +21,6 @@ from facemin.image import Photo
 from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
-from facemin.protection import protect
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 
     from facemin.face import Detector
     from facemin.protection import Protector
+    from facemin.protection.one_pass.protector_file import ProtectorFile
     from facemin.protection.photo import Upload
-    from facemin.protection.protector_file import ProtectorFile
     from facemin.pseudonym import Secret
 
 _Answer = TypeVar("_Answer")
@@ -151,6 +150,9 @@ class Connection:
         if isinstance(photo, Prepared):
             return photo.uploads(key, largest=largest)
         upload: Upload = "image" if self.upload == "auto" else self.upload
+        # all that a photo needs is imported with the first one
+        from facemin.protection import protect
+
         done = protect(
             photo,
             keys=[key],
@@ -163,7 +165,7 @@ class Connection:
         return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
 
     def _challenge(self) -> str:
-        return self._send("POST", "/v1/challenges").read(CHALLENGE).challenge
+        return self._send("POST", "/v1/challenges").read(Challenge).challenge
 
     def _sender(self) -> Sender:
         if self.secret is None:
@@ -185,7 +187,7 @@ class Connection:
 
     def _ask(self, **who: str | None) -> tuple[Challenge, Form]:
         query = urlencode({"collection": self.collection} | {name: text for name, text in who.items() if text})
-        ask = self._send("POST", f"/v1/challenges?{query}").read(CHALLENGE)
+        ask = self._send("POST", f"/v1/challenges?{query}").read(Challenge)
         if ask.pseudonyms == "off":
             raise ProviderError(
                 422, "pseudonyms_off", f"{self.collection} takes no pseudonyms, and nothing was sent without one"
@@ -218,8 +220,8 @@ class Connection:
             return None
         key = self.key()
         if self._known.protector is None:
-            from facemin.protection.protector_file import ProtectorFile
-            from facemin.protection.shipped import shipped_protector
+            from facemin.protection.one_pass.protector_file import ProtectorFile
+            from facemin.protection.one_pass.shipped import shipped_protector
 
             named = key.manifest.protector
             if named is not None:

@@ -14,8 +14,6 @@ from facemin.client.pseudonymous import NotReached
 from facemin.image import Photo
 from facemin.keys.key import Key
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection import ProtectedFace, ProtectedPhoto, protect
-from facemin.protection.resemblance import mean_face
 from facemin.runtime.errors import NoFace
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from facemin.client.connection import Connection
     from facemin.face import Detector
-    from facemin.protection import Protector
+    from facemin.protection import ProtectedFace, ProtectedPhoto, Protector
 
 AnyPhoto: TypeAlias = "str | Path | bytes | Photo"
 
@@ -82,6 +80,8 @@ def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> 
 
 def check_asks(key: Key) -> None:
     """Refuse a key that noise satisfies: whatever is sent for it says nothing, and would be accepted for anybody."""
+    from facemin.protection.revealing.image_planes import mean_face
+
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (112, 112, 3), dtype=np.uint8)
     try:
@@ -128,6 +128,9 @@ def prepare(
             "clients: expected ones without a pseudonym (secret=None), since one image under it for several providers "
             "would link them; send each an image of its own"
         )
+    # all that a photo needs is imported with the first one
+    from facemin.protection import protect
+
     keys = tuple(client.key() for client in clients)
     done = protect(
         photo, keys=keys, seed=seed, method=method, detector=detector, allow_revealing=allow_revealing, secret=None

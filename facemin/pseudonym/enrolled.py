@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,10 @@ class _Entry(BaseModel):
         return total
 
 
-_ENTRIES = TypeAdapter(list[_Entry])
+@cache
+def _entries() -> TypeAdapter[list[_Entry]]:
+    """Made at its first use: making one takes milliseconds."""
+    return TypeAdapter(list[_Entry])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +164,7 @@ class EnrolledFace:
         except FileNotFoundError:
             return []
         try:
-            return _ENTRIES.validate_json(unseal(self.secret, sealed, use=_USE))
+            return _entries().validate_json(unseal(self.secret, sealed, use=_USE))
         except ValidationError as error:
             raise ValueError(f"{self._file}: expected enrolled faces, got {error.error_count()} wrong fields") from None
         except ValueError as error:

@@ -7,14 +7,14 @@ import pytest
 import torch
 from skimage import data
 
-from facemin.ahm.frequency import CHANNELS, FREQUENCIES
+from facemin.ahm.masking.frequency import CHANNELS, FREQUENCIES
+from facemin.ahm.masking.frequency_mask import FrequencyMask
 from facemin.ahm.order import ALTERNATING, SAME_PARITY, amplitudes, hiding_order, left_by_signs, shows
-from facemin.ahm.protector import FrequencyMask
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.face import Detector, align
 from facemin.keys.key import export_key
 from facemin.models import MODELS
-from facemin.protection.resemblance import likenesses
+from facemin.protection.revealing.resemblance import likenesses
 
 CHANNELS_KEPT = FrequencyMask().channels
 

@@ -7,7 +7,7 @@ import pytest
 
 import facemin.cli
 from facemin.cli import run
-from facemin.cli.output import foreign
+from facemin.cli.shared.output import foreign
 
 FOLDER = Path(facemin.cli.__file__).parent
 NAMES = ["\x1b[31mred\x07.jpg", "a\nfailed: nothing.jpg", "\u202egpj.exe.jpg", "[bold]x.jpg", "\x9b2J.jpg"]
