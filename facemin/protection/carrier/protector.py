@@ -11,13 +11,13 @@ import numpy as np
 
 from facemin.face import Detector, align
 from facemin.image import decode, encode
-from facemin.keys.same_person import same_person_threshold
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, resized
 from facemin.protection.carrier.components import FRAME, landmarks_in
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
 from facemin.protection.contract import Check, PhotoFile, Protected
+from facemin.protection.same_person import same_person_threshold
 from facemin.protection.targets import space_of
 from facemin.pseudonym.rotation import unit_rows
 from facemin.runtime.compute import DEFAULT_COMPUTE
