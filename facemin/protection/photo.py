@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 from facemin.face import Detector
 from facemin.image import MAX_PIXELS
 from facemin.keys.default import default_key
-from facemin.protection.carrier.open import CarrierKind, check_carried_upload, is_carrier, open_carrier
-from facemin.protection.carrier.services import keys_for_carriers
+from facemin.protection.carrier.open import (
+    CarrierKind,
+    check_carried_upload,
+    is_carrier,
+    keys_for_carriers,
+    open_carrier,
+)
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
 from facemin.protection.sources import open_keys, open_method, open_secret
 from facemin.protection.stream import PhotoStream, PlainStream, PseudonymStream, Reading

@@ -52,7 +52,7 @@ class CarrierFlags:
         Raises:
             CarrierRefused: a service whose network is not known.
         """
-        from facemin.protection.carrier.services import keys_for_carriers
+        from facemin.protection.carrier.open import keys_for_carriers
 
         return [*keys_for_carriers(tuple(keys), self.network)] if self else keys
 

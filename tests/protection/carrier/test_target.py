@@ -7,7 +7,7 @@ import pytest
 
 import facemin
 from facemin.protection.carrier import CarrierRefused, FaceCarrier, PseudonymTarget
-from facemin.protection.carrier.services import NETWORKS, key_of_network
+from facemin.protection.carrier.open import NETWORKS, key_of_network
 from facemin.pseudonym import Context, Pseudonym
 from tests.protection.carrier.test_base import SECRET, pseudonym
 from tests.space_keys import D, person, space_key
