@@ -159,13 +159,11 @@ def provider_collection(
         recogniser = open_graph(settings.model)
         store = open_store(database, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
         with database.writing() as connection:
-            if pseudonyms is not None:
-                policy = checked_policy(pseudonyms, space=has_space(recogniser, settings.cut))
-                store.change_collection(connection, name, pseudonyms=policy)
-                record(connection, "change_collection", "pseudonyms", request_id=COMMAND_LINE, collection=name)
-            if carriers is not None:
-                store.change_collection(connection, name, carriers=carriers)
-                record(connection, "change_collection", "carriers", request_id=COMMAND_LINE, collection=name)
+            policy = pseudonyms and checked_policy(pseudonyms, space=has_space(recogniser, settings.cut))
+            for what, value in (("pseudonyms", policy), ("carriers", carriers)):
+                if value is not None:
+                    store.change_collection(connection, name, **{what: value})
+                    record(connection, "change_collection", what, request_id=COMMAND_LINE, collection=name)
             found = store.collection(connection, name)
             shown = collection_out(found, store.counts(connection, found)).model_dump(mode="json")
     print_values(shown, as_json=as_json)
