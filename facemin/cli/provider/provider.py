@@ -140,8 +140,7 @@ def provider_collection(
         Parameter(help="Whether uploads have to be under a pseudonym, may be, or must not be."),
     ] = None,
     carriers: Annotated[
-        Literal["allowed", "off"] | None,
-        Parameter(help="Whether an image under a pseudonym may be a photo of a face of nobody (docs/carriers.md)."),
+        Literal["allowed", "off"] | None, Parameter(help="Whether faces of nobody are taken (docs/carriers.md).")
     ] = None,
     home: Home = None,
     as_json: Json = False,
