@@ -14,13 +14,14 @@ from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from facemin.image.coded_size import coded_sizes
 from facemin.image.colour import to_srgb
 from facemin.image.exif import Turn, read_exif
 from facemin.image.jpeg import END, lacks_only_its_end, read_marks
-from facemin.image.png_colour import BT_709, HDR, SRGB_LIKE, read_cicp
+from facemin.image.png_colour import coded_colours
+from facemin.image.tiff import check_tiff
 from facemin.image.walk import APPLE_DOUBLE
 from facemin.runtime.errors import InvalidPhoto, told_as
 
@@ -39,8 +40,6 @@ _EXIF_HEADER = b"Exif\x00\x00"
 _EXIF_LIMIT = 65_533
 _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 
-_LARGEST_TILE = 1 << 20
-"""Pixels of a TIFF's tile that are always accepted."""
 _MOST_TOGETHER = 4
 """Images' worth of pixels in one AVIF: the picture, its transparency, a brightness map, thumbnails."""
 _QUIET = threading.Lock()
@@ -223,9 +222,9 @@ def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[
         if width < 1 or height < 1 or width * height > max_pixels:
             raise ValueError(f"{width} x {height} = {width * height} pixels; max_pixels raises the limit")
         if kind == "TIFF":
-            _check_tiff(image, max_pixels)
+            check_tiff(image, max_pixels)
         if kind == "PNG":
-            notes += _coded_colours(stream)
+            notes += coded_colours(stream)
         # The pictures behind a JPEG's first are previews, depth and brightness.
         if head[4:12] == b"ftypavis" or (kind != "JPEG" and getattr(image, "is_animated", False)):
             notes.append("only the first picture of the file was read; it holds more")
@@ -277,39 +276,6 @@ def _load_jpeg(data: bytes) -> Image.Image:
         image = Image.open(BytesIO(data), formats=("JPEG",))
     image.load()
     return image
-
-
-def _check_tiff(image: Image.Image, max_pixels: int) -> None:
-    """Refuse a preview in the place of the photo, and tiles larger than any image may be.
-
-    Raw files of cameras are TIFFs whose first picture is a small preview; a tile is inflated whole, whatever it shows.
-    """
-    tags = getattr(image, "tag_v2", {})
-    kind = tags.get(ExifTags.Base.NewSubfileType, 0)
-    if ExifTags.Base.DNGVersion in tags or (isinstance(kind, int) and kind & 1):
-        raise ValueError("a TIFF whose first picture is a preview, as of a camera's raw file; export it as JPEG or PNG")
-    sides = [int(tags.get(tag, 0)) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)]
-    if sides[0] * sides[1] > max(max_pixels, _LARGEST_TILE):
-        raise ValueError(f"tiles of {sides[0]} x {sides[1]} pixels")
-
-
-def _coded_colours(stream: BinaryIO) -> list[str]:
-    """What to know of the colours that a PNG's cICP chunk names, which Pillow passes over.
-
-    Source: PNG specification, third edition, 11.3.2.6; ITU-T H.273, tables 2 and 3.
-
-    Raises:
-        ValueError: levels of high dynamic range, which no 8-bit sRGB is.
-    """
-    found = read_cicp(stream)
-    if found is None:
-        return []
-    primaries, transfer = found
-    if transfer in HDR:
-        raise ValueError(f"levels of high dynamic range ({HDR[transfer]}); export it in sRGB")
-    if primaries != BT_709 or transfer not in SRGB_LIKE:
-        return [f"its colours (cICP {primaries}, {transfer}) were read as sRGB's"]
-    return []
 
 
 def _open(stream: BinaryIO, head: bytes, max_pixels: int) -> Image.Image:
