@@ -17,7 +17,7 @@ LAYERS: dict[str, set[str]] = {
     "face": {"data", "image", "runtime"},
     "autograd": {"models", "runtime"},
     "models": {"autograd", "data", "pseudonym", "runtime", "train"},
-    "keys": {"autograd", "models", "runtime"},
+    "keys": {"autograd", "models", "pseudonym", "runtime"},
     "metrics": set(),
     "datasets": {"image", "runtime"},
     "cloak": {"autograd", "face", "image", "metrics", "models", "protection", "runtime"},

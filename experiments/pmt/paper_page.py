@@ -54,8 +54,7 @@ def main() -> None:
     convergence = RESULTS / "pmt" / "convergence.json"
     parts = {
         "parts": parts_table(groups),
-        "matrix": matrix_table(groups, ("table7", "table7_600")),
-        "several": matrix_table(groups, ("table9",)),
+        "matrix": matrix_table(groups, ("table7", "table7_600", "table9")),
         "hours": hours(),
     }
     text = PAGE.read_text(encoding="utf-8")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from facemin.cli import licences, trusted
+from facemin.cli import licences
 from facemin.cli.demo import demonstrate
 from facemin.cli.person import client, cloak, photos, secrets, verify
-from facemin.cli.provider import keys, protector, provider, provider_keys
+from facemin.cli.provider import keys, protector, provider, provider_keys, trusted
 from facemin.cli.shared.extras import missing_extra
 from facemin.cli.shared.options import INTERRUPTED, STATUSES, WRONG_INPUT
 from facemin.cli.shared.output import errors, note, say

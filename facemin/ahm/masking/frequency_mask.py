@@ -7,8 +7,8 @@ places, and the inverse DCT around mid-grey is the image that is sent. A recogni
 channels back from them exactly, up to 8-bit rounding and what was clipped.
 
 It uses no key's gradients. A key decides the order of the channels, among those that show nothing of the face
-(`facemin.ahm.order`), so that one provider's uploads are of no use to another's recogniser; whoever holds the key knows
-the order. To a recogniser that was trained on plain faces, also the
+(`facemin.ahm.masking.order`), so that one provider's uploads are of no use to another's recogniser; whoever holds the
+key knows the order. To a recogniser that was trained on plain faces, also the
 key's own, the image says little, and what its features are then away from the face's is reported as for any method.
 """
 
@@ -27,7 +27,7 @@ import torch
 
 from facemin.ahm.masking.frequency import CHANNELS, DC, FREQUENCIES, block_dct, inverse_block_dct, to_rgb, to_ycbcr
 from facemin.ahm.masking.mask import KEPT, zigzag
-from facemin.ahm.order import hiding_order
+from facemin.ahm.masking.order import hiding_order
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching

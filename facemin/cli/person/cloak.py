@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemin.cli.shared.options import FAILED, INTERRUPTED, Device, Json, MaxPixels
-from facemin.cli.shared.output import available_device, errors, note, print_json, say
+from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 
 if TYPE_CHECKING:
     from facemin.cloak.folder import CloakedPhoto, CloakJob, CloakPlan
@@ -121,7 +121,7 @@ def fit(
             }
         )
     else:
-        print(f"{out}: {method} of {len(gathered.faces)} photos against {', '.join(r.name for r in recognisers)}")
+        tell(f"{out}: {method} of {len(gathered.faces)} photos against {', '.join(r.name for r in recognisers)}")
         note(f"keep {out} to yourself: it takes the mask off again")
         note(WARNING)
     return FAILED if gathered.failures else 0

@@ -9,7 +9,7 @@ from skimage import data
 
 from facemin.ahm.masking.frequency import CHANNELS, FREQUENCIES
 from facemin.ahm.masking.frequency_mask import FrequencyMask
-from facemin.ahm.order import ALTERNATING, SAME_PARITY, amplitudes, hiding_order, left_by_signs, shows
+from facemin.ahm.masking.order import ALTERNATING, SAME_PARITY, amplitudes, hiding_order, left_by_signs, shows
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.face import Detector, align
 from facemin.keys.key import export_key
