@@ -1,4 +1,4 @@
-// Protection in one forward pass: a decoder paints an image for a target, the key checks it; one_pass.py.
+// Protection in one forward pass: a decoder paints an image for a target, the key checks it; one_pass/painter.py.
 
 import { SIDE, roundHalfEven } from "./align.ts";
 import type { Embedder } from "./embed.ts";
