@@ -164,7 +164,7 @@ def protect(
     from facemin.keys.key import Key
     from facemin.protection.folder import plan
     from facemin.protection.folder_job import FolderJob
-    from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
+    from facemin.protection.one_pass_protector import OnePassProtector
     from facemin.protection.protector_file import ProtectorFile
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
@@ -198,7 +198,7 @@ def protect(
     check_workers(1 if workers is None else workers)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
     keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
-    where = available_device(device) if torch_is_there() else "cpu"
+    where = available_device(device)
     settings = None
     if no_pseudonym or upload == "image":
         files = tuple(ProtectorFile.load(path) for path in protector)
