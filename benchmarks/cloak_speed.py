@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.cloak.lay import lay
 from facemin.cloak.mask_file import Mask, Surrogate
 from facemin.face import Detector, align

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS, Failure
-from facemin.protection.folder import plan, protect_into
-from facemin.protection.folder_job import FolderJob
+from facemin.protection.folder.job import FolderJob
+from facemin.protection.folder.run import plan, protect_into
 
 MEGAPIXELS_12 = (3000, 4000)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from facemin.ahm.frequency import CHANNELS, FREQUENCIES, block_dct, from_frequencies, to_frequencies, to_ycbcr
+from facemin.ahm.masking.frequency import CHANNELS, FREQUENCIES, block_dct, from_frequencies, to_frequencies, to_ycbcr
 from facemin.runtime.device import choose_device, describe
 
 if TYPE_CHECKING:

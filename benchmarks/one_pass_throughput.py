@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from facemin.autograd.pixels import to_tensor, to_unit
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.evaluation.provenance import conditions
 from facemin.face import Detector, align, faces_in
 from facemin.image import decode, encode
@@ -34,10 +34,10 @@ from facemin.keys.default import default_key, plain_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection import PROTECTORS
-from facemin.protection.folder import FolderResult, plan, protect_into
-from facemin.protection.folder_job import FolderJob
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.folder.job import FolderJob
+from facemin.protection.folder.run import FolderResult, plan, protect_into
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import LOCAL, Context, Pseudonym, Secret
 from facemin.runtime.files import write_atomically
 

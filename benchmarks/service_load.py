@@ -34,8 +34,8 @@ from facemin.service.settings import DATABASE, MASTER, read_settings
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
 from facemin.service.storage.sealing import owner
+from facemin.service.storage.search.vector_index import VectorIndex
 from facemin.service.storage.tables import collections, persons, templates
-from facemin.service.storage.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable

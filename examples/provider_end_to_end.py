@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 import facemin
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.client.pins import Pins
 from facemin.client.transport import ProviderError, Transport
 from facemin.image import decode, encode

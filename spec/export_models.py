@@ -13,7 +13,7 @@ from pathlib import Path
 from facemin.data import data_file
 from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL
-from facemin.protection.shipped import FOLDER, SHIPPED
+from facemin.protection.one_pass.shipped import FOLDER, SHIPPED
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ from facemin.models.onnx.run import FaceRunner
 from facemin.models.recogniser import RecogniserGraph
 from facemin.models.space import Isotropy, SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
-from facemin.protection.one_pass import CHECKS
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.painter import CHECKS
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import Context, PossessionKey, Pseudonym, Secret, UploadStatement
 from facemin.pseudonym.captures import capture_hashes
 from facemin.pseudonym.possession import renewal_digest

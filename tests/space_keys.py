@@ -8,8 +8,8 @@ from facemin.keys.key import Key, export_key
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import Isotropy, SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
-from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from tests.models.test_store import tiny_graph
 from tests.pictures import Pixels
 

@@ -17,8 +17,8 @@ from facemin.ahm.attacks.integrate import Integration
 from facemin.ahm.attacks.model_inversion import ModelInversion
 from facemin.ahm.attacks.unmix import SameFace, Unmixing
 from facemin.ahm.draws import draw, generator_of
-from facemin.ahm.frequency import CHANNELS, FACE, from_frequencies
-from facemin.ahm.mask import choose_channels, make_mask, measure_statistics
+from facemin.ahm.masking.frequency import CHANNELS, FACE, from_frequencies
+from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
 from facemin.ahm.mixing import COUNTS, mix
 from facemin.attack.datasets import ImagePairs
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter
@@ -28,9 +28,9 @@ from facemin.datasets import Folder, landmarks
 from facemin.image import decode, encode
 from facemin.metrics import cross_identity_threshold, psnr, ssim, wilson
 from facemin.models import load_recogniser
-from facemin.train.aligned import align_photos
-from facemin.train.sources import open_source
-from facemin.train.split import split_people
+from facemin.train.data.aligned import align_photos
+from facemin.train.data.sources import open_source
+from facemin.train.data.split import split_people
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.ahm.config import AHMConfig
-    from facemin.ahm.mask import Mask
+    from facemin.ahm.masking.mask import Mask
     from facemin.attack.reconstruct.inverter import Inverter
     from facemin.models import Recogniser
 

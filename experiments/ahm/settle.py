@@ -172,8 +172,8 @@ def table(records: list[dict[str, Any]]) -> str:
     for name, runs in kept.items():
         figures = (
             _over(run["mean_k"] for run in runs),
-            _over((100 * run["masked"]["accuracy"] for run in runs), digits=1),
-            _over((100 * run["masked"]["tar"] for run in runs), digits=1),
+            _share(runs, "accuracy"),
+            _share(runs, "tar"),
             _over(run["loss"] for run in runs),
         )
         lines.append(f"| {name} | {len(runs)} | {' | '.join(figures)} |")
@@ -197,6 +197,14 @@ def table(records: list[dict[str, Any]]) -> str:
             ]
             lines.append(f"| {name} | {' | '.join(columns)} |")
     return "\n".join(lines) + "\n"
+
+
+def _share(runs: list[dict[str, Any]], name: str) -> str:
+    """A share in percent over seeds; of one seed, with its interval over people."""
+    if len(runs) > 1:
+        return _over((100 * run["masked"][name] for run in runs), digits=1)
+    low, high = runs[0]["masked"][f"{name}_interval"]
+    return f"{100 * runs[0]['masked'][name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _over(values: Iterable[float], *, digits: int = 2) -> str:

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=RECORDS)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
+    parser.add_argument("--few", action="store_true", help="leave out chains, students, poor faces and attributes")
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
     known = (*PROTECTIONS, "pseudonym")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}")
@@ -83,7 +84,7 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
     world = World(networks=networks, images={group: images for group, images in groups.items() if len(images)})
     # the space is dlib's network too
     others = tuple(one for one in LOOKERS if not authorised.startswith(one))
-    forms = list(all_forms(world, made, others, authorised))
+    forms = list(all_forms(world, made, others, authorised, few=given.few))
     rows = judged(forms)
     values = {
         "protection": name,
@@ -91,7 +92,7 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
         "authorised": authorised,
         "pairs": len(made.train),
         "rows": rows,
-        "attributes": attributes(made, given),
+        "attributes": None if given.few else attributes(made, given),
         "seconds": round(time.perf_counter() - began, 1),
         **provenance(given, given.shared),
     }
@@ -237,9 +238,11 @@ def table(records: dict[str, dict[str, Any]]) -> str:
         row = next(rows[name]["row"] for rows in found if name in rows)
         lines.append(f"| {row} | {name} | {' | '.join(cell(rows.get(name)) for rows in found)} |")
     genders_said = [
-        f"{one['hits']} of {one['n']} ({one['interval'][0]:.2f} to {one['interval'][1]:.2f}), "
+        "not measured"
+        if (one := record["attributes"]) is None
+        else f"{one['hits']} of {one['n']} ({one['interval'][0]:.2f} to {one['interval'][1]:.2f}), "
         f"commonest {one['commonest']:.2f}, p {one['p']:.2g}"
-        for one in (record["attributes"] for record in kept)
+        for record in kept
     ]
     lines.append(f"| T2 | gender, a convolutional network | {' | '.join(genders_said)} |")
     return "\n".join(lines) + "\n"

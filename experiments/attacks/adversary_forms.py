@@ -73,8 +73,18 @@ class World:
         return np.concatenate([*looks, small.double().numpy()], 1)
 
 
-def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: str) -> Iterator[Form]:
-    """Every form of every adversary, scores (N, N)."""
+def all_forms(
+    world: World, made: Uploads, others: tuple[str, ...], authorised: str, *, few: bool = False
+) -> Iterator[Form]:
+    """Every form of every adversary, scores (N, N).
+
+    Args:
+        world: the images.
+        made: which of them are protected.
+        others: networks that look, beside the authorised.
+        authorised: whose key was used.
+        few: leave out what costs most: purifiers in chains, students, and poor faces.
+    """
 
     def gallery(network: str) -> Tensor:
         return world("plain others", network)
@@ -88,7 +98,7 @@ def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: 
         for purifier in ("none", "blur-1", "blur-2"):
             scores = cosines(world("test", network, purifier), network)
             yield Form("T2", "a recogniser off the shelf", "-", f"{network}, {purifier}", scores)
-        for purifier in CHAINS:
+        for purifier in () if few else CHAINS:
             scores = cosines(world("test", network, purifier), network)
             yield Form("T2", "the same behind purifiers in a chain", "-", f"{network}, {purifier}", scores)
         for purifier in SOFT:
@@ -113,6 +123,9 @@ def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: 
         "ridge",
         fit_ridge(both[0], taught)(both[1]) @ wanted.T,
     )
+    yield from several(world, made, others, inputs["train"], taught, wanted)
+    if few:
+        return
     pairs = TaughtPairs(made.train, world("plain train", TEACHER)[: len(made.train)])
     student = train_student(
         pairs,
@@ -122,7 +135,6 @@ def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: 
     seen = student(to_unit(made.test)).double().numpy()
     yield Form("T5a", f"convolutional student, {len(pairs)} pairs", "pairs", START, seen @ wanted.T)
     yield from poor(world, inputs["test"], others, wanted)
-    yield from several(world, made, others, inputs["train"], taught, wanted)
 
 
 def poor(world: World, probes: Rows, others: tuple[str, ...], wanted: Rows) -> Iterator[Form]:

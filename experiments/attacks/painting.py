@@ -11,8 +11,8 @@ from protections import SHOT_PEOPLE, SHOTS, Plain, Uploads
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import mirrored
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import haar
 from facemin.pseudonym.rotation import average_views
 

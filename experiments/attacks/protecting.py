@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def protected_faces(method: PMT, key: Key, faces: Tensor, *, seed: int, cache: Path | None) -> Tensor:
     """Protect uint8 faces (N, 3, 112, 112), or read what an earlier run made of the same ones; uint8 as well."""
-    digest = hashlib.sha256(repr((method, key.manifest.sha256, seed)).encode() + faces.numpy().tobytes()).hexdigest()
-    path = None if cache is None else cache / f"{digest[:32]}.safetensors"
+    path = None if cache is None else place_of(method, key, faces, seed=seed, cache=cache)
     if path is not None and path.is_file():
         return safetensors.torch.load(path.read_bytes())["pixels"]
     began = time.perf_counter()
@@ -34,3 +33,9 @@ def protected_faces(method: PMT, key: Key, faces: Tensor, *, seed: int, cache: P
     if path is not None:
         write_atomically(path, safetensors.torch.save({"pixels": pixels}))
     return pixels
+
+
+def place_of(method: PMT, key: Key, faces: Tensor, *, seed: int, cache: Path) -> Path:
+    """Where the cache has what such a run made, if it does."""
+    digest = hashlib.sha256(repr((method, key.manifest.sha256, seed)).encode() + faces.numpy().tobytes()).hexdigest()
+    return cache / f"{digest[:32]}.safetensors"

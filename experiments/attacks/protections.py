@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from protecting import protected_faces
+from protecting import place_of, protected_faces
 from setting import lfw_people
 
 from facemin import export_key, load_recogniser
@@ -127,7 +127,8 @@ def uploads(protection: Protection, faces: Plain, cache: Path, *, budget: float 
     def made(group: Tensor, seed: int) -> Tensor:
         found = []
         for chunk in torch.split(group, CHUNK):
-            if time.perf_counter() - began > budget:
+            over = time.perf_counter() - began > budget
+            if over and not place_of(protection.method, protection.key, chunk, seed=seed, cache=cache).is_file():
                 break
             found.append(protected_faces(protection.method, protection.key, chunk, seed=seed, cache=cache))
         return torch.cat(found) if found else group[:0]

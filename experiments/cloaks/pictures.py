@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.cloak.lay import lay
 from facemin.cloak.makeup import Makeup
 from facemin.cloak.opom import OPOM

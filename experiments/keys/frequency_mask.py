@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from faces import sample
 
-from facemin.ahm.protector import FrequencyMask
+from facemin.ahm.masking.frequency_mask import FrequencyMask
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.evaluation.provenance import conditions
 from facemin.keys.key import export_key
 from facemin.metrics import wilson
 from facemin.models import DEFAULT_MODEL, MODELS
-from facemin.protection.revealing import strongest_likeness
+from facemin.protection.revealing.check import strongest_likeness
 from facemin.runtime.files import append_json
 
 RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "frequency_mask.jsonl"

@@ -16,8 +16,8 @@ import torch
 from facemin.evaluation.provenance import conditions
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
-from facemin.protection.by_fingerprint import ByFingerprint
-from facemin.protection.feature_inversion import locality
+from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.feature_inversion import locality
 from facemin.runtime.files import append_json
 
 RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "locality.jsonl"

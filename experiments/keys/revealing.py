@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,13 @@ import torch
 from faces import Sample, sample
 from hostile_forms import FORMS, made
 from images import STEPS, Kept
-from made_keys import HOSTILE, between, honest
+from made_keys import HOSTILE, between, honest, strongest
 
 from facemin.evaluation.provenance import conditions
 from facemin.keys.default import plain_key
 from facemin.metrics import wilson
-from facemin.protection.resemblance import LIMITS, likenesses
-from facemin.protection.revealing import JUDGE, JUDGED_FROM, judged_cosine, strongest_likeness
+from facemin.protection.revealing.check import JUDGE, JUDGED_FROM, judged_cosine, strongest_likeness
+from facemin.protection.revealing.resemblance import LIMITS, likenesses
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.keys.key import Key
-    from facemin.protection.resemblance import Likeness
+    from facemin.protection.revealing.resemblance import Likeness
 
     Pixels = NDArray[np.uint8]
     Keys = dict[str, Callable[[], Key]]
@@ -56,7 +57,7 @@ PARTS = ("default", "strangers", "forms", "honest", "hostile", "between")
 MARGIN = 1.5
 CHOSEN_ON = 10
 """Faces of part "choose" that a key's limits come from; of the default key `CHOSEN_ON_DEFAULT` are."""
-CHOSEN_ON_DEFAULT = 80
+CHOSEN_ON_DEFAULT = 50
 EARLY = 10
 """Faces of a key whose optimising takes long: of the default recogniser's early cuts, and those in between."""
 
@@ -72,6 +73,7 @@ class Run:
         count: faces of the default key.
         few: faces of every other key, and of strangers five times as many.
         forms: faces that each hostile form is made of.
+        key: pattern of the names of keys to measure.
     """
 
     faces: Sample
@@ -80,6 +82,7 @@ class Run:
     count: int
     few: int
     forms: int
+    key: str = "*"
 
     def of(self, part: str, count: int) -> Pixels:
         """The first faces of a part."""
@@ -101,6 +104,7 @@ def main() -> int:
     parser.add_argument("--forms", type=int, default=12, help="faces that each hostile form is made of")
     parser.add_argument("--minutes", type=float, help="after which no further images are begun")
     parser.add_argument("--only", choices=PARTS, help="a part of the measurement")
+    parser.add_argument("--key", default="*", help="of keys, those whose names match, say '*whole'")
     parser.add_argument("--choose", action="store_true", help="print limits instead of measuring")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -112,6 +116,7 @@ def main() -> int:
         count=arguments.count,
         few=arguments.few,
         forms=arguments.forms,
+        key=arguments.key,
     )
     try:
         if arguments.choose:
@@ -126,30 +131,35 @@ def main() -> int:
 
 
 def choose(run: Run) -> None:
-    """Print, for each measure, the limit, and the highest value of honest images."""
-    keys = honest(run.shared)
-    own = {name: key for name, key in keys.items() if name.startswith("dlib")}
-    pairs = {
-        name: zip(run.images(name, key, CHOSEN_ON, "choose"), run.of("choose", CHOSEN_ON), strict=True)
-        for name, key in keys.items()
-    }
-    of_default = run.images("default key", plain_key, CHOSEN_ON_DEFAULT, "choose")
-    pairs["default key"] = zip(of_default, run.of("choose", CHOSEN_ON_DEFAULT), strict=True)
+    """Print, for each measure, the limit, and the highest value of honest images.
+
+    The judge's comes from whole networks and their last maps, which keep more than any honest key; the others' from the
+    default recogniser's deep cuts and from whole networks.
+    """
+    faces = run.of("choose", CHOSEN_ON_DEFAULT)
+    compared = [(run.images("default key", plain_key, CHOSEN_ON_DEFAULT, "choose"), faces)]
+    judged = []
+    for name, key in (honest(run.shared) | strongest(run.shared)).items():
+        if name.endswith("pooled"):
+            continue
+        pairs = run.images(name, key, CHOSEN_ON, "choose"), faces[:CHOSEN_ON]
+        if name not in strongest(run.shared):
+            compared.append(pairs)
+        if not name.startswith("dlib"):
+            judged.append(pairs)
     low = {name: limit / 2 for name, limit in LIMITS.items()}
-    highest = dict.fromkeys([*LIMITS, JUDGE], 0.0)
-    n = 0
-    for name, each in pairs.items():
-        for image, face in each:
-            n += 1
+    found = {name: [0.0] for name in (*LIMITS, JUDGE)}
+    for images, of in compared:
+        for image, face in zip(images, of, strict=True):
             for likeness in likenesses(image, face, limits=low):
-                highest[likeness.measure] = max(highest[likeness.measure], likeness.value)
-            if name not in own and name != "default key":
-                highest[JUDGE] = max(highest[JUDGE], judged_cosine(image, face))
-    for measure, value in highest.items():
-        if measure.startswith(("template", "PSNR")):
+                found[likeness.measure].append(likeness.value)
+    for images, of in judged:
+        found[JUDGE] += map(judged_cosine, images, of)
+    for name, values in found.items():
+        if name.startswith(("template", "PSNR")):
             # the mean face's own value, beside which theirs is held, decides
             continue
-        print(f'    "{measure}": {limit_above(measure, value):.3f},  # {value:.3f} of {n}')
+        print(f'    "{name}": {limit_above(name, max(values)):.3f},  # {max(values):.3f} of {len(values) - 1}')
 
 
 def limit_above(measure: str, highest: float) -> float:
@@ -166,7 +176,11 @@ def report(run: Run, only: str | None) -> list[dict[str, Any]]:
         "default": lambda: of_keys("honest", {"default key": plain_key}, run.count, run),
         "strangers": lambda: [of_strangers(run)],
         "forms": lambda: of_forms(run),
-        "honest": lambda: of_keys("honest", honest(run.shared), run.few, run),
+        "honest": lambda: [
+            record
+            for name, key in honest(run.shared).items()
+            for record in of_keys("honest", {name: key}, EARLY if name.endswith("pooled") else run.few, run)
+        ],
         "hostile": lambda: [
             record
             for name, key in HOSTILE.items()
@@ -181,6 +195,8 @@ def of_keys(kind: str, keys: Keys, count: int, run: Run) -> list[dict[str, Any]]
     """A record of each key."""
     found = []
     for name, key in keys.items():
+        if not fnmatch(name, run.key):
+            continue
         images = run.images(name, key, count)
         found.append(recorded(kind, name, measure(pairs_of(images, run.of("report", count)), key()), run))
     return found

@@ -13,8 +13,8 @@ import numpy as np
 
 from facemin.evaluation.provenance import conditions
 from facemin.metrics.intervals import wilson
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.runtime.files import write_atomically
 from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
 

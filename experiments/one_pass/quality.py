@@ -31,8 +31,8 @@ from facemin.metrics.verification import threshold_at_far
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import mirrored
-from facemin.protection.one_pass import CHECKS, OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import write_atomically
 from facemin.train.one_pass.loop import visible_difference

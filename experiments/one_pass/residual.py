@@ -24,9 +24,9 @@ from facemin.keys.default import default_key
 from facemin.metrics.intervals import wilson
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.runtime.files import write_atomically
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "pseudonym"))

@@ -25,8 +25,8 @@ from facemin.keys.default import DEFAULT_SPACE
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import average_views, mirrored
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.runtime.files import write_atomically
 from facemin.train.one_pass.decoder import SIZES, Decoder
 

@@ -26,7 +26,7 @@ from facemin.client.client import Client
 from facemin.datasets import LFW
 from facemin.pseudonym.secret import Secret
 from facemin.runtime.files import append_json
-from facemin.service.api.site import FOLDER, RUNTIME, asset
+from facemin.service.api.routes.site import FOLDER, RUNTIME, asset
 from tests.page.browser import Browser, Page, browsing
 from tests.page.provider import address, serving_page, session
 from tests.page.recorder import recording

@@ -1,16 +1,11 @@
 // Reads photos with the library in a browser; served by parity.mjs, which drives it.
 
-import type * as Ort from "onnxruntime-web/wasm";
-
 import { Detector, Embedder, Painter, Runtime, decode, readKey, readPhoto } from "../../web/src/index.ts";
 
 const file = async (name: string): Promise<Uint8Array> => new Uint8Array(await (await fetch(name)).arrayBuffer());
 
-async function open(gpu: boolean) {
-  const options = gpu
-    ? { ort: (await import("./ort/ort.webgpu.min.mjs")) as unknown as typeof Ort, device: "webgpu" as const }
-    : {};
-  const runtime = await Runtime.open({ folder: new URL("ort/", location.href).href, ...options });
+async function open() {
+  const runtime = await Runtime.open({ folder: new URL("ort/", location.href).href });
   const key = await readKey(await file("key.onnx"));
   const [detector, embedder] = [
     await Detector.open(runtime, await file("centerface.onnx")),
@@ -25,13 +20,15 @@ async function open(gpu: boolean) {
 let opened: Awaited<ReturnType<typeof open>>;
 
 Object.assign(globalThis, {
-  begin: async (gpu: boolean) => {
-    opened = await open(gpu);
+  begin: async () => {
+    opened = await open();
     return opened.runtime.threads;
   },
   read: async (name: string) => {
     const { read } = await readPhoto(opened, await decode(await (await fetch(name)).blob()));
-    return read === undefined ? null : { embedding: [...read.embedding], timings: read.timings, crop: [...read.crop.data] };
+    return read === undefined
+      ? null
+      : { embedding: [...read.embedding], timings: read.timings, crop: [...read.crop.data] };
   },
   paint: async (target: number[]) => {
     const began = performance.now();

@@ -1,6 +1,6 @@
 """A browser's numbers beside Python's: embeddings, scores and painted images of LFW people, read from their JPEGs.
 
-    python experiments/page/parity.py --shared ../shared [--people 50] [--gpu]
+    python experiments/page/parity.py --shared ../shared [--people 50]
 
 Two photos each of people of the part `report` of experiments/pseudonym/people.json. Each is read by the library in
 Chromium, which decodes JPEG by itself, and by facemin. Compared are embeddings; scores of genuine and of impostor pairs
@@ -27,8 +27,8 @@ from facemin.image import decode
 from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass, Painter
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.runtime.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
@@ -43,7 +43,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--people", type=int, default=50)
-    parser.add_argument("--gpu", action="store_true", help="WebGPU, by software where there is no GPU")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "page" / "parity.json")
     given = parser.parse_args()
     pairs = genuine_pairs("report", all_photos(given.shared), given.people)
@@ -51,9 +50,9 @@ def main() -> None:
     ours, crops = python_reads(paths)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        theirs = browser_reads(folder, paths, ours[:20], gpu=given.gpu)
+        theirs = browser_reads(folder, paths, ours[:20])
     record = compare(ours, crops, theirs)
-    values = {"people": len(pairs), "gpu": given.gpu, "threads": theirs["threads"], "browser": theirs["browser"]}
+    values = {"people": len(pairs), "threads": theirs["threads"], "browser": theirs["browser"]}
     text = json.dumps(values | record | {"conditions": conditions()}, indent=1, default=str)
     write_atomically(given.out, text.encode() + b"\n")
     print(text)
@@ -71,14 +70,14 @@ def python_reads(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     return key.space.embed(FaceRunner(key.graph), faces), faces
 
 
-def browser_reads(folder: Path, paths: list[Path], targets: np.ndarray, *, gpu: bool) -> dict[str, Any]:
+def browser_reads(folder: Path, paths: list[Path], targets: np.ndarray) -> dict[str, Any]:
     """The same by the library in Chromium, and images that it painted."""
     subprocess.run([sys.executable, ROOT / "spec" / "export_models.py", folder], check=True)
     names = [f"{number}.jpg" for number in range(len(paths))]
     for path, name in zip(paths, names, strict=True):
         shutil.copy(path, folder / name)
     (folder / "tasks.json").write_text(json.dumps({"photos": names, "targets": targets.tolist()}))
-    subprocess.run(["node", HERE / "parity.mjs", folder, *(["gpu"] if gpu else [])], check=True)
+    subprocess.run(["node", HERE / "parity.mjs", folder], check=True)
     read: dict[str, Any] = json.loads((folder / "read.json").read_text())
     return read
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 CASIA = "mobilefacenet-casia-arcface"
 JUDGES = ("dlib-resnet29", CASIA, "mobilefacenet-ms1m-arcface", "mobilefacenet-vggface2-amsoftmax")
-KS = (0, 1, 2, 5, 10, 20, 40, 80, 120)
+KS = (0, 1, 2, 5, 10, 20, 40, 80)
 FAR = 1e-3
 
 
@@ -70,12 +70,12 @@ def main() -> None:
     """Protect, look, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--pairs", type=int, default=16)
+    parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "pmt" / "convergence.json")
     given = parser.parse_args()
     data = given.shared / "data"
     place = Place("lfw", data / "lfw", data / "lfw_pairs.txt", data / "lfw_landmarks.npz")
-    faces = load_faces(place, genuine=given.pairs, impostor=0, calibration=200)
+    faces = load_faces(place, genuine=given.pairs, impostor=0, calibration=120)
     models = given.shared / "models"
     networks = {name: load_recogniser(path if (path := models / f"{name}.onnx").is_file() else name) for name in JUDGES}
     judges = {

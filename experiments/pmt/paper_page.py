@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from facemin.experiments import measures
 from facemin.experiments.common import REPOSITORY, RESULTS
-from facemin.experiments.groups import Group, grouped
-from facemin.experiments.records import is_ours, read_header, read_records
+from facemin.experiments.layouts.groups import Group, grouped
+from facemin.experiments.store.records import is_ours, read_header, read_records
 from facemin.metrics import holm
 from facemin.runtime.files import write_atomically
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from facemin.evaluation.judge import Share
-    from facemin.experiments.records import Record
+    from facemin.experiments.store.records import Record
 
 DOCS = REPOSITORY / "docs"
 PAGE = DOCS / "paper.md"
@@ -54,8 +54,7 @@ def main() -> None:
     convergence = RESULTS / "pmt" / "convergence.json"
     parts = {
         "parts": parts_table(groups),
-        "matrix": matrix_table(groups, ("table7", "table7_600")),
-        "several": matrix_table(groups, ("table9",)),
+        "matrix": matrix_table(groups, ("table7", "table7_600", "table9")),
         "hours": hours(),
     }
     text = PAGE.read_text(encoding="utf-8")

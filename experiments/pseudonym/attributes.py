@@ -28,8 +28,8 @@ from facemin.image import decode
 from facemin.metrics import permutation_test, wilson
 from facemin.models import SPACE_MODEL
 from facemin.models.space import mirrored
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym.rotation import average_views
 
 if TYPE_CHECKING:

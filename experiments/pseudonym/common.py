@@ -18,8 +18,8 @@ from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.metrics import d_sys, wilson
 from facemin.models import SPACE_MODEL, dlib_resnet
 from facemin.models.registry import shipped_space
-from facemin.protection.protector_file import ProtectorFile
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.protector_file import ProtectorFile
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import haar
 from facemin.pseudonym.rotation import average_views
 from facemin.runtime.files import append_json

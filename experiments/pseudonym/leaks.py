@@ -24,8 +24,8 @@ from facemin.experiments.common import script_parser
 from facemin.metrics import wilson
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym import haar
 
 if TYPE_CHECKING:

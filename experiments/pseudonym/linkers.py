@@ -24,7 +24,7 @@ from facemin.attack.secret.ridge import fit_ridge
 from facemin.experiments.common import script_parser
 from facemin.metrics import holm
 from facemin.models import SPACE_MODEL
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.protector_file import ProtectorFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

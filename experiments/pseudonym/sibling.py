@@ -14,13 +14,13 @@ from uploads import cast, targets
 
 from facemin.attack.link.trainable import Trainable
 from facemin.models import DEFAULT_MODEL, load_recogniser
-from facemin.protection.one_pass import OnePass, Painter
+from facemin.protection.one_pass.painter import OnePass, Painter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.models.onnx.run import FaceRunner
-    from facemin.protection.protector_file import ProtectorFile
+    from facemin.protection.one_pass.protector_file import ProtectorFile
 
     Rows = NDArray[np.float64]
 

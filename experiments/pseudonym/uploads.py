@@ -23,8 +23,8 @@ from embeddings import crops
 from facemin.experiments.common import script_parser
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import CHECKS, OnePass, Painter
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.protector_file import ProtectorFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

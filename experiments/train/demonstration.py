@@ -32,9 +32,9 @@ from facemin.autograd.pixels import to_unit
 from facemin.experiments.common import REPOSITORY
 from facemin.runtime.files import append_json, write_atomically
 from facemin.train import TrainingConfig, log, read_config
-from facemin.train.sampler import derived_seed
-from facemin.train.sources import open_source
-from facemin.train.split import split_people
+from facemin.train.data.sampler import derived_seed
+from facemin.train.data.sources import open_source
+from facemin.train.data.split import split_people
 from facemin.train.training_module import build
 from facemin.train.validation import held_out_pairs, validate
 

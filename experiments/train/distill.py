@@ -31,7 +31,7 @@ from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.metrics import cross_identity_threshold, pair_scores
 from facemin.runtime.compute import Compute
 from facemin.runtime.files import write_atomically
-from facemin.train.export import to_graph
+from facemin.train.families.export import to_graph
 from facemin.train.families.iresnet import iresnet
 
 sys.path.append(str(REPOSITORY / "experiments" / "attacks"))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from facemin.ahm.frequency import FACE
-from facemin.ahm.mask import KEPT, SECRET_BITS, Blocks, Choice
+from facemin.ahm.masking.frequency import FACE
+from facemin.ahm.masking.mask import KEPT, SECRET_BITS, Blocks, Choice
 from facemin.ahm.mixing import COUNTS, MOST, Partners
 from facemin.ahm.recogniser import WIDTHS
 from facemin.runtime.compute import Precision
@@ -24,7 +24,7 @@ class Masking(Section):
     every: int = Field(default=1, ge=1, le=FACE)
     """Every block, or every second, fourth, ... of each row and column: where the network would stride anyway."""
     choice: Choice | Literal["learned"] = "zigzag"
-    """Learned: see `facemin.ahm.selection`."""
+    """Learned: see `facemin.ahm.masking.selection`."""
     kept: int = Field(default=KEPT, ge=1, le=64)
     """Channels a colour."""
     dc: bool = False

@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from facemin.ahm.draws import generator_of
-from facemin.ahm.frequency import CHANNELS
-from facemin.ahm.mask import (
+from facemin.ahm.masking.frequency import CHANNELS
+from facemin.ahm.masking.mask import (
     SECRET_BITS,
     choose_channels,
     decode_mask,
@@ -20,11 +20,11 @@ from facemin.ahm.mask import (
     measure_statistics,
     raw_channels,
 )
-from facemin.ahm.selection import Selection
+from facemin.ahm.masking.selection import Selection
 from facemin.autograd.pixels import to_unit
 from facemin.runtime.files import write_atomically
-from facemin.train.sources import open_source
-from facemin.train.split import split_people
+from facemin.train.data.sources import open_source
+from facemin.train.data.split import split_people
 from facemin.train.validation import held_out_pairs
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.ahm.config import AHMConfig
-    from facemin.ahm.mask import Mask
+    from facemin.ahm.masking.mask import Mask
     from facemin.evaluation.pairs import VerificationSet
 
 

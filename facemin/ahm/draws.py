@@ -9,7 +9,7 @@ import torch
 
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights
 from facemin.ahm.policy import sample
-from facemin.train.sampler import derived_seed
+from facemin.train.data.sampler import derived_seed
 
 if TYPE_CHECKING:
     from torch import Tensor

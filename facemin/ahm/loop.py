@@ -21,8 +21,8 @@ from facemin.ahm.result import MASK, WEIGHTS, measure_queries, write_record, wri
 from facemin.runtime.device import choose_device, choose_precision
 from facemin.train import log
 from facemin.train.checkpoints import Checkpoint, read_checkpoint
+from facemin.train.data.sampler import Batches, Draw, derived_seed
 from facemin.train.progress import Outcome, Progress, Watch
-from facemin.train.sampler import Batches, Draw, derived_seed
 from facemin.train.schedule import rate_factor
 from facemin.train.training_module import make_optimiser
 from facemin.train.validation import validate

@@ -15,7 +15,7 @@ from facemin.train.heads import HEADS
 if TYPE_CHECKING:
     from facemin.ahm.config import AHMConfig
     from facemin.ahm.data import People
-    from facemin.ahm.mask import Mask
+    from facemin.ahm.masking.mask import Mask
 
 
 HELD = 512 * 2**20

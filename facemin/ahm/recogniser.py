@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from facemin.train.families.layers import Residual, chain, check_embedding, convolve, initialise
 
 if TYPE_CHECKING:
-    from facemin.ahm.mask import Mask
+    from facemin.ahm.masking.mask import Mask
 
 LAST_SIDE = 7
 WIDTHS = (64, 128, 256)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from facemin.ahm.mask import decode_mask
+from facemin.ahm.masking.mask import decode_mask
 from facemin.ahm.recogniser import MaskedRecogniser, masked_resnet
 from facemin.metrics import eer, identity_bootstrap_mean, pair_scores, tar_at_far, ten_fold_accuracy
 from facemin.runtime.device import describe
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from facemin.ahm.config import AHMConfig
     from facemin.ahm.data import People
-    from facemin.ahm.mask import Mask
+    from facemin.ahm.masking.mask import Mask
     from facemin.evaluation.pairs import VerificationSet
 
 WEIGHTS, MASK, RECORD = "recogniser.safetensors", "mask.safetensors", "record.json"

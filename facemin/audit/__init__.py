@@ -2,11 +2,11 @@
 
 from facemin.attack.budget import Budget
 from facemin.attack.contract import PublicFaces
-from facemin.audit.audit_inputs import AuditInputs, Judge, Operating, Pairs
-from facemin.audit.faces import Protecting, read_faces, read_training
-from facemin.audit.judges import find_panel
+from facemin.audit.inputs.audit_inputs import AuditInputs, Judge, Operating, Pairs
+from facemin.audit.inputs.faces import Protecting, read_faces, read_training
+from facemin.audit.inputs.judges import find_panel
+from facemin.audit.inputs.prepare import Request, prepare
 from facemin.audit.page import render
-from facemin.audit.prepare import Request, prepare
 from facemin.audit.result import Figure, Grid, RowResult, Table
 from facemin.audit.rows import ROWS
 from facemin.audit.run import Audit, audit, known_rows

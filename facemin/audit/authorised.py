@@ -11,7 +11,7 @@ from facemin.metrics import pair_scores
 from facemin.report.page import Entry
 
 if TYPE_CHECKING:
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 TITLE = "The provider, with the whole recogniser"
 KNOWS = "everything it should: recognising is its job"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import Row
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 ORDER: tuple[Row, ...] = ("T0", "T1", "T2", "T6", "T5", "T3", "T4")
 """Rows in the order they run: a linker of the key alone takes seconds, and an inverter as much time as there is."""

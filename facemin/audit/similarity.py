@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 FLOOR = "floor: "
 WINDOW: Window = "gaussian"

@@ -8,12 +8,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from facemin.autograd.fused import fuse, pack, packable, packs
-from facemin.autograd.importer import Plan, trace
-from facemin.autograd.in_place import in_place
+from facemin.autograd.compile.fused import fuse, pack, packable, packs
+from facemin.autograd.compile.importer import Plan, trace
+from facemin.autograd.compile.in_place import in_place
+from facemin.autograd.compile.simplify import simplify
 from facemin.autograd.operator_api import Run
 from facemin.autograd.operators.conv import Conv
-from facemin.autograd.simplify import simplify
 from facemin.models.onnx.limits import GraphLimits
 
 TRUSTED = GraphLimits()

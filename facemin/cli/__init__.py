@@ -8,28 +8,14 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from facemin.cli import (
-    audit,
-    bench,
-    client,
-    cloak,
-    demonstrate,
-    evaluate,
-    keys,
-    licences,
-    models,
-    photos,
-    protector,
-    provider,
-    provider_keys,
-    secrets,
-    train,
-    trusted,
-    verify,
-)
-from facemin.cli.extras import missing_extra
-from facemin.cli.options import INTERRUPTED, STATUSES, WRONG_INPUT
-from facemin.cli.output import errors, note, say
+from facemin.cli import licences
+from facemin.cli.demo import demonstrate
+from facemin.cli.person import client, cloak, photos, secrets, verify
+from facemin.cli.provider import keys, protector, provider, provider_keys, trusted
+from facemin.cli.shared.extras import missing_extra
+from facemin.cli.shared.options import INTERRUPTED, STATUSES, WRONG_INPUT
+from facemin.cli.shared.output import errors, note, say
+from facemin.cli.workshop import audit, bench, evaluate, models, train
 from facemin.runtime.errors import in_words
 
 if TYPE_CHECKING:
@@ -65,6 +51,7 @@ app.command(bench.app)
 provider.app.command(provider_keys.provider_keys, name="keys")
 provider.app.command(provider_keys.provider_rotate, name="rotate")
 provider.app.command(provider_keys.provider_protector, name="protector")
+provider.app.command(provider_keys.provider_switch, name="switch")
 provider.app.command(provider_keys.provider_revoke, name="revoke")
 app.command(provider.app)
 app.command(provider.serve)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from facemin.cli.options import Json
-from facemin.cli.output import print_json, tell
+from facemin.cli.shared.options import Json
+from facemin.cli.shared.output import print_json, tell
 
 OURS = "facemin itself: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
 

@@ -25,7 +25,7 @@ from facemin.client.pseudonymous import (
 from facemin.client.transport import ProviderError, Reply
 from facemin.client.uploads import AnyPhoto, Prepared, prepare
 from facemin.image import Photo
-from facemin.protection.revealed import RevealingKey
+from facemin.protection.revealing.finding import RevealingKey
 from facemin.runtime.errors import NoSpace
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from facemin.face import Detector
     from facemin.protection import Protector
+    from facemin.protection.one_pass.protector_file import ProtectorFile
     from facemin.protection.photo import Upload
-    from facemin.protection.protector_file import ProtectorFile
     from facemin.pseudonym import Secret
 
 _Answer = TypeVar("_Answer")
@@ -220,8 +220,8 @@ class Connection:
             return None
         key = self.key()
         if self._known.protector is None:
-            from facemin.protection.protector_file import ProtectorFile
-            from facemin.protection.shipped import shipped_protector
+            from facemin.protection.one_pass.protector_file import ProtectorFile
+            from facemin.protection.one_pass.shipped import shipped_protector
 
             named = key.manifest.protector
             if named is not None:

@@ -15,11 +15,11 @@ import numpy as np
 from facemin.face import Detector, align, is_aligned
 from facemin.face.crop import faces_in
 from facemin.image import Photo, decode, encode
-from facemin.keys.same_person import same_person_threshold
 from facemin.keys.trust import CONSENT, TrustLog
-from facemin.protection.by_fingerprint import key_runner
 from facemin.protection.contract import as_protected
-from facemin.protection.one_pass_protector import OnePassProtector
+from facemin.protection.one_pass.protector import OnePassProtector
+from facemin.protection.revealing.by_fingerprint import key_runner
+from facemin.protection.same_person import same_person_threshold
 from facemin.protection.upload import encode_feature
 from facemin.pseudonym import (
     LOSS,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.models.space import Space
-    from facemin.protection.protector_file import ProtectorFile
+    from facemin.protection.one_pass.protector_file import ProtectorFile
 
 Form = Literal["image", "feature"]
 Operation = Literal["enrol", "verify", "identify", "renew"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
@@ -86,7 +86,7 @@ class Reply:
             ProviderError: it has another form.
         """
         try:
-            read: _Form = _reader(form).validate_python(self.json())
+            read: _Form = _reader(cast("Any", form)).validate_python(self.json())
         except ValidationError as error:
             fault = first_fault(error, value=False)
             raise ProviderError(

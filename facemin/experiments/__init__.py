@@ -2,7 +2,7 @@
 
 from facemin.experiments.experiment import Experiment, read_experiment
 from facemin.experiments.faces import Place, find_data
-from facemin.experiments.records import Record, read_records
 from facemin.experiments.run import Outcome, Watch, run
+from facemin.experiments.store.records import Record, read_records
 
 __all__ = ["Experiment", "Outcome", "Place", "Record", "Watch", "find_data", "read_experiment", "read_records", "run"]

@@ -14,10 +14,10 @@ import torch
 from facemin.attack import PURIFIERS
 from facemin.autograd.pixels import to_tensor
 from facemin.evaluation import provenance
-from facemin.experiments.kept import Kept, read_kept, write_kept
 from facemin.experiments.methods import make_compute
 from facemin.experiments.noise import feature_cosines, noisy_images
-from facemin.experiments.records import (
+from facemin.experiments.store.kept import Kept, read_kept, write_kept
+from facemin.experiments.store.records import (
     DataUsed,
     Hardware,
     KeyUsed,
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from facemin.evaluation.networks import Distance
     from facemin.experiments.experiment import Experiment
     from facemin.experiments.faces import Faces
-    from facemin.experiments.records import Header
     from facemin.experiments.settings import Cell, KeySettings
+    from facemin.experiments.store.records import Header
     from facemin.keys.key import Key
     from facemin.models import Recogniser
     from facemin.protection import Protected, Protector

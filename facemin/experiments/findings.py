@@ -10,8 +10,8 @@ from facemin.report.page import listing, paragraph, section
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from facemin.experiments.groups import Group
-    from facemin.experiments.records import Record
+    from facemin.experiments.layouts.groups import Group
+    from facemin.experiments.store.records import Record
 
 HOUR = 3600
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.experiments.records import Record
+    from facemin.experiments.store.records import Record
     from facemin.metrics import Area
 
 NONE = Share(math.nan, math.nan, math.nan, 0)

@@ -10,7 +10,7 @@ from facemin.evaluation.judge import Judge, Plain
 from facemin.evaluation.networks import Distance, find_recogniser
 from facemin.experiments.cell import Setting, make_key, measure_cell, resolved_settings
 from facemin.experiments.faces import load_faces
-from facemin.experiments.records import CellEntry, Header, Record, append, digest, read_records, write_header
+from facemin.experiments.store.records import CellEntry, Header, Record, append, digest, read_records, write_header
 from facemin.runtime.device import choose_device
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Images: bytes decoded and encoded, EXIF, colour, and the photos in a folder."""
 
-from facemin.image.codec import FORMATS, MAX_PIXELS, Encoding, Photo, Source, decode, encode
+from facemin.image.codec import MAX_PIXELS, Encoding, Photo, Source, decode, encode
+from facemin.image.formats import FORMATS
 from facemin.image.walk import SUFFIXES, Skipped, Walk, describe, walk
 
 __all__ = [

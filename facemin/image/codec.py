@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,11 +14,11 @@ from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from facemin.image.coded_size import coded_sizes
 from facemin.image.colour import to_srgb
 from facemin.image.exif import Turn, read_exif
+from facemin.image.formats import FORMATS, open_image
 from facemin.image.jpeg import END, lacks_only_its_end, read_marks
 from facemin.image.png_colour import BT_709, HDR, SRGB_LIKE, read_cicp
 from facemin.image.walk import APPLE_DOUBLE
@@ -30,10 +30,6 @@ Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
 MAX_PIXELS = 64_000_000
 """Most pixels a photo may have unless the caller says otherwise: 50-megapixel phones, with room."""
 
-# Few and named, because every further Pillow decoder (EPS runs Ghostscript) is more surface for an attacker.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF")
-_HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"))
-_AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
 _EXIF_HEADER = b"Exif\x00\x00"
 _EXIF_LIMIT = 65_533
@@ -41,8 +37,6 @@ _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 
 _LARGEST_TILE = 1 << 20
 """Pixels of a TIFF's tile that are always accepted."""
-_MOST_TOGETHER = 4
-"""Images' worth of pixels in one AVIF: the picture, its transparency, a brightness map, thumbnails."""
 _QUIET = threading.Lock()
 
 
@@ -215,7 +209,7 @@ def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[
         raise ValueError("an AppleDouble file: what macOS keeps beside a photo, not the photo")
     notes = []
     with _quiet(max_pixels):
-        image = _open(stream, head, max_pixels)
+        image = open_image(stream, head, max_pixels)
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         if kind not in formats:
             raise ValueError(f"a {kind} image")
@@ -310,47 +304,6 @@ def _coded_colours(stream: BinaryIO) -> list[str]:
     if primaries != BT_709 or transfer not in SRGB_LIKE:
         return [f"its colours (cICP {primaries}, {transfer}) were read as sRGB's"]
     return []
-
-
-def _open(stream: BinaryIO, head: bytes, max_pixels: int) -> Image.Image:
-    brands = {head[i : i + 4] for i in range(8, len(head), 4)} if head[4:8] == b"ftyp" else set()
-    if brands & _AVIF_BRANDS:
-        if not features.check("avif"):
-            raise ValueError("an AVIF image, which this Pillow was built without")
-        stream.seek(0)
-        # Called a still image, a sequence is read by its items too, whose sizes are known.
-        data = head[:8] + b"avif" + stream.read()[12:]
-        _check_coded_sizes(data, max_pixels)
-        return Image.open(BytesIO(data), formats=("AVIF",))
-    if brands & _HEIF_BRANDS:
-        return _open_heif(stream, max_pixels)
-    return Image.open(stream, formats=FORMATS[:-2])
-
-
-def _check_coded_sizes(data: bytes, max_pixels: int) -> None:
-    """Refuse coded pictures that take more than is allowed, each and, of AVIF, whose tiles wait together, in sum."""
-    total = 0
-    for width, height in coded_sizes(data):
-        # Coded pictures end on whole blocks of up to 64 pixels, behind the image's edge.
-        pixels = max(0, width - 63) * max(0, height - 63)
-        total += pixels
-        if pixels > max_pixels:
-            raise ValueError(f"coded pictures of {width} x {height} pixels; max_pixels raises the limit")
-    if data[8:12] == b"avif" and total > _MOST_TOGETHER * max_pixels:
-        raise ValueError(f"coded pictures of {total} pixels together")
-
-
-def _open_heif(stream: BinaryIO, max_pixels: int) -> Image.Image:
-    try:
-        from pillow_heif import HeifImageFile
-    except ImportError as error:
-        raise ValueError("a HEIF image, which needs: pip install 'facemin[heic]'") from error
-    # Pillow's plugin as a plain class: registering it would change Pillow for the whole process.
-    opener: Callable[[BinaryIO], Image.Image] = HeifImageFile
-    stream.seek(0)
-    data = stream.read()
-    _check_coded_sizes(data, max_pixels)
-    return opener(BytesIO(data))
 
 
 def _upright(image: Image.Image, turn: Turn, rawmode: str) -> NDArray[np.uint8]:

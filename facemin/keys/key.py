@@ -33,9 +33,9 @@ from facemin.keys.wire import (
     metadata,
     tail_of,
 )
+from facemin.models.onnx.analysis.shapes import graph_shapes
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.limits import GraphLimits
-from facemin.models.onnx.shapes import graph_shapes
 from facemin.models.recogniser import FACE_SHAPE
 from facemin.models.space import Space
 from facemin.models.space_fit import ends_in_unit_length

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from onnx import helper, numpy_helper
 
+from facemin.models.onnx.analysis.shapes import graph_shapes
 from facemin.models.onnx.graph import bottlenecks, extract
 from facemin.models.onnx.limits import GraphLimits
-from facemin.models.onnx.shapes import graph_shapes
 from facemin.pseudonym.rotation import unit_rows
 
 if TYPE_CHECKING:

@@ -152,7 +152,7 @@ class ModelStore:
         if file.suffix.lower() in CHECKPOINTS:
             if family is None or preprocess is not None:
                 raise ValueError(f"{file}: expected a family and no preprocessing for a checkpoint")
-            from facemin.train.pytorch_checkpoint import convert_checkpoint
+            from facemin.train.families.pytorch_checkpoint import convert_checkpoint
 
             data, weights = convert_checkpoint(file, family=family)
             preprocess = Preprocess()

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from facemin.runtime.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from facemin.ahm.protector import FrequencyMask
+    from facemin.ahm.masking.frequency_mask import FrequencyMask
     from facemin.protection.contract import Check, Protected, Protector, TargetProtector
-    from facemin.protection.one_pass_protector import OnePassProtector
+    from facemin.protection.one_pass.protector import OnePassProtector
     from facemin.protection.photo import protect, protect_photos
     from facemin.protection.pmt.degradations import ProviderOperations
     from facemin.protection.pmt.gradient_kernel import Kernel
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
     from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
     from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto
-    from facemin.protection.revealed import Revealing, RevealingKey, RevealingWarning
-    from facemin.protection.revealing import check_revealing
+    from facemin.protection.revealing.check import check_revealing
+    from facemin.protection.revealing.finding import Revealing, RevealingKey, RevealingWarning
     from facemin.protection.upload import (
         decode_feature,
         decode_pseudonym,
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "facemin.ahm.protector": ("FrequencyMask",),
+        "facemin.ahm.masking.frequency_mask": ("FrequencyMask",),
         "facemin.protection.contract": ("Check", "Protected", "Protector", "TargetProtector"),
-        "facemin.protection.one_pass_protector": ("OnePassProtector",),
+        "facemin.protection.one_pass.protector": ("OnePassProtector",),
         "facemin.protection.photo": ("protect", "protect_photos"),
         "facemin.protection.pmt.degradations": ("ProviderOperations",),
         "facemin.protection.pmt.gradient_kernel": ("Kernel",),
@@ -76,8 +76,8 @@ __getattr__, __dir__ = lazy_exports(
         ),
         "facemin.runtime.compute": ("Compute",),
         "facemin.protection.result": ("Failure", "NothingProtected", "ProtectedFace", "ProtectedPhoto"),
-        "facemin.protection.revealed": ("Revealing", "RevealingKey", "RevealingWarning"),
-        "facemin.protection.revealing": ("check_revealing",),
+        "facemin.protection.revealing.finding": ("Revealing", "RevealingKey", "RevealingWarning"),
+        "facemin.protection.revealing.check": ("check_revealing",),
         "facemin.protection.upload": (
             "decode_feature",
             "decode_pseudonym",

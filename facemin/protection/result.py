@@ -11,7 +11,7 @@ import numpy as np
 from facemin.face import Face, paste
 from facemin.image import Photo, encode
 from facemin.protection.notebook import InNotebooks
-from facemin.protection.revealed import Revealing
+from facemin.protection.revealing.finding import Revealing
 from facemin.protection.upload import encode_feature, encode_pseudonym, feature_of
 from facemin.runtime.errors import NoFace
 from facemin.runtime.files import write_atomically

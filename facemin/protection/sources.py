@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from facemin.image import MAX_PIXELS, Photo, decode
 from facemin.keys.key import Key
-from facemin.protection.one_pass_protector import OnePassProtector, torch_is_there
+from facemin.protection.one_pass.protector import OnePassProtector, torch_is_there
 from facemin.pseudonym import Secret, SecretStore
 from facemin.runtime.errors import InvalidPhoto
 

@@ -14,7 +14,7 @@ from facemin.face import Face, Faces, align, align_unrounded, faces_in
 from facemin.face.crop import the_aligned
 from facemin.protection.contract import Check, Protected, as_protected
 from facemin.protection.result import Failure
-from facemin.protection.revealed import RevealingKey, RevealingWarning
+from facemin.protection.revealing.finding import RevealingKey, RevealingWarning
 from facemin.protection.sources import read_photo
 from facemin.runtime.errors import in_words
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection.contract import OnStep
     from facemin.protection.result import Upload
-    from facemin.protection.revealed import Revealing
+    from facemin.protection.revealing.finding import Revealing
     from facemin.protection.sources import AnyPhoto
     from facemin.protection.targets import TargetMaker
     from facemin.runtime.compute import Compute
@@ -182,8 +182,8 @@ class PlainStream(PhotoStream):
     def _look(self, opened: OpenPhoto, position: int, plain: Tensor) -> None:
         """Note what a result shows of its face: the image, and where the feature is sent, what that gives back."""
         from facemin.autograd.pixels import to_array, to_tensor
-        from facemin.protection.feature_inversion import check_revealing_feature
-        from facemin.protection.revealing import check_revealing
+        from facemin.protection.revealing.check import check_revealing
+        from facemin.protection.revealing.feature_inversion import check_revealing_feature
         from facemin.protection.upload import feature_of
 
         face, pixels = to_array(plain), opened.done[position].pixels

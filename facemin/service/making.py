@@ -199,7 +199,7 @@ def rotate(
 
 def _checked_protector(data: bytes, key: Key) -> str:
     """SHA-256 of a protector's file, once it was found to be one of the key's space."""
-    from facemin.protection.protector_file import ProtectorFile
+    from facemin.protection.one_pass.protector_file import ProtectorFile
 
     file = ProtectorFile.load(data)
     space = key.space

@@ -17,8 +17,8 @@ from facemin.service.recognition.unprotected_face import PlainFaceCheck
 from facemin.service.settings import MASTER, THRESHOLDS, Settings, database_url, make_private, read_settings
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
-from facemin.service.storage.search import MemorySearch
-from facemin.service.storage.search_pgvector import VectorSearch
+from facemin.service.storage.search.memory import MemorySearch
+from facemin.service.storage.search.pgvector import VectorSearch
 from facemin.service.storage.store import TemplateStore
 from facemin.service.telemetry import Telemetry
 from facemin.service.token_authenticator import TokenAuthenticator

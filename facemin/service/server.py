@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from facemin.service.api.app import create_app
-from facemin.service.api.connections import ConnectionLimits, bounded_protocol
+from facemin.service.api.limits.connections import ConnectionLimits, bounded_protocol
 from facemin.service.provider import Provider
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ import torch
 
 from facemin.train import log
 from facemin.train.checkpoints import Checkpoint, read_checkpoint, restore
+from facemin.train.data.loading import TrainingFaces, load
+from facemin.train.data.sampler import Batches, derived_seed
+from facemin.train.data.sources import open_source
+from facemin.train.data.split import split_people
 from facemin.train.devices import launch
-from facemin.train.loading import TrainingFaces, load
 from facemin.train.progress import Outcome, Progress, Watch
 from facemin.train.result import write_result
-from facemin.train.sampler import Batches, derived_seed
 from facemin.train.schedule import rate_factor
-from facemin.train.sources import open_source
-from facemin.train.split import split_people
 from facemin.train.training_module import TrainingModule, faces_of, layout, make_optimiser
 from facemin.train.validation import held_out_pairs, validate
 

@@ -16,7 +16,7 @@ from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.runtime.device import describe
 from facemin.runtime.files import write_atomically
-from facemin.train.export import to_graph
+from facemin.train.families.export import to_graph
 from facemin.train.validation import embed
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from facemin.evaluation.pairs import VerificationSet
     from facemin.train.config import TrainingConfig
-    from facemin.train.sources import FaceSource
-    from facemin.train.split import Split
+    from facemin.train.data.sources import FaceSource
+    from facemin.train.data.split import Split
 
 GRAPH, RECORD = "recogniser.onnx", "record.json"
 PACKAGES = ("facemin", "torch", "lightning-fabric", "numpy", "pillow", "onnx")

@@ -18,8 +18,8 @@ from facemin.metrics import eer, pair_scores, ten_fold_accuracy
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from facemin.train.sources import FaceSource
-    from facemin.train.split import Split
+    from facemin.train.data.sources import FaceSource
+    from facemin.train.data.split import Split
 
 
 class Validation(NamedTuple):

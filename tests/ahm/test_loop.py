@@ -9,8 +9,8 @@ import torch
 
 from facemin.ahm import AHMConfig, MixedQueries, load_trained, read_ahm_config, train_ahm
 from facemin.ahm.data import find_mask, read_people
-from facemin.ahm.frequency import DC
-from facemin.ahm.mask import decode_mask
+from facemin.ahm.masking.frequency import DC
+from facemin.ahm.masking.mask import decode_mask
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights
 from facemin.ahm.model import Pair, Sight
 from facemin.autograd.pixels import to_unit

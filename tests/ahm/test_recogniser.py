@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from facemin.ahm.mask import choose_channels, make_mask, measure_statistics
+from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
 from facemin.ahm.recogniser import LAST_SIDE, MaskedRecogniser, masked_resnet
 
 

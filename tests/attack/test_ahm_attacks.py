@@ -9,7 +9,7 @@ from facemin.ahm.attacks.conditional_gan import ConditionalGAN
 from facemin.ahm.attacks.integrate import Integration
 from facemin.ahm.attacks.model_inversion import ModelInversion
 from facemin.ahm.attacks.unmix import SameFace, Unmixing
-from facemin.ahm.mask import choose_channels, make_mask, measure_statistics
+from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
 from facemin.metrics import psnr
 
 

@@ -8,7 +8,7 @@ import torch
 
 from facemin.attack.contract import PublicFaces
 from facemin.audit import AuditInputs, Judge, Operating
-from facemin.audit.judges import calibrate_judge
+from facemin.audit.inputs.judges import calibrate_judge
 from facemin.keys.default import plain_key
 from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph

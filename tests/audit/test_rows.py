@@ -11,10 +11,10 @@ from torch import Tensor
 from facemin.attack.attributes.estimators import Attribute
 from facemin.attack.contract import PublicFaces
 from facemin.audit import ROWS, AuditInputs, Budget, RowResult, audit, render
-from facemin.audit.attackers_data import best_teacher, split_faces
 from facemin.audit.authorised import still_recognises
 from facemin.audit.figures import counted
-from facemin.audit.judges import calibrate_judge, find_panel, joined
+from facemin.audit.inputs.attackers_data import best_teacher, split_faces
+from facemin.audit.inputs.judges import calibrate_judge, find_panel, joined
 from facemin.audit.rows.attributes import class_outcome
 from facemin.audit.rows.fitted import nothing_to_train_on
 from facemin.audit.rows.t0_eye import look

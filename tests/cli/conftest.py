@@ -12,7 +12,7 @@ import torch
 from skimage import data
 
 from facemin.cli import app
-from facemin.cli.options import WRONG_INPUT
+from facemin.cli.shared.options import WRONG_INPUT
 from facemin.image import encode
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph

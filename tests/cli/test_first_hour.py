@@ -16,13 +16,13 @@ from skimage import data
 
 from facemin import cli
 from facemin.cli import app, run
-from facemin.cli.extras import EXTRAS
-from facemin.cli.options import FAILED, INTERRUPTED, WRONG_INPUT
-from facemin.cli.places import check_file, check_folder
-from facemin.cli.progress import Outcome, StepDisplay, duration, follow
-from facemin.cli.signals import interruptible
+from facemin.cli.shared.extras import EXTRAS
+from facemin.cli.shared.options import FAILED, INTERRUPTED, WRONG_INPUT
+from facemin.cli.shared.places import check_file, check_folder
+from facemin.cli.shared.progress import Outcome, StepDisplay, duration, follow
+from facemin.cli.shared.signals import interruptible
 from facemin.protection import Failure
-from facemin.protection.folder import FolderResult, Plan
+from facemin.protection.folder.run import FolderResult, Plan
 from tests.cli.conftest import Call, picture
 from tests.conftest import REPOSITORY
 
@@ -226,7 +226,7 @@ def test_ctrl_c_says_what_is_left_and_keeps_what_is_done(capsys: pytest.CaptureF
 
 def test_progress_moves_within_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("facemin.cli.progress.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("facemin.cli.shared.progress.time.perf_counter", lambda: now[0])
     console = Console(record=True, width=200, file=StringIO())
     with StepDisplay(console, 4) as display:
         for step in range(31):

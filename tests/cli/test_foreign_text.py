@@ -7,7 +7,7 @@ import pytest
 
 import facemin.cli
 from facemin.cli import run
-from facemin.cli.output import foreign
+from facemin.cli.shared.output import foreign
 
 FOLDER = Path(facemin.cli.__file__).parent
 NAMES = ["\x1b[31mred\x07.jpg", "a\nfailed: nothing.jpg", "\u202egpj.exe.jpg", "[bold]x.jpg", "\x9b2J.jpg"]
@@ -28,11 +28,11 @@ def prints(path: Path) -> list[str]:
 
 
 def test_one_module_prints() -> None:
-    assert [place for path in sorted(FOLDER.glob("*.py")) if path.name != "output.py" for place in prints(path)] == []
+    assert [place for path in sorted(FOLDER.rglob("*.py")) if path.name != "output.py" for place in prints(path)] == []
 
 
 def test_the_finder_finds() -> None:
-    assert len(prints(FOLDER / "output.py")) == 3
+    assert len(prints(FOLDER / "shared" / "output.py")) == 3
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ import pytest
 from facemin.cli import app
 from facemin.keys.key import export_key
 from facemin.models import Recogniser
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from tests.train.one_pass.conftest import DIMENSIONS, graph
 
 

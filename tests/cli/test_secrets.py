@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from facemin.cli.options import FAILED, WRONG_INPUT
-from facemin.cli.secrets import secret_in_use
+from facemin.cli.person.secrets import secret_in_use
+from facemin.cli.shared.options import FAILED, WRONG_INPUT
 from facemin.pseudonym import Secret, SecretStore
 from tests.cli.conftest import GUARD, Call
 from tests.pseudonym.conftest import a_secret

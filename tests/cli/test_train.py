@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from facemin.cli import app
-from facemin.cli.options import WRONG_INPUT
+from facemin.cli.shared.options import WRONG_INPUT
 from tests.cli.conftest import Run
 from tests.train.conftest import write_people
 

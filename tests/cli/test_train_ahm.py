@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facemin.cli.options import WRONG_INPUT
+from facemin.cli.shared.options import WRONG_INPUT
 from tests.cli.conftest import Run
 from tests.train.conftest import write_people
 

@@ -23,8 +23,8 @@ from facemin.keys.key import Key
 from facemin.keys.trust import shipped_graphs
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass import CHECKS
-from facemin.protection.shipped import shipped_protector
+from facemin.protection.one_pass.painter import CHECKS
+from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import Context, PossessionKey, Pseudonym, Secret, UploadStatement, verify_upload
 from facemin.pseudonym.captures import capture_hashes
 from facemin.pseudonym.possession import renewal_digest

@@ -13,7 +13,7 @@ from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
 from facemin.cloak.p3_mask import P3Mask, dsim
 from facemin.experiments.cloaks.measure import embedded, unit
 from facemin.models import Recogniser
-from facemin.protection.one_pass_protector import OnePassProtector
+from facemin.protection.one_pass.protector import OnePassProtector
 from facemin.protection.registry import CLOAKS, PROTECTORS
 from facemin.runtime.compute import Compute
 

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from facemin.experiments.groups import grouped
-from facemin.experiments.records import read_header, read_records
-from facemin.experiments.report import show
+from facemin.experiments.layouts.groups import grouped
+from facemin.experiments.layouts.report import show
+from facemin.experiments.store.records import read_header, read_records
 from tests.conftest import REPOSITORY
-from tests.experiments.test_report import Page
+from tests.experiments.layouts.test_report import Page
 
 RESULTS = REPOSITORY / "results" / "pmt"
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemin.experiments import measures
-from facemin.experiments.records import Record, ScoresOf, append, read_records
+from facemin.experiments.store.records import Record, ScoresOf, append, read_records
 from facemin.metrics import pair_scores, strict_accuracy, utility_privacy, wilson
 
 SAME = (True, True, True, False)

@@ -16,7 +16,7 @@ from facemin.experiments import Place, Record, Watch, read_records
 from facemin.experiments.cell import MADE
 from facemin.experiments.faces import load_faces
 from facemin.experiments.noise import feature_cosines, noisy_images
-from facemin.experiments.records import append, digest
+from facemin.experiments.store.records import append, digest
 from facemin.metrics import cross_identity_scores, pair_scores, threshold_at_far
 from facemin.protection import GaussianNoise, Sign
 from tests.experiments.conftest import TOML, Measure

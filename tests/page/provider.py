@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 import numpy as np
 from PIL import Image
 
-from facemin.cli.demo_page import samples
+from facemin.cli.demo.page import samples
 from facemin.keys.default import stopping_residual
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.store import open_graph
-from facemin.service.api import site
+from facemin.service.api.routes import site
 from tests.service.running import Running, running
 
 CUT = MODELS[SPACE_MODEL].default_cut

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from facemin.service.api import site
+from facemin.service.api.routes import site
 from tests.conftest import REPOSITORY
 from tests.page.provider import missing_page
 

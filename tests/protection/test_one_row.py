@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from facemin.attack import Budget
-from facemin.audit.attackers_data import TrainingPairs
+from facemin.audit.inputs.attackers_data import TrainingPairs
 from facemin.autograd.pixels import to_array
 from facemin.cli import run
 from facemin.experiments.methods import describe_method, make_method

@@ -30,8 +30,8 @@ from facemin.protection import (
     encode_pseudonym,
     protect_photos,
 )
-from facemin.protection.folder import FolderResult, plan, protect_into
-from facemin.protection.folder_job import FolderJob
+from facemin.protection.folder.job import FolderJob
+from facemin.protection.folder.run import FolderResult, plan, protect_into
 from facemin.protection.sources import open_method, open_secret
 from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, Secret, SecretStore
 from facemin.runtime.files import write_atomically
@@ -93,7 +93,7 @@ class TestWhatReachesTheResult:
         self, key: Key, painter: OnePassProtector, monkeypatch: pytest.MonkeyPatch, optimised: bool
     ) -> None:
         method = PMT(steps=2) if optimised else painter
-        monkeypatch.setattr("facemin.protection.targets.key_runner", lambda key: _SameTarget(key.graph))
+        monkeypatch.setattr("facemin.protection.targets.key_runner", lambda given: _SameTarget(given.graph))
         one = made(person(1), key, method)
         other = made(person(2), key, method)
         assert one.encoded(one.faces[0]) == other.encoded(other.faces[0])
@@ -225,7 +225,7 @@ class TestKeys:
         assert not (home / "secrets").exists()
 
     def test_an_unlisted_network_needs_consent_once(self, key: Key, home: Path) -> None:
-        with pytest.raises(facemin.UntrustedKey, match="from the second upload on a dishonest key can identify you"):
+        with pytest.raises(facemin.UntrustedKey, match="dishonest network can identify you from your second upload on"):
             feature(person(1), key)
         assert not (home / "secrets").exists()
         feature(person(1, 1), key, trust_key=True)
@@ -408,7 +408,7 @@ import sys
 sys.modules["torch"] = None
 import numpy as np, facemin
 from facemin.protection import OnePassProtector
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.protector_file import ProtectorFile
 photo, folder = np.load(sys.argv[1]), sys.argv[2]
 method = OnePassProtector(files=(ProtectorFile.load(folder + "/acme.protector.onnx"),))
 results = facemin.protect_photos([photo], keys=folder + "/acme.key.onnx", method=method, aligned=True, trust_key=True)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facemin.autograd.pixels import to_tensor
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.face import Detector, crop
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
 from facemin.service.storage.records import Kind
-from facemin.service.storage.search import MemorySearch
+from facemin.service.storage.search.memory import MemorySearch
 from facemin.service.storage.store import TemplateStore
 from tests.service.cluster import Cluster, cluster
 from tests.service.running import Running, running

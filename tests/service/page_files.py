@@ -3,7 +3,7 @@
 import gzip
 from pathlib import Path
 
-from facemin.service.api.site import RUNTIME
+from facemin.service.api.routes.site import RUNTIME
 
 
 def write_page(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from facemin.cli import run
-from facemin.service.api.site import RUNTIME
+from facemin.service.api.routes.site import RUNTIME
 from tests.conftest import REPOSITORY
 
 FILES = {name: f"// {name}\n".encode() * 50 for name in RUNTIME}

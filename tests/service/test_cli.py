@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemin.cli import app
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from tests.conftest import REPOSITORY
 from tests.service.running import Running
 

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import facemin
-from facemin.cli.demo import astronaut
+from facemin.cli.demo.run import astronaut
 from facemin.client.client import KeyChanged, ProviderError, prepare
 from facemin.client.pins import Pins
 from facemin.client.transport import Transport

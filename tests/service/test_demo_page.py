@@ -16,12 +16,12 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import pytest
 
-from facemin.cli.demo import pseudonym_threshold
-from facemin.cli.demo_page import DAYS, page_demo, samples
+from facemin.cli.demo.page import DAYS, page_demo, samples
+from facemin.cli.demo.run import pseudonym_threshold
 from facemin.face import Detector, crop
 from facemin.models.store import open_graph
 from facemin.pseudonym.captures import SAME_CAPTURE, capture_hashes, hash_distance
-from facemin.service.api import site
+from facemin.service.api.routes import site
 from tests.conftest import REPOSITORY
 from tests.service.page_files import write_page
 
@@ -47,7 +47,7 @@ def test_one_command_prints_an_address_that_works_and_ctrl_c_ends_it(tmp_path: P
     folder = write_page(tmp_path)
     code = (
         "import sys, pathlib\n"
-        "from facemin.service.api import site\n"
+        "from facemin.service.api.routes import site\n"
         f"site.FOLDER = pathlib.Path({str(folder)!r})\n"
         "from facemin.cli import main\n"
         "sys.argv = ['facemin', 'demo', '--page', '--no-open', '--json']\n"
@@ -92,7 +92,8 @@ def test_one_command_prints_an_address_that_works_and_ctrl_c_ends_it(tmp_path: P
 
 
 def test_the_address_is_opened_in_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from facemin.cli import demo_page, demonstrate
+    from facemin.cli.demo import demonstrate
+    from facemin.cli.demo import page as demo_page
 
     monkeypatch.setattr(site, "FOLDER", write_page(tmp_path))
     opened = threading.Event()

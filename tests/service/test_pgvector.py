@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from facemin.service.storage.crypto import TemplateCipher
 from facemin.service.storage.database import Database
-from facemin.service.storage.search_pgvector import VectorSearch
+from facemin.service.storage.search.pgvector import VectorSearch
 from facemin.service.storage.store import TemplateStore
 from tests.service.cluster import Cluster
 from tests.service.conftest import FINGERPRINT, SECRETS, SIZE, Enrol, memory_store, unit_rows

@@ -12,11 +12,12 @@ from facemin.client.client import KeyChanged
 from facemin.client.pseudonymous import Faces, NotReached, Sender
 from facemin.image import decode
 from facemin.keys.key import Key
-from facemin.protection import decode_feature, encode_pseudonym, one_pass_protector
-from facemin.protection.by_fingerprint import key_runner
-from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
-from facemin.protection.one_pass import PAINTED_RESIDUAL
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection import decode_feature, encode_pseudonym
+from facemin.protection.one_pass import protector as one_pass_protector
+from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
+from facemin.protection.one_pass.painter import PAINTED_RESIDUAL
+from facemin.protection.one_pass.protector_file import ProtectorFile
+from facemin.protection.revealing.by_fingerprint import key_runner
 from facemin.pseudonym import Secret
 from facemin.service.making import rotate
 from tests.service.device import SPACE, face

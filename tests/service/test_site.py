@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from facemin.cli import run
 from facemin.face.centerface import network
-from facemin.service.api import site
 from facemin.service.api.app import create_app
+from facemin.service.api.middleware import VISIT_FILES
+from facemin.service.api.routes import site
 from facemin.service.making import make_provider
 from facemin.service.sessions import REACHABLE
 from facemin.service.settings import Settings, read_settings, write_settings
@@ -115,7 +117,7 @@ def opened(server: Running, path: str) -> Words:
 def test_somebody_who_opens_the_address_is_told_what_it_is(server: Running, path: str) -> None:
     words = opened(server, path)
     assert "Acme" in words.words
-    assert "never leave your device" in words.words
+    assert "without being sent their photos" in words.words
     assert not words.inline
     assert set(words.loads) <= {"/site.css", "data:,"}
     for link in words.links:
@@ -248,6 +250,32 @@ def test_serve_says_which_files_of_the_page_are_missing(
     assert "onnxruntime-web could not be fetched" in said
     write_settings(home, read_settings(home).model_copy(update={"page": True}))
     assert run(["serve", "--home", str(home), "--port", "0"]) == 2
+
+
+def test_an_address_may_read_files_of_many_visits_and_no_more(page: Path, tmp_path: Path) -> None:
+    with running(tmp_path / "home", page=True, open_requests_per_minute=2) as server:
+        files = [server("GET", "/page.css", token=None).status for _ in range(2 * VISIT_FILES + 1)]
+        assert files == [200] * 2 * VISIT_FILES + [429]
+        # which takes nothing from what programs without a token may ask
+        assert [server("GET", "/v1/version", token=None).status for _ in range(3)] == [200, 200, 429]
+
+
+def test_serve_turns_the_page_on_for_one_run(home: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real start, up to where the server would wait for requests."""
+    import signal
+
+    shown: list[bool] = []
+
+    def run_until(self: uvicorn.Server) -> None:
+        site_paths = {getattr(route, "path", "") for route in self.config.app.routes}  # type: ignore[union-attr]
+        shown.append("/page.js" in site_paths)
+
+    monkeypatch.setattr(uvicorn.Server, "run", run_until)
+    monkeypatch.setattr(signal, "signal", lambda *args: None)
+    for arguments in (["--page"], []):
+        assert run(["serve", "--home", str(home), "--port", "0", *arguments]) == 0
+    assert shown == [True, False]
+    assert read_settings(home).page is False
 
 
 def test_samples_are_there_only_where_they_are_given(shown: Running) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import facemin
-from facemin.cli.output import errors, say, tell
+from facemin.cli.shared.output import errors, say, tell
 from facemin.client.client import Prepared
 from facemin.client.transport import ProviderError, Transport
 from facemin.runtime.printable import printable

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from facemin.autograd.pixels import to_tensor, to_unit
-from facemin.cli.demo import another_day, astronaut
+from facemin.cli.demo.run import another_day, astronaut
 from facemin.evaluation.compare import verify
 from facemin.face import Detector, align, faces_in
 from facemin.image import decode, encode
 from facemin.keys.key import Key, export_key
 from facemin.models import load_graph, load_recogniser
-from facemin.protection.by_fingerprint import ByFingerprint
-from facemin.protection.feature_inversion import _features, locality
+from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.feature_inversion import _features, locality
 from tests.pictures import Pixels
 
 SERVICE = """

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from facemin.evaluation.pairs import VerificationSet
 from facemin.train.config import Data
-from facemin.train.sources import FolderFaces, open_source
-from facemin.train.split import split_people
+from facemin.train.data.sources import FolderFaces, open_source
+from facemin.train.data.split import split_people
 from facemin.train.validation import held_out_pairs, validate
 
 CPU = torch.device("cpu")

@@ -1,6 +1,7 @@
 // The worker: photos are read and pseudonyms made here, so that the page stays quick.
 
-import type { Answered, Call, Engine, Frame, KeyShown, Look, Picture, Said, SentShown, Session } from "./protocol.ts";
+import type { Answered, Call, Engine, Frame, KeyShown, Look, Said, SentShown, Session } from "./protocol.ts";
+import { answered, frame, picture, shown, taken } from "./shown.ts";
 import {
   BrowserStore,
   CaptureLog,
@@ -11,23 +12,18 @@ import {
   type Form,
   type Held,
   type Key,
-  type Outcome,
-  type Pixels,
   Pins,
   Provider,
   type ReadFace,
   Refusal,
   Runtime,
   Secret,
-  type Sent,
   complaints,
-  fromBitmap,
   openDetector,
   openKey,
   readPhoto,
   readSecretFile,
   secretFile,
-  toRgba,
   trust,
 } from "../src/index.ts";
 import { fromHex, hex } from "../src/encoding.ts";
@@ -262,36 +258,6 @@ class Worker implements Engine {
 async function warmed(detector: Detector): Promise<Detector> {
   await detector.glance({ width: 32, height: 32, data: new Uint8Array(3 * 32 * 32) });
   return detector;
-}
-
-function taken(bitmap: ImageBitmap): Pixels {
-  try {
-    return fromBitmap(bitmap);
-  } finally {
-    bitmap.close();
-  }
-}
-
-function frame([left, top, right, bottom]: readonly [number, number, number, number], photo: Pixels): Frame {
-  return [left / photo.width, top / photo.height, right / photo.width, bottom / photo.height];
-}
-
-function picture(pixels: Pixels): Picture {
-  return { width: pixels.width, height: pixels.height, data: toRgba(pixels) };
-}
-
-function shown(sent: Sent): SentShown {
-  return {
-    form: sent.form,
-    bytes: sent.data.length,
-    numbers: sent.target,
-    image: sent.image && picture(sent.image),
-    residual: sent.residual,
-  };
-}
-
-function answered<T>({ answer, timings }: Outcome<T>): Answered<T> {
-  return { answer, timings };
 }
 
 function tell(part: "key" | "detector" | "protector", loaded: number, total: number): void {

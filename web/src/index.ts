@@ -3,7 +3,7 @@
 export { SIDE, align } from "./align.ts";
 export { CaptureLog, captureHash, hashDistance } from "./captures.ts";
 export { Client } from "./client.ts";
-export type { ClientOptions, Form, Outcome, Sent, Timings } from "./client.ts";
+export type { ClientOptions, Outcome } from "./client.ts";
 export { complaints, facesIn } from "./crop.ts";
 export type { Complaint, Faces } from "./crop.ts";
 export { Detector } from "./detect.ts";
@@ -28,6 +28,8 @@ export { Pseudonym } from "./rotation.ts";
 export { Runtime } from "./runtime.ts";
 export type { RuntimeOptions } from "./runtime.ts";
 export { Secret, readSecretFile, secretFile } from "./secret.ts";
+export type { Form, Sent } from "./sender.ts";
+export type { Timings } from "./stopwatch.ts";
 export { BrowserStore, MemoryStore } from "./store.ts";
 export type { Store } from "./store.ts";
 export { isTrusted, trust } from "./trust.ts";

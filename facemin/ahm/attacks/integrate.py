@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from facemin.ahm.frequency import BLOCK, FACE, FREQUENCIES, axis_maps, channels_of, to_rgb, to_ycbcr, transposed
+from facemin.ahm.masking.frequency import BLOCK, FACE, FREQUENCIES, axis_maps, channels_of, to_rgb, to_ycbcr, transposed
 from facemin.attack.contract import Adversary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.ahm.mask import Mask
+    from facemin.ahm.masking.mask import Mask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.metrics import Agreement
 
 MARGIN = 0.1

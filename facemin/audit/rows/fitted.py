@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import Attack, Kind, Knowledge, Row
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 FEWEST = 100
 """Other people's plain faces below which nothing is learnt that a verdict could rest on."""

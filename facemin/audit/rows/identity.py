@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.purify.registry import Purifier
-    from facemin.audit.audit_inputs import AuditInputs, Judge
+    from facemin.audit.inputs.audit_inputs import AuditInputs, Judge
 
 EVERYBODY = 10
 """A recogniser that accepts different people so many times more often than it should recognises nobody."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from facemin.audit.attackers_data import knowledge_of
 from facemin.audit.figures import FEWEST_FOR_A_MEAN, averaged, entry
+from facemin.audit.inputs.attackers_data import knowledge_of
 from facemin.audit.result import Figure, Grid, Line, RowResult, Table
 from facemin.audit.rows.fitted import fitted, other_keys
 from facemin.audit.rows.identity import recognised, worst_trial
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import Row
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 SHOWN = 6
 

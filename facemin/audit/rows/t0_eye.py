@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.attack.budget import Budget
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
 TITLE = "An eye"

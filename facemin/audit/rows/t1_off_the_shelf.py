@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import percent
-from facemin.audit.judges import ADD
+from facemin.audit.inputs.judges import ADD
 from facemin.audit.result import RowResult
 from facemin.audit.rows.attributes import MARGIN, read_traits
 from facemin.audit.rows.identity import judged, match_all, raw_table
@@ -14,7 +14,7 @@ from facemin.audit.sample_size import strongest
 
 if TYPE_CHECKING:
     from facemin.attack.budget import Budget
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
 TITLE = "An off-the-shelf recogniser or attribute estimator"
 KNOWS = "the protected image"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from facemin.attack.purify.registry import PURIFIERS
-from facemin.audit.attackers_data import knowledge_of
 from facemin.audit.figures import counted
+from facemin.audit.inputs.attackers_data import knowledge_of
 from facemin.audit.result import Figure, RowResult, Table
 from facemin.audit.rows.attributes import beside, class_outcome, read_traits
 from facemin.audit.rows.fitted import fitted
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import FittedProber
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
 TITLE = "The same behind a purifier"

@@ -8,7 +8,7 @@ from facemin.audit.rows.reconstruction import reconstruct
 
 if TYPE_CHECKING:
     from facemin.attack.budget import Budget
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.result import RowResult
 
 TITLE = "A trained inverter"

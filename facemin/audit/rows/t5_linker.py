@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
-from facemin.audit.attackers_data import knowledge_of, split_faces
 from facemin.audit.figures import counted, entry
+from facemin.audit.inputs.attackers_data import knowledge_of, split_faces
 from facemin.audit.result import Figure, Line, RowResult, Table
 from facemin.audit.rows.fitted import fitted, nothing_to_train_on, other_keys
 from facemin.audit.rows.identity import Trial, trial, trials, worst_trial
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import FittedLinker, PublicFaces
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
 
     Embed = Callable[[Tensor], Tensor]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.attack.budget import Budget
-    from facemin.audit.audit_inputs import AuditInputs
+    from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.result import Figure
     from facemin.keys.key import Key
 

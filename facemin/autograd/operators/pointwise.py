@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facemin.autograd.compile.prelu import prelu_channels
 from facemin.autograd.operator_api import Lowered, Node, axis_of
-from facemin.autograd.prelu import prelu_channels
 
 
 def check_broadcast(node: Node) -> None:

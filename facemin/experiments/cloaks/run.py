@@ -18,7 +18,7 @@ from facemin.evaluation.networks import Distance, find_recogniser
 from facemin.experiments.cloaks.measure import Photos, PlainSide, cloaked_photos, embedded, looked_up, quality, unit
 from facemin.experiments.cloaks.people import Photographs, load_people
 from facemin.experiments.cloaks.records import CloakRecord, LookedUp, read_cloak_records
-from facemin.experiments.records import digest, rounded
+from facemin.experiments.store.records import digest, rounded
 from facemin.runtime.compute import Compute
 from facemin.runtime.files import write_atomically
 

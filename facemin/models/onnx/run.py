@@ -9,8 +9,8 @@ import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
+from facemin.models.onnx.analysis.shapes import graph_shapes
 from facemin.models.onnx.limits import GraphLimits
-from facemin.models.onnx.shapes import graph_shapes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

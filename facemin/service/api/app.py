@@ -1,4 +1,4 @@
-"""The application: endpoints, the gate before them, and how it starts and ends."""
+"""Application: routers, middleware, start and end."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from facemin import __version__
-from facemin.service.api import admin as operations
-from facemin.service.api import collections as galleries
-from facemin.service.api import enrolment, recognition, sessions
 from facemin.service.api.endpoints import describe
 from facemin.service.api.errors import ServiceError
 from facemin.service.api.middleware import Gate, problem
+from facemin.service.api.routes import admin, enrolment, recognition, sessions
+from facemin.service.api.routes import collections as galleries
+from facemin.service.api.routes.site import Site, make_site
 from facemin.service.api.schemas import Problem
-from facemin.service.api.site import Site, make_site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -40,7 +39,7 @@ REFUSALS = {
     503: "The store does not answer, or there is no key in force.",
 }
 
-ROUTERS = (recognition.router, enrolment.router, galleries.router, sessions.router, operations.router)
+ROUTERS = (recognition.router, enrolment.router, galleries.router, sessions.router, admin.router)
 
 
 def create_app(provider: Provider, *, samples: Mapping[str, bytes] | None = None) -> FastAPI:

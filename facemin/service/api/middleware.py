@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from facemin.service.api.bodies import UPLOADS, Budget, longest_body
 from facemin.service.api.errors import ServiceError, problem_text
+from facemin.service.api.limits.bodies import UPLOADS, Budget, longest_body
+from facemin.service.api.limits.rate_limits import RateLimit
 from facemin.service.api.origins import Origins, check_place
-from facemin.service.api.rate_limits import RateLimit
-from facemin.service.api.site import wants_html
+from facemin.service.api.routes.site import wants_html
 from facemin.service.sessions import check_reach
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from facemin.service.api.site import Site
+    from facemin.service.api.routes.site import Site
     from facemin.service.provider import Provider
     from facemin.service.token_authenticator import Claim
     from facemin.service.tokens import Token
@@ -38,6 +38,8 @@ OPEN = frozenset({"/v1/health", "/v1/ready", "/v1/version", "/v1/openapi.json"})
 KEYS = ("/v1/key", "/v1/keys", "/v1/key/protector")
 """Paths that need one only where the provider says so."""
 
+VISIT_FILES = 12
+"""Files of the site that one visit asks for; as many requests for them count as one of an address."""
 BODY_SECONDS = 30.0
 """How long a request's body may take to arrive."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -64,6 +66,7 @@ class Gate:
         self._by_token = RateLimit(settings.requests_per_minute)
         self._by_session = RateLimit(settings.session_requests_per_minute)
         self._by_address = RateLimit(settings.open_requests_per_minute)
+        self._readers = RateLimit(VISIT_FILES * settings.open_requests_per_minute)
         self._refused = RateLimit(settings.refusals_per_minute)
         self._hashes = RateLimit(settings.refusals_per_minute)
         self._budget = Budget()
@@ -121,7 +124,8 @@ class Gate:
                 raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
             # the cheapest answer there is, and a monitor must not be locked out by a stranger behind its address
             if scope["path"] != "/v1/health":
-                self._by_address.take(address)
+                seen = self._site.opens(scope["path"], headers.get("accept", ""))
+                (self._readers if seen else self._by_address).take(address)
             return
         word, _, text = given.partition(" ")
         text = text.strip()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from facemin.service.storage.crypto import TemplateCipher
     from facemin.service.storage.database import Database
-    from facemin.service.storage.search import Search
+    from facemin.service.storage.search.memory import Search
 
 
 class TemplateStore:

@@ -1,4 +1,4 @@
-"""Native families: recognisers as plain torch modules, to be trained and then exported (`facemin.train.export`).
+"""Native families: recognisers as plain torch modules, to be trained and then exported (`export`).
 
 Each is an `nn.Sequential` of named stages from faces (B, 3, 112, 112), RGB in [0, 1], to embeddings (B, D) that are
 not normalised. The stages' names are those of the cuts of the exported recogniser.

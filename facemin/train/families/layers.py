@@ -1,4 +1,4 @@
-"""Layers of the native families; `facemin.train.export` knows exactly these and torch's own."""
+"""Layers of the native families; `facemin.train.families.export` knows exactly these and torch's own."""
 
 from __future__ import annotations
 

@@ -11,7 +11,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from facemin.protection.decoder_graph import BASE, EPSILON, Convolution, DecoderSize, decoder_graph, enlarging, groups
+from facemin.protection.one_pass.decoder_graph import (
+    BASE,
+    EPSILON,
+    Convolution,
+    DecoderSize,
+    decoder_graph,
+    enlarging,
+    groups,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from onnx import ModelProto
 
 from facemin.evaluation.provenance import conditions
 from facemin.models.onnx.graph import extract
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.runtime.compute import Precision
 from facemin.runtime.device import choose_device, choose_precision, describe
 from facemin.runtime.files import write_atomically

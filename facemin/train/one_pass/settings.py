@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from math import cos, pi
 from typing import Any
 
-from facemin.protection.decoder_graph import DecoderSize
+from facemin.protection.one_pass.decoder_graph import DecoderSize
 from facemin.train.one_pass.decoder import SIZES
 from facemin.train.one_pass.operations import TrainingOperations
 

@@ -10,9 +10,9 @@ from facemin.service.api.errors import ServiceError
 from facemin.service.storage.crypto import TemplateCipher
 from facemin.service.storage.records import Binding, Person
 from facemin.service.storage.sealing import BOUND_BEFORE, bound_templates, check_sealing
+from facemin.service.storage.search.vector_index import BLOCK, VectorIndex
 from facemin.service.storage.store import TemplateStore
 from facemin.service.storage.tables import meta, templates
-from facemin.service.storage.vector_index import BLOCK, VectorIndex
 from tests.service.cluster import Cluster
 from tests.service.conftest import SECRETS, SIZE, Enrol, unit_rows
 from tests.service.test_pgvector import make, vector_store

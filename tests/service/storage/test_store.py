@@ -12,7 +12,7 @@ from facemin.service.api.errors import ServiceError
 from facemin.service.storage import audit_log as audit
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
-from facemin.service.storage.search import MemorySearch
+from facemin.service.storage.search.memory import MemorySearch
 from facemin.service.storage.store import TemplateStore
 from facemin.service.storage.tables import metadata, persons, removed, templates
 from tests.service.cluster import Cluster
@@ -139,7 +139,7 @@ def test_memory_forgets_whom_another_server_deleted(
     with store.database.writing() as connection:
         store.delete_collection(connection, "main")
         store.make_collection(connection, "second", accept_plain=False, far=1e-3)
-    monkeypatch.setattr("facemin.service.storage.search.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr("facemin.service.storage.search.memory.SWEEP_SECONDS", 0.0)
     assert nearest(other, unit_rows(1)[0], collection="second") == []
     assert search.size(place.id) == 0
 

@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from facemin.autograd.module import OnnxModule
 from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser
-from facemin.protection.decoder_graph import DecoderSize
+from facemin.protection.one_pass.decoder_graph import DecoderSize
 from facemin.train.one_pass.settings import FitSettings
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from onnx import checker
 
 from facemin.autograd.module import OnnxModule
 from facemin.keys.key import Key
-from facemin.protection.decoder_graph import DecoderSize, decoder_graph, weight_shapes
-from facemin.protection.protector_file import ProtectorFile
+from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
+from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.train.one_pass.decoder import SIZES, Decoder
 from facemin.train.one_pass.evaluate import cosines
 from facemin.train.one_pass.fit import LOG, PROTECTOR, RECORD, STATE, fit_protector

@@ -1,0 +1,1 @@
+"""Frequency masking: channels, their selection, and the mask as a protector."""

@@ -1,0 +1,1 @@
+"""Inputs of an audit: faces, judges and attacker knowledge, read and prepared."""

@@ -1,0 +1,1 @@
+"""Compilation of a graph into a plan of differentiable steps."""

@@ -1,0 +1,1 @@
+"""The demonstration, drawn or in a browser."""

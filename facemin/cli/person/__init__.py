@@ -1,0 +1,1 @@
+"""Commands of a person: protect, verify, secrets, cloaks, and a provider asked."""

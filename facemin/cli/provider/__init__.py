@@ -1,0 +1,1 @@
+"""Commands of a provider: its home, service, keys and one-pass networks."""

@@ -1,0 +1,113 @@
+"""Commands `key`: export, show."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from facemin.cli.shared.options import Json, Model
+from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
+from facemin.keys.provider_name import displayed
+
+if TYPE_CHECKING:
+    from facemin.keys.key import Key
+
+app = App(
+    name="key",
+    help="Provider keys: export one from a recogniser, show what one says, say which networks you trust, train one "
+    "that protects for a key.",
+)
+
+
+@app.command(name="export")
+def key_export(
+    out: Annotated[Path, Parameter(help="The key file to write, say acme.key.onnx.")],
+    /,
+    *,
+    provider: Annotated[str, Parameter(help="Whose key it is.")],
+    model: Model = "",
+    cut: Annotated[str, Parameter(help="Where to split it; by default the model's calibrated cut.")] = "",
+    residual: Annotated[
+        float | None, Parameter(help="Feature distance at which protecting stops; by default as calibrated.")
+    ] = None,
+    key_id: Annotated[str | None, Parameter(help="Name of the key; by default the start of its graph's hash.")] = None,
+    expires: Annotated[str | None, Parameter(help="End of validity, ISO 8601 with a time zone or a date.")] = None,
+    sign: Annotated[Path | None, Parameter(help="Ed25519 private key (PEM, PKCS 8, unencrypted).")] = None,
+    preprocess: PreprocessFlags = UNCHANGED,
+    as_json: Json = False,
+) -> int:
+    """Write a provider key: the recogniser's part before a cut, with its manifest."""
+    from facemin.cli.shared.places import check_file
+    from facemin.keys.default import stopping_residual
+    from facemin.keys.key import export_key, read_signing_key
+    from facemin.models import DEFAULT_MODEL, MODELS
+    from facemin.models.store import open_graph
+
+    check_file("OUT", out)
+    name = model or DEFAULT_MODEL
+    recogniser = open_graph(name, preprocess=preprocess.given())
+    if not cut and name not in MODELS:
+        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in recogniser.cuts)}; got none")
+    cut = cut or MODELS[name].default_cut
+    made = export_key(
+        recogniser,
+        cut,
+        provider=provider,
+        residual=stopping_residual(recogniser, cut) if residual is None else residual,
+        key_id=key_id,
+        expires=_time(expires) if expires else None,
+        signing_key=read_signing_key(sign) if sign else None,
+    )
+    made.save(out)
+    _print_key(made, out, as_json=as_json)
+    return 0
+
+
+@app.command(name="show")
+def key_show(file: Path, /, *, as_json: Json = False) -> int:
+    """Check a provider key and print its manifest; an expired key is shown as such.
+
+    Parameters
+    ----------
+    file: Path
+        The key file.
+    """
+    from facemin.keys.key import Key
+
+    _print_key(Key.load(file, allow_expired=True), file, as_json=as_json)
+    return 0
+
+
+def _time(text: str) -> datetime:
+    """A moment with a time zone; a bare date or time is in UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"--expires: expected a date or time as 2027-01-31 or 2027-01-31T12:00Z, got {text!r}"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _print_key(key: Key, file: Path, *, as_json: bool) -> None:
+    manifest = key.manifest
+    expired = manifest.expires is not None and manifest.expires <= datetime.now(UTC)
+    extra = {
+        "file": str(file),
+        "bytes": len(key.data),
+        "fingerprint": key.fingerprint,
+        "signer": key.signer.hex() if key.signer else None,
+        "expired": expired,
+    }
+    values = manifest.model_dump(mode="json") | extra
+    if as_json:
+        print_json(values)
+        return
+    for name, value in values.items():
+        missing = "none: unsigned" if name == "signer" else "never"
+        shown = displayed(value) if isinstance(value, str) else value
+        tell(f"{name:12} {missing if value is None else shown}")

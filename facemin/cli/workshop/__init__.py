@@ -1,0 +1,1 @@
+"""Commands of the workshop: recognisers, training, experiments, audits."""

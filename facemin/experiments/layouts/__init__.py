@@ -1,0 +1,1 @@
+"""Report layouts: pages, tables and plots made of records."""

@@ -1,0 +1,53 @@
+"""Places of a table that hold figures of a record, or the paper's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facemin.experiments import measures
+from facemin.metrics import wilson
+from facemin.report.page import MISSING, Entry, number, shown
+
+if TYPE_CHECKING:
+    from facemin.experiments.layouts.groups import Group
+    from facemin.experiments.store.records import Record
+
+UNRUN = Entry(MISSING, mark="missing")
+
+
+def paper_title(group: Group) -> str:
+    """How a column of the paper's figures is called."""
+    paper = group.header.paper
+    return "paper" if paper is None else f"paper ({paper.set})"
+
+
+def paper_entry(group: Group, value: float | None) -> Entry:
+    """The paper's figure, with Wilson's interval where the number of its pairs is known or inferred."""
+    if value is None:
+        return Entry("-", mark="paper")
+    n = group.header.paper.n if group.header.paper is not None else None
+    if n is None or not 0 <= value <= 1:
+        return Entry(f"{value:.3f}", mark="paper")
+    low, high = wilson(round(value * n), n)
+    return Entry(f"{value:.3f}", f"{low:.3f} to {high:.3f}", "paper")
+
+
+def named_entry(named: measures.Named | None, *, mark: str = "") -> Entry:
+    """A share with its judge and operation in small print."""
+    if named is None:
+        return UNRUN
+    what = named.judge if named.operation == "none" else f"{named.judge}, {named.operation}"
+    return shown(named.share, mark=mark, below=what)
+
+
+def steps_entry(record: Record) -> Entry:
+    """Mean steps an image took; none without protection."""
+    return number(measures.mean_steps(record), 1) if record.spent.steps else Entry("-")
+
+
+def residual_entry(record: Record) -> Entry:
+    """Mean residual of each key; none without protection."""
+    if not record.spent.steps:
+        return Entry("-")
+    residuals = [measures.mean_residual(record, key) for key in range(len(record.keys))]
+    return number(residuals[0]) if len(residuals) == 1 else Entry(", ".join(number(value).text for value in residuals))

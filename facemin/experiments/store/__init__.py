@@ -1,0 +1,1 @@
+"""Records of experiments, and protected images kept between cells."""

@@ -1,0 +1,1 @@
+"""Static analysis of graphs: shapes, costs and the batch axis."""

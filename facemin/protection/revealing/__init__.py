@@ -1,0 +1,1 @@
+"""Refusal of results that still show the plain face: resemblance, inversion, and the verdict."""

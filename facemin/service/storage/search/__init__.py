@@ -1,0 +1,1 @@
+"""Nearest-template search, in memory or in PostgreSQL."""

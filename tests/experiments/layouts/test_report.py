@@ -1,0 +1,262 @@
+"""The report: a page of records alone, with what is missing said to be so."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from facemin.experiments import measures, read_records
+from facemin.experiments.layouts.groups import grouped
+from facemin.experiments.layouts.pictures import Painter, picture_path
+from facemin.experiments.layouts.report import LAYOUTS, show, write_report
+from facemin.experiments.store.records import read_header
+from facemin.metrics import wilson
+from tests.experiments.conftest import TOML, Measure
+
+ALL_LAYOUTS = sorted(LAYOUTS)
+FULL = TOML.replace("[data]", 'distance = "apart"\n[noise]\nbounds = [0, 0.1]\nkappa = [0.2, 0.4, 0.6, 0.8]\n[data]')
+
+
+class Page(HTMLParser):
+    """Tables by caption, as rows of text, and what else the page holds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.tags: set[str] = set()
+        self.sources: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self._caption = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.sources += [value or "" for name, value in attrs if name == "src"]
+        assert all(str(value).startswith("#") for name, value in attrs if name == "href")
+        if tag not in ("img", "meta"):
+            self._open.append(tag)
+        if tag == "h3":
+            self._caption = ""
+        elif tag == "table":
+            self.tables[self._caption] = []
+        elif tag == "tr":
+            self.tables[self._caption].append([])
+        elif tag in ("td", "th"):
+            self.tables[self._caption][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if "h3" in self._open:
+            self._caption += data
+        elif {"td", "th"} & set(self._open):
+            self.tables[self._caption][-1][-1] += (" | " if "small" in self._open else "") + data
+
+
+@pytest.mark.parametrize("layout", ALL_LAYOUTS)
+def test_every_layout_is_whole_and_alone(measure: Measure, tmp_path: Path, layout: str) -> None:
+    done = measure(FULL.replace('layout = "matrix"', f'layout = "{layout}"'))
+    written = write_report(done.file.parent)
+    text = written.file.read_text(encoding="utf-8")
+    page = Page(text)
+    assert written.experiments == ("small on faces",)
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    assert all(source.startswith("data:image/") for source in page.sources)
+    assert page.sources or layout in ("matrix", "rows")
+    assert re.findall("https?://", text) == []
+    for rows in page.tables.values():
+        assert len({len(row) for row in rows}) == 1
+        assert len(rows) > 1
+    assert "A small matrix" in page.text
+    assert "On patterns." in page.text
+    assert str(tmp_path) not in text
+    # the same records give the same page
+    assert write_report(done.file.parent, out=tmp_path / "again.html").file.read_bytes() == written.file.read_bytes()
+
+
+def test_a_matrix_shows_ours_beside_the_papers(measure: Measure) -> None:
+    done = measure()
+    one, both = read_records(done.file)
+    page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
+    head, clean, first, second = page.tables["acc (PMT, equation 10) at each judge's own threshold"]
+    assert head[:5] == ["authorised", "one", "two", "mean of others", "worst other"]
+    assert head[5:] == ["authorised, paper (LFW)", "mean of others, paper (LFW)", "n", "steps", "residual"]
+    found = measures.strict(one, "one")
+    assert first[1] == f"{found.value:.3f} | {found.low:.3f} to {found.high:.3f}"
+    low, high = wilson(103, 104)
+    assert first[5] == f"0.990 | {low:.3f} to {high:.3f}"
+    assert first[7] == "11"
+    assert clean[1].startswith(f"{measures.clean_strict(one, 'one').value:.3f}")
+    # both are authorised, so there is nobody else
+    assert second[3:5] == ["not run", "not run"]
+    assert second[5:7] == ["-", "-"]
+    assert second[-1] == ", ".join(f"{measures.mean_residual(both, key):.3f}" for key in (0, 1))
+    assert page.tables["The paper's own figures (LFW)"][1] == ["Clean", "0.994"]
+    operations = page.tables["TAR after what a provider or an adversary does to the image"]
+    assert operations[0] == ["cell", "judge", "clean", "none", "blur-1", "jpeg-75"]
+
+
+def test_what_was_not_run_is_not_zero(measure: Measure) -> None:
+    file = measure().file
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+    page = Page(write_report(file.parent).file.read_text(encoding="utf-8"))
+    for caption in ("TAR, raw", "acc at the paper's threshold, 0.2"):
+        last = page.tables[caption][-1]
+        assert last[0] == "both"
+        assert set(last[1:]) <= {"not run", "-"}
+    assert "1 of 2 cells measured" in page.text
+
+
+def test_without_impostor_pairs_there_is_no_accuracy(measure: Measure) -> None:
+    genuine = TOML.replace("impostor = 5", "impostor = 0")
+    rows = Page(
+        write_report(measure(genuine.replace('"matrix"', '"rows"')).file.parent).file.read_text(encoding="utf-8")
+    ).tables["Accuracy (PMT, equation 10) and TAR"]
+    first = dict(zip(rows[0], rows[1], strict=True))
+    assert first["authorised: acc at own threshold"] == "not run"
+    assert first["authorised: TAR, raw"] != "not run"
+    page = Page(write_report(measure(genuine, name="m").file.parent).file.read_text(encoding="utf-8"))
+    assert "TAR, raw" in page.tables
+
+
+def test_up_stands_in_rows(measure: Measure) -> None:
+    text = FULL.replace('"matrix"', '"rows"').replace("unauthorised = 0.077", "up = 1.848")
+    done = measure(text)
+    rows = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).tables[
+        "Accuracy (PMT, equation 10) and TAR"
+    ]
+    first = dict(zip(rows[0], rows[1], strict=True))
+    trade = measures.trades(read_records(done.file)[0], "one", kappa=0.2)[-1]
+    assert first["UP, paper (LFW)"] == "1.848"
+    assert first["UP (0.1, 0.2)"] == f"{trade.total:.3f}"
+    assert first["utility (0.1, 0.2)"].startswith(f"{trade.utility.value:.3f} | ")
+
+
+def test_best_points_of_a_sweep(measure: Measure) -> None:
+    sweep = TOML.replace('"matrix"', '"selectivity"').replace(
+        "[[cell]]", '[sweep]\n"method.steps" = [1, 30]\n[[cell]]', 1
+    )
+    done = measure(sweep)
+    page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
+    best, every = page.tables["Best operating points, one a series"], page.tables["All points"]
+    assert len(every) == 5
+    assert len(best) == 3
+    by_cell = {record.cell: record for record in read_records(done.file)}
+    for row in best[1:]:
+        series = row[0].partition(",")[0]
+        rivals = [measures.selectivity(r) for r in by_cell.values() if r.cell.startswith(f"{series},")]
+        own = measures.selectivity(by_cell[row[0]])
+        assert not any(rival > own for rival in rivals)
+
+
+def test_groups_by_faces_and_latest_settings(measure: Measure) -> None:
+    measure()
+    done = measure(TOML.replace("steps = 8", "steps = 9"))
+    quick = measure(quick=True)
+    (group,) = grouped(read_records(done.file))
+    assert [row.record and row.record.resolved["method"]["steps"] for row in group.rows] == [25, 9]
+    assert group.superseded == 1
+    assert "1 earlier records" in show(group)
+    (rough,) = grouped(read_records(quick.file))
+    assert rough.quick
+    assert "A quick run: too few" in show(rough)
+    assert "A quick run" not in show(group)
+    twice = grouped([*read_records(done.file), *read_records(done.file)])
+    assert twice[0].superseded == 4
+
+
+def test_the_page_has_the_experiment_as_its_file_is_now(measure: Measure) -> None:
+    measure()
+    last = TOML.rindex("[[cell]]")
+    done = measure(TOML[:last].replace('title = "', 'title = "Anew: '))
+    assert not done.measured
+    page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
+    assert "Anew: " in page.text
+    (group,) = grouped(read_records(done.file), read_header(done.file))
+    assert len(group.rows) == TOML.count("[[cell]]") - 1
+    assert group.superseded == 1
+
+
+def test_thresholds_that_mean_nothing_are_said_to(measure: Measure) -> None:
+    done = measure(TOML.replace("far = 0.02", "far = 1e-6"))
+    page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
+    assert "Too few impostor pairs for FAR 1e-06, so these thresholds admit none: one, two." in page.text
+
+
+def test_pictures_only_when_asked(measure: Measure) -> None:
+    from facemin.experiments import Watch
+    from tests.pictures import decode_tensor
+
+    done = measure()
+    folder = done.file.parent
+    record = read_records(done.file)[0]
+    asked = write_report(folder, pictures=True)
+    assert asked.file.name == "report.with-pictures.html"
+    assert "No faces were drawn" in asked.file.read_text(encoding="utf-8")
+    done.file.unlink()
+    measure(watch=Watch(on_faces=Painter(folder, 4)))
+    grid = decode_tensor(picture_path(folder, record))
+    assert tuple(grid.shape) == (3, 3 * 112, 4 * 112)
+    assert "data:image/png" not in write_report(folder).file.read_text(encoding="utf-8")
+    assert write_report(folder, pictures=True).file.read_text(encoding="utf-8").count("data:image/png") == 2
+
+
+def test_passes_over_other_records(measure: Measure) -> None:
+    folder = measure().file.parent
+    (folder / "deep").mkdir()
+    (folder / "deep" / "lfw.jsonl").write_text('{"model": "dlib-resnet29"}\n')
+    (folder / "empty.jsonl").write_text("")
+    written = write_report(folder)
+    assert written.passed_over == (folder / "deep" / "lfw.jsonl", folder / "empty.jsonl")
+    assert len(written.experiments) == 1
+
+
+def test_escapes_what_a_file_says(measure: Measure) -> None:
+    text = TOML.replace("A small matrix", "<script>alert(1)</script>").replace('name = "both"', 'name = "<b>&"')
+    page = write_report(measure(text).file.parent).file.read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "&lt;b&gt;&amp;" in page
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (False, "expected a folder of records, found none"),
+        (True, "expected records of facemin bench run, found none in 0 .jsonl files"),
+    ],
+)
+def test_refuses_nothing_to_report(tmp_path: Path, make: bool, message: str) -> None:
+    if make:
+        (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match=message):
+        write_report(tmp_path / "none")
+
+
+class TestItOpensWithWhatWasFound:
+    def test_in_words_made_of_the_records(self, measure: Measure) -> None:
+        done = measure()
+        one, both = read_records(done.file)
+        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).text
+        kept = [
+            min(measures.tar(r, judge).value / measures.clean_tar(r, judge).value for judge in measures.authorised(r))
+            for r in (one, both)
+        ]
+        union = measures.union(one, ("two",)).value
+        said = f"the authorised keep {min(kept):.2f}"
+        assert said in text
+        assert f"after any operation, accepts {union:.2f} of the people" in text
+        assert text.index(said) < text.index("On patterns.")
+
+    def test_and_with_what_is_missing_or_was_made_by_changed_code(self, measure: Measure) -> None:
+        done = measure()
+        one = done.file.read_text(encoding="utf-8").splitlines()[0]
+        done.file.write_text(one.replace('"dirty":false', '"dirty":true') + "\n")
+        assert '"dirty":true' in done.file.read_text(encoding="utf-8")
+        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).text
+        assert "1 of 2 cells are measured, 1 of them by changed code" in text
+        assert "small: both" in text
+        assert "small: one" in text

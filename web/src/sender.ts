@@ -1,0 +1,186 @@
+// Uploads under a pseudonym: checked, rotated and signed on the person's own device; facemin/client/pseudonymous.py.
+
+import { CaptureLog } from "./captures.ts";
+import type { Device } from "./device.ts";
+import { type Bytes, base64, hex, sha256, utf8 } from "./encoding.ts";
+import { EnrolledFace } from "./enrolled.ts";
+import { encodeFeature } from "./feature.ts";
+import type { Pixels } from "./image.ts";
+import { encodePng } from "./png.ts";
+import { type Operation, PossessionKey } from "./possession.ts";
+import type { ReadFace } from "./read.ts";
+import { Pseudonym } from "./rotation.ts";
+import type { Secret } from "./secret.ts";
+import type { Stopwatch } from "./stopwatch.ts";
+import type { Store } from "./store.ts";
+import { strangerThreshold } from "./stranger.ts";
+import { DEFAULT_SPACE, SAME_PERSON } from "./trust.ts";
+
+/** In which form uploads go: numbers, or an image painted for them. */
+export type Form = "feature" | "image";
+
+/** What is sent of one face. */
+export interface Sent {
+  readonly form: Form;
+  /** The very bytes. */
+  readonly data: Bytes;
+  /** The target: what is sent as numbers, or what the image was painted for. */
+  readonly target: Float32Array;
+  /** The image, where one is sent. */
+  readonly image: Pixels | undefined;
+  /** Distance of the image to its target. */
+  readonly residual: number | undefined;
+}
+
+/** One face's upload as the provider takes it. */
+export interface Upload {
+  readonly kind: Form;
+  readonly key_id: string;
+  readonly data: string;
+  readonly pseudonym: { readonly space: string; readonly epoch: number };
+  readonly possession: { readonly public_key: string; readonly signature: string };
+}
+
+/** What a sender is made of. */
+export interface SenderOptions {
+  readonly device: Device;
+  /** URL of the provider. */
+  readonly origin: string;
+  readonly store: Store;
+  readonly secret: Secret;
+  /** The person's other secrets, under which no photo may be sent again. */
+  readonly others: readonly Secret[];
+  readonly collection: string;
+}
+
+/** FAR of strangers from which a device takes two faces for one person's, in a space that nobody measured. */
+const STRANGERS = 1e-3;
+
+/** One secret at one provider, for one collection. */
+export class Sender {
+  private readonly made = new WeakMap<ReadFace, Map<string, Promise<Sent>>>();
+
+  constructor(
+    private readonly options: SenderOptions,
+    private readonly watch: Stopwatch,
+  ) {}
+
+  /** Refuse faces unlike each other, or unlike the enrolled one. */
+  async checkPerson(faces: readonly ReadFace[]): Promise<void> {
+    const { device } = this.options;
+    const space = hex(device.space);
+    const limit = space === DEFAULT_SPACE ? SAME_PERSON : strangerThreshold(STRANGERS, device.embedder.dimension);
+    const rows = faces.map((face) => face.embedding);
+    await this.enrolled.check(rows, device.space, limit);
+  }
+
+  /** Take enrolled faces for the ones that this secret stands for. */
+  async remember(faces: readonly ReadFace[]): Promise<void> {
+    const rows = faces.map((face) => face.embedding);
+    await this.enrolled.remember(rows, this.options.device.space, this.options.collection);
+  }
+
+  /** What is sent of each of several faces. */
+  encode(faces: readonly ReadFace[], epoch: number, form: Form): Promise<Sent[]> {
+    return Promise.all(faces.map((face) => this.encodeOne(face, epoch, form)));
+  }
+
+  /** What is sent of a face: made once for each face and pseudonym, so that what was shown is what is sent. */
+  encodeOne(face: ReadFace, epoch: number, form: Form): Promise<Sent> {
+    const own = this.made.get(face) ?? new Map<string, Promise<Sent>>();
+    this.made.set(face, own);
+    const name = `${epoch} ${form} ${this.options.device.key.manifest.keyId}`;
+    const found = own.get(name) ?? this.encodeNow(face, epoch, form);
+    own.set(name, found);
+    found.catch(() => own.delete(name));
+    return found;
+  }
+
+  private async encodeNow(face: ReadFace, epoch: number, form: Form): Promise<Sent> {
+    const { device } = this.options;
+    const target = await this.watch.timed("rotate", async () => (await this.pseudonym(epoch)).target(face.embedding));
+    return this.watch.timed("encode", async () => {
+      if (form === "feature") {
+        return { form, data: encodeFeature(target, device.key), target, image: undefined, residual: undefined };
+      }
+      const { pixels: image, residual } = await (await device.paint()).make(target);
+      return { form, data: await encodePng(image), target, image, residual };
+    });
+  }
+
+  /** Note faces as sent, once for each call, which may be sent again for a rotated key. */
+  async claim(faces: readonly ReadFace[], epoch: number, claimed: Set<string>): Promise<void> {
+    const { store, secret, others } = this.options;
+    const name = (await this.pseudonym(epoch)).fingerprint;
+    if (claimed.has(name)) return;
+    const log = new CaptureLog(store, secret, others);
+    await log.claim(
+      faces.map((face) => face.crop),
+      name,
+    );
+    claimed.add(name);
+  }
+
+  private pseudonym(epoch: number): Promise<Pseudonym> {
+    const { device, origin, collection, secret } = this.options;
+    return Pseudonym.derive(secret, {
+      origin,
+      signer: device.key.signer ?? new Uint8Array(),
+      space: device.space,
+      dimension: device.embedder.dimension,
+      purpose: collection,
+      epoch,
+    });
+  }
+
+  /** What uploads are signed with: the same for every key, space and epoch. */
+  possession(): Promise<PossessionKey> {
+    return PossessionKey.derive(this.options.secret, this.options.origin, this.options.collection);
+  }
+
+  /**
+   * Uploads as they are sent, each signed.
+   *
+   * @param sent - as `encode` gave it
+   * @param epoch - as for `encode`
+   * @param challenge - of the provider
+   * @param operation - that they are for
+   * @param person - as the provider calls them; empty where that is asked
+   * @param digest - what is signed in place of an upload's SHA-256, for the probe of a renewal
+   */
+  async uploads(
+    sent: readonly Sent[],
+    epoch: number,
+    challenge: string,
+    operation: Operation,
+    person: string,
+    digest: (of: Bytes) => Promise<Bytes> = async (of) => of,
+  ): Promise<Upload[]> {
+    const key = await this.possession();
+    const { device, collection } = this.options;
+    return Promise.all(
+      sent.map(async ({ form, data }) => {
+        const statement = {
+          challenge: utf8(challenge),
+          operation,
+          purpose: collection,
+          upload: await digest(await sha256(data)),
+          person,
+          epoch,
+        };
+        return {
+          kind: form,
+          key_id: device.key.manifest.keyId,
+          data: base64(data),
+          pseudonym: { space: hex(device.space), epoch },
+          possession: { public_key: hex(key.publicKey), signature: hex(await key.sign(statement)) },
+        };
+      }),
+    );
+  }
+
+  /** The face that the secret stands for. */
+  get enrolled(): EnrolledFace {
+    return new EnrolledFace(this.options.store, this.options.secret);
+  }
+}
