@@ -40,6 +40,7 @@ class Challenge:
     epoch: int = 0
     features: bool = True
     pseudonyms: str | None = None
+    carriers: str | None = None
 
 
 class Identified(TypedDict):

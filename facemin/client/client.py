@@ -72,6 +72,8 @@ class Client(Connection):
             person, and said so. The collection, and one person a secret, when None.
         upload: "auto" sends features under a pseudonym where the provider takes them, else images; "image";
             "features".
+        carrier: "face" sends photos of a face of nobody that carry the pseudonym, where the collection takes them; see
+            docs/carriers.md. Needs a secret and torch.
         method: settings of protection without a pseudonym; the default of `facemin.protection.PROTECTORS` when None.
         compute: where protection without a pseudonym computes.
         allow_revealing: send what shows the plain face, with a `RevealingWarning`; for research on one's own service.

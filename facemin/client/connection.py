@@ -21,6 +21,7 @@ from facemin.image import Photo
 from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
+from facemin.protection.carrier.open import check_carried_upload, open_carrier
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Connection:
     secret: str | Secret | None = field(default="default", kw_only=True, repr=False)
     purpose: str | None = field(default=None, kw_only=True)
     upload: Upload | Literal["auto"] = field(default="auto", kw_only=True)
+    carrier: Literal["face"] | None = field(default=None, kw_only=True)
     method: Protector | None = field(default=None, kw_only=True)
     compute: Compute = field(default=DEFAULT_COMPUTE, kw_only=True)
     allow_revealing: bool = field(default=False, kw_only=True)
@@ -89,6 +91,10 @@ class Connection:
             url=self.url, token=self.token, timeout=self.timeout, tries=self.tries, transport=self.transport
         )
         object.__setattr__(self, "_send", sender)
+        if self.carrier is not None:
+            check_carried_upload(secret=self.secret, upload="image" if self.upload == "auto" else self.upload)
+            if self.carrier != "face":
+                raise ValueError(f"carrier: expected 'face', which providers know, or None, got {self.carrier!r}")
         if self.purpose is not None:
             warnings.warn(f"purpose {self.purpose!r}: {SITE}", SharedSecretWarning, stacklevel=3)
 
@@ -180,6 +186,7 @@ class Connection:
                 key=key,
                 purpose=self.purpose,
                 others=others,
+                carrier=None if self.carrier is None else open_carrier(self.carrier),
             )
         # before anything is asked or read
         assert self._known.sender.space is not None
@@ -192,6 +199,12 @@ class Connection:
             raise ProviderError(
                 422, "pseudonyms_off", f"{self.collection} takes no pseudonyms, and nothing was sent without one"
             )
+        if self.carrier is not None:
+            if ask.carriers != "allowed":
+                raise ProviderError(
+                    422, "carriers_off", f"{self.collection} takes no carriers, and nothing was sent without one"
+                )
+            return ask, "image"
         if self.upload == "features" and not ask.features:
             raise ProviderError(422, "features_off", "the provider takes no features; upload='image' sends images")
         return ask, "feature" if ask.features and self.upload != "image" else "image"
@@ -216,7 +229,7 @@ class Connection:
 
     def _protector(self, form: Form) -> ProtectorFile | None:
         """The one-pass network of the key's space: the provider's, whose hash its key names, or the shipped one."""
-        if form == "feature":
+        if form == "feature" or self.carrier is not None:
             return None
         key = self.key()
         if self._known.protector is None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.models.space import Space
+    from facemin.protection.carrier.protector import FaceCarrier
     from facemin.protection.one_pass.protector_file import ProtectorFile
 
 Form = Literal["image", "feature"]
@@ -93,6 +94,7 @@ class Sender:
         key: of the provider.
         purpose: shared by a site's devices; the collection when None, and the secret is one person's.
         others: the person's other secrets, under which no photo may be sent again.
+        carrier: makes images that look like photos; None for images as the key's protector or optimisation makes them.
     """
 
     secret: Secret = field(repr=False)
@@ -101,6 +103,7 @@ class Sender:
     key: Key
     purpose: str | None = None
     others: tuple[Secret, ...] = field(default=(), repr=False)
+    carrier: FaceCarrier | None = None
 
     @cached_property
     def space(self) -> Space:
@@ -208,6 +211,10 @@ class Sender:
         Raises:
             NotReached: an image misses its target by more than the key allows.
         """
+        if self.carrier is not None and form == "image":
+            from facemin.client.carriers import carriers
+
+            return carriers(self, np.concatenate([each.embeddings for each in faces]), epoch, self.carrier)
         targets = self.pseudonym(epoch).targets(np.concatenate([each.embeddings for each in faces]))
         if form == "feature":
             return tuple(encode_feature(target, self.key) for target in targets)

@@ -103,22 +103,30 @@ def graph(data: bytes | None = None) -> ModelProto:
     Raises:
         ValueError: when the weights are missing or are not dlib's.
     """
-    convolutions, matrix = read_weights(weights_path().read_bytes() if data is None else data)
-    build = _Graph(convolutions)
-    value = build.chip("faces")
-    value = build.convolution(value, stride=2, relu=True, output="conv7")
-    value = build.add("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2])
-    width_before = STAGES[0][0]
-    for width, blocks, halves in STAGES:
-        for block in range(1, blocks + 1):
-            name = f"conv{width}.{block}"
-            down = (halves and block == 1) or name == LAST_BLOCK
-            value = build.block(value, name, down=down, widen=width - width_before)
-            width_before = width
-    value = build.add("GlobalAveragePool", [value])
-    value = build.add("Flatten", [value], output="pooled", axis=1)
-    build.add("MatMul", [value, build.constant(matrix)], output="embedding")
+    build, matrix = _opened(data)
+    build.body(build.chip("faces"), matrix)
     return build.model()
+
+
+def chip_graph(data: bytes | None = None) -> ModelProto:
+    """The same network on dlib's own chips: (batch, 3, 150, 150), less dlib's mean and scaled, to (batch, 128).
+
+    A chip's pixel of RGB in [0, 255] is given as (pixel - `MEAN`) / 256.
+
+    Args:
+        data: as for `graph`.
+
+    Raises:
+        ValueError: as for `graph`.
+    """
+    build, matrix = _opened(data)
+    build.body("chip", matrix)
+    return build.model("chip", CHIP)
+
+
+def _opened(data: bytes | None) -> tuple[_Graph, Array]:
+    convolutions, matrix = read_weights(weights_path().read_bytes() if data is None else data)
+    return _Graph(convolutions), matrix
 
 
 class _Reader:
@@ -193,6 +201,21 @@ class _Graph:
         shift = np.array(MEAN, np.float32).reshape(1, 3, 1, 1) / np.float32(256)
         return self.add("Sub", [value, self.constant(shift)], output="chip")
 
+    def body(self, value: str, matrix: Array) -> None:
+        """The network on a chip, up to its embedding."""
+        value = self.convolution(value, stride=2, relu=True, output="conv7")
+        value = self.add("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2])
+        width_before = STAGES[0][0]
+        for width, blocks, halves in STAGES:
+            for block in range(1, blocks + 1):
+                name = f"conv{width}.{block}"
+                down = (halves and block == 1) or name == LAST_BLOCK
+                value = self.block(value, name, down=down, widen=width - width_before)
+                width_before = width
+        value = self.add("GlobalAveragePool", [value])
+        value = self.add("Flatten", [value], output="pooled", axis=1)
+        self.add("MatMul", [value, self.constant(matrix)], output="embedding")
+
     def convolution(self, value: str, *, stride: int, relu: bool = False, output: str = "") -> str:
         weights, biases = next(self.convolutions)
         # dlib pads a strided convolution by nothing, any other to the same size
@@ -233,8 +256,8 @@ class _Graph:
         self.initialisers.append(numpy_helper.from_array(amounts, name))
         return self.add("Pad", [value, name], mode="constant")
 
-    def model(self) -> ModelProto:
-        inputs = [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 3, FACE, FACE])]
+    def model(self, name: str = "faces", side: int = FACE) -> ModelProto:
+        inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, side, side])]
         outputs = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", EMBEDDING])]
         body = helper.make_graph(self.nodes, "dlib-resnet29", inputs, outputs, self.initialisers)
         return helper.make_model(

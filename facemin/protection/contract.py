@@ -52,16 +52,33 @@ class Check:
         return not self.unmet
 
 
+@dataclass(frozen=True, kw_only=True)
+class PhotoFile:
+    """The file to send, where a method makes it itself.
+
+    Attributes:
+        data: its bytes.
+        suffix: how its name ends, ".png" or ".jpg".
+        told: what it is and which networks it is made for, for records.
+    """
+
+    data: bytes = field(repr=False)
+    suffix: str
+    told: dict[str, Any] = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Protected:
     """A protected image and what was spent on it.
 
     Attributes:
         index: place of its face, or of its targets, from 0.
-        pixels: (112, 112, 3) uint8, RGB: what is sent and what was checked; None where the target itself is sent.
+        pixels: (112, 112, 3) uint8, RGB: what is sent and what was checked; None where the target itself is sent. Of a
+            carrier (S, S, 3).
         seconds: wall time; images of a batch share it, so these do not add up to the run's time.
         steps: gradient steps taken.
         check: how close it comes to its keys.
+        file: what is sent, where it is not the pixels as PNG.
     """
 
     index: int
@@ -69,6 +86,7 @@ class Protected:
     seconds: float
     steps: int = 0
     check: Check
+    file: PhotoFile | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         residuals = ", ".join(f"{value:.3f}" for value in self.residuals)

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 from facemin.face import Detector
 from facemin.image import MAX_PIXELS
 from facemin.keys.default import default_key
+from facemin.protection.carrier.open import (
+    CarrierKind,
+    check_carried_upload,
+    is_carrier,
+    keys_for_carriers,
+    open_carrier,
+)
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
 from facemin.protection.sources import open_keys, open_method, open_secret
 from facemin.protection.stream import PhotoStream, PlainStream, PseudonymStream, Reading
@@ -48,6 +55,8 @@ def protect(
     allow_revealing: bool = False,
     compute: Compute = DEFAULT_COMPUTE,
     on_step: OnStep | None = None,
+    carrier: CarrierKind | None = None,
+    network: str | None = None,
 ) -> ProtectedPhoto:
     """Protect a photo for the holders of the keys, under the person's pseudonym with each.
 
@@ -88,6 +97,10 @@ def protect(
             research.
         compute: the device, the precision of gradients, and how many faces at once.
         on_step: told before every step how many steps each face in work has taken.
+        carrier: "face" or "drawing" makes a photo of a face of nobody that carries the pseudonym, for a service that
+            insists on a photo; settings are a `FaceCarrier` as `method`. Needs a secret, torch, and a service whose
+            network is known, by `keys` or `network`. See docs/carriers.md.
+        network: with a carrier, the network that a service without a key of its own runs: "dlib-resnet29".
 
     Returns:
         The photo's protected faces, largest first; a `NothingProtected` where none could be.
@@ -123,6 +136,8 @@ def protect(
         allow_revealing=allow_revealing,
         compute=compute,
         on_step=on_step,
+        carrier=carrier,
+        network=network,
     )
     result = next(stream)
     assert isinstance(result, ProtectedPhoto)
@@ -152,6 +167,8 @@ def protect_photos(
     allow_revealing: bool = False,
     compute: Compute = DEFAULT_COMPUTE,
     on_step: OnStep | None = None,
+    carrier: CarrierKind | None = None,
+    network: str | None = None,
 ) -> Iterator[ProtectedPhoto | Failure]:
     """Protect a stream of photos, their faces sharing batches; in order of finishing, in constant memory.
 
@@ -177,6 +194,8 @@ def protect_photos(
         allow_revealing: as in `protect`.
         compute: as in `protect`.
         on_step: as in `protect`.
+        carrier: as in `protect`.
+        network: as in `protect`.
 
     Yields:
         One result a photo; a `NothingProtected` for one without a face that could be protected.
@@ -186,6 +205,13 @@ def protect_photos(
         ValueError: as `protect`, of the keys and settings; and unreadable photos where `keep_errors` is False.
     """
     given = open_keys(keys)
+    carried = carrier is not None or is_carrier(method)
+    if carried:
+        check_carried_upload(secret=secret, upload=upload)
+        given = keys_for_carriers(given, network)
+        method = open_carrier(carrier, method)
+    elif network is not None:
+        raise ValueError(f"network: expected with a carrier, got {network!r} without")
     if secret is not None and not given:
         given = (default_key(),)
     check_upload(given, upload, secret=secret)
@@ -228,7 +254,7 @@ def protect_photos(
     )
     stream = PseudonymStream(
         reading,
-        maker=TargetMaker(identity, given),
+        maker=TargetMaker(identity, given, carried=carried),
         method=painter,
         groups=groups,
         seed=seed,

@@ -104,6 +104,8 @@ class ProtectedPhoto(InNotebooks):
         """
         if exif and self.secret is not None:
             raise ValueError(f"{self.name}: expected no EXIF under a pseudonym, since it tells time, place and camera")
+        if face.done.file is not None:
+            return face.done.file.data
         if face.target is not None:
             return encode_pseudonym(face.target, face.keys[0], epoch=self.epoch)
         if self.upload == "features":
@@ -123,11 +125,11 @@ class ProtectedPhoto(InNotebooks):
 
         Raises:
             NoFace: when there is no face.
-            ValueError: when the path does not end in `.png` (in `.safetensors` for features):
-                the protected image has to stay exact.
+            ValueError: when the path does not end in `suffix`, which is `.png` or, for features, `.safetensors`:
+                what is sent has to stay exact.
         """
         path = Path(path)
-        suffix = SUFFIXES[self.upload]
+        suffix = self.suffix
         if path.suffix.lower() != suffix:
             raise ValueError(f"{path}: expected a path that ends in {suffix}, since the upload has to stay exact")
         if not self.faces:
@@ -151,6 +153,8 @@ class ProtectedPhoto(InNotebooks):
         """
         if self.photo is None:
             raise ValueError(f"{self.name}: expected a result with its photo, got one made with keep_photo=False")
+        if any(face.done.file is not None for face in self.faces):
+            raise ValueError(f"{self.name}: expected protected faces to paste, got a carrier, which is a photo itself")
         pixels = self.photo.pixels.copy()
         for face in (*self.at_edge, *self.others):
             x1, y1, x2, y2 = (max(0, round(value)) for value in face.box)
@@ -160,6 +164,12 @@ class ProtectedPhoto(InNotebooks):
             return pixels
         crops = np.stack([face.pixels for face in shown.values()])
         return paste(pixels, crops, np.stack([face.face.points for face in shown.values()]))
+
+    @property
+    def suffix(self) -> str:
+        """How the files that are uploaded end."""
+        files = [face.done.file for face in self.faces if face.done.file is not None]
+        return files[0].suffix if files else SUFFIXES[self.upload]
 
     @property
     def verdict(self) -> str:

@@ -6,7 +6,7 @@ Of a face nothing but its target goes on: what is made from the target cannot te
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -148,17 +148,18 @@ class TargetMaker:
     Args:
         identity: under which pseudonyms.
         keys: for whose holders, as `check_keys` lets pass.
+        carried: make `PseudonymTarget`s, as carriers take them, in place of the rotated embeddings alone.
     """
 
-    def __init__(self, identity: Identity, keys: Sequence[Key]) -> None:
-        self.identity, self.keys = identity, tuple(keys)
+    def __init__(self, identity: Identity, keys: Sequence[Key], *, carried: bool = False) -> None:
+        self.identity, self.keys, self.carried = identity, tuple(keys), carried
         self.pseudonyms = identity.pseudonyms(keys)
         self._spaces = {space.id: space for space in map(space_of, keys)}
         self._runners = {key.manifest.sha256: key_runner(key) for key in keys}
         self._enrolled = EnrolledFace(secret=identity.secret)
         self._captures = CaptureLog(secret=identity.secret, others=identity.others)
 
-    def __call__(self, faces: Pixels) -> tuple[int, list[NDArray[np.float32]]]:
+    def __call__(self, faces: Pixels) -> tuple[int, list[Any]]:
         """The targets of the largest face that is the person's.
 
         The first face under a secret is taken for the person's, and remembered; none is sent under two pseudonyms.
@@ -185,8 +186,15 @@ class TargetMaker:
                 purpose=self.identity.purpose,
                 threshold=same_person_threshold(self._spaces[name]),
             )
-        targets = [pseudonym.targets(rows[pseudonym.context.space][place][None])[0] for pseudonym in self.pseudonyms]
-        return place, targets
+        return place, [self._target(each, rows[each.context.space][place]) for each in self.pseudonyms]
+
+    def _target(self, pseudonym: Pseudonym, row: NDArray[np.float64]) -> Any:
+        if not self.carried:
+            return pseudonym.targets(row[None])[0]
+        from facemin.protection.carrier.target import PseudonymTarget
+
+        owner = self._enrolled.face(space=pseudonym.context.space, purpose=self.identity.purpose)
+        return PseudonymTarget(pseudonym=pseudonym, embedding=row, owner=None if owner is None else owner[None])
 
     def _person(self, rows: dict[bytes, NDArray[np.float64]], count: int) -> tuple[int, list[bytes]]:
         """The largest face that every space takes for the person's, and the spaces where nobody is known yet."""

@@ -125,6 +125,17 @@ class EnrolledFace:
         rows = unit_rows(np.atleast_2d(np.asarray(embedding)), "embedding")
         return self._check(self._read(), rows, space, threshold)
 
+    def face(self, *, space: bytes, purpose: str) -> NDArray[np.float64] | None:
+        """The mean direction enrolled in a space for a purpose, or first for another one, (D,); None where none is.
+
+        Raises:
+            ValueError: a damaged file.
+            OSError: it cannot be read.
+        """
+        own = [entry for entry in self._read() if entry.space == space.hex()]
+        own.sort(key=lambda entry: entry.purpose != checked_purpose(purpose))
+        return own[0].mean if own else None
+
     def spaces(self) -> set[bytes]:
         """Spaces in which a face is enrolled, SHA-256 of each one's graph.
 

@@ -37,6 +37,21 @@ def test_first_values_by_hand(data: bytes) -> None:
     np.testing.assert_allclose(biases, raw[count:] * gamma + beta, rtol=1e-5)
 
 
+def test_the_network_on_chips_is_the_same_as_on_aligned_faces(data: bytes) -> None:
+    faces = np.random.default_rng(0).random((2, 3, 112, 112), dtype=np.float32)
+    across, down = (resampling(at) for at in dlib_resnet.WINDOW_CENTRE)
+    mean = np.array(dlib_resnet.MEAN, np.float32).reshape(3, 1, 1) / 256
+    chips = (down @ faces @ across.T) * np.float32(255 / 256) - mean
+    rows = [
+        onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {name: values})[0]
+        for graph, name, values in (
+            (dlib_resnet.graph(data), "faces", faces),
+            (dlib_resnet.chip_graph(data), "chip", chips),
+        )
+    ]
+    np.testing.assert_allclose(*rows, atol=1e-5)
+
+
 @pytest.mark.parametrize("keep", [0, 100, 20_000, 1_000_000, 22_400_000])
 def test_refuses_a_truncated_file(data: bytes, keep: int) -> None:
     with pytest.raises(ValueError, match="dlib ResNet-29"):

@@ -56,6 +56,21 @@ def test_another_purpose_is_no_way_round(enrolled: EnrolledFace) -> None:
         enrolled.check_same_person(faces(2, 1), space=SPACE, threshold=AT)
 
 
+def test_the_face_of_a_purpose_or_else_the_first(enrolled: EnrolledFace) -> None:
+    assert enrolled.face(space=SPACE, purpose="main") is None
+    first, second = faces(1, 2), faces(1, 4)[2:]
+    enrolled.remember(first, space=SPACE, purpose="main", threshold=AT)
+    enrolled.remember(second, space=SPACE, purpose="other", threshold=AT)
+    found = {purpose: enrolled.face(space=SPACE, purpose=purpose) for purpose in ("main", "other", "third")}
+    unit = first / np.linalg.norm(first, axis=1, keepdims=True)
+    wanted = unit.sum(0) / np.linalg.norm(unit.sum(0))
+    assert found["main"] is not None
+    assert np.allclose(found["main"], wanted)
+    assert not np.allclose(found["other"], wanted)  # type: ignore[arg-type]
+    assert np.allclose(found["third"], wanted)  # type: ignore[arg-type]
+    assert enrolled.face(space=OTHER_SPACE, purpose="main") is None
+
+
 def test_two_people_at_once_are_refused(enrolled: EnrolledFace) -> None:
     with pytest.raises(OtherPerson, match="first face of this enrolment"):
         enrolled.remember(np.concatenate([faces(1, 1), faces(2, 1)]), space=SPACE, purpose="main", threshold=AT)

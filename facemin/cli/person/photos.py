@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from facemin.cli.person.carrier import WITHOUT, CarrierFlags
 from facemin.cli.shared.options import Device, Json, MaxPixels, Seed
 from facemin.cli.shared.output import available_device, note
 
@@ -137,6 +138,7 @@ def protect(
             help="With --no-pseudonym: write results that still show the plain face, for research; refused otherwise.",
         ),
     ] = False,
+    carrier: CarrierFlags = WITHOUT,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -165,7 +167,7 @@ def protect(
     from facemin.protection.folder.job import FolderJob
     from facemin.protection.folder.run import plan
     from facemin.protection.folder.workers import check_workers
-    from facemin.protection.one_pass.protector import OnePassProtector, torch_is_there
+    from facemin.protection.one_pass.protector import OnePassProtector
     from facemin.protection.one_pass.protector_file import ProtectorFile
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
@@ -189,18 +191,24 @@ def protect(
             "--one-image": one_image,
             "--trust-key": trust_key,
             "--protector": bool(protector),
+            "--carrier": bool(carrier),
         },
     )
+    aside = {"--method": method != "auto", "--protector": bool(protector), "--paste": paste}
+    carrier.check(aside | {"--upload": upload != "image"})
     if protector and method not in ("auto", "one-pass"):
         raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:
         check_seed(seed)
     check_workers(1 if workers is None else workers)
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
-    keys = [Key.load(path, signer=public) for path in key] or [plain_key() if no_pseudonym else default_key()]
-    where = available_device(device) if torch_is_there() else "cpu"
-    settings = None
-    if no_pseudonym or upload == "image":
+    loaded = carrier.keys([Key.load(path, signer=public) for path in key])
+    keys = loaded or [plain_key() if no_pseudonym else default_key()]
+    where = available_device(device)
+    settings: Any = None
+    if carrier:
+        settings = carrier.settings()
+    elif no_pseudonym or upload == "image":
         files = tuple(ProtectorFile.load(path) for path in protector)
         group = keys if one_image or no_pseudonym else keys[:1]
         painter = OnePassProtector(files=files)
@@ -234,7 +242,7 @@ def protect(
         note(WITHOUT_PSEUDONYM)
         for each in keys:
             _warn_of_a_shallow_key(each)
-    if not key:
+    if not (key or carrier):
         note(
             "no --key given: using the public default key"
             + (", which keeps nothing from whoever has dlib's model" if no_pseudonym else "")

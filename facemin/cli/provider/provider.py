@@ -139,10 +139,13 @@ def provider_collection(
         Literal["required", "allowed", "off"] | None,
         Parameter(help="Whether uploads have to be under a pseudonym, may be, or must not be."),
     ] = None,
+    carriers: Annotated[
+        Literal["allowed", "off"] | None, Parameter(help="Whether faces of nobody are taken (docs/carriers.md).")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
-    """Show a collection, or change what it says of pseudonyms."""
+    """Show a collection, or change what it says of pseudonyms and carriers."""
     from facemin.models.store import open_graph
     from facemin.service.api.responses import collection_out
     from facemin.service.making import COMMAND_LINE
@@ -155,10 +158,11 @@ def provider_collection(
         recogniser = open_graph(settings.model)
         store = open_store(database, Secrets.load(folder / MASTER), settings, recogniser.embedding_size)
         with database.writing() as connection:
-            if pseudonyms is not None:
-                policy = checked_policy(pseudonyms, space=has_space(recogniser, settings.cut))
-                store.change_collection(connection, name, pseudonyms=policy)
-                record(connection, "change_collection", "pseudonyms", request_id=COMMAND_LINE, collection=name)
+            policy = pseudonyms and checked_policy(pseudonyms, space=has_space(recogniser, settings.cut))
+            for what, value in (("pseudonyms", policy), ("carriers", carriers)):
+                if value is not None:
+                    store.change_collection(connection, name, **{what: value})
+                    record(connection, "change_collection", what, request_id=COMMAND_LINE, collection=name)
             found = store.collection(connection, name)
             shown = collection_out(found, store.counts(connection, found)).model_dump(mode="json")
     print_values(shown, as_json=as_json)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from facemin.face import Detector
 from facemin.image import MAX_PIXELS
+from facemin.protection.carrier.open import check_carried_upload, is_carrier
 from facemin.protection.photo import check_upload
 from facemin.protection.result import Upload
 from facemin.protection.sources import open_method, open_secret
@@ -78,6 +79,10 @@ class FolderJob:
 
     def __post_init__(self) -> None:
         check_upload(self.keys, self.upload, secret=self.secret)
+        if is_carrier(self.method):
+            check_carried_upload(secret=self.secret, upload=self.upload)
+            if self.paste:
+                raise ValueError("paste: expected protected faces, got a carrier, which is a photo itself")
         if self.seed is not None:
             check_seed(self.seed)
         names = [key.manifest.key_id for key in self.keys]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from facemin.image import Skipped, encode, walk
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.photo import protect_photos
-from facemin.protection.result import SUFFIXES as UPLOAD_SUFFIXES
 from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto
 from facemin.runtime.errors import in_words
 from facemin.runtime.files import PRIVATE, write_atomically
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from facemin.face import Face
     from facemin.protection.contract import OnStep
 
-OURS = (".protected.png", ".pasted.png", ".protected.json", ".protected.safetensors")
+OURS = (".protected.png", ".protected.jpg", ".pasted.png", ".protected.json", ".protected.safetensors")
 """Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
 
 
@@ -241,7 +240,7 @@ def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | No
 def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> FolderResult:
     # from here to the new record there is none: an interruption must not leave an old one beside new files
     _forget(target)
-    first = target.with_name(f"{target.name}.protected{UPLOAD_SUFFIXES[job.upload]}")
+    first = target.with_name(f"{target.name}.protected{result.suffix}")
     names = [path.name for path in result.save(first, exif=job.exif)]
     if job.paste:
         path = target.with_name(target.name + ".pasted.png")
@@ -311,7 +310,9 @@ def _left_out(faces: Sequence[Face]) -> list[dict[str, Any]]:
 
 def _face(face: ProtectedFace) -> dict[str, Any]:
     names = [key.manifest.key_id for key in face.keys]
+    carrier = {} if face.done.file is None else {"carrier": face.done.file.told}
     return {
+        **carrier,
         "box": face.face.box,
         "points": face.face.points.tolist(),
         "score": face.face.score,

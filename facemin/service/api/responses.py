@@ -48,6 +48,7 @@ def collection_out(collection: Collection, counts: Counts | None = None) -> Coll
         accept_plain=collection.accept_plain,
         far=collection.far,
         pseudonyms=collection.pseudonyms,
+        carriers=collection.carriers,
         created=moment(collection.created),
         persons=counts.persons if counts else None,
         templates=counts.templates if counts else None,

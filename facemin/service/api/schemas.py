@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from facemin.service.api.fields import HEX_32, Base64, Challenge, CollectionName, Far, PersonName, Strict
 from facemin.service.recognition.thresholds import Pair
-from facemin.service.storage.records import Kind, Policy
+from facemin.service.storage.records import CarrierPolicy, Kind, Policy
 from facemin.service.tokens import Scope
 
 
@@ -116,6 +116,9 @@ class NewCollection(Strict):
     pseudonyms: Policy | None = Field(
         default=None, description="Null: required where the provider's key has a space, else off."
     )
+    carriers: CarrierPolicy = Field(
+        default="off", description="Whether an image under a pseudonym may be a photo of a face of nobody."
+    )
 
 
 class CollectionChange(Strict):
@@ -124,6 +127,7 @@ class CollectionChange(Strict):
     accept_plain: bool | None = None
     far: Far | None = None
     pseudonyms: Policy | None = None
+    carriers: CarrierPolicy | None = None
 
 
 class NewToken(Strict):
@@ -172,6 +176,7 @@ class ChallengeOut(BaseModel):
     epoch: int = Field(default=0, description="Of the person's pseudonym; 0 as well where there is no such person.")
     features: bool = Field(default=True, description="Whether features are taken, beside images.")
     pseudonyms: Policy | None = Field(default=None, description="Of the collection that was named.")
+    carriers: CarrierPolicy | None = Field(default=None, description="Of the collection that was named.")
 
 
 class CollectionOut(BaseModel):
@@ -181,6 +186,7 @@ class CollectionOut(BaseModel):
     accept_plain: bool
     far: float
     pseudonyms: Policy
+    carriers: CarrierPolicy
     created: AwareDatetime
     persons: int | None = Field(default=None, description="Counted only when the collection itself is asked for.")
     templates: int | None = None

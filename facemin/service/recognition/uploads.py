@@ -12,6 +12,8 @@ import numpy as np
 from facemin.face import SIDE, Detector, align_unrounded, is_aligned
 from facemin.image import decode
 from facemin.protection import decode_feature
+from facemin.protection.carrier.known import is_carrier
+from facemin.protection.carrier.protector import LARGEST, SMALLEST
 from facemin.service.api.errors import ServiceError, bad_input
 from facemin.service.recognition.embed import WHOLE
 from facemin.service.storage.records import Binding
@@ -99,6 +101,8 @@ def _image(provider: Provider, connection: Connection, collection: Collection, u
     digest = provider.secrets.digest("uploads", _planes(photo.pixels).tobytes())
     if not is_aligned(photo.pixels):
         height, width = photo.pixels.shape[:2]
+        if upload.pseudonym is not None and collection.carriers == "allowed":
+            return _carrier(provider, connection, photo.pixels, upload, digest)
         if not collection.accept_plain:
             raise bad_input(f"upload: expected a protected image of {SIDE} x {SIDE}, got {width} x {height}")
         return Face(cut=WHOLE, value=_aligned(photo.pixels), kind="plain", key_id="", digest=digest)
@@ -113,6 +117,21 @@ def _image(provider: Provider, connection: Connection, collection: Collection, u
         raise bad_input("upload: expected the key_id that the image was protected for, got none", code="unknown_key")
     provider.keyring.manifest(upload.key_id, connection)
     return Face(cut=WHOLE, value=face, kind="protected", key_id=upload.key_id, digest=digest)
+
+
+def _carrier(
+    provider: Provider, connection: Connection, pixels: NDArray[np.uint8], upload: Upload, digest: bytes
+) -> Face:
+    if not min(pixels.shape[:2]) >= SMALLEST or not is_carrier(pixels):
+        raise bad_input(
+            f"upload: expected a protected image of {SIDE} x {SIDE}, or a carrier; this looks like a photo of "
+            "somebody: protect it before sending it",
+            code="plain_face",
+        )
+    if upload.key_id is None:
+        raise bad_input("upload: expected the key_id that the carrier was made for, got none", code="unknown_key")
+    provider.keyring.manifest(upload.key_id, connection)
+    return Face(cut=WHOLE, value=_aligned(pixels), kind="protected", key_id=upload.key_id, digest=digest)
 
 
 def _feature(provider: Provider, connection: Connection, upload: Upload) -> Face:
@@ -154,7 +173,9 @@ def _pseudonym(provider: Provider, connection: Connection, collection: Collectio
         whose = f"{collection.id} {person} ".encode()
         digest = provider.secrets.digest("uploads", whose + face.value.tobytes())
     else:
-        face = _image(provider, connection, replace(collection, accept_plain=False), upload, FACE_PIXELS)
+        taken = replace(collection, accept_plain=False)
+        most = LARGEST * LARGEST if collection.carriers == "allowed" else FACE_PIXELS
+        face = _image(provider, connection, taken, upload, most)
         digest = face.digest
     proof = upload.possession
     return replace(

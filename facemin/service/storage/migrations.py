@@ -12,7 +12,7 @@ from facemin.service.storage.tables import answered, collections, meta, metadata
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Table
 
 _SQLITE_TRIGGERS = tuple(
     f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit BEGIN "
@@ -50,15 +50,8 @@ def _second(connection: Connection) -> None:
 def _third(connection: Connection) -> None:
     """Version 0.3: pseudonyms, which collections that are there allow and do not require."""
     protectors.create(connection, checkfirst=True)
-    kind = connection.dialect.type_compiler_instance
     for table, names in ((collections, ("pseudonyms",)), (templates, ("space", "epoch", "possession"))):
-        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for name in names:
-            if name not in there:
-                column = table.c[name]
-                default = column.server_default.arg  # type: ignore[union-attr]
-                words = f"{name} {kind.process(column.type)} NOT NULL DEFAULT '{default}'"
-                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
+        _add_columns(connection, table, names)
 
 
 def _fourth(connection: Connection) -> None:
@@ -66,7 +59,24 @@ def _fourth(connection: Connection) -> None:
     sessions.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth)
+def _fifth(connection: Connection) -> None:
+    """Version 0.3: carriers, which no collection takes before it says so."""
+    _add_columns(connection, collections, ("carriers",))
+
+
+def _add_columns(connection: Connection, table: Table, names: Sequence[str]) -> None:
+    """Add those columns of a table that are not there."""
+    kind = connection.dialect.type_compiler_instance
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for name in names:
+        if name not in there:
+            column = table.c[name]
+            default = column.server_default.arg  # type: ignore[union-attr]
+            words = f"{name} {kind.process(column.type)} NOT NULL DEFAULT '{default}'"
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth)
 """Step n brings a database of version n - 1 to version n. Steps are only ever appended."""
 
 

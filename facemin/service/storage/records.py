@@ -13,6 +13,8 @@ Kind = Literal["protected", "plain", "pseudonym"]
 """What a template was made from: a protected image or feature, a plain face, or either under a pseudonym."""
 Policy = Literal["required", "allowed", "off"]
 """Of a collection, on uploads under a pseudonym."""
+CarrierPolicy = Literal["allowed", "off"]
+"""Of a collection, on photos of faces of nobody that carry a pseudonym."""
 
 
 class Binding(NamedTuple):
@@ -37,6 +39,8 @@ class Collection:
     """False accept rate whose threshold decides where a request names none."""
     pseudonyms: Policy
     """Whether uploads have to be under a pseudonym, may be, or must not be."""
+    carriers: CarrierPolicy = "off"
+    """Whether an image under a pseudonym may be a carrier."""
     created: float
     """Seconds since 1970 UTC."""
 

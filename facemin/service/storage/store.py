@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from facemin.service.api.errors import bad_input, conflict, not_found
-from facemin.service.storage.records import Binding, Collection, Counts, Kind, Person, Policy, Template
+from facemin.service.storage.records import Binding, CarrierPolicy, Collection, Counts, Kind, Person, Policy, Template
 from facemin.service.storage.replay import forget_answers
 from facemin.service.storage.sealing import bound_templates, check_sealing, opened, owner
 from facemin.service.storage.tables import collections, persons, removed, templates
@@ -48,7 +48,14 @@ class TemplateStore:
         check_sealing(database, cipher)
 
     def make_collection(
-        self, connection: Connection, name: str, *, accept_plain: bool, far: float, pseudonyms: Policy = "allowed"
+        self,
+        connection: Connection,
+        name: str,
+        *,
+        accept_plain: bool,
+        far: float,
+        pseudonyms: Policy = "allowed",
+        carriers: CarrierPolicy = "off",
     ) -> None:
         """Make an empty collection.
 
@@ -60,6 +67,7 @@ class TemplateStore:
             "accept_plain": accept_plain,
             "far": far,
             "pseudonyms": pseudonyms,
+            "carriers": carriers,
             "revision": 0,
             "created": time.time(),
         }
@@ -94,7 +102,7 @@ class TemplateStore:
         return Counts(people or 0, faces or 0, (faces or 0) - (fresh or 0))
 
     def change_collection(self, connection: Connection, name: str, **values: Any) -> None:
-        """Set `accept_plain`, `far` or `pseudonyms`.
+        """Set `accept_plain`, `far`, `pseudonyms` or `carriers`.
 
         Raises:
             ServiceError: there is none of that name (404).
@@ -309,5 +317,6 @@ def _collection(row: Row[Any]) -> Collection:
         accept_plain=row.accept_plain,
         far=row.far,
         pseudonyms=row.pseudonyms,
+        carriers=row.carriers,
         created=row.created,
     )

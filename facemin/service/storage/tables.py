@@ -37,6 +37,7 @@ collections = Table(
     Column("accept_plain", Boolean, nullable=False),
     Column("far", Float(53), nullable=False),
     Column("pseudonyms", String(16), nullable=False, server_default="allowed"),
+    Column("carriers", String(16), nullable=False, server_default="off"),
     Column("revision", BigInteger, nullable=False),
     Column("created", MOMENT, nullable=False),
     sqlite_autoincrement=True,

@@ -34,7 +34,14 @@ def make_collection(body: NewCollection, caller: AdminEverywhere) -> CollectionO
     far = checked_far(caller.provider, body.far if body.far is not None else caller.provider.settings.far)
     pseudonyms = caller.provider.checked_policy(body.pseudonyms)
     with store.database.writing() as connection:
-        store.make_collection(connection, body.name, accept_plain=body.accept_plain, far=far, pseudonyms=pseudonyms)
+        store.make_collection(
+            connection,
+            body.name,
+            accept_plain=body.accept_plain,
+            far=far,
+            pseudonyms=pseudonyms,
+            carriers=body.carriers,
+        )
         caller.note(connection, "make_collection", "done", collection=body.name)
         return collection_out(store.collection(connection, body.name))
 

@@ -67,6 +67,7 @@ def challenge(
         epoch=epoch,
         features=provider.settings.feature_uploads,
         pseudonyms=place.pseudonyms if place is not None else None,
+        carriers=place.carriers if place is not None else None,
     )
 
 

@@ -1,0 +1,57 @@
+"""Carriers a second by optimisation on this machine: `workers` processes of one thread each, PNG and JPEG.
+
+python benchmarks/carrier_throughput.py --carriers 16 --workers 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import time
+from multiprocessing import get_context
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from facemin.keys.default import default_key
+from facemin.protection.carrier import FaceCarrier, PseudonymTarget
+from facemin.pseudonym import Context, Pseudonym, Secret
+
+
+def made(task: tuple[int, int, str]) -> float:
+    """Seconds for so many carriers, after one that warms up."""
+    worker, count, form = task
+    key = default_key()
+    assert key.space is not None
+    context = Context(origin="https://peer.example", space=key.space.id, dimension=66, purpose="main")
+    targets = []
+    for number in range(count + 1):
+        secret = Secret(hashlib.sha256(f"benchmark {worker} {number}".encode()).digest())
+        row = np.random.default_rng(number).standard_normal(66)
+        targets.append([PseudonymTarget(pseudonym=Pseudonym(secret=secret, context=context), embedding=row)])
+    method = FaceCarrier(format=form)  # type: ignore[arg-type]
+    list(method.aim(targets[:1], [key], seed=0))
+    begun = time.perf_counter()
+    list(method.aim(targets[1:], [key], seed=0))
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--carriers", type=int, default=16, help="a worker")
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    for form in ("PNG", "JPEG"):
+        with get_context("spawn").Pool(given.workers) as pool:
+            seconds = pool.map(made, [(worker, given.carriers, form) for worker in range(given.workers)])
+        rate = given.carriers * given.workers / max(seconds)
+        load = os.getloadavg()[0]
+        print(json.dumps({"format": form, "carriers a second": round(rate, 3), "workers": given.workers, "load": load}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Carriers: photos that a key's network takes for a pseudonym, and that are still their base."""
+
+import io
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import facemin
+from facemin.cli import app
+from facemin.face import Detector
+from facemin.image import decode
+from facemin.keys.key import Key
+from facemin.keys.trust import TrustLog
+from facemin.protection import Protected
+from facemin.protection.carrier import FaceCarrier, PseudonymTarget
+from facemin.protection.carrier.base import base_of, draw_base
+from facemin.protection.carrier.canvas import WINDOW, aligned_crop, fading, in_frame, of_frame
+from facemin.protection.carrier.components import FRAME
+from facemin.protection.carrier.pipelines import crops
+from facemin.protection.carrier.settings import Descent, Pipelines
+from facemin.protection.folder.job import FolderJob
+from facemin.protection.folder.run import plan, protect_into
+from facemin.pseudonym import Context, Pseudonym
+from tests.protection.carrier.test_base import SECRET
+from tests.space_keys import D, person, space_key
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def key() -> Key:
+    return space_key(seed=3)
+
+
+def target(key: Key, number: int = 0, origin: str = "https://a.example") -> PseudonymTarget:
+    assert key.space is not None
+    context = Context(origin=origin, space=key.space.id, dimension=D, purpose="main")
+    row = np.random.default_rng(number).standard_normal(D)
+    return PseudonymTarget(pseudonym=Pseudonym(secret=SECRET, context=context), embedding=row)
+
+
+QUICK = FaceCarrier(descent=Descent(steps=20))
+
+
+def missing(done: Protected) -> float:
+    return max(done.residuals)
+
+
+def test_a_carrier_comes_near_its_target_and_stays_its_base(key: Key) -> None:
+    (done,) = QUICK.aim([[target(key)]], [key], seed=0)
+    (start,) = FaceCarrier(descent=Descent(steps=1, first=0.001, last=0.001)).aim([[target(key)]], [key], seed=0)
+    assert missing(done) < 0.87 * missing(start)
+    assert done.pixels is not None
+    base = draw_base([target(key).pseudonym]).pixels.astype(float)
+    change = np.abs(done.pixels - base)
+    assert 0 < change.mean() < 12
+    # hair, neck and background are left alone
+    assert change[:60].max() <= 1
+    assert change[460:].max() <= 1
+    assert len(Detector(threads=1)(done.pixels)) == 1
+    assert done.file is not None
+    assert done.file.told["found"] is True
+    assert [network["name"] for network in done.file.told["networks"]] == ["tiny-space"]
+
+
+def test_nothing_but_targets_and_seed_decides(key: Key) -> None:
+    first, second = QUICK.aim([[target(key)], [target(key, 1)]], [key], seed=7)
+    (again,) = QUICK.aim([[target(key)]], [key], seed=7)
+    (other,) = QUICK.aim([[target(key)]], [key], seed=8)
+    assert first.pixels is not None
+    assert again.pixels is not None
+    # in another batch, but for the last bits of float32 sums
+    assert np.abs(first.pixels.astype(int) - again.pixels).mean() < 1
+    assert not np.array_equal(first.pixels, other.pixels)  # type: ignore[arg-type]
+    assert not np.array_equal(first.pixels, second.pixels)  # type: ignore[arg-type]
+    assert [first.index, second.index] == [0, 1]
+
+
+@pytest.mark.parametrize(("side", "form"), [(256, "PNG"), (1024, "JPEG"), (700, "JPEG")])
+def test_files_of_any_size_without_exif(key: Key, side: int, form: str) -> None:
+    method = FaceCarrier(side=side, format=form, descent=Descent(steps=2))  # type: ignore[arg-type]
+    (done,) = method.aim([[target(key)]], [key], seed=0)
+    assert done.file is not None
+    picture = Image.open(io.BytesIO(done.file.data))
+    assert (picture.format, picture.size) == (form, (side, side))
+    assert not picture.getexif()
+    # what was checked is what is sent
+    assert np.array_equal(decode(done.file.data).pixels, done.pixels)  # type: ignore[arg-type]
+    assert done.file.suffix == {"PNG": ".png", "JPEG": ".jpg"}[form]
+
+
+def test_one_photo_for_two_keys_each_under_its_own_rotation(key: Key) -> None:
+    other = space_key(seed=4, provider="Beta")
+    two = [target(key), target(other, 0, "https://b.example")]
+    assert not np.allclose(two[0].vector, two[1].vector, atol=0.1)
+    (done,) = FaceCarrier(descent=Descent(steps=40)).aim([two], [key, other], seed=0)
+    (start,) = FaceCarrier(descent=Descent(steps=1, first=0.001, last=0.001)).aim([two], [key, other], seed=0)
+    assert len(done.residuals) == 2
+    for now, before in zip(done.residuals, start.residuals, strict=True):
+        assert now < 0.95 * before
+
+
+def test_a_base_that_resembles_its_owner_is_drawn_again(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    from facemin.face import align
+    from facemin.models.onnx.run import FaceRunner
+    from facemin.protection.carrier.components import landmarks_in
+
+    run = FaceRunner(key.graph)
+    points = landmarks_in(FRAME).astype(np.float32)[None]
+    rows = [
+        run(align(draw_base([target(key).pseudonym], attempt=number).pixels, points))[0].astype(np.float64)
+        for number in range(3)
+    ]
+    cosines = [float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in itertools.combinations(rows, 2)]
+    limit = max(cosines) + (1 - max(cosines)) / 2
+    monkeypatch.setattr("facemin.protection.carrier.protector.same_person_threshold", lambda _: limit)
+    mine = target(key)
+    assert QUICK.base_for([mine], key, run).attempt == 0 or limit < 1
+    like = PseudonymTarget(pseudonym=mine.pseudonym, embedding=mine.embedding, owner=rows[0][None])
+    assert QUICK.base_for([like], key, run).attempt == 1
+    both = PseudonymTarget(pseudonym=mine.pseudonym, embedding=mine.embedding, owner=np.stack(rows[:2]))
+    assert QUICK.base_for([both], key, run).attempt == 2
+    monkeypatch.setattr("facemin.protection.carrier.protector.same_person_threshold", lambda _: -1.0)
+    with pytest.raises(ValueError, match="expected one of 64 draws unlike its owner"):
+        QUICK.base_for([mine], key, run)
+
+
+def test_folders_of_carriers(key: Key, tmp_path: Path) -> None:
+    source = tmp_path / "me.png"
+    Image.fromarray(person(1)).save(source)
+    TrustLog().trust(key.manifest.sha256, name="tiny", reason="a test's")
+    method = FaceCarrier(side=256, format="JPEG", descent=Descent(steps=2))
+    job = FolderJob(out=tmp_path / "out", keys=[key], method=method, secret=SECRET, aligned=True)
+    todo = plan([source], job)
+    list(protect_into(todo, job))
+    assert (tmp_path / "out" / "me.protected.jpg").is_file()
+    record = json.loads((tmp_path / "out" / "me.protected.json").read_text())
+    assert record["files"] == ["me.protected.jpg"]
+    assert record["faces"][0]["carrier"]["networks"][0]["name"] == "tiny-space"
+    assert plan([source], job).done == [source]
+    # neither a carrier nor its size is taken for what other settings made
+    larger = FolderJob(out=tmp_path / "out", keys=[key], method=FaceCarrier(), secret=SECRET, aligned=True)
+    assert plan([source], larger).done == []
+    # what was made is no photo to protect
+    assert not [path for path in plan([tmp_path / "out"], job).todo if path.name.endswith(".jpg")]
+    with pytest.raises(ValueError, match="paste: expected protected faces, got a carrier"):
+        FolderJob(out=tmp_path, keys=[key], method=method, secret=SECRET, paste=True)
+    with pytest.raises(ValueError, match="expected a secret, got none"):
+        FolderJob(out=tmp_path, keys=[key], method=method, secret=None)
+    with pytest.raises(ValueError, match="exif: expected none"):
+        FolderJob(out=tmp_path, keys=[key], method=method, secret=SECRET, exif=True)
+
+
+def test_protect_gives_a_photo_to_send(key: Key, tmp_path: Path) -> None:
+    method = FaceCarrier(side=300, descent=Descent(steps=2))
+    photo = pytest.importorskip("skimage.data").astronaut()
+    done = facemin.protect(photo, keys=[key], secret=SECRET, method=method, trust_key=True)
+    (face,) = done.faces
+    with pytest.raises(ValueError, match="no EXIF under a pseudonym"):
+        done.encoded(face, exif=True)
+    (path,) = done.save(tmp_path / "me.png")
+    with Image.open(path) as picture:
+        assert picture.size == (300, 300)
+    with pytest.raises(ValueError, match="got a carrier, which is a photo itself"):
+        done.pasted()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--carrier", "face"], "expected a service whose network is known"),
+        (["--carrier", "face", "--network", "vgg"], "expected one of dlib-resnet29"),
+        (["--carrier", "face", "--network", "dlib-resnet29", "--no-pseudonym"], "--carrier: expected with a pseudonym"),
+        (["--carrier", "face", "--network", "dlib-resnet29", "--exif"], "--exif: expected with --no-pseudonym"),
+        (["--carrier", "face", "--network", "dlib-resnet29", "--paste"], "--paste: expected without --carrier"),
+        (["--carrier", "face", "--network", "dlib-resnet29", "--size", "100"], "side: expected 256 to 1024"),
+        (["--network", "dlib-resnet29"], "--network, --size, --jpeg: expected with --carrier"),
+        (["--jpeg"], "--network, --size, --jpeg: expected with --carrier"),
+    ],
+)
+def test_refusals_of_the_command_line(options: list[str], told: str, tmp_path: Path) -> None:
+    Image.fromarray(person(1)).save(tmp_path / "me.png")
+    with pytest.raises(ValueError, match=told):
+        app(["protect", str(tmp_path / "me.png"), "--out", str(tmp_path / "out"), *options], exit_on_error=False)
+
+
+def test_the_canvas_and_the_frame_agree() -> None:
+    rough = torch.randn(1, 3, 40, 40) * 0.05
+    change = torch.nn.functional.interpolate(rough, size=(WINDOW, WINDOW), mode="bilinear")[0]
+    frame = base_of(b"\3" * 32).frame
+    from facemin.protection.carrier.canvas import placed
+
+    whole = of_frame((frame + in_frame(change)).astype(np.float32))
+    assert (whole - of_frame(frame) - placed(change[None])[0]).abs().mean() < 0.004
+    assert fading()[0].abs().max() < 0.01
+    assert fading()[WINDOW // 2, WINDOW // 2] == 1
+
+
+def test_crops_are_what_a_service_cuts() -> None:
+    from facemin.face import align
+    from facemin.protection.carrier.components import landmarks_in
+
+    frame = base_of(b"\3" * 32)
+    ours = crops(Pipelines(), of_frame(frame.frame)[None], aligned_crop(), 112, None)[0].permute(1, 2, 0).numpy()
+    theirs = align(frame.pixels, landmarks_in(FRAME)[None].astype(np.float32))[0] / 255
+    assert np.abs(ours - theirs).mean() < 0.02
