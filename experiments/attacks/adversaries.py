@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 RECORDS = RESULTS / "attacks" / "adversaries.jsonl"
 PAGE = REPOSITORY / "docs" / "attacks.md"
 BEGIN, END = "<!-- adversaries: begin, written by experiments/attacks/adversaries.py -->", "<!-- adversaries: end -->"
-DRAWS = 199
+DRAWS = 1999
 
 
 def main() -> None:

@@ -114,6 +114,21 @@ def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_command_line_s_client_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as a provider that is not there: every step before it needs no torch."""
+    (tmp_path / "first.png").write_bytes(astronaut().read_bytes())
+    monkeypatch.setenv("FACEMIN_TOKEN", "t")
+    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+    for verb in (["enrol", "me"], ["verify", "me"], ["identify"]):
+        done = without_torch("client", *verb, tmp_path / "first.png", "--url", "http://127.0.0.1:9")
+        assert "torch" not in done.stderr, done.stderr
+        assert "127.0.0.1:9" in done.stderr or "nothing listens" in done.stderr, done.stderr
+    gpu = without_torch(
+        "client", "enrol", "me", tmp_path / "first.png", "--url", "http://127.0.0.1:9", "--device", "cuda"
+    )
+    assert "facemin[torch]" in gpu.stderr
+
+
 def test_verify_answers_as_with_torch(photo: Pixels, face: Pixels, tmp_path: Path) -> None:
     first, second = tmp_path / "first.png", tmp_path / "face.png"
     first.write_bytes(encode(another_day(photo)))

@@ -9,7 +9,7 @@ from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.trust import shipped_graphs
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.operators import ALLOWED
-from facemin.protection.one_pass import PAINTED_RESIDUAL, OnePass
+from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass
 from facemin.protection.one_pass.shipped import SHIPPED, shipped_protector
 from facemin.pseudonym.captures import SAME_CAPTURE
 from tests.web.conftest import WEB

@@ -1,4 +1,4 @@
-// Protection in one forward pass: a decoder paints an image for a target, the key checks it; one_pass.py.
+// Protection in one forward pass: a decoder paints an image for a target, the key checks it; one_pass/painter.py.
 
 import { SIDE, roundHalfEven } from "./align.ts";
 import type { Embedder } from "./embed.ts";
@@ -12,7 +12,7 @@ import type { Network, Runtime } from "./runtime.ts";
 import { output } from "./runtime.ts";
 
 /** Distance up to which a painted image passes where its key asks for less. */
-export const PAINTED_RESIDUAL = 0.4;
+export const PAINTED_RESIDUAL = 0.34;
 const TRIES = 4;
 const AREA = SIDE * SIDE;
 

@@ -1,4 +1,4 @@
-// Whom a provider's key must come from: remembered at its first use, checked at every later one; facemin/client/pins.py.
+// Whom a key must come from: remembered at its first use, checked at every later one; as facemin/client/pins.py.
 
 import { hex } from "./encoding.ts";
 import { Refusal } from "./errors.ts";

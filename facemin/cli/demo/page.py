@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from facemin.service.tokens import Scope
 
 PERSON = "you"
+GREY = (90, 90, 90)
 SECONDS = 3600.0
 DAYS = {"one day": (0.0, 0.0), "another day": (0.6, 0.0), "a third day": (-0.8, 0.0), "a fourth day": (0.0, 0.8)}
 """A person's photos, and how far each is turned and nods: under a secret a photo is sent once, so one needs several."""
@@ -163,7 +164,9 @@ def _seen(photo: NDArray[np.uint8], turn: float, nod: float) -> bytes:
     matrix = (*horizontal, *vertical, 0.46 * turn / width, 0.46 * nod / height)
     image = Image.fromarray(photo)
     if turn or nod:
-        image = image.transform(image.size, Image.Transform.PERSPECTIVE, matrix, Image.Resampling.BICUBIC)
+        image = image.transform(
+            image.size, Image.Transform.PERSPECTIVE, matrix, Image.Resampling.BICUBIC, fillcolor=GREY
+        )
     file = BytesIO()
     image.save(file, "JPEG", quality=92)
     return file.getvalue()

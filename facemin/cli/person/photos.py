@@ -167,7 +167,7 @@ def protect(
     from facemin.protection.folder.job import FolderJob
     from facemin.protection.folder.run import plan
     from facemin.protection.folder.workers import check_workers
-    from facemin.protection.one_pass.protector import OnePassProtector, torch_is_there
+    from facemin.protection.one_pass.protector import OnePassProtector
     from facemin.protection.one_pass.protector_file import ProtectorFile
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
@@ -204,7 +204,7 @@ def protect(
     public, detector, origin = public_key(signer), Detector(min_face=min_face), _origins(recipient)
     loaded = carrier.keys([Key.load(path, signer=public) for path in key])
     keys = loaded or [plain_key() if no_pseudonym else default_key()]
-    where = available_device(device) if torch_is_there() else "cpu"
+    where = available_device(device)
     settings: Any = None
     if carrier:
         settings = carrier.settings()

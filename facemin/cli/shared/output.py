@@ -50,6 +50,11 @@ def available_device(name: str) -> str:
     Raises:
         ValueError: a name that is no device at all.
     """
+    from facemin.protection.one_pass.protector import torch_is_there
+
+    # without torch everything runs on the processor; whoever asks for more is told what it takes
+    if name in ("auto", "cpu") and not torch_is_there():
+        return "cpu"
     from facemin.runtime.device import choose_device
 
     try:

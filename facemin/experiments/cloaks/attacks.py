@@ -47,8 +47,8 @@ class Head:
         return F.normalize(torch.cat([rows, torch.ones(len(rows), 1)], 1) @ self.matrix)
 
 
-def train_head(cloaked: Tensor, plain: Tensor) -> Head:
-    """The cheap, strong form of FaceCure: ridge regression from cloaked and plain embeddings to the person's mean.
+def train_head(cloaked: Tensor, plain: Tensor, *, both: bool) -> Head:
+    """The cheap form of FaceCure: ridge regression from embeddings of cloaked photos to the person's plain mean.
 
     Source: Radiya-Dixit, Hong, Carlini and Tramer, Data poisoning won't save you from facial recognition, 2022 (the
     adversary trains on what the published tool makes of public photos).
@@ -56,10 +56,11 @@ def train_head(cloaked: Tensor, plain: Tensor) -> Head:
     Args:
         cloaked: (P, T, D) unit rows, of people none of whom is attacked.
         plain: (P, T, D), of the same photos.
+        both: train on plain photos too, for a head that serves probes and gallery alike; without, for probes alone.
     """
     photos, size = plain.shape[1:]
-    target = F.normalize(plain.mean(1))[:, None].expand(-1, 2 * photos, -1).reshape(-1, size)
-    inputs = torch.cat([cloaked, plain], 1).reshape(-1, size)
+    target = F.normalize(plain.mean(1))[:, None].expand(-1, (1 + both) * photos, -1).reshape(-1, size)
+    inputs = (torch.cat([cloaked, plain], 1) if both else cloaked).reshape(-1, size)
     inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], 1).double()
     scale = inputs[:, :-1].var(0).mean() * len(inputs) * RIDGE
     gram = inputs.T @ inputs + scale * torch.eye(size + 1, dtype=torch.float64)

@@ -17,7 +17,7 @@ from facemin.cloak.p3_mask import dsim
 from facemin.evaluation.verify import embed
 from facemin.experiments.cloaks.attacks import train_head, without_estimate
 from facemin.experiments.cloaks.people import cut
-from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds
+from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds, thresholds_between
 from facemin.face import Detector, nearest_to_centre
 from facemin.metrics import psnr, ssim
 
@@ -95,12 +95,12 @@ def cloaked_photos(data: Photographs, changes: Sequence[NDArray[Any]], *, removi
     Args:
         data: the people.
         changes: of the first people, each (T, 112, 112, 3), or (1, 112, 112, 3) for a mask.
-        removing: of how many people masks are taken away as well: at the very landmarks, at those found anew, and
-            after JPEG.
+        removing: of how many people masks are taken away as well: at the very landmarks, at those that CenterFace
+            finds where LFW's were used to lay it, and after JPEG.
     """
     first, taken = data.fit + 1, data.faces.shape[1]
     cloaked: list[Pixels] = []
-    removed: dict[str, list[Pixels]] = {"removed": [], "removed, found anew": [], "removed after jpeg-90": []}
+    removed: dict[str, list[Pixels]] = {"removed": [], "removed, another detector": [], "removed after jpeg-90": []}
     detector = Detector(threads=1)
     for person, own in enumerate(changes):
         photos, points = data.photos[person], data.points[person]
@@ -186,12 +186,12 @@ def looked_up(
         for condition, changed in kept.items():
             found[name][condition] = gallery.look_up(changed, owners[: len(changed)])
         if adaptive:
-            found[name]["trained head"] = _with_heads(side, rows, photos, fars)
+            found[name] |= _with_heads(side, rows, photos, fars)
     if len(judges) > 1:
         whole = _fused(list(sides.values()))
         found[FUSED] = _cases(*whole, photos, owners, fars)
         if adaptive:
-            found[FUSED]["trained head"] = _with_heads(*whole, photos, fars)
+            found[FUSED] |= _with_heads(*whole, photos, fars)
     return found
 
 
@@ -236,20 +236,25 @@ def _gallery(side: PlainSide, enrolled: Tensor, fars: Sequence[float]) -> Galler
     return Gallery(enrolled=enrolled, distractors=side.distractors, thresholds=thresholds(side.impostors, fars))
 
 
-def _with_heads(side: PlainSide, cloaked: Tensor, photos: Photos, fars: Sequence[float]) -> Looked:
-    """Cloaked probes against a plain gallery, both behind a head that never saw the person."""
-    plain, parts = side.people[: len(cloaked)], []
+def _with_heads(side: PlainSide, cloaked: Tensor, photos: Photos, fars: Sequence[float]) -> dict[str, Looked]:
+    """Cloaked probes against a plain gallery behind heads that never saw the person: both sides, or probes alone."""
+    plain = side.people[: len(cloaked)]
+    parts: dict[str, list[Looked]] = {"head on both sides": [], "head on probes": []}
     folds = torch.arange(len(cloaked)).tensor_split(min(FOLDS, len(cloaked)))
     for fold in folds:
         others = torch.ones(len(cloaked), dtype=torch.bool)
         others[fold] = False
-        head = train_head(cloaked[others], plain[others])
-        seen = PlainSide(people=side.people, distractors=head(side.distractors), impostors=head(side.impostors))
-        probes = cloaked[fold][:, photos.probes]
+        probes, enrolled = cloaked[fold][:, photos.probes], plain[:, photos.enrolled]
         owners = fold.repeat_interleave(probes.shape[1])
-        gallery = _gallery(seen, head(plain[:, photos.enrolled]), fars)
-        parts.append(gallery.look_up(head(probes.flatten(0, 1)), owners))
-    return Looked.joined(parts)
+        head = train_head(cloaked[others], plain[others], both=True)
+        seen = PlainSide(people=side.people, distractors=head(side.distractors), impostors=head(side.impostors))
+        gallery = _gallery(seen, head(enrolled), fars)
+        parts["head on both sides"].append(gallery.look_up(head(probes.flatten(0, 1)), owners))
+        head = train_head(cloaked[others], plain[others], both=False)
+        limits = thresholds_between(head(side.impostors), side.impostors, fars)
+        gallery = Gallery(enrolled=enrolled, distractors=side.distractors, thresholds=limits)
+        parts["head on probes"].append(gallery.look_up(head(probes.flatten(0, 1)), owners))
+    return {name: Looked.joined(found) for name, found in parts.items()}
 
 
 def _fused(sides: Sequence[tuple[PlainSide, Tensor]]) -> tuple[PlainSide, Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from facemin.metrics import cross_identity_threshold, ranks
+from facemin.metrics import cross_identity_threshold, ranks, threshold_at_far
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,12 @@ class Gallery:
             accepted={far: scores >= threshold for far, threshold in self.thresholds.items()},
             ranks=ranks(probes, torch.cat([self.enrolled, self.distractors]), people, labels),
         )
+
+
+def thresholds_between(probes: Tensor, gallery: Tensor, fars: Sequence[float]) -> dict[str, float]:
+    """Thresholds of all pairs of different impostors, (I, D) unit rows as probes and as enrolled, by FAR as text."""
+    scores = (probes @ gallery.T)[~torch.eye(len(probes), dtype=torch.bool)]
+    return {f"{far:g}": threshold_at_far(scores, far=far).threshold for far in fars}
 
 
 def thresholds(impostors: Tensor, fars: Sequence[float]) -> dict[str, float]:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
 import facemin
+from facemin.models import SPACE_MODEL
 from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
-from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.painter import CHECKS, PAINTED_RESIDUAL, OnePass, Painter
 from facemin.protection.one_pass.protector_file import MANIFEST, ProtectorFile
+from facemin.protection.one_pass.shipped import shipped_protector
 
 SIZE = DecoderSize(widths=(16, 8, 8, 4), blocks=(1, 1, 0, 0), style=16, layers=2)
 TARGET, NOISE = 6, 4
@@ -298,3 +301,12 @@ def test_the_manifest_is_the_files_last_metadata(protector: ProtectorFile) -> No
     (entry,) = ModelProto.FromString(protector.data).metadata_props
     assert entry.key == MANIFEST
     assert entry.value.encode() in protector.data[-len(entry.value) - 64 :]
+
+
+def test_the_limit_of_what_is_painted_is_the_one_that_was_measured() -> None:
+    record = json.loads((Path(__file__).parents[3] / "results" / "one_pass" / "residual.json").read_bytes())
+    assert record["residual"] == PAINTED_RESIDUAL
+    assert record["shares"][f"{PAINTED_RESIDUAL:.2f}"]["another_noise"] <= 0.01
+    shipped = shipped_protector(SPACE_MODEL)
+    assert shipped is not None
+    assert record["protector_sha256"] == shipped.fingerprint
