@@ -49,7 +49,7 @@ def test_the_network_on_chips_is_the_same_as_on_aligned_faces(data: bytes) -> No
             (dlib_resnet.chip_graph(data), "chip", chips),
         )
     ]
-    np.testing.assert_allclose(*rows, atol=1e-5)
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 20_000, 1_000_000, 22_400_000])

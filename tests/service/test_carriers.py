@@ -36,7 +36,7 @@ def test_faces_of_nobody_are_taken_and_photos_of_somebody_are_not(spaced: Runnin
     device.enrol("me", face(1))
     carrier = base_of(b"\5" * 32).at(512)
     files = {
-        name: encode((255 * image).round().astype(np.uint8), format=form, quality=90)
+        name: encode((255 * image).round().astype(np.uint8), format=form, quality=90)  # type: ignore[arg-type]
         for name, image, form in (
             ("png", carrier, "PNG"),
             ("jpeg", base_of(b"\6" * 32).at(700), "JPEG"),

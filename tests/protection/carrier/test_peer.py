@@ -80,8 +80,8 @@ def test_a_folder_of_known_people_knows_three_pseudonyms_and_no_plain_photo(tmp_
         (unknown if number % 2 else known).joinpath(f"{name}.png").write_bytes(done.file.data)
     for number, photo in enumerate(astronaut()):
         photo.save(unknown / f"plain{number}.png")
-    done = subprocess.run([PROGRAM, str(known), str(unknown)], capture_output=True, text=True, check=True, timeout=300)
-    said = {Path(line.split(",")[0]).stem: line.split(",")[1] for line in done.stdout.splitlines() if "," in line}
+    told = subprocess.run([PROGRAM, str(known), str(unknown)], capture_output=True, text=True, check=True, timeout=300)
+    said = {Path(line.split(",")[0]).stem: line.split(",")[1] for line in told.stdout.splitlines() if "," in line}
     assert said == {
         "eileen": "eileen",
         "ada": "ada",
