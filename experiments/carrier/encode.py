@@ -74,7 +74,7 @@ OPERATIONS = {
     "10 % tighter": tighter,
     "30 % looser": looser,
     "turned 10 degrees": turned,
-    "400, JPEG 70 twice": recompressed,
+    "400 px and JPEG 70 twice": recompressed,
 }
 
 

@@ -27,7 +27,7 @@ OPERATIONS = (
     "10 % tighter",
     "30 % looser",
     "turned 10 degrees",
-    "400, JPEG 70 twice",
+    "400 px and JPEG 70 twice",
 )
 """As `encode.py` names them."""
 
