@@ -63,7 +63,8 @@ def test_the_project_says_what_it_runs_on() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     for version in ("3.11", "3.12", "3.13"):
         assert f"Programming Language :: Python :: {version}" in project["classifiers"]
-    newest = next(line for line in (REPOSITORY / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    changes = (REPOSITORY / "CHANGELOG.md").read_text().splitlines()
+    newest = next(line for line in changes if line.startswith("## ") and line != "## Unreleased")
     assert newest == f"## {project['version']}"
     assert f"version: {project['version']}\n" in (REPOSITORY / "CITATION.cff").read_text()
     assert all(url.startswith("https://") for url in project["urls"].values())

@@ -358,26 +358,15 @@ class TestUploadedFeatures:
             encode_pseudonym(target * 2, key, epoch=0)
 
 
+WORKSHOP = {"protection/registry"}
 EVERYDAY = [
     "__init__",
-    "protection/__init__",
-    "protection/contract",
-    "protection/decoder_graph",
-    "protection/folder",
-    "protection/folder_job",
-    "protection/notebook",
-    "protection/one_pass",
-    "protection/one_pass_protector",
-    "protection/photo",
-    "protection/protector_file",
-    "protection/result",
-    "protection/revealed",
-    "protection/seeds",
-    "protection/shipped",
-    "protection/sources",
-    "protection/stream",
-    "protection/targets",
-    "protection/upload",
+    *sorted(
+        name
+        for folder in ("protection", "protection/folder", "protection/one_pass", "protection/revealing")
+        for path in (PACKAGE / folder).glob("*.py")
+        if (name := path.relative_to(PACKAGE).with_suffix("").as_posix()) not in WORKSHOP
+    ),
 ]
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import facemin
 from facemin.client.client import ProviderError, SharedSecretWarning
 from facemin.image import encode
+from facemin.image.codec import Encoding
 from facemin.protection.carrier import CarrierRefused
 from facemin.protection.carrier.base import base_of, resized
 from facemin.pseudonym import Secret
@@ -35,14 +37,14 @@ def test_faces_of_nobody_are_taken_and_photos_of_somebody_are_not(spaced: Runnin
     device = Device(spaced, f"/v1/collections/{place}")
     device.enrol("me", face(1))
     carrier = base_of(b"\5" * 32).at(512)
+    drawn: tuple[tuple[str, NDArray[np.float32], Encoding], ...] = (
+        ("png", carrier, "PNG"),
+        ("jpeg", base_of(b"\6" * 32).at(700), "JPEG"),
+        ("small", resized(carrier, 200), "PNG"),
+        ("drawing", base_of(b"\5" * 32, look="drawing").at(512), "PNG"),
+    )
     files = {
-        name: encode((255 * image).round().astype(np.uint8), format=form, quality=90)  # type: ignore[arg-type]
-        for name, image, form in (
-            ("png", carrier, "PNG"),
-            ("jpeg", base_of(b"\6" * 32).at(700), "JPEG"),
-            ("small", resized(carrier, 200), "PNG"),
-            ("drawing", base_of(b"\5" * 32, look="drawing").at(512), "PNG"),
-        )
+        name: encode((255 * image).round().astype(np.uint8), format=form, quality=90) for name, image, form in drawn
     }
     photo = Image.fromarray(pytest.importorskip("skimage.data").astronaut())
     files["photo"] = encode(np.asarray(photo.resize((512, 512))))

@@ -77,8 +77,8 @@ def test_no_carrier_without_a_secret() -> None:
 
 
 def test_no_carrier_for_a_service_whose_network_is_unknown() -> None:
-    unknown: tuple[dict[str, Any], ...] = ({}, {"network": "facenet"})
-    for asked in unknown:
+    wrong: tuple[dict[str, Any], ...] = ({}, {"network": "facenet"})
+    for asked in wrong:
         with pytest.raises(CarrierRefused, match="to a network that it was not made for, a carrier is its base"):
             facemin.protect(person(0), secret=SECRET, carrier="face", **asked)
     with pytest.raises(CarrierRefused, match="expected none beside keys"):
@@ -88,12 +88,12 @@ def test_no_carrier_for_a_service_whose_network_is_unknown() -> None:
 
 def test_what_a_carrier_is_not_asked_for_with() -> None:
     network: dict[str, Any] = {"network": "dlib-resnet29"}
-    cases: tuple[tuple[dict[str, Any], str], ...] = (
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
         ({"upload": "features"}, "expected upload 'image', got 'features'"),
         ({"method": "robust"}, "expected no method beside it"),
         ({"method": FaceCarrier(look="drawing")}, "got settings of look 'drawing'"),
     )
-    for asked, told in cases:
+    for asked, told in refused:
         with pytest.raises(CarrierRefused, match=told):
             facemin.protect(person(0), secret=SECRET, carrier="face", **network, **asked)
     with pytest.raises(ValueError, match="expected one of face, drawing, got 'mask'"):
