@@ -29,7 +29,7 @@ from facemin.experiments.cloaks.people import Photographs, load_people
 from facemin.experiments.cloaks.scoring import thresholds
 from facemin.experiments.cloaks.settings import People
 from facemin.metrics import psnr
-from facemin.protection.contract import Compute
+from facemin.runtime.compute import Compute
 
 OPERATIONS = ("none", "jpeg-90", "jpeg-75", "blur-1", "resize-0.75", "resize-0.5", "noise-0.1", "shift-2", "median-3")
 
