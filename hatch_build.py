@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from http.client import HTTPException
 from importlib.util import find_spec
 from io import BytesIO
@@ -103,10 +104,14 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
 """SHA-256 of what the page needs of it, by the name in its folder `dist`; stored gzipped, as browsers are sent it."""
+GZIP = b"\x1f\x8b"
+"""How every archive of npm begins."""
 REGISTRY = "https://registry.npmjs.org/"
 """Of npm, where the machine names no other."""
 SECONDS = 300
-"""For fetching."""
+"""For fetching by npm."""
+CONNECT_SECONDS = 10
+"""For each address of a host, and for each piece of an answer: where a firewall swallows them a build must go on."""
 
 
 class PackageData(BuildHookInterface):
@@ -163,7 +168,7 @@ def make_runtime(root: Path) -> None:
 def _is_there(path: Path, digest: str) -> bool:
     try:
         return hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() == digest
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return False
 
 
@@ -183,6 +188,9 @@ def fetched_runtime() -> dict[str, bytes]:
     """
     name, version, digest = RUNTIME
     data = packed_by_npm(f"{name}@{version}") or downloaded(f"{registry()}{name}/-/{name}-{version}.tgz")
+    if not data.startswith(GZIP):
+        # a proxy's page where one is to log in, say
+        raise Unreachable(f"{name} {version} could not be fetched (what came is no archive)")
     got = hashlib.sha256(data).hexdigest()
     if got != digest:
         raise ValueError(f"{name} {version}: expected an archive with SHA-256 {digest}, got {got}")
@@ -195,7 +203,11 @@ def fetched_runtime() -> dict[str, bytes]:
 
 
 def packed_by_npm(requirement: str) -> bytes | None:
-    """The archive as npm fetches it, which knows its configuration best; None where there is no npm, or it failed."""
+    """The archive as npm fetches it, which knows its configuration best; None where there is no npm, or it failed.
+
+    Raises:
+        Unreachable: it waited in vain, and nobody should once more.
+    """
     npm = shutil.which("npm")
     if npm is None:
         return None
@@ -203,6 +215,8 @@ def packed_by_npm(requirement: str) -> bytes | None:
         command = [npm, "pack", requirement, "--silent", "--ignore-scripts", "--fetch-retries=1"]
         try:
             subprocess.run([*command, "--pack-destination", folder], check=True, capture_output=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"{requirement} could not be fetched (npm waited {SECONDS} s)") from None
         except (subprocess.SubprocessError, OSError):
             return None
         return next((path.read_bytes() for path in Path(folder).glob("*.tgz")), None)
@@ -215,7 +229,7 @@ def downloaded(url: str) -> bytes:
         Unreachable: nothing.
     """
     try:
-        with urlopen(url, timeout=SECONDS) as answer:
+        with urlopen(url, timeout=CONNECT_SECONDS) as answer:
             content: bytes = answer.read()
             return content
     except (OSError, HTTPException, ValueError) as error:
@@ -227,8 +241,12 @@ def registry() -> str:
     """The registry that npm is set to on this machine: from the environment, the user's .npmrc, or the public one."""
     named = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")  # noqa: SIM112
     if not named:
-        path = Path(os.environ.get("NPM_CONFIG_USERCONFIG") or "~/.npmrc").expanduser()
-        lines = path.read_text(encoding="utf-8") if path.is_file() else ""
+        try:
+            path = Path(os.environ.get("NPM_CONFIG_USERCONFIG") or "~/.npmrc").expanduser()
+            lines = path.read_text(encoding="utf-8", errors="replace")
+        except (OSError, RuntimeError):
+            # there is none, or no home, or it may not be read
+            lines = ""
         match = re.search(r"^\s*registry\s*=\s*(\S+)", lines, re.MULTILINE)
         named = match[1] if match else REGISTRY
     return named.rstrip("/") + "/"

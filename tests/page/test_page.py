@@ -237,6 +237,18 @@ def test_a_session_that_has_ended_is_said_to_have(
         assert not page.sees("button", "Enrol")
 
 
+def test_another_link_in_the_same_tab_begins_its_own_session(browser: Browser, page_server: Running) -> None:
+    links = {person: address(page_server.url, session(page_server, person), person) for person in ("first", "second")}
+    with browser.page() as page:
+        page.open(links["first"])
+        page.read("You are here as first")
+        # what a browser makes of a link that differs in its fragment alone
+        page.evaluate(f"void (location.href = {json.dumps(links['second'])})")
+        page.read("You are here as second")
+        assert page.evaluate("location.href") == page_server.url + "/"
+        assert not page.do("return await $.page.getByText('You are here as first').count()")
+
+
 def test_a_changed_key_stops_everything_until_the_person_says_so(
     browser: Browser, page_server: Running, photos: dict[str, Path], tmp_path: Path
 ) -> None:

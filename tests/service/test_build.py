@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import importlib.util
 import io
+import socket
 import sys
 import tarfile
 import threading
@@ -184,6 +185,69 @@ def test_without_a_registry_the_build_goes_on_and_says_so(
     assert data["artifacts"] == [f"facemin/service/page/ort/{name}.gz" for name in RUNTIME]
     assert "built without the page's runtime" in said[0]
     assert "secret" not in said[0]
+
+
+def test_what_is_no_archive_is_no_other_archive(
+    build: Any, served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("npm_config_registry", served(b"<!doctype html><title>Log in to the network</title>"))
+    with pytest.raises(build.Unreachable, match="no archive"):
+        build.make_runtime(tmp_path)
+
+
+def test_a_registry_that_never_answers_is_given_up(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        with pytest.raises(build.Unreachable):
+            build.make_runtime(tmp_path)
+    assert build.CONNECT_SECONDS < build.SECONDS
+
+
+def test_npm_that_waits_in_vain_is_not_followed_by_another_wait(
+    build: Any, served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\nexec sleep 30\n")
+    npm.chmod(0o755)
+    monkeypatch.setattr(build.shutil, "which", lambda _: str(npm))
+    monkeypatch.setattr(build, "SECONDS", 0.2)
+    monkeypatch.setenv("npm_config_registry", served(ARCHIVE))
+    with pytest.raises(build.Unreachable, match="npm waited"):
+        build.make_runtime(tmp_path)
+
+
+def test_a_damaged_file_is_made_anew(build: Any, served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("npm_config_registry", served(ARCHIVE))
+    build.make_runtime(tmp_path)
+    path = tmp_path / "facemin" / "service" / "page" / "ort" / f"{RUNTIME[0]}.gz"
+    data = bytearray(path.read_bytes())
+    # the first block's kind, which deflate does not have
+    data[10] |= 0b110
+    path.write_bytes(data)
+    build.make_runtime(tmp_path)
+    assert written(tmp_path) == FILES
+
+
+@pytest.mark.parametrize("npmrc", ["folder", "latin"])
+def test_an_npmrc_that_cannot_be_read_stops_nothing(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npmrc: str
+) -> None:
+    path = tmp_path / "npmrc"
+    if npmrc == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"; M\xfcller\nregistry=http://127.0.0.1:1\n")
+    monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(path))
+    assert build.registry() == (build.REGISTRY if npmrc == "folder" else "http://127.0.0.1:1/")
+
+
+def test_without_a_home_the_registry_is_the_public_one(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(build.Path, "expanduser", homeless)
+    assert build.registry() == build.REGISTRY
 
 
 def test_npms_own_archive_is_asked_for_where_there_is_npm(

@@ -85,7 +85,15 @@ async function samplesOf(url: string): Promise<Sample[]> {
   return listed.map(({ name, file }) => ({ name, url: new URL(`samples/${file}`, url).href }));
 }
 
+/** Another link in the same tab changes the fragment alone: its session begins anew, and leaves the address bar. */
+function begunAnew(): void {
+  addEventListener("hashchange", () => {
+    if (location.hash.length > 1) location.reload();
+  });
+}
+
 async function run(): Promise<void> {
+  begunAnew();
   const { session, samples } = opened();
   const told = new Told();
   const loading = new Loading();

@@ -64,8 +64,8 @@ export function readManifest(text: string, name: string): Manifest {
     features: from.list("features", 4, (value) => Number.isSafeInteger(value)) as number[],
     layers: from.list("layers", 64, (value) => typeof value === "string") as string[],
     residual: from.number("residual", 0, 2),
-    created: new Date(from.text("created", MOMENT, 40)),
-    expires: from.is("expires", null) ? undefined : new Date(from.text("expires", MOMENT, 40)),
+    created: from.moment("created"),
+    expires: from.is("expires", null) ? undefined : from.moment("expires"),
     sha256: from.text("sha256", HEX_32, 64),
     space: from.is("space", null) ? undefined : spaceOf(from.value("space"), name),
     protector: from.is("protector", null) ? undefined : from.text("protector", HEX_32, 64),
@@ -150,6 +150,16 @@ class Fields {
     const value = this.values[field];
     if (typeof value !== "string" || !form.test(value) || [...value].length > longest) this.refuse(field);
     return value as string;
+  }
+
+  /** A moment that is in the calendar: others have no time to compare with, or turn into another day's. */
+  moment(field: string): Date {
+    const text = this.text(field, MOMENT, 40);
+    const day = new Date(`${text.slice(0, 10)}T00:00:00Z`);
+    const real = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text.slice(0, 10));
+    const moment = new Date(text);
+    if (!real || Number.isNaN(moment.getTime())) this.refuse(field);
+    return moment;
   }
 
   /** A number above `low`, or equal where `low` is negative, up to `high`. */

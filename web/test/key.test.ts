@@ -7,7 +7,8 @@ import { hex } from "../src/encoding.ts";
 import { Embedder } from "../src/embed.ts";
 import { Refusal } from "../src/errors.ts";
 import { readKey } from "../src/key.ts";
-import { checkGraph } from "../src/onnx_file.ts";
+import { readManifest } from "../src/manifest.ts";
+import { checkGraph, readOnnxFile } from "../src/onnx_file.ts";
 import { Pins } from "../src/pins.ts";
 import { Runtime } from "../src/runtime.ts";
 import { MemoryStore } from "../src/store.ts";
@@ -71,6 +72,21 @@ for (const { first, then, taken } of keys.pins) {
     }
   });
 }
+
+test("a moment that is not in the calendar is refused", async () => {
+  const text = readOnnxFile(unpacked(keys.files["signed"].data), "key").metadata.get("facemin.key") ?? "";
+  const values = JSON.parse(text);
+  readManifest(text, "key");
+  for (const field of ["created", "expires"]) {
+    for (const moment of ["2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z"]) {
+      const changed = JSON.stringify({ ...values, [field]: moment });
+      assert.throws(
+        () => readManifest(changed, "key"),
+        (error: Refusal) => error.message.includes(field),
+      );
+    }
+  }
+});
 
 test("a network is trusted by its published hash, or after the person said so", async () => {
   const store = new MemoryStore();
