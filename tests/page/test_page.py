@@ -249,6 +249,25 @@ def test_another_link_in_the_same_tab_begins_its_own_session(browser: Browser, p
         assert not page.do("return await $.page.getByText('You are here as first').count()")
 
 
+def test_a_button_that_fails_says_so(browser: Browser, page_server: Running) -> None:
+    remove = """new Promise((done) => {
+        const asked = indexedDB.open("facemin");
+        asked.onsuccess = () => {
+            const change = asked.result.transaction("kept", "readwrite");
+            change.objectStore("kept").delete("secret/default");
+            change.oncomplete = () => done(true);
+        };
+    })"""
+    with browser.page() as page:
+        page.open(address(page_server.url, session(page_server, "button"), "button"))
+        page.click("button", "Make my secret", seconds=LOAD)
+        page.unfold("Words, file and code")
+        # as another tab would
+        assert page.evaluate(remove)
+        page.click("button", "Show its words")
+        page.read("expected one in this browser, got none yet")
+
+
 def test_a_changed_key_stops_everything_until_the_person_says_so(
     browser: Browser, page_server: Running, photos: dict[str, Path], tmp_path: Path
 ) -> None:

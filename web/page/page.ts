@@ -96,6 +96,8 @@ async function run(): Promise<void> {
   begunAnew();
   const { session, samples } = opened();
   const told = new Told();
+  // what a button began and nobody waits for
+  addEventListener("unhandledrejection", ({ reason }) => told.refuse(reason));
   const loading = new Loading();
   const engine = openEngine((part, loaded, total) => loading.part(part, loaded, total));
   const main = element("main", {}, loading.element, told.element);
