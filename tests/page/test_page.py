@@ -1,5 +1,6 @@
 """The page as people use it, in Chromium, against a real provider: every way in, and what leaves the device."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -249,21 +250,42 @@ def test_another_link_in_the_same_tab_begins_its_own_session(browser: Browser, p
         assert not page.do("return await $.page.getByText('You are here as first').count()")
 
 
-def test_a_button_that_fails_says_so(browser: Browser, page_server: Running) -> None:
-    remove = """new Promise((done) => {
+def in_another_tab(page: Page, change: str) -> None:
+    """Change what the browser keeps, under a page that is open."""
+    code = """new Promise((done) => {
         const asked = indexedDB.open("facemin");
         asked.onsuccess = () => {
             const change = asked.result.transaction("kept", "readwrite");
-            change.objectStore("kept").delete("secret/default");
-            change.oncomplete = () => done(true);
+            change.objectStore("kept").CHANGE;
+            change.oncomplete = () => { asked.result.close(); done(true); };
         };
     })"""
+    assert page.evaluate(code.replace("CHANGE", change))
+
+
+def test_a_secret_that_another_tab_put_is_the_one_that_counts(
+    browser: Browser, page_server: Running, photos: dict[str, Path]
+) -> None:
+    where = address(page_server.url, session(page_server, "tabs"), "tabs")
+    with browser.page() as page:
+        begin(page, where)
+        page.choose("Choose a photo", photos["collins-1"])
+        page.read(r"\d+ numbers, \d+ bytes", seconds=LOAD)
+        data = list(hashlib.sha256(b"another secret").digest())
+        in_another_tab(page, f'put(new Uint8Array({data}), "secret/default")')
+        page.click("button", "Enrol", seconds=LOAD)
+        verdict(page, "You are enrolled")
+        ready(page, where)
+        send(page, photos["collins-2"], "Verify", "Yes, it is you")
+
+
+def test_a_button_that_fails_says_so(browser: Browser, page_server: Running) -> None:
     with browser.page() as page:
         page.open(address(page_server.url, session(page_server, "button"), "button"))
         page.click("button", "Make my secret", seconds=LOAD)
         page.unfold("Words, file and code")
         # as another tab would
-        assert page.evaluate(remove)
+        in_another_tab(page, 'delete("secret/default")')
         page.click("button", "Show its words")
         page.read("expected one in this browser, got none yet")
 

@@ -218,11 +218,13 @@ class Worker implements Engine {
   private async client(form: Form | "auto"): Promise<Client> {
     const { provider, store, session } = this.open;
     const secret = await this.needed();
-    const found = this.clients.get(form);
+    // another tab may have put another secret in its place
+    const name = `${secret.fingerprint} ${form}`;
+    const found = this.clients.get(name);
     if (found !== undefined) return found;
     const { collection } = session;
     const made = new Client({ device: this.ready, provider, store, secret, collection, form });
-    this.clients.set(form, made);
+    this.clients.set(name, made);
     return made;
   }
 
