@@ -163,7 +163,13 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
     data = encode(pixels, format=form, quality=job.quality, exif=photo.exif if job.exif else None)
     file, record = _result(target, job), target.with_name(f"{target.name}.{job.word}.json")
     # from here to the new record there is none: an interruption must not leave an old one beside a new photo
+    earlier = _record(target, job.word)
     record.unlink(missing_ok=True)
+    if earlier and earlier["source"]["path"] == str(source.resolve()):
+        # made of this photo in another format, maybe with another mask, and without a record now
+        for suffix in SUFFIXES.values():
+            if (older := f"{target.name}.{job.word}{suffix}") == earlier.get("file") != file.name:
+                file.with_name(older).unlink(missing_ok=True)
     write_atomically(file, data)
     said = {
         "source": _state(source),
@@ -198,14 +204,21 @@ def _whose(pixels: NDArray[np.uint8], job: CloakJob, name: str) -> tuple[NDArray
 
 
 def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:
-    """The landmarks at which this very photo was cloaked with this mask, where the record beside it says so."""
+    """The landmarks at which this very photo was cloaked, where the record beside it says so.
+
+    Raises:
+        ValueError: it was cloaked with another mask.
+    """
     if not source.stem.endswith(".cloaked"):
         return None
     recorded = _record(source.with_name(source.stem.removesuffix(".cloaked")), "cloaked")
-    if recorded is None or recorded.get("mask") != job.mask.fingerprint:
+    if recorded is None or recorded.get("sha256") != hashlib.sha256(source.read_bytes()).hexdigest():
         return None
-    if recorded.get("sha256") != hashlib.sha256(source.read_bytes()).hexdigest():
-        return None
+    if recorded.get("mask") != job.mask.fingerprint:
+        raise ValueError(
+            f"{source}: expected the mask {str(recorded.get('mask'))[:16]} that the record beside it names, got "
+            f"{job.mask.fingerprint[:16]}, which would not take that one off"
+        )
     try:
         points = np.array(recorded["points"], np.float32)
     except (KeyError, TypeError, ValueError):

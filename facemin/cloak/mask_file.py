@@ -204,7 +204,8 @@ def added(pixels: NDArray[np.uint8], change: NDArray[np.int8]) -> NDArray[np.uin
 def _manifest(text: bytes, name: str) -> Manifest:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    # JSON nested too deeply is the latter
+    except (ValueError, RecursionError) as error:
         raise InvalidMask(f"{name}: expected a manifest as JSON, got: {error}") from None
     version = values.get("version") if isinstance(values, dict) else None
     if version != 1:

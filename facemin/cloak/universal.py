@@ -1,4 +1,4 @@
-"""What masks for one person have in common: faces in, a change within a bound out, laid so that no edge shows."""
+"""Shared steps of person-specific masks: faces in, a bounded sign-gradient change out, faded so that no edge shows."""
 
 from __future__ import annotations
 

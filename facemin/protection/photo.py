@@ -310,11 +310,18 @@ def _result(item: OpenPhoto | Failure, made: _Made) -> ProtectedPhoto | Failure:
         others=item.others,
         keys=made.keys,
         upload=made.upload,
-        notes=item.notes,
+        notes=(*item.notes, *_unfound(faces)),
         secret=None if made.secret is None else made.secret.fingerprint,
         secret_made=made.secret_made,
         epoch=made.epoch,
     )
+
+
+def _unfound(faces: Sequence[ProtectedFace]) -> Iterator[str]:
+    """What is said of carriers in which the device's own detector finds no face, or several."""
+    for face in faces:
+        if face.done.file is not None and not face.done.file.told["found"]:
+            yield "the carrier is not found as one face: a service may not find it either; try another seed"
 
 
 def _face(item: OpenPhoto, number: int, made: _Made) -> ProtectedFace:

@@ -58,7 +58,7 @@ class ProtectedFace:
     def __repr__(self) -> str:
         state = "reached" if self.done.reached else "NOT reached"
         residuals = ", ".join(f"{value:.3f}" for value in self.done.residuals)
-        what = "112 x 112" if self.done.pixels is not None else "feature"
+        what = "feature" if self.done.pixels is None else "{1} x {0}".format(*self.done.pixels.shape)
         return f"<ProtectedFace {what}: {self.done.steps} steps, residual {residuals} ({state})>"
 
     def _repr_png_(self) -> bytes | None:
@@ -84,7 +84,7 @@ class ProtectedPhoto(InNotebooks):
     keys: tuple[Key, ...]
     upload: Upload
     notes: tuple[str, ...] = ()
-    """Of how the photo was read, in words; see `Photo.notes`."""
+    """Of how the photo was read, in words; see `Photo.notes`. And of carriers in which no face is found."""
     secret: str | None = None
     """Fingerprint of the secret whose pseudonyms these are; None for plain protection."""
     secret_made: bool = False
@@ -93,7 +93,7 @@ class ProtectedPhoto(InNotebooks):
     """Of the pseudonyms."""
 
     def encoded(self, face: ProtectedFace, *, exif: bool = False) -> bytes:
-        """The file to upload for one of the faces: a PNG, or the feature as safetensors.
+        """The file to upload for one of the faces: a PNG, a carrier's PNG or JPEG, or the feature as safetensors.
 
         Args:
             face: one of `faces`.
@@ -125,8 +125,8 @@ class ProtectedPhoto(InNotebooks):
 
         Raises:
             NoFace: when there is no face.
-            ValueError: when the path does not end in `suffix`, which is `.png` or, for features, `.safetensors`:
-                what is sent has to stay exact.
+            ValueError: when the path does not end in `suffix`, which is `.png`, a JPEG carrier's `.jpg`, or, for
+                features, `.safetensors`: what is sent has to stay exact.
         """
         path = Path(path)
         suffix = self.suffix

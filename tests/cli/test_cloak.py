@@ -65,6 +65,7 @@ def test_a_mask_is_not_written_over(call: Call, mine: Path, tmp_path: Path) -> N
         (("fit", "{tmp}/mine", "--out", "{tmp}/a.mask", *("--surrogate", "dlib-resnet29") * 2), "once"),
         (("apply", "{tmp}/mine", "--mask", "{tmp}/none.mask", "--out", "{tmp}/o"), "none.mask"),
         (("apply", "{tmp}/mine", "--mask", "{tmp}/mine/0.png", "--out", "{tmp}/o"), "only you may read"),
+        (("apply", "{tmp}/mine", "--mask", "{tmp}/none.mask", "--out", "{tmp}/o", "--quality", "50"), "--format jpeg"),
         (("apply", "--mask", "{tmp}/none.mask", "--out", "{tmp}/o"), "photos: expected"),
     ],
 )  # fmt: skip

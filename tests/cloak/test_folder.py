@@ -96,16 +96,35 @@ def test_removing_is_exact_beside_the_record_and_close_without(
     assert np.abs(anew.astype(int) - photo).mean() < 0.5 * np.abs(cloaked.astype(int) - photo).mean()
 
 
-def test_a_record_of_another_photo_or_mask_is_not_believed(folder: Path, mask: Mask, tmp_path: Path) -> None:
+def test_a_record_of_another_photo_is_not_believed(folder: Path, mask: Mask, tmp_path: Path) -> None:
     run([folder / "me.png"], job(mask, tmp_path / "out"))
     file, record = tmp_path / "out" / "me.cloaked.png", tmp_path / "out" / "me.cloaked.json"
     honest = json.loads(record.read_text())
-    for changed in ({"mask": "0" * 64}, {"sha256": "0" * 64}, {"points": [[1]]}, {"points": "x"}):
+    for changed in ({"sha256": "0" * 64}, {"points": [[1]]}, {"points": "x"}):
         record.write_text(json.dumps(honest | changed))
         made, failed = run([file], job(mask, tmp_path / "back", remove=True))
         assert not failed
         assert not made["me.uncloaked.png"].exact
         shutil.rmtree(tmp_path / "back")
+
+
+def test_another_mask_than_the_recorded_one_takes_nothing_off(folder: Path, mask: Mask, tmp_path: Path) -> None:
+    run([folder / "me.png"], job(mask, tmp_path / "out"))
+    other = Mask.make(-mask.change, method="p3-mask", epsilon=16, photos=1, surrogates=mask.manifest.surrogates)
+    made, failed = run([tmp_path / "out"], job(other, tmp_path / "back", remove=True))
+    assert not made
+    assert mask.fingerprint[:16] in failed["me.cloaked.png"]
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_result_in_another_format_takes_the_place_of_the_earlier_one(
+    folder: Path, mask: Mask, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run([folder / "me.png"], job(mask, out))
+    (out / "you.cloaked.png").write_bytes(b"somebody else's")
+    run([folder / "me.png"], job(mask, out, form="jpeg"))
+    assert {path.name for path in out.iterdir()} == {"me.cloaked.jpg", "me.cloaked.json", "you.cloaked.png"}
 
 
 def test_other_peoples_faces_stay_plain_unless_all_are_meant(mask: Mask, tmp_path: Path, photo: Pixels) -> None:

@@ -49,6 +49,7 @@ REFUSED: dict[str, tuple[Callable[[bytes, bytes], bytes], str]] = {
     "a newer version": (lambda m, c: file_of(m.replace(b'"version":1', b'"version":2'), c), "version 1, got 2"),
     "a manifest that is a list": (lambda m, c: file_of(b"[]", c), "version 1"),
     "no manifest": (lambda m, c: file_of(b"{", c), "JSON"),
+    "a manifest nested too deeply": (lambda m, c: file_of(b"[" * 60_000, c), "JSON"),
     "a field too many": (lambda m, c: file_of(m.replace(b"{", b'{"extra":1,', 1), c), "extra"),
     "a smaller bound than its values": (lambda m, c: file_of(m.replace(b'"epsilon":16', b'"epsilon":8'), c), "8 grey"),
     "a bound that is no cloak": (lambda m, c: file_of(m.replace(b'"epsilon":16', b'"epsilon":99'), c), "epsilon"),

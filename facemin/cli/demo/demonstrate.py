@@ -13,10 +13,12 @@ from rich.markup import escape
 from facemin.cli.shared.options import FAILED, Json, Seed
 from facemin.cli.shared.output import errors, print_json, say, tell
 
+FOLDER = Path("facemin-demo")
+
 
 def demo(
     *,
-    out: Path = Path("facemin-demo"),
+    out: Path = FOLDER,
     seed: Seed = None,
     page: Annotated[bool, Parameter(negative="")] = False,
     port: int = 0,
@@ -41,6 +43,14 @@ def demo(
     no_open: bool
         Only print the page's address.
     """
+    for name, given, with_page in (
+        ("--out", out != FOLDER, False),
+        ("--seed", seed is not None, False),
+        ("--port", port != 0, True),
+        ("--no-open", no_open, True),
+    ):
+        if given and page != with_page:
+            raise ValueError(f"{name}: expected {'with' if with_page else 'without'} --page, got it the other way")
     if page:
         return _demo_page(port=port, opens=not no_open, as_json=as_json)
     from facemin.cli.shared.places import check_folder

@@ -1,4 +1,4 @@
-"""The page, tried on one machine: a provider on loopback, made for the demo and forgotten, and photos of two people."""
+"""Demonstration of the page: a provider on loopback, made for the demo and forgotten, and photos of two people."""
 
 from __future__ import annotations
 

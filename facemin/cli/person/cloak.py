@@ -32,7 +32,7 @@ Whom = Annotated[
 Form = Annotated[
     Literal["png", "jpeg"], Parameter(name="--format", help="Of the results; png keeps what removing needs.")
 ]
-Quality = Annotated[int, Parameter(help="Of JPEG, 1 to 100.")]
+Quality = Annotated[int | None, Parameter(help="Of JPEG, 1 to 100; 95 when not given.")]
 Exif = Annotated[bool, Parameter(negative="", help="Keep the photo's EXIF (time, place, camera); dropped otherwise.")]
 FEW = 5
 """Photos below which a mask is said to carry over badly."""
@@ -134,7 +134,7 @@ def apply(
     out: Out,
     whom: Whom = "largest",
     form: Form = "png",
-    quality: Quality = 95,
+    quality: Quality = None,
     exif: Exif = False,
     max_pixels: MaxPixels = 64_000_000,
     as_json: Json = False,
@@ -166,7 +166,7 @@ def remove(
     out: Out,
     whom: Whom = "largest",
     form: Form = "png",
-    quality: Quality = 95,
+    quality: Quality = None,
     exif: Exif = False,
     max_pixels: MaxPixels = 64_000_000,
     as_json: Json = False,
@@ -200,7 +200,7 @@ def _run(
     remove: bool,
     whom: Literal["largest", "centre", "all"],
     form: Literal["png", "jpeg"],
-    quality: int,
+    quality: int | None,
     exif: bool,
     max_pixels: int,
     as_json: bool,
@@ -213,6 +213,8 @@ def _run(
 
     if not photos:
         raise ValueError("photos: expected at least one photo or folder, got none")
+    if quality is not None and form != "jpeg":
+        raise ValueError(f"--quality: expected with --format jpeg, got it with {form}")
     check_folder("--out", out)
     job = CloakJob(
         mask=Mask.load(mask),
@@ -220,7 +222,7 @@ def _run(
         remove=remove,
         whom=whom,
         form=form,
-        quality=quality,
+        quality=95 if quality is None else quality,
         exif=exif,
         max_pixels=max_pixels,
     )

@@ -195,7 +195,7 @@ def protect(
         },
     )
     aside = {"--method": method != "auto", "--protector": bool(protector), "--paste": paste}
-    carrier.check(aside | {"--upload": upload != "image"})
+    carrier.check(aside | {"--upload": upload != "image", "--device": device not in ("auto", "cpu")})
     if protector and method not in ("auto", "one-pass"):
         raise ValueError(f"--protector: expected with --method auto or one-pass, got {method}")
     if seed is not None:

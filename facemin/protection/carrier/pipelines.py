@@ -1,4 +1,4 @@
-"""What strangers' services do to a photo before they recognise it, as a random transform T of the canvas.
+"""Random transform T of the canvas: what strangers' services do to a photo before they recognise it.
 
 Alignment by other landmarks (rotation, scale, shift, a little shear for perspective), resampling and resizing (the
 photo's and the crop's), JPEG, noise, and colour shifts. Each image's and step's randomness comes from its own seed.

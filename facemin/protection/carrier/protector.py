@@ -1,4 +1,4 @@
-"""Carriers: photos of faces of nobody whose embeddings are pseudonyms, for services that insist on a photo."""
+"""Carrier protector: bases drawn from a secret, changed until a key's network sees a pseudonym in them."""
 
 from __future__ import annotations
 

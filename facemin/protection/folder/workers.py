@@ -112,6 +112,13 @@ class _Hand:
     """Those that it was given and said nothing of."""
     taken: list[int] = field(default_factory=list)
 
+    def bury(self) -> None:
+        """Wait for the end of its process, and remove what that was writing."""
+        self.process.join()
+        self.line.close()
+        if self.process.pid is not None:
+            remove_leftovers((target.parent for _, target in self.photos.values()), self.process.pid)
+
 
 class _Pool:
     """The workers of a job and what they have in hand."""
@@ -130,8 +137,7 @@ class _Pool:
         for hand in self.hands:
             hand.process.kill()
         for hand in self.hands:
-            hand.process.join()
-            hand.line.close()
+            hand.bury()
 
     def run(self, on_step: OnStep | None) -> Iterator[FolderResult | Failure]:
         """Results as they come, until every photo has one."""
@@ -209,12 +215,9 @@ class _Pool:
 
     def _buried(self, hand: _Hand) -> Iterator[FolderResult | Failure]:
         """Put what a dead worker had in hand back, or give it up."""
-        hand.process.join()
-        hand.line.close()
+        hand.bury()
         self.hands.remove(hand)
         ended = _end_of(hand.process)
-        if hand.process.pid is not None:
-            remove_leftovers((target.parent for _, target in hand.photos.values()), hand.process.pid)
         if not hand.ready:
             self.failed_starts += 1
             if self.failed_starts >= STARTS:
@@ -246,8 +249,7 @@ class _Pool:
                     while hand.line.poll():
                         yield from self._heard(hand, *hand.line.recv())
                 except (EOFError, OSError):
-                    hand.process.join()
-                    hand.line.close()
+                    hand.bury()
                     self.hands.remove(hand)
 
     def _send(self, hand: _Hand, value: object) -> None:

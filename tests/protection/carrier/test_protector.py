@@ -23,7 +23,7 @@ from facemin.protection.carrier.components import FRAME
 from facemin.protection.carrier.pipelines import crops
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.folder.job import FolderJob
-from facemin.protection.folder.run import plan, protect_into
+from facemin.protection.folder.run import FolderResult, plan, protect_into
 from facemin.pseudonym import Context, Pseudonym
 from tests.protection.carrier.test_base import SECRET
 from tests.space_keys import D, person, space_key
@@ -175,6 +175,28 @@ def test_protect_gives_a_photo_to_send(key: Key, tmp_path: Path) -> None:
         done.pasted()
 
 
+def test_a_carrier_without_a_face_to_be_found_is_said(
+    key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of drawings the detector finds half; the photo's record and report say which it does not."""
+    Image.fromarray(person(1)).save(tmp_path / "me.png")
+    told = {}
+    for number in (0, 3):
+        # another home: a photo is not sent under two pseudonyms
+        monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / f"home{number}"))
+        TrustLog().trust(key.manifest.sha256, name="tiny", reason="a test's")
+        out, origin = tmp_path / str(number), f"https://{number}.example"
+        method = FaceCarrier(look="drawing", side=256, descent=Descent(steps=1, first=0.001, last=0.001))
+        job = FolderJob(out=out, keys=[key], method=method, secret=SECRET, origin=origin, aligned=True)
+        (made,) = protect_into(plan([tmp_path / "me.png"], job), job)
+        assert isinstance(made, FolderResult)
+        record = json.loads(made.record.read_text())
+        assert record["notes"] == list(made.notes)
+        told[record["faces"][0]["carrier"]["found"]] = " ".join(made.notes)
+    assert "not found as one face" in told[False]
+    assert "not found" not in told[True]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -183,6 +205,7 @@ def test_protect_gives_a_photo_to_send(key: Key, tmp_path: Path) -> None:
         (["--carrier", "face", "--network", "dlib-resnet29", "--no-pseudonym"], "--carrier: expected with a pseudonym"),
         (["--carrier", "face", "--network", "dlib-resnet29", "--exif"], "--exif: expected with --no-pseudonym"),
         (["--carrier", "face", "--network", "dlib-resnet29", "--paste"], "--paste: expected without --carrier"),
+        (["--carrier", "face", "--network", "dlib-resnet29", "--device", "cuda"], "--device: expected without"),
         (["--carrier", "face", "--network", "dlib-resnet29", "--size", "100"], "side: expected 256 to 1024"),
         (["--network", "dlib-resnet29"], "--network, --size, --jpeg: expected with --carrier"),
         (["--jpeg"], "--network, --size, --jpeg: expected with --carrier"),

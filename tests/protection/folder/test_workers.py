@@ -240,6 +240,34 @@ def test_ctrl_c_yields_what_is_finished_and_ends_the_workers(values: dict[str, A
     assert not active_children()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Halting(Shown):
+    """Begins a file, as `write_atomically` does, and never ends it."""
+
+    folder: Path
+
+    def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
+        del face, seed
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / f".{os.getpid():x}-{0:016x}.tmp").touch()
+        time.sleep(600)
+        raise AssertionError
+
+
+def test_a_job_that_ends_leaves_nothing_half_written(values: dict[str, Any], tmp_path: Path) -> None:
+    source, out = photos(tmp_path / "in", 2), tmp_path / "out"
+    job = FolderJob(**values | {"secret": None, "method": Halting(folder=out)})
+
+    def stop(taken: list[int]) -> None:
+        if [*out.glob(".*.tmp")]:
+            raise OSError("ended")
+
+    with pytest.raises(OSError, match="ended"):
+        list(protect_by_workers(plan([source], job), job, workers=2, on_step=stop))
+    assert not active_children()
+    assert not [*out.iterdir()]
+
+
 def test_nothing_to_do_begins_no_process(values: dict[str, Any], tmp_path: Path) -> None:
     job = FolderJob(**values)
     assert list(protect_by_workers(Plan(todo={}, done=[], failures=[]), job, workers=3)) == []
