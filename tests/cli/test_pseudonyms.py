@@ -26,7 +26,7 @@ def given(tmp_path: Path) -> tuple[object, ...]:
 def test_a_pseudonym_is_what_one_gets(facemin: Run, given: tuple[object, ...], tmp_path: Path, home: Path) -> None:
     refused = facemin("protect", *given, "--out", "out")
     assert refused.returncode == 2
-    assert "from the second upload on a dishonest key can identify you" in refused.stderr
+    assert "a dishonest network can identify you from your second upload on" in refused.stderr
     assert not (home / "secrets").exists()
     done = facemin("protect", *given, "--out", "out", "--trust-key", "--for", "https://Acme.example/login")
     assert done.returncode == 0, done.stderr

@@ -329,6 +329,7 @@ def test_a_challenge_tells_the_epoch_to_those_with_a_scope_there(device: Device)
     assert device.challenge("nobody") | {"challenge": "", "expires": ""} == {
         "challenge": "",
         "expires": "",
+        "carriers": "off",
         "epoch": 0,
         "features": True,
         "pseudonyms": "required",

@@ -70,6 +70,8 @@ def test_programs_get_what_they_got_before_there_were_pages(server: Running, acc
         body = reply.data.decode() if got["content-type"].startswith("application/json") else ""
         # the two things that were meant to change: keys may be kept and asked for again, and there is one scope more
         body = body.replace("admin, session, with", "admin, with")
+        # the same provider may have rotated its key for another test
+        body = re.sub(r"'([0-9a-f]{8})-\d+'", r"'\1-1'", body)
         if said["path"] == "/v1/key":
             got["cache-control"] = got["cache-control"].replace("private, no-cache", "no-store")
         if (reply.status, got, body) != (said["status"], said["headers"], said["text"]):
