@@ -9,6 +9,7 @@ so a hostile file costs a second and a few tens of megabytes.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from facemin.datasets import pickle_arrays
@@ -52,12 +53,15 @@ def read_pickle(buffer: bytes | mmap) -> Value:
     machine = _Machine(source)
     start = 0
     try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(source)):  # type: ignore[arg-type]
-            if number >= MAX_OPCODES:
-                raise ValueError(f"more than {MAX_OPCODES} opcodes")
-            if opcode.name != "STOP":
-                machine.step(opcode.name, argument)
-            start = source.at
+        with warnings.catch_warnings():
+            # of escapes that Python does not know: what is in the file is not the caller's code
+            warnings.simplefilter("ignore")
+            for number, (opcode, argument, _) in enumerate(pickletools.genops(source)):  # type: ignore[arg-type]
+                if number >= MAX_OPCODES:
+                    raise ValueError(f"more than {MAX_OPCODES} opcodes")
+                if opcode.name != "STOP":
+                    machine.step(opcode.name, argument)
+                start = source.at
     except ValueError as error:
         raise ValueError(f"pickle: at byte {start}: {error}") from None
     return machine.result()

@@ -297,6 +297,13 @@ def test_changed_bytes_raise_nothing_but_value_errors(
     assert all(a in content and b in content for a, b, _ in pairs)
 
 
+def test_what_is_in_a_file_is_no_warning_of_ours() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="pickle: at byte"):
+            read_pickle(b"S'\\u'\n.")
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_raise_nothing_but_value_errors(content: bytes) -> None:
