@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
 
 RESULTS = REPOSITORY / "results" / "pseudonym"
+CHORD = 0.28
+"""How far a one-pass image stays from its target."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import Lfw, arguments, as_images, load, record, show, together, unit
+from common import CHORD, Lfw, arguments, as_images, load, record, show, together, unit
 
 from facemin.attack.secret.gram import STATISTICS, fit_likelihood, gram, nearest_scores
 from facemin.attack.secret.gromov import gromov_scores
@@ -34,8 +34,6 @@ ANY_LENGTH = ("mean", "mean and deviation", "quantiles")
 """Statistics that have as many numbers at every n."""
 SHRINKAGE = 0.1
 RIDGE = 1.0
-CHORD = 0.28
-"""How far a one-pass image stays from its target."""
 COSINE = 0.7
 """Of uploads to the enrolment where the device decides."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import Lfw, as_images, load, protector_of, record, rotation, show, together
+from common import CHORD, Lfw, as_images, load, protector_of, record, rotation, show, together
 
 from facemin.attack.secret.guess import guess_secret, guess_without_pairs
 from facemin.attack.secret.trigger import TriggerKey
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
 
 TEST, TIMED, VICTIMS, GUESSES = 300, 100, 30, 1024
-CHORD = 0.28
 RESIDUAL = 0.3
 """Of the painting that is timed: some images are painted again."""
 

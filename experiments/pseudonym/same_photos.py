@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from common import arguments, as_images, load, record, rotation, show, together
+from common import CHORD, arguments, as_images, load, record, rotation, show, together
 
 from facemin.attack.secret.gram import gram
 from facemin.attack.secret.same_photos import same_photo_scores, shared_photo_scores
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-CHORD = 0.28
 UPLOADS = 6
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import Lfw, arguments, as_images, load, record, rotation, show, together
+from common import CHORD, Lfw, arguments, as_images, load, record, rotation, show, together
 
 from facemin.attack.secret.procrustes import known_map, known_rotation
 from facemin.metrics import wilson
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 TEST = 300
 PAIRS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-CHORD = 0.28
 RIDGE = 0.1
 
 

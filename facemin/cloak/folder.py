@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from facemin.cloak.lay import lay
-from facemin.face import TEMPLATE, Detector, is_aligned
-from facemin.image import MAX_PIXELS, Skipped, decode, encode, walk
+from facemin.face import TEMPLATE, Detector, is_aligned, nearest_to_centre
+from facemin.image import MAX_PIXELS, Skipped, decode, encode
+from facemin.protection.folder.inputs import photos_among, state_of
 from facemin.protection.result import Failure
 from facemin.runtime.errors import NoFace, in_words
 from facemin.runtime.files import PRIVATE, write_atomically
@@ -126,7 +127,17 @@ def plan_cloaking(inputs: Iterable[Path], job: CloakJob) -> CloakPlan:
     """
     made = CloakPlan(todo={}, done=[], failures=[], skipped=[])
     targets: dict[Path, Path] = {}
-    for source, relative in _photos(inputs, job, made):
+    found = photos_among(
+        inputs,
+        # of a folder, cloaking takes what is not cloaked, and uncloaking what is
+        ours=tuple(ending for ending in OURS if not (job.remove and ending.startswith(".cloaked."))),
+        failures=made.failures,
+        skipped=made.skipped,
+        out=None if job.remove else job.out,
+        wanted=lambda path: not job.remove or path.stem.endswith(".cloaked"),
+        kind="cloaked photos (*.cloaked.png, *.cloaked.jpg)" if job.remove else "photos",
+    )
+    for source, relative in found:
         target = job.out / relative.with_suffix("")
         if job.remove and target.name.endswith(".cloaked"):
             target = target.with_name(target.name.removesuffix(".cloaked"))
@@ -172,7 +183,7 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
                 file.with_name(older).unlink(missing_ok=True)
     write_atomically(file, data)
     said = {
-        "source": _state(source),
+        "source": state_of(source),
         "job": job.digest,
         "mask": job.mask.fingerprint,
         "file": file.name,
@@ -195,12 +206,10 @@ def _whose(pixels: NDArray[np.uint8], job: CloakJob, name: str) -> tuple[NDArray
     found = job.detector(pixels)
     if not found:
         raise NoFace(f"{name}: expected a photo with a face, found none")
-    points = np.stack([face.points for face in found])
     if job.whom == "all":
-        return points, 0
-    middle = np.array([pixels.shape[1] - 1, pixels.shape[0] - 1]) / 2
-    at = 0 if job.whom == "largest" else int(np.hypot(*(points.mean(1) - middle).T).argmin())
-    return points[at : at + 1], len(points) - 1
+        return np.stack([face.points for face in found]), 0
+    face = found[0] if job.whom == "largest" else nearest_to_centre(found, *pixels.shape[:2])
+    return face.points[None], len(found) - 1
 
 
 def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:
@@ -226,27 +235,6 @@ def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:
     return points if points.ndim == 3 and points.shape[1:] == (5, 2) and len(points) else None
 
 
-def _photos(inputs: Iterable[Path], job: CloakJob, made: CloakPlan) -> Iterator[tuple[Path, Path]]:
-    # of a folder, cloaking takes what is not cloaked, and uncloaking what is
-    ours = tuple(ending for ending in OURS if not (job.remove and ending.startswith(".cloaked.")))
-    for path in inputs:
-        if path.is_dir():
-            found = walk(path, out=None if job.remove else job.out, ours=ours)
-            made.failures.extend(
-                Failure(name=str(e.filename), reason=f"could not be listed: {in_words(e)}") for e in found.unread
-            )
-            made.skipped.extend(found.skipped)
-            photos = [each for each in found.photos if not job.remove or each[0].stem.endswith(".cloaked")]
-            if not photos:
-                kind = "cloaked photos (*.cloaked.png, *.cloaked.jpg)" if job.remove else "photos"
-                made.failures.append(Failure(name=str(path), reason=f"expected {kind} in this folder, found none"))
-            yield from photos
-        elif path.exists():
-            yield path, Path(path.name)
-        else:
-            made.failures.append(Failure(name=str(path), reason="expected a photo or a folder, found nothing there"))
-
-
 def _result(target: Path, job: CloakJob) -> Path:
     return target.with_name(f"{target.name}.{job.word}{SUFFIXES[job.form]}")
 
@@ -259,11 +247,6 @@ def _record(target: Path, word: str) -> dict[str, Any] | None:
         return None
 
 
-def _state(source: Path) -> dict[str, object]:
-    status = source.stat()
-    return {"path": str(source.resolve()), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-
-
 def _is_done(recorded: dict[str, Any], source: Path, target: Path, job: CloakJob) -> bool:
     file = _result(target, job)
-    return recorded.get("job") == job.digest and recorded["source"] == _state(source) and file.is_file()
+    return recorded.get("job") == job.digest and recorded["source"] == state_of(source) and file.is_file()

@@ -10,13 +10,14 @@ import numpy as np
 
 from facemin.cloak.folder import OURS
 from facemin.face import SIDE, Detector, align, is_aligned, nearest_to_centre
-from facemin.image import decode, walk
+from facemin.image import decode
 from facemin.models.store import calibration_of
+from facemin.protection.folder.inputs import photos_among
 from facemin.protection.result import Failure
 from facemin.runtime.errors import NoFace, in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -58,7 +59,7 @@ def person_photos(
     sources: list[Path] = []
     faces: list[NDArray[np.uint8]] = []
     detector = Detector()
-    for source in _files(inputs, failures):
+    for source, _ in photos_among(inputs, ours=OURS, failures=failures, skipped=[]):
         try:
             faces.append(_face(source, detector, whom, max_pixels))
             sources.append(source)
@@ -67,22 +68,6 @@ def person_photos(
     stacked = np.stack(faces) if faces else np.empty((0, SIDE, SIDE, 3), np.uint8)
     notes = _strangers(stacked, sources, recogniser)
     return FaceCollection(faces=stacked, sources=sources, failures=failures, notes=notes)
-
-
-def _files(inputs: Iterable[Path], failures: list[Failure]) -> Iterator[Path]:
-    for path in inputs:
-        if path.is_dir():
-            found = walk(path, ours=OURS)
-            failures += [
-                Failure(name=str(e.filename), reason=f"could not be listed: {in_words(e)}") for e in found.unread
-            ]
-            if not found.photos:
-                failures.append(Failure(name=str(path), reason="expected photos in this folder, found none"))
-            yield from (photo for photo, _ in found.photos)
-        elif path.exists():
-            yield path
-        else:
-            failures.append(Failure(name=str(path), reason="expected a photo or a folder, found nothing there"))
 
 
 def _face(source: Path, detector: Detector, whom: str, max_pixels: int) -> NDArray[np.uint8]:

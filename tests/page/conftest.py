@@ -1,29 +1,15 @@
 """A browser, and providers on this machine only."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.loopback import _no_sockets  # noqa: F401 - a fixture
 from tests.page.browser import Browser, browsing, missing
 from tests.page.provider import missing_page, serving_page, write_photos
 from tests.page.recorder import noting_others
 from tests.service.running import Running, running
-
-
-@pytest.fixture(autouse=True)
-def _no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback, and nothing else."""
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        local = self.family == socket.AF_UNIX or address[0] in ("127.0.0.1", "::1")
-        assert local, f"a test opened a connection to {address!r}"
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
 @pytest.fixture(scope="session")

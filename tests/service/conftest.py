@@ -1,6 +1,5 @@
 """Stores on both databases, and sockets on this machine only."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,25 +17,13 @@ from facemin.service.storage.database import Database
 from facemin.service.storage.records import Kind
 from facemin.service.storage.search.memory import MemorySearch
 from facemin.service.storage.store import TemplateStore
+from tests.loopback import _no_sockets  # noqa: F401 - a fixture
 from tests.service.cluster import Cluster, cluster
 from tests.service.running import Running, running
 
 SIZE = 16
 FINGERPRINT = "a" * 64
 SECRETS = Secrets(master=bytes(range(32)))
-
-
-@pytest.fixture(autouse=True)
-def _no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service talks to this machine, and to no other."""
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        local = self.family == socket.AF_UNIX or address[0] in ("127.0.0.1", "::1")
-        assert local, f"a test opened a connection to {address!r}"
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from facemin.cli.shared.bar import counting_bar
 from facemin.cli.shared.options import FAILED, INTERRUPTED, Device, Json, MaxPixels
 from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 
@@ -101,7 +101,7 @@ def fit(
     if len(gathered.faces) < FEW:
         note(f"{len(gathered.faces)} photos: masks learnt from fewer than {FEW} carry over badly to further photos")
     compute = Compute(device=available_device(device))
-    with interruptible() as interrupt, _bar(console) as bar:
+    with interruptible() as interrupt, counting_bar(console) as bar:
         task = bar.add_task("Learning", total=None)
 
         def on_step(taken: int, of: int) -> None:
@@ -229,7 +229,7 @@ def _run(
     plan = plan_cloaking(photos, job)
     console, failures, stopped = errors(), list(plan.failures), False
     made: list[CloakedPhoto] = []
-    with interruptible() as interrupt, _bar(console) as bar:
+    with interruptible() as interrupt, counting_bar(console) as bar:
         task = bar.add_task("Uncloaking" if remove else "Cloaking", total=len(plan.todo))
         try:
             for result in cloak_into(plan, job):
@@ -300,15 +300,3 @@ def _tell(
             f"[yellow]stopped:[/] {left} of {len(plan.todo)} photos are not done; what is done is kept, and the same "
             "command goes on with the rest",
         )
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from facemin.cli.shared.bar import counting_bar
 from facemin.cli.shared.options import Device, Json
 from facemin.cli.shared.output import available_device, print_json, say
 from facemin.cli.shared.signals import INTERRUPTED, ending_signals
@@ -63,7 +63,7 @@ def fit_protector(
     loaded = Key.load(key)
     console = Console(stderr=True)
     folder = run or out.with_name(f"{out.name}.run")
-    with ending_signals() as caught, _bar(console) as bar:
+    with ending_signals() as caught, counting_bar(console, worded=True) as bar:
         task = bar.add_task("Training", total=settings.steps, text="")
         recent: list[float] = []
 
@@ -95,16 +95,3 @@ def fit_protector(
     say(console, f"{done.steps:,} steps in {done.record['seconds']:.0f} s; cosine to the target: {after}")
     say(console, f"Protector: {escape(str(out))}, {len(done.protector.data):,} bytes; record in {escape(str(folder))}")
     return 0
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )

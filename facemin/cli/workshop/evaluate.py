@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from facemin.cli.shared.bar import counting_bar
 from facemin.cli.shared.options import Device, Json, Model
 from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
@@ -105,23 +105,14 @@ def _run(
 
     console = errors()
     began = time.perf_counter()
-    with Progress(
-        TextColumn("Embedding"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("", total=pair_set.images, speed="")
+    with counting_bar(console, worded=True) as progress:
+        task = progress.add_task("Embedding", total=pair_set.images, text="")
         ended = began
 
         def advance(images: int) -> None:
             nonlocal ended
             ended = time.perf_counter()
-            progress.update(task, completed=images, speed=f"{images / (ended - began):.1f} images/s")
+            progress.update(task, completed=images, text=f"{images / (ended - began):.1f} images/s")
 
         done = run(pair_set, recogniser, flip=flip, batch=batch, workers=workers, device=device, on_images=advance)
     seconds = ended - began

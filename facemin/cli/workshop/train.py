@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
+from facemin.cli.shared.bar import counting_bar
 from facemin.cli.shared.options import Device, Json
 from facemin.cli.shared.output import available_device, print_json, say
 from facemin.cli.shared.signals import INTERRUPTED, ending_signals
@@ -139,16 +138,7 @@ class _Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal or console.quiet,
-            transient=True,
-        )
+        self._bar = counting_bar(console, worded=True)
         self._task = self._bar.add_task("Reading", total=None, text="")
         self._text = ""
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facemin.image import Skipped, encode, walk
+from facemin.image import Skipped, encode
+from facemin.protection.folder.inputs import photos_among, state_of
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.photo import protect_photos
 from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto
@@ -80,7 +81,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
     """
     failures: list[Failure] = []
     skipped: list[Skipped] = []
-    photos = list(_photos(inputs, job.out, failures, skipped))
+    photos = list(photos_among(inputs, ours=OURS, failures=failures, skipped=skipped, out=job.out))
     places = {job.out / relative.with_suffix("") for _, relative in photos}
     targets: dict[Path, Path] = {}
     todo: dict[Path, Path] = {}
@@ -177,25 +178,6 @@ def protect_each(
                 yield Failure(name=result.name, reason=f"could not be written: {in_words(error)}")
 
 
-def _photos(
-    inputs: Iterable[Path], out: Path, failures: list[Failure], skipped: list[Skipped]
-) -> Iterator[tuple[Path, Path]]:
-    for path in inputs:
-        if path.is_dir():
-            found = walk(path, out=out, ours=OURS)
-            failures += [
-                Failure(name=str(e.filename), reason=f"could not be listed: {in_words(e)}") for e in found.unread
-            ]
-            skipped += found.skipped
-            if not found.photos:
-                failures.append(Failure(name=str(path), reason="expected photos in this folder, found none"))
-            yield from found.photos
-        elif path.exists():
-            yield path, Path(path.name)
-        else:
-            failures.append(Failure(name=str(path), reason="expected a photo or a folder, found nothing there"))
-
-
 def _marked(name: str, job: FolderJob) -> tuple[str, int]:
     """For a name like that of a photo's further file: the photo's own, and which of its files; else nothing."""
     stem, _, number = name.rpartition(".")
@@ -207,11 +189,6 @@ def _marked(name: str, job: FolderJob) -> tuple[str, int]:
 
 def _record(target: Path) -> Path:
     return target.with_name(target.name + ".protected.json")
-
-
-def _state(source: Path) -> dict[str, object]:
-    status = source.stat()
-    return {"path": str(source.resolve()), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
 
 
 def _owner(target: Path, *, number: int = 1) -> Path | None:
@@ -229,7 +206,7 @@ def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | No
         record = json.loads(_record(target).read_bytes())
         whole = (
             record["job"] == job.digest
-            and record["source"] == _state(source)
+            and record["source"] == state_of(source)
             and all((target.parent / name).is_file() for name in record["files"])
         )
         return _earlier(source, target, record) if whole else None
@@ -247,7 +224,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         write_atomically(path, encode(result.pasted(), exif=result.exif if job.exif else None))
         names.append(path.name)
     record = {
-        "source": _state(source),
+        "source": state_of(source),
         "job": job.digest,
         "files": names,
         "faces": [_face(face) for face in result.faces],
