@@ -2,6 +2,7 @@
 
     python benchmarks/folder_scale.py --photos ../shared/data/lfw/George_W_Bush --count 20000 --out RECORD.json
     python benchmarks/folder_scale.py --photos FOLDER --count 500 --ways one workers
+    python benchmarks/folder_scale.py --photos FOLDER --one-count 4000 --kill    (one process: the first 4,000 alone)
 
 The photos of one person are hard-linked under as many names as are asked for, under a fresh secret: under one secret
 one person is protected, and a capture that is made again under the same pseudonym is no new one (files may be made
@@ -135,6 +136,7 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
     tenth = max(1, len(samples) // 10)
     return {
         "way": way,
+        "photos": count,
         "status": child.returncode,
         "seconds": round(seconds, 1),
         "job_seconds": round(said["seconds"], 1),
@@ -161,6 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="folder of one person's photos")
     parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--one-count", type=int, help="photos for one process, where fewer tell its speed as well")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--kill", action="store_true", help="three workers and the driver of each way")
     parser.add_argument("--out", type=Path, help="record to write")
@@ -171,9 +174,13 @@ def main() -> None:
         folder = Path(scratch)
         (folder / "in").mkdir()
         linked(sources, folder / "in", given.count)
+        linked(sources, folder / "few", given.one_count or given.count)
         for way in given.ways:
             load = os.getloadavg()
-            row = run(way, folder / "in", folder / way, folder / f"home-{way}", count=given.count, killing=given.kill)
+            source, count = (
+                (folder / "few", given.one_count) if way == "one" and given.one_count else (folder / "in", given.count)
+            )
+            row = run(way, source, folder / way, folder / f"home-{way}", count=count, killing=given.kill)
             rows.append(row | {"load_before_and_after": [round(each[0], 1) for each in (load, os.getloadavg())]})
             print(json.dumps(rows[-1]), flush=True)
     speeds = {row["way"]: row["job_images_per_second"] for row in rows}

@@ -1,11 +1,11 @@
 """Longest answer of /v1/health and peak memory of a provider's server under each of some attacks.
 
-    python benchmarks/service_abuse.py --seconds 8
+    python benchmarks/service_abuse.py --seconds 8 [--out RECORD.json]
 
 A real server on loopback with the settings a new provider has. Each attack lasts so many seconds, one after another;
-meanwhile a health check on a connection of its own is sent ten times a second, and the server's resident memory is read
-from /proc (Linux). Nothing leaves this machine. The exit status is 1 where an answer took more than a second or failed,
-or memory rose by more than 300 MiB above rest.
+meanwhile a health check on a connection of its own, from another loopback address, is sent ten times a second, and the
+server's resident memory is read from /proc (Linux). Nothing leaves this machine. The exit status is 1 where an answer
+took more than a second or failed, or memory rose by more than 300 MiB above rest.
 """
 
 from __future__ import annotations
@@ -23,16 +23,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "service"))
 from loopback import serve
 
 from facemin.autograd.opening import open_model
+from facemin.evaluation.provenance import conditions
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
+from facemin.runtime.files import write_atomically
 from facemin.service.making import make_provider
 
 MOST_SECONDS, MOST_MEBIBYTES = 1.0, 300.0
+OTHER = "127.0.0.2"
+"""Whence health is asked for: not the attacker's address."""
 PERSONS = "/v1/collections/main/persons"
 
 
@@ -44,9 +49,10 @@ class Target:
     token: str = field(repr=False)
     seconds: float
 
-    def connect(self, *, buffer: int | None = None) -> socket.socket:
-        """A connection; `buffer` bytes of what is received are kept by the system."""
+    def connect(self, *, buffer: int | None = None, source: str = "127.0.0.1") -> socket.socket:
+        """A connection from one of this machine's addresses; the system keeps `buffer` bytes of what is received."""
         made = socket.socket()
+        made.bind((source, 0))
         if buffer is not None:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         made.settimeout(self.seconds)
@@ -180,7 +186,8 @@ def watch(target: Target, process: int, done: threading.Event) -> Seen:
         if time.monotonic() - asked >= 0.1:
             asked = time.monotonic()
             try:
-                with target.connect() as made:
+                # connections are bounded by address, and an attacker's may run out
+                with target.connect(source=OTHER) as made:
                     made.sendall(ask)
                     seen.failures += b" 200 " not in made.recv(1 << 12)
             except OSError:
@@ -195,10 +202,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each attack")
     parser.add_argument("--only", help="part of an attack's name")
+    parser.add_argument("--out", type=Path, help="record to write")
     arguments = parser.parse_args()
     cut = MODELS[DEFAULT_MODEL].default_cut
     residual = stopping_residual(open_model(DEFAULT_MODEL), cut)
-    bad = False
+    bad, rows = False, list[dict[str, Any]]()
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
         token = make_provider(home, provider="Acme", model=DEFAULT_MODEL, cut=cut, residual=residual)
@@ -226,10 +234,14 @@ def main() -> None:
                     "rest_mib": round(rest, 1),
                 }
                 bad |= bool(seen.failures) or max(seen.times) > MOST_SECONDS or seen.peak - rest > MOST_MEBIBYTES
+                rows.append(row)
                 print(json.dumps(row), flush=True)
         finally:
             server.terminate()
             server.wait(60)
+    if arguments.out:
+        record = {"format": "facemin service abuse 1", "rows": rows, **conditions()}
+        write_atomically(arguments.out, json.dumps(record, indent=1).encode())
     sys.exit(int(bad))
 
 
