@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from facemin.runtime.compute import DEFAULT_COMPUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import TypeAlias
+    from typing import TypeAlias, Unpack
 
     from numpy.typing import NDArray
 
@@ -108,6 +108,21 @@ class Protected:
         return self.check.reached
 
 
+class RunOptions(TypedDict):
+    """How a protector runs, whatever it makes: keywords of `Protector.stream` and `TargetProtector.aim`.
+
+    Attributes:
+        seed: of all randomness, in [0, 2^128).
+        compute: where, in which precision of gradients, and how many images at once; no result depends on the last.
+            The best device that is there when not given.
+        on_step: see `OnStep`; nothing is told when not given.
+    """
+
+    seed: int
+    compute: NotRequired[Compute]
+    on_step: NotRequired[OnStep | None]
+
+
 class Protector(Protocol):
     """A method that protects faces themselves.
 
@@ -121,10 +136,7 @@ class Protector(Protocol):
         self,
         faces: Iterable[Any],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
         """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing; `Done` or `Protected` each."""
 
@@ -165,10 +177,7 @@ class TargetProtector(Protocol):
         self,
         targets: Iterable[Targets],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
         """Make an image for each, in order of finishing; `Done` or `Protected` each."""
 

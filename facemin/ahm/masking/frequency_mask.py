@@ -37,11 +37,12 @@ from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from torch import Tensor
 
     from facemin.keys.key import Key
-    from facemin.protection.pmt.optimise import OnStep
+    from facemin.protection.pmt.optimise import RunOptions
     from facemin.runtime.compute import Compute
 
 _GREY = 0.5 - 128 / 255  # of Y - 128/255, so that a face without detail is mid-grey
@@ -96,24 +97,19 @@ class FrequencyMask:
         self,
         faces: Iterable[Tensor],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in their order.
 
         Args:
             faces: drawn as they are needed.
             keys: as for a call.
-            seed: as for a call.
-            compute: as for a call.
-            on_step: never told anything, since there are no steps.
+            **run: as for a call; `on_step` is never told anything, since there are no steps.
 
         Raises:
             ValueError: as for a call.
         """
-        del seed, on_step
+        compute = run.get("compute", DEFAULT_COMPUTE)
         device = choose_device(compute.device)
         # refuses where there is no key
         judge = FeatureMatching(keys, residual=None, device=device)

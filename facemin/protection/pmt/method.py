@@ -24,13 +24,14 @@ from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.keys.key import Key
     from facemin.protection.pmt.gradient_kernel import Kernel
-    from facemin.protection.pmt.optimise import OnStep
+    from facemin.protection.pmt.optimise import RunOptions
     from facemin.protection.pmt.transforms import Transform
     from facemin.runtime.compute import Compute
 
@@ -102,43 +103,33 @@ class PMT:
         self,
         faces: Iterable[Tensor],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Done]:
         """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
 
         Args:
             faces: drawn as they are needed.
             keys: as for a call.
-            seed: as for a call.
-            compute: as for a call.
-            on_step: see `descend`.
+            **run: see `contract.RunOptions`.
 
         Raises:
             ValueError: as for a call.
         """
-        seeded = ((face, image_seed(seed, face)) for face in faces)
-        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, compute, on_step)
+        seeded = ((face, image_seed(run["seed"], face)) for face in faces)
+        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, run)
 
     def aim(
         self,
         targets: Iterable[Sequence[NDArray[np.float32]]],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Done]:
         """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
 
         Args:
             targets: for each image one unit vector a key, float32 of that key's dimension; drawn when a row is free.
             keys: each with one layer, a unit-length embedding.
-            seed: as for a call.
-            compute: as for a call.
-            on_step: as for `stream`.
+            **run: see `contract.RunOptions`.
 
         Yields:
             One `Done` an image, in order of finishing.
@@ -151,10 +142,10 @@ class PMT:
 
         def job(one: Sequence[NDArray[np.float32]]) -> Job:
             check_targets(one, keys)
-            own = target_seed(seed, one)
+            own = target_seed(run["seed"], one)
             return Job(tuple(torch.from_numpy(np.ascontiguousarray(each)) for each in one), self.start(blank, own), own)
 
-        return self._descend((job(one) for one in targets), keys, compute, on_step)
+        return self._descend((job(one) for one in targets), keys, run)
 
     def describe(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON has it; parts that come in kinds with their `kind`."""
@@ -184,9 +175,8 @@ class PMT:
                     f"got layers {key.manifest.layers} of features {key.manifest.features}"
                 )
 
-    def _descend(
-        self, jobs: Iterator[Job], keys: Sequence[Key], compute: Compute, on_step: OnStep | None
-    ) -> Iterator[Done]:
+    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], run: RunOptions) -> Iterator[Done]:
+        compute = run.get("compute", DEFAULT_COMPUTE)
         device = choose_device(compute.device)
         objective = FeatureMatching(
             keys,
@@ -205,7 +195,7 @@ class PMT:
             steps=self.steps,
             batch=compute.batch,
             device=device,
-            on_step=on_step,
+            on_step=run.get("on_step"),
         )
 
 
