@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from facemin.cli.shared.options import Json, Model
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.output import print_values
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 from facemin.keys.provider_name import displayed
 
@@ -104,10 +104,8 @@ def _print_key(key: Key, file: Path, *, as_json: bool) -> None:
         "expired": expired,
     }
     values = manifest.model_dump(mode="json") | extra
-    if as_json:
-        print_json(values)
-        return
-    for name, value in values.items():
-        missing = "none: unsigned" if name == "signer" else "never"
-        shown = displayed(value) if isinstance(value, str) else value
-        tell(f"{name:12} {missing if value is None else shown}")
+    absent = {
+        name: "none: unsigned" if name == "signer" else "never" for name, value in values.items() if value is None
+    }
+    shown = {name: displayed(value) if isinstance(value, str) else value for name, value in values.items()}
+    print_values(values if as_json else shown | absent, as_json=as_json)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from facemin.cli.shared.options import FAILED, Json, Model
-from facemin.cli.shared.output import note, print_json, tell
+from facemin.cli.shared.output import answer, note, print_json, print_values, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,10 +189,7 @@ def token_add(
     with opened(home) as (database, _, _), database.writing() as connection:
         made, text = make_token(connection, name, parsed, expires=expires)
         record(connection, "make_token", made.id, request_id=COMMAND_LINE)
-    if as_json:
-        print_json({"id": made.id, "token": text})
-    else:
-        tell(text)
+    answer({"id": made.id, "token": text}, text, as_json=as_json)
     return 0
 
 
@@ -204,14 +201,14 @@ def token_list(*, home: Home = None, as_json: Json = False) -> int:
 
     with opened(home) as (database, _, _), database.reading() as connection:
         found = [token_out(token).model_dump(mode="json") for token in list_tokens(connection)]
-    if as_json:
-        print_json(found)
-        return 0
-    for token in found:
-        grants = " ".join(scope if place == "*" else f"{scope}:{place}" for scope, place in token["grants"])
-        state = "revoked" if token["revoked"] else f"until {token['expires'] or 'revoked'}"
-        tell(f"{token['id']}  {state:24}  {grants}  {token['name']}")
+    answer(found, *map(_token_line, found), as_json=as_json)
     return 0
+
+
+def _token_line(token: dict[str, Any]) -> str:
+    grants = " ".join(scope if place == "*" else f"{scope}:{place}" for scope, place in token["grants"])
+    state = "revoked" if token["revoked"] else f"until {token['expires'] or 'revoked'}"
+    return f"{token['id']}  {state:24}  {grants}  {token['name']}"
 
 
 @token_app.command(name="revoke")
@@ -251,10 +248,7 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
             open_store(
                 database, Secrets.load(folder / MASTER), settings, open_graph(settings.model).embedding_size
             ).warm()
-    if as_json:
-        print_json({"wrong": wrong})
-    else:
-        tell(*(wrong or ["all is whole"]))
+    answer({"wrong": wrong}, *(wrong or ["all is whole"]), as_json=as_json)
     return FAILED if wrong else 0
 
 
@@ -304,10 +298,7 @@ def provider_restore(
     folder = provider_home(home)
     check_folder("--home", folder)
     missing = restore(file, folder)
-    if as_json:
-        print_json({"home": str(folder), "missing": missing})
-    else:
-        tell(f"restored to {folder}")
+    answer({"home": str(folder), "missing": missing}, f"restored to {folder}", as_json=as_json)
     if missing:
         note(f"not in the back-up, put them into {folder}: {', '.join(missing)}")
     return 0
@@ -339,12 +330,3 @@ def plainly() -> Iterator[None]:
         yield
     except ServiceError as error:
         raise ValueError(str(error)) from None
-
-
-def print_values(values: dict[str, Any], *, as_json: bool) -> None:
-    """Name and value a line, or one JSON object."""
-    if as_json:
-        print_json(values)
-        return
-    for name, value in values.items():
-        tell(f"{name:12} {value}")

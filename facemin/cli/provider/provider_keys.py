@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from facemin.cli.provider.provider import Home, opened, print_values
+from facemin.cli.provider.provider import Home, opened
 from facemin.cli.shared.options import Json
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.output import answer, print_values
 
 
 def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
@@ -21,12 +21,12 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
         found = [
             key_out(key, state).model_dump(mode="json") for key, state in Keyring(database, settings.fingerprint).all()
         ]
-    if as_json:
-        print_json(found)
-        return 0
-    for key in found:
-        end = key["until"] or key["expires"] or "never"
-        tell(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
+    lines = (
+        f"{key['key_id']:20} {key['state']:9} made {key['created']}, "
+        f"ends {key['until'] or key['expires'] or 'never'}, {key['fingerprint'][:16]}"
+        for key in found
+    )
+    answer(found, *lines, as_json=as_json)
     return 0
 
 

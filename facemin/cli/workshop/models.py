@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from facemin.cli.shared.options import Json
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.output import answer, print_json, tell
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -124,10 +124,7 @@ def model_remove(name: str, /, *, as_json: Json = False) -> int:
     from facemin.models.store import ModelStore
 
     ModelStore().remove(name)
-    if as_json:
-        print_json({"removed": name})
-    else:
-        tell(f"removed {name}")
+    answer({"removed": name}, f"removed {name}", as_json=as_json)
     return 0
 
 
