@@ -33,13 +33,13 @@ class RawScores:
         ValueError: a value outside its range.
     """
 
+    __post_init__ = ranges({"[0, 1]": "identity rank_one accuracy", "[-1, 1]": "ssim", "(-inf, inf)": "psnr"})
+
     ssim: float
     psnr: float
     identity: float
     rank_one: float
     accuracy: float
-
-    __post_init__ = ranges(identity="[0, 1]", rank_one="[0, 1]", accuracy="[0, 1]", ssim="[-1, 1]", psnr="(-inf, inf)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,16 +46,16 @@ class P3Mask(UniversalMask):
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
     """
 
+    __post_init__ = ranges(
+        {"[1, 32]": "epsilon", "(0, 1)": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"}
+    )
+
     epsilon: int = 16
     tau: float = 0.03
     step: float = 0.255
     epochs: int = 50
     together: int = 4
     taper: int = 6
-
-    __post_init__ = ranges(
-        epsilon="[1, 32]", tau="(0, 1)", step="(0, inf)", epochs="[1, inf)", together="[1, inf)", taper="[0, 56]"
-    )
 
     @property
     def name(self) -> str:

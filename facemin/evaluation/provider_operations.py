@@ -33,9 +33,9 @@ class Jpeg:
         quality: as Pillow counts it, 1 to 95.
     """
 
-    quality: int
+    __post_init__ = ranges({"integer [1, 95]": "quality"})
 
-    __post_init__ = ranges(quality="integer [1, 95]")
+    quality: int
 
     def __call__(self, images: Tensor) -> Tensor:
         """Encode and decode images (B, 3, H, W) in [0, 1]; the result lies on the 8-bit grid."""
@@ -55,9 +55,9 @@ class Resize:
         factor: of both sides, in (0, 1).
     """
 
-    factor: float
+    __post_init__ = ranges({"(0, 1)": "factor"})
 
-    __post_init__ = ranges(factor="(0, 1)")
+    factor: float
 
     def __call__(self, images: Tensor) -> Tensor:
         """Resize images (B, 3, H, W) in [0, 1] and back; the result lies on the 8-bit grid."""
@@ -79,9 +79,9 @@ class GaussianNoise:
         deviation: standard deviation, in units of [0, 1].
     """
 
-    deviation: float
+    __post_init__ = ranges({"(0, inf)": "deviation"})
 
-    __post_init__ = ranges(deviation="(0, inf)")
+    deviation: float
 
     def __call__(self, images: Tensor) -> Tensor:
         """Add noise to images (B, 3, H, W) in [0, 1]; the result is clipped and lies on the 8-bit grid."""
@@ -102,9 +102,9 @@ class Shift:
         pixels: along each axis, at least 1.
     """
 
-    pixels: int
+    __post_init__ = ranges({"integer [1, inf)": "pixels"})
 
-    __post_init__ = ranges(pixels="integer [1, inf)")
+    pixels: int
 
     def __call__(self, images: Tensor) -> Tensor:
         """Shift images (B, 3, H, W) of any range; differentiable."""

@@ -24,11 +24,11 @@ class Compute:
         ValueError: a batch below 1.
     """
 
+    __post_init__ = ranges({"integer [1, inf)": "batch"})
+
     device: str = "auto"
     precision: Precision = "auto"
     batch: int = 16
-
-    __post_init__ = ranges(batch="integer [1, inf)")
 
 
 DEFAULT_COMPUTE = Compute()

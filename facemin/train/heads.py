@@ -54,14 +54,12 @@ class SphereFaceSettings:
         ValueError: a setting outside its range.
     """
 
+    __post_init__ = ranges({"integer [1, 16]": "margin", "[0, inf)": "annealing_start annealing_rate annealing_least"})
+
     margin: int = 4
     annealing_start: float = 1000.0
     annealing_rate: float = 0.12
     annealing_least: float = 5.0
-
-    __post_init__ = ranges(
-        margin="integer [1, 16]", annealing_start="[0, inf)", annealing_rate="[0, inf)", annealing_least="[0, inf)"
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +76,10 @@ class CosFaceSettings:
         ValueError: a setting outside its range.
     """
 
+    __post_init__ = ranges({"(0, inf)": "scale", "[0, 2)": "margin"})
+
     scale: float = 64.0
     margin: float = 0.35
-
-    __post_init__ = ranges(scale="(0, inf)", margin="[0, 2)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +98,11 @@ class ArcFaceSettings:
         ValueError: a setting outside its range.
     """
 
+    __post_init__ = ranges({"(0, inf)": "scale", f"[0, {pi})": "margin"})
+
     scale: float = 64.0
     margin: float = 0.5
     easy_margin: bool = False
-
-    __post_init__ = ranges(scale="(0, inf)", margin=f"[0, {pi})")
 
 
 class Head(nn.Module, ABC):

@@ -63,6 +63,15 @@ class ModelInversion:
         ValueError: a setting out of its range.
     """
 
+    __post_init__ = ranges(
+        {
+            "[1, inf)": "steps batch",
+            "[0, 16]": "shift",
+            "[0, inf)": "total_variation closeness drift",
+            "(0, inf)": "rate",
+        }
+    )
+
     adversary: ClassVar[Adversary] = Adversary(row="T3", knows=("recogniser", "class weights", "public faces"))
 
     steps: int = 200
@@ -75,16 +84,6 @@ class ModelInversion:
     seed: int = 0
     batch: int = 16
     device: str = "auto"
-
-    __post_init__ = ranges(
-        steps="[1, inf)",
-        batch="[1, inf)",
-        shift="[0, 16]",
-        total_variation="[0, inf)",
-        closeness="[0, inf)",
-        drift="[0, inf)",
-        rate="(0, inf)",
-    )
 
     def __call__(
         self,

@@ -64,6 +64,8 @@ class FrequencyMask:
         ValueError: a setting out of its range.
     """
 
+    __post_init__ = ranges({f"[1, {FREQUENCIES})": "kept", "(0, inf)": "gain"})
+
     takes_gradients: ClassVar[bool] = False
     product: ClassVar[Literal["face"]] = "face"
     steps: ClassVar[int] = 0
@@ -73,8 +75,6 @@ class FrequencyMask:
     kept: int = KEPT
     hiding: bool = True
     gain: float = 0.5
-
-    __post_init__ = ranges(kept=f"[1, {FREQUENCIES})", gain="(0, inf)")
 
     def __call__(
         self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE

@@ -37,13 +37,13 @@ class Selection:
         ValueError: a setting out of its range.
     """
 
+    __post_init__ = ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "penalty"})
+
     penalty: float = 1e-3
     steps: int = 300
     rate: float = 0.01
     batch: int = 64
     seed: int = 0
-
-    __post_init__ = ranges(steps="[1, inf)", batch="[1, inf)", rate="(0, inf)", penalty="[0, inf)")
 
     def __call__(self, channels: Tensor, labels: Tensor, energy: Tensor) -> Tensor:
         """Score channels; the higher, the sooner to be kept.

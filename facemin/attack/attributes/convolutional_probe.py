@@ -56,11 +56,11 @@ class ConvolutionalProbe:
         ValueError: a setting out of range.
     """
 
+    __post_init__ = ranges({"[2, inf)": "folds", "[1, inf)": "width"})
+
     folds: int = 4
     width: int = 16
     fitting: Fitting = field(default_factory=lambda: Fitting(epochs=12, batch=16, rate=2e-3))
-
-    __post_init__ = ranges(folds="[2, inf)", width="[1, inf)")
 
     def fit(self, knowledge: Knowledge, budget: Budget) -> FittedProber:
         """See `facemin.attack.contract.Prober`; it is trained where it is applied, on other people's images."""

@@ -24,11 +24,11 @@ class Bilateral:
         reach: of the window to each side, pixels.
     """
 
+    __post_init__ = ranges({"(0, inf)": "sigma colour", "integer [1, inf)": "reach"})
+
     sigma: float
     colour: float
     reach: int = 3
-
-    __post_init__ = ranges(sigma="(0, inf)", colour="(0, inf)", reach="integer [1, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Filter images (B, C, H, W) in [0, 1]; differentiable."""

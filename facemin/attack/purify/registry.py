@@ -32,9 +32,9 @@ class GaussianBlur:
         sigma: standard deviation, pixels.
     """
 
-    sigma: float
+    __post_init__ = ranges({"(0, inf)": "sigma"})
 
-    __post_init__ = ranges(sigma="(0, inf)")
+    sigma: float
 
     def __call__(self, images: Tensor) -> Tensor:
         """Blur images (B, C, H, W) of any range; differentiable."""

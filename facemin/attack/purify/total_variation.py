@@ -25,10 +25,10 @@ class TotalVariation:
         steps: of the iteration.
     """
 
+    __post_init__ = ranges({"(0, inf)": "weight", "integer [1, inf)": "steps"})
+
     weight: float
     steps: int = 100
-
-    __post_init__ = ranges(weight="(0, inf)", steps="integer [1, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Denoise images (B, C, H, W) of any range; differentiable, at the cost of all steps' memory."""

@@ -29,10 +29,10 @@ class ImagePrior:
         ValueError: a width below 1, or a rate that is not above 0.
     """
 
+    __post_init__ = ranges({"[1, inf)": "width", "(0, 1)": "rate"})
+
     width: int = 64
     rate: float = 5e-3
-
-    __post_init__ = ranges(width="[1, inf)", rate="(0, 1)")
 
     def canvas(self, *, seed: int, device: torch.device) -> PriorCanvas:
         """A network for one image, drawn from a seed."""

@@ -34,6 +34,10 @@ class AdversarialAlignment:
         ValueError: a setting out of range.
     """
 
+    __post_init__ = ranges(
+        {"[1, inf)": "steps looks batch width", "(0, inf)": "rate", "[0, 1)": "orthogonal", "[0, 0.5)": "smoothing"}
+    )
+
     steps: int = 2000
     looks: int = 5
     batch: int = 64
@@ -42,16 +46,6 @@ class AdversarialAlignment:
     orthogonal: float = 0.01
     smoothing: float = 0.1
     seed: int = 0
-
-    __post_init__ = ranges(
-        steps="[1, inf)",
-        looks="[1, inf)",
-        batch="[1, inf)",
-        width="[1, inf)",
-        rate="(0, inf)",
-        orthogonal="[0, 1)",
-        smoothing="[0, 0.5)",
-    )
 
 
 def adversarial_rotation(

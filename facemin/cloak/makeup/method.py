@@ -51,6 +51,16 @@ class Makeup:
         taper: pixels over which the change fades at the crop's border.
     """
 
+    __post_init__ = ranges(
+        {
+            "[1, inf)": "steps",
+            "(0, 1)": "rate",
+            "(0, 1]": "amplitude",
+            "[0, inf)": "structure consistency adversarial",
+            "[0, 56]": "taper",
+        }
+    )
+
     product: ClassVar[Literal["photo"]] = "photo"
 
     steps: int = 60
@@ -60,16 +70,6 @@ class Makeup:
     consistency: float = 20.0
     adversarial: float = 4.0
     taper: int = 6
-
-    __post_init__ = ranges(
-        steps="[1, inf)",
-        rate="(0, 1)",
-        amplitude="(0, 1]",
-        structure="[0, inf)",
-        consistency="[0, inf)",
-        adversarial="[0, inf)",
-        taper="[0, 56]",
-    )
 
     def fit(
         self,

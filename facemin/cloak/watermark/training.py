@@ -59,6 +59,8 @@ class WatermarkTraining:
         seed: of weights, faces, bits and operations.
     """
 
+    __post_init__ = ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "inner begin"})
+
     steps: int = 2000
     batch: int = 8
     rate: float = 1e-3
@@ -72,8 +74,6 @@ class WatermarkTraining:
     tau: float = 0.025
     begin: int = 400
     seed: int = 0
-
-    __post_init__ = ranges(steps="[1, inf)", batch="[1, inf)", rate="(0, inf)", inner="[0, inf)", begin="[0, inf)")
 
 
 @dataclass(kw_only=True)

@@ -19,13 +19,13 @@ class Descent:
         fine: weight of that of the whole change.
     """
 
+    __post_init__ = ranges({"[1, inf)": "steps"})
+
     steps: int = 80
     first: float = 2.0
     last: float = 0.25
     anchor: float = 3.0
     fine: float = 0.3
-
-    __post_init__ = ranges(steps="[1, inf)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,15 +42,21 @@ class ProviderOperations:
         ValueError: a strength out of range, or a quality or shift that is no integer.
     """
 
+    __post_init__ = ranges(
+        {
+            "[0, 8]": "blur",
+            "[0.1, 1]": "resize",
+            "integer [0, 95]": "jpeg",
+            "[0, 1]": "noise",
+            "integer [0, 56]": "shift",
+        }
+    )
+
     blur: float = 1.2
     resize: float = 0.7
     jpeg: int = 75
     noise: float = 0.05
     shift: int = 2
-
-    __post_init__ = ranges(
-        blur="[0, 8]", resize="[0.1, 1]", jpeg="integer [0, 95]", noise="[0, 1]", shift="integer [0, 56]"
-    )
 
     @property
     def names(self) -> tuple[str, ...]:

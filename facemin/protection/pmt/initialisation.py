@@ -37,12 +37,12 @@ class GaussianNoise:
         deviation: standard deviation, in units of [0, 1]; the result is clipped to [0, 1].
     """
 
+    __post_init__ = ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation"})
+
     needs_face: ClassVar[bool] = False
 
     mean: float = 0.5
     deviation: float = 0.1
-
-    __post_init__ = ranges(mean="(-inf, inf)", deviation="[0, inf)")
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
@@ -64,16 +64,16 @@ class LowFrequencyNoise:
         white: standard deviation of the white noise on top.
     """
 
+    __post_init__ = ranges(
+        {"(-inf, inf)": "mean", "[0, inf)": "deviation white", f"(0, {linear_maps.SIDE / 2}]": "sigma"}
+    )
+
     needs_face: ClassVar[bool] = False
 
     mean: float = 0.5
     deviation: float = 0.15
     sigma: float = 4.0
     white: float = 0.1
-
-    __post_init__ = ranges(
-        mean="(-inf, inf)", deviation="[0, inf)", white="[0, inf)", sigma=f"(0, {linear_maps.SIDE / 2}]"
-    )
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """See `Start`."""
@@ -117,11 +117,11 @@ class GaussianBlur:
         sigma: standard deviation of the blur, in pixels, in (0, 56].
     """
 
+    __post_init__ = ranges({f"(0, {linear_maps.SIDE / 2}]": "sigma"})
+
     needs_face: ClassVar[bool] = True
 
     sigma: float = 8.0
-
-    __post_init__ = ranges(sigma=f"(0, {linear_maps.SIDE / 2}]")
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """See `Start`."""

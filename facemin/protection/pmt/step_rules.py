@@ -46,9 +46,9 @@ class Sign:
         step: grey levels of 255 that each value moves in a step.
     """
 
-    step: float = 4.0
+    __post_init__ = ranges({"(0, inf)": "step"})
 
-    __post_init__ = ranges(step="(0, inf)")
+    step: float = 4.0
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
         """None: the rule has no memory."""
@@ -72,9 +72,9 @@ class L1:
         step: grey levels of 255 that a value moves on average in a step.
     """
 
-    step: float = 4.0
+    __post_init__ = ranges({"(0, inf)": "step"})
 
-    __post_init__ = ranges(step="(0, inf)")
+    step: float = 4.0
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
         """None: the rule has no memory."""
@@ -101,12 +101,12 @@ class Adam:
         epsilon: keeps the division finite; far below any gradient, whose scale the network decides.
     """
 
+    __post_init__ = ranges({"(0, inf)": "step", "[0, 1)": "beta1 beta2"})
+
     step: float = 6.0
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-20
-
-    __post_init__ = ranges(step="(0, inf)", beta1="[0, 1)", beta2="[0, 1)")
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
         """Mean gradient and mean squared gradient, (B, 3, H, W) each."""

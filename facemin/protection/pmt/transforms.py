@@ -41,9 +41,9 @@ class RandomNoise:
         most: largest standard deviation, in units of [0, 1]; each step draws one in [0, most].
     """
 
-    most: float = 0.1
+    __post_init__ = ranges({"[0, 1]": "most"})
 
-    __post_init__ = ranges(most="[0, 1]")
+    most: float = 0.1
 
     def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`; the result is not clipped, since clipping would stop the gradient there."""
@@ -66,11 +66,11 @@ class RandomAffine:
         scale: largest relative change of size either way.
     """
 
+    __post_init__ = ranges({"[0, 180]": "degrees", "[0, 112]": "shift", "[0, 0.9]": "scale"})
+
     degrees: float = 5.0
     shift: float = 4.0
     scale: float = 0.05
-
-    __post_init__ = ranges(degrees="[0, 180]", shift="[0, 112]", scale="[0, 0.9]")
 
     def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`."""
