@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from facemin.attack.attributes.probe import people_folds
 from facemin.attack.contract import FittedProber
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import BATCH
 from facemin.attack.training import Fitting, fit, weights_drawn_from
 from facemin.autograd.pixels import to_unit
@@ -22,25 +23,6 @@ if TYPE_CHECKING:
 
 SIDE = 56
 """Images are averaged to this side: what a protected image leaks is coarse."""
-
-
-class Labelled:
-    """Pairs of an image and its class, one-hot.
-
-    Args:
-        images: (N, 3, H, W), uint8 or in [0, 1].
-        labels: (N,) integers in [0, classes).
-        classes: K.
-    """
-
-    def __init__(self, images: Tensor, labels: Tensor, classes: int) -> None:
-        self.images, self.targets = images, F.one_hot(labels.long(), classes).float()
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.images[index], self.targets[index]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +77,7 @@ class ConvolutionalProbe:
             network = weights_drawn_from(self.fitting.seed, lambda: _network(self.width, kinds))
             fit(
                 network,
-                Labelled(images[fold != out], labels[fold != out], kinds),
+                HeldPairs(images[fold != out], F.one_hot(labels[fold != out].long(), kinds).float()),
                 settings=self.fitting,
                 loss=lambda seen, told: -(F.log_softmax(seen, 1) * told).sum(1),
                 score=lambda seen, told: (seen.argmax(1) == told.argmax(1)).float(),

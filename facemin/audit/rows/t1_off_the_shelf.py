@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import percent
 from facemin.audit.inputs.judges import ADD
-from facemin.audit.result import RowResult
+from facemin.audit.result import AuditRow, RowResult
 from facemin.audit.rows.attributes import MARGIN, read_traits
 from facemin.audit.rows.identity import judged, match_all, raw_table
 from facemin.audit.sample_size import strongest
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from facemin.attack.budget import Budget
     from facemin.audit.inputs.audit_inputs import AuditInputs
 
-TITLE = "An off-the-shelf recogniser or attribute estimator"
-KNOWS = "the protected image"
+OFF_THE_SHELF = AuditRow(
+    row="T1",
+    title="An off-the-shelf recogniser or attribute estimator",
+    knows="the protected image",
+)
 RAW = {"none": PURIFIERS["none"]}
 
 
@@ -61,13 +64,4 @@ def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
         words.append(f"Attributes agree at most {percent(MARGIN)} more often than somebody who saw no face.")
     if not evidence.estimators:
         untested.append("Attributes: no estimator is here.")
-    return RowResult(
-        row="T1",
-        title=TITLE,
-        knows=KNOWS,
-        outcome=strongest(outcomes),
-        verdict=" ".join(words),
-        figures=figures,
-        tables=tables,
-        untested=tuple(untested),
-    )
+    return OFF_THE_SHELF.result(strongest(outcomes), " ".join(words), figures=figures, tables=tables, untested=untested)
