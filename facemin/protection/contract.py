@@ -138,7 +138,7 @@ class Protector(Protocol):
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
-        """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing; `Done` or `Protected` each."""
+        """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing: `OptimisedImage` or `Protected`."""
 
     def describe(self) -> dict[str, Any]:
         """What decides the images, as JSON has it: records, digests and resuming go by this alone."""
@@ -179,14 +179,14 @@ class TargetProtector(Protocol):
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
-        """Make an image for each, in order of finishing; `Done` or `Protected` each."""
+        """Make an image for each, in order of finishing; `OptimisedImage` or `Protected` each."""
 
 
 def as_protected(done: Any, keys: Sequence[Key], method: Any) -> Protected:
     """A result of any method in the contract's form.
 
     Args:
-        done: `Protected`, or an optimisation's `Done`, whose pixels are a tensor (3, 112, 112).
+        done: `Protected`, or an optimisation's `OptimisedImage`, whose pixels are a tensor (3, 112, 112).
         keys: those it was made for.
         method: that made it; its own `residual`, where it has one, stands for the keys'.
     """

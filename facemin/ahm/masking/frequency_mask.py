@@ -30,7 +30,7 @@ from facemin.ahm.masking.order import hiding_order
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
-from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Done
+from facemin.protection.pmt.optimise import ROWS_AT_LEAST, OptimisedImage
 from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.device import choose_device
 from facemin.runtime.ranges import ranges
@@ -78,8 +78,8 @@ class FrequencyMask:
 
     def __call__(
         self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE
-    ) -> list[Done]:
-        """Mask aligned faces (B, 3, 112, 112), RGB in [0, 1]; one `Done` a face, in order.
+    ) -> list[OptimisedImage]:
+        """Mask aligned faces (B, 3, 112, 112), RGB in [0, 1]; one `OptimisedImage` a face, in order.
 
         Args:
             faces: left as they are.
@@ -98,7 +98,7 @@ class FrequencyMask:
         faces: Iterable[Tensor],
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
-    ) -> Iterator[Done]:
+    ) -> Iterator[OptimisedImage]:
         """The same for a stream of faces (3, 112, 112), in their order.
 
         Args:
@@ -123,7 +123,7 @@ class FrequencyMask:
             seconds = time.perf_counter() - began
             for image, distances in zip(pixels.cpu(), residuals.cpu(), strict=True):
                 unmet = (~(distances <= judge.limits.cpu())).nonzero()[:, 0]
-                yield Done(
+                yield OptimisedImage(
                     index=index,
                     pixels=image.contiguous(),
                     steps=0,

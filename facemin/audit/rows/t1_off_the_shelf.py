@@ -24,7 +24,7 @@ OFF_THE_SHELF = AuditRow(
 RAW = {"none": PURIFIERS["none"]}
 
 
-def nobody(evidence: AuditInputs) -> str:
+def no_recogniser(evidence: AuditInputs) -> str:
     """Why no other recogniser judges: none is here, or those that are lack a threshold."""
     if not evidence.others:
         return f"No other recogniser is here: {ADD}."
@@ -37,7 +37,7 @@ def no_judges(evidence: AuditInputs) -> str:
     """Why nothing off the shelf can judge; empty when something can."""
     if evidence.judges or evidence.estimators:
         return ""
-    return f"{nobody(evidence)} No attribute estimator is here either."
+    return f"{no_recogniser(evidence)} No attribute estimator is here either."
 
 
 def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
@@ -47,7 +47,7 @@ def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
     outcomes, words, untested = [traits.outcome], list(traits.words), []
     figures, tables = traits.figures, traits.tables
     if identity is None:
-        words.insert(0, nobody(evidence))
+        words.insert(0, no_recogniser(evidence))
     else:
         found = judged(identity, evidence)
         outcomes.append(found.outcome)

@@ -13,7 +13,7 @@ from facemin.audit.result import AuditRow, Figure, RowResult, Table
 from facemin.audit.rows.attributes import beside, class_outcome, read_traits
 from facemin.audit.rows.fitted import fitted
 from facemin.audit.rows.identity import judged, match_all, purified_table
-from facemin.audit.rows.t1_off_the_shelf import nobody
+from facemin.audit.rows.t1_off_the_shelf import no_recogniser
 from facemin.audit.sample_size import strongest
 from facemin.metrics import permutation_test
 
@@ -53,7 +53,7 @@ def behind_purifiers(evidence: AuditInputs, budget: Budget) -> RowResult:
         figures, tables = found.figures, (purified_table(identity, evidence.judges),)
         unreached["recognisers"] = identity.unreached
     else:
-        words.append(nobody(evidence))
+        words.append(no_recogniser(evidence))
     if evidence.estimators:
         traits = read_traits(evidence, PURIFIED, budget.part(0.7))
         outcomes.append(traits.outcome)

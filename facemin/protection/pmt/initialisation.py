@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Start(Protocol):
+class Initialisation(Protocol):
     """Where an optimisation begins; frozen settings."""
 
     needs_face: ClassVar[bool]
@@ -76,7 +76,7 @@ class LowFrequencyNoise:
     white: float = 0.1
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         generator = _generator(seed)
         coarse, white = (
             torch.from_numpy(generator.standard_normal(tuple(face.shape), dtype=np.float32)) for _ in range(2)
@@ -99,7 +99,7 @@ class RandomSort:
     needs_face: ClassVar[bool] = True
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         pixels = face.cpu().flatten(1)
         order = torch.from_numpy(_generator(seed).permutation(pixels.shape[1]))
         return pixels[:, order].reshape(face.shape)
@@ -124,7 +124,7 @@ class GaussianBlur:
     sigma: float = 8.0
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         del seed
         matrix = linear_maps.blur_matrix(float(self.sigma))
         return matrix @ face.cpu() @ matrix.T

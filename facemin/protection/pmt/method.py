@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.protection.pmt.initialisation import STARTS, GaussianNoise, Start, image_seed
+from facemin.protection.pmt.initialisation import STARTS, GaussianNoise, Initialisation, image_seed
 from facemin.protection.pmt.objective import FeatureMatching, Target
-from facemin.protection.pmt.optimise import Done, Job, descend
-from facemin.protection.pmt.step_rules import RULES, Adam, Rule
+from facemin.protection.pmt.optimise import Job, OptimisedImage, descend
+from facemin.protection.pmt.step_rules import RULES, Adam, StepRule
 from facemin.protection.pmt.transforms import TRANSFORMS
 from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.device import choose_device, choose_precision
@@ -54,7 +54,7 @@ class PMT:
         rule: how a gradient becomes a step: `Adam`, or the paper's `Sign` and `L1`.
         start: where to begin; `GaussianNoise(mean=0, deviation=1)` is the paper's.
         transform: T of Algorithm 2, drawn anew for each image and step; None for Algorithm 1. With one, an image ends
-            once its residual is met after each of `objective.PROBES` too.
+            once its residual is met after each of `objective.CHECKS` too.
         target: "plain" compares T's result with the plain face's features, "same" applies T to the face as well, as
             Algorithm 2 has it, "apart" applies it to the face by an independent draw.
         kernel: W of Algorithm 2, with which gradients are smoothed; None for none.
@@ -69,8 +69,8 @@ class PMT:
     takes_gradients: ClassVar[bool] = True
     product: ClassVar[Literal["face"]] = "face"
 
-    rule: Rule = field(default_factory=lambda: Adam(step=10, beta1=0.7, beta2=0.99))
-    start: Start = field(default_factory=GaussianNoise)
+    rule: StepRule = field(default_factory=lambda: Adam(step=10, beta1=0.7, beta2=0.99))
+    start: Initialisation = field(default_factory=GaussianNoise)
     transform: Transform | None = None
     target: Target = "plain"
     kernel: Kernel | None = None
@@ -81,7 +81,7 @@ class PMT:
 
     def __call__(
         self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE
-    ) -> list[Done]:
+    ) -> list[OptimisedImage]:
         """Protect aligned faces.
 
         Args:
@@ -91,7 +91,7 @@ class PMT:
             compute: where, in which precision of gradients, and how many images at once.
 
         Returns:
-            One `Done` a face, in order; row i depends on face i alone.
+            One `OptimisedImage` a face, in order; row i depends on face i alone.
 
         Raises:
             ValueError: on faces of another shape, type or range, no keys, or settings out of range.
@@ -104,7 +104,7 @@ class PMT:
         faces: Iterable[Tensor],
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
-    ) -> Iterator[Done]:
+    ) -> Iterator[OptimisedImage]:
         """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
 
         Args:
@@ -123,7 +123,7 @@ class PMT:
         targets: Iterable[Sequence[NDArray[np.float32]]],
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
-    ) -> Iterator[Done]:
+    ) -> Iterator[OptimisedImage]:
         """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
 
         Args:
@@ -132,7 +132,7 @@ class PMT:
             **run: see `contract.RunOptions`.
 
         Yields:
-            One `Done` an image, in order of finishing.
+            One `OptimisedImage` an image, in order of finishing.
 
         Raises:
             ValueError: keys or settings that need the face itself, or a target of another shape or length.
@@ -175,7 +175,7 @@ class PMT:
                     f"got layers {key.manifest.layers} of features {key.manifest.features}"
                 )
 
-    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], run: RunOptions) -> Iterator[Done]:
+    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], run: RunOptions) -> Iterator[OptimisedImage]:
         compute = run.get("compute", DEFAULT_COMPUTE)
         device = choose_device(compute.device)
         objective = FeatureMatching(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GREY_LEVEL = 1 / 255
 
 
-class Rule(Protocol):
+class StepRule(Protocol):
     """A step rule; frozen settings, no state of its own."""
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -56,7 +56,7 @@ class Sign:
         return ()
 
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `Rule.update_`."""
+        """See `StepRule.update_`."""
         del state, steps
         images.sub_(gradient.sign_(), alpha=self.step * GREY_LEVEL)
 
@@ -82,7 +82,7 @@ class L1:
         return ()
 
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `Rule.update_`."""
+        """See `StepRule.update_`."""
         del state, steps
         mean = gradient.abs().mean((1, 2, 3), keepdim=True).clamp_min_(torch.finfo(gradient.dtype).tiny)
         images.sub_(gradient.div_(mean), alpha=self.step * GREY_LEVEL)
@@ -113,7 +113,7 @@ class Adam:
         return torch.zeros_like(images), torch.zeros_like(images)
 
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `Rule.update_`."""
+        """See `StepRule.update_`."""
         mean, square = state
         mean.lerp_(gradient, 1 - self.beta1)
         square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)

@@ -176,7 +176,7 @@ def put_pseudonym(
     )
 
 
-def nobody() -> ServiceError:
+def person_not_found() -> ServiceError:
     """The refusal where a collection has no such person (404)."""
     return ServiceError(404, "person_not_found", "person: expected one of this collection, got another name")
 
