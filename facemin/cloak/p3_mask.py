@@ -11,7 +11,7 @@ until its mean DSIM is within tau, and the angle taken from the chord, whose slo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -46,6 +46,8 @@ class P3Mask(UniversalMask):
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
     """
 
+    name: ClassVar[str] = "p3-mask"
+
     __post_init__ = ranges(
         {"[1, 32]": "epsilon", "(0, 1)": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"}
     )
@@ -56,11 +58,6 @@ class P3Mask(UniversalMask):
     epochs: int = 50
     together: int = 4
     taper: int = 6
-
-    @property
-    def name(self) -> str:
-        """Of the method."""
-        return "p3-mask"
 
     def _learnt(
         self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]

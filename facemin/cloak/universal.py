@@ -47,6 +47,7 @@ class UniversalMask(ABC):
     """A method that learns one change for all photos of a person.
 
     Attributes:
+        name: of the method, for the mask's manifest.
         epsilon: bound of every value, grey levels.
         step: of the gradient's sign, grey levels.
         taper: pixels over which the mask fades at the crop's border.
@@ -54,6 +55,7 @@ class UniversalMask(ABC):
 
     product: ClassVar[Literal["photo"]] = "photo"
 
+    name: str
     epsilon: int
     step: float
     taper: int
@@ -97,11 +99,6 @@ class UniversalMask(ABC):
             surrogates=team.described,
             settings=asdict(self),  # type: ignore[call-overload]
         )
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Of the method, for the mask's manifest."""
 
     @abstractmethod
     def _learnt(

@@ -51,19 +51,7 @@ class ConvolutionalProbe:
         return FittedProber(apply=seeded.classes, words="image, by convolutions")
 
     def classes(self, images: Tensor, labels: Tensor, people: Tensor) -> Tensor:
-        """Predict each image's class.
-
-        Args:
-            images: protected, (N, 3, 112, 112), uint8 or in [0, 1].
-            labels: (N,) integers from 0.
-            people: whose each image is, (N,) integers; at least `folds` people.
-
-        Returns:
-            (N,) int64.
-
-        Raises:
-            ValueError: shapes do not fit, or there are fewer people than folds.
-        """
+        """Predict each protected image's class, (N, 3, 112, 112), uint8 or in [0, 1]; the rest as `Probe.classes`."""
         n = len(images)
         if images.ndim != 4 or labels.shape != (n,) or people.shape != (n,):
             raise ValueError(

@@ -36,8 +36,17 @@ class StepRule(Protocol):
         """
 
 
+class WithoutMemory:
+    """What step rules have in common that keep nothing from one step to the next."""
+
+    def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
+        """None: the rule has no memory."""
+        del images
+        return ()
+
+
 @dataclass(frozen=True, kw_only=True)
-class Sign:
+class Sign(WithoutMemory):
     """Every value moves by a full step against the gradient's sign.
 
     Source: PMT section 5.2 ("we derive the gradient sign"), with the sign of Algorithm 1, line 9, corrected.
@@ -50,11 +59,6 @@ class Sign:
 
     step: float = 4.0
 
-    def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
-        """None: the rule has no memory."""
-        del images
-        return ()
-
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
         """See `StepRule.update_`."""
         del state, steps
@@ -62,7 +66,7 @@ class Sign:
 
 
 @dataclass(frozen=True, kw_only=True)
-class L1:
+class L1(WithoutMemory):
     """The gradient divided by its mean magnitude, so that the average value moves by one step.
 
     Source: PMT Algorithm 2, line 10. The paper divides by the L1 norm, a sum over 37,632 values; the mean keeps
@@ -75,11 +79,6 @@ class L1:
     __post_init__ = ranges({"(0, inf)": "step"})
 
     step: float = 4.0
-
-    def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
-        """None: the rule has no memory."""
-        del images
-        return ()
 
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
         """See `StepRule.update_`."""

@@ -10,6 +10,7 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
+from facemin.models.onnx.attributes import slice_ranges
 from facemin.models.onnx.operators import BROADCASTING, IMAGES_ONLY, POINTWISE, REDUCTIONS
 
 if TYPE_CHECKING:
@@ -206,17 +207,7 @@ def _split(node: StaticNode, result: Shape) -> int | None:
 def _sliced(node: StaticNode, result: Shape) -> int | None:
     del result
     x = node.value(0)
-    starts = node.attribute_or_input("starts", 1, moved=10)
-    ends = node.attribute_or_input("ends", 2, moved=10)
-    axes = node.attribute_or_input("axes", 3, moved=10)
-    steps = node.integers(4) if node.opset >= 10 and node.optional(4) else None
-    if starts is None or ends is None:
-        raise ValueError("expected starts and ends")
-    axes = list(range(len(starts))) if axes is None else axes
-    steps = [1] * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise ValueError(f"expected as many starts, ends, axes and steps other than 0, got {starts, ends, axes, steps}")
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+    for start, end, axis, step in slice_ranges(node):
         if start == 0 and step == 1 and end >= EVERYTHING and x.place is not None and axis % x.rank == x.place:
             continue
         node.axis(x, axis)

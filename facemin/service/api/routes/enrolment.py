@@ -39,8 +39,7 @@ def enrol(collection: CollectionName, body: Enrolment, claimant: Enroller, key: 
     provider = claimant.provider
     exchange = Exchange.of(claimant, "enrol", collection, key, body)
     name = body.person or f"p-{secrets.token_hex(12)}"
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         check_subject(caller.token, body.person)
         if again is not None:
             return again
@@ -96,8 +95,7 @@ def renew(
     """
     provider = claimant.provider
     exchange = Exchange.of(claimant, "renew", collection, key, body, person=person)
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         if again is not None:
             return again
         place = provider.store.collection(reading, collection)

@@ -83,8 +83,7 @@ def verify(collection: CollectionName, body: Verification, claimant: Verifier, k
     """
     provider = claimant.provider
     exchange = Exchange.of(claimant, "verify", collection, key, body)
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         check_subject(caller.token, body.person)
         if again is not None:
             return again
@@ -138,8 +137,7 @@ def identify(
     """
     provider = claimant.provider
     exchange = Exchange.of(claimant, "identify", collection, key, body)
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         if again is not None:
             return again
         place = provider.store.collection(reading, collection)
