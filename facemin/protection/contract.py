@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NotRequired, Protocol,
 
 import numpy as np
 
-from facemin.runtime.compute import DEFAULT_COMPUTE
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias, Unpack
@@ -151,6 +149,20 @@ class Cloaked(Protocol):
         """What to add to each of the person's aligned faces (N, 112, 112, 3), grey levels, a signed type."""
 
 
+class CloakOptions(TypedDict, total=False):
+    """How a cloak is fitted, whatever it learns: keywords of `Cloak.fit`.
+
+    Attributes:
+        seed: of all randomness, in [0, 2^128); 0 when not given.
+        compute: where, and in which precision; the best device that is there when not given.
+        on_step: told before each round how many were taken, and of how many.
+    """
+
+    seed: int
+    compute: Compute
+    on_step: Callable[[int, int], None] | None
+
+
 class Cloak(Protocol):
     """A method whose product is a photo that still looks like its photo, and that strangers' recognisers mistake."""
 
@@ -162,10 +174,7 @@ class Cloak(Protocol):
         self,
         faces: Pixels,
         surrogates: Sequence[Any],
-        *,
-        seed: int = 0,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: Callable[[int, int], None] | None = None,
+        **run: Unpack[CloakOptions],
     ) -> Cloaked:
         """Learn what it has to know of a person from aligned faces (N, 112, 112, 3), against recognisers."""
 

@@ -99,16 +99,7 @@ class FrequencyMask:
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
-        """The same for a stream of faces (3, 112, 112), in their order.
-
-        Args:
-            faces: drawn as they are needed.
-            keys: as for a call.
-            **run: as for a call; `on_step` is never told anything, since there are no steps.
-
-        Raises:
-            ValueError: as for a call.
-        """
+        """The same for a stream of faces, see `contract.Protector.stream`; `on_step` is never told anything."""
         compute = run.get("compute", DEFAULT_COMPUTE)
         device = choose_device(compute.device)
         # refuses where there is no key

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from facemin.autograd.operator_api import Lowered, Node, axis_of
 from facemin.autograd.operators.pointwise import identity_tensor
-from facemin.models.onnx.attributes import slice_ranges
 
 
 def _slice(x: Tensor, *, cuts: tuple[slice, ...], flips: list[int]) -> Tensor:
@@ -20,7 +19,7 @@ def slice_axes(node: Node) -> Lowered:
     """Ranges along axes."""
     x = node.value(0)
     cuts, flips = [slice(None)] * x.rank, []
-    for start, end, axis, step in slice_ranges(node):
+    for start, end, axis, step in node.slice_ranges():
         everything = start == 0 and step == 1 and end >= 1 << 30
         if x.batched and everything and x.place is not None and axis in (x.place, x.place - len(x.written)):
             continue

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from facemin.cli.provider.cut import CALIBRATED, CutFlags
 from facemin.cli.shared.options import FAILED, Json, Model
 from facemin.cli.shared.output import answer, note, print_json, print_values, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
 
     from facemin.service.settings import Settings
     from facemin.service.storage.database import Database
@@ -34,10 +37,7 @@ def provider_init(
     provider: Annotated[str, Parameter(help="Whose service it is, for people.")],
     home: Home = None,
     model: Model = "",
-    cut: Annotated[str, Parameter(help="Where to split the recogniser; by default its calibrated cut.")] = "",
-    residual: Annotated[
-        float | None, Parameter(help="Feature distance at which protecting stops; by default as calibrated.")
-    ] = None,
+    split: CutFlags = CALIBRATED,
     database: Annotated[
         str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
     ] = None,
@@ -58,17 +58,15 @@ def provider_init(
     The token is printed once and can be read nowhere again.
     """
     from facemin.cli.shared.places import check_folder
-    from facemin.keys.default import stopping_residual
-    from facemin.models import MODELS, SPACE_MODEL
+    from facemin.models import SPACE_MODEL
     from facemin.models.store import open_graph
     from facemin.service.making import make_provider
     from facemin.service.provider import has_space
     from facemin.service.settings import provider_home
 
     name = model or SPACE_MODEL
-    if not cut and name not in MODELS:
-        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_graph(name).cuts)}; got none")
-    cut = cut or MODELS[name].default_cut
+    recogniser = open_graph(name)
+    cut, residual = split.of(recogniser, name)
     folder = provider_home(home)
     check_folder("--home", folder)
     with plainly():
@@ -77,14 +75,14 @@ def provider_init(
             provider=provider,
             model=name,
             cut=cut,
-            residual=stopping_residual(open_graph(name), cut) if residual is None else residual,
+            residual=residual,
             database=database,
             search=search,
             key_access=key_access,
             key_days=key_days,
             pseudonyms=pseudonyms,
         )
-        space = has_space(open_graph(name), cut)
+        space = has_space(recogniser, cut)
     if as_json:
         print_json({"home": str(folder), "token": token, "space": space})
         return 0
@@ -180,15 +178,13 @@ def token_add(
     as_json: Json = False,
 ) -> int:
     """Make a token, which is printed once."""
-    from facemin.service.making import COMMAND_LINE
-    from facemin.service.storage.audit_log import record
     from facemin.service.tokens import make_token, parse_grant
 
     parsed = frozenset(parse_grant(grant) for grant in grants)
     expires = time.time() + days * DAY if days is not None else None
-    with opened(home) as (database, _, _), database.writing() as connection:
+    with logged(home, "make_token") as (connection, log):
         made, text = make_token(connection, name, parsed, expires=expires)
-        record(connection, "make_token", made.id, request_id=COMMAND_LINE)
+        log(made.id)
     answer({"id": made.id, "token": text}, text, as_json=as_json)
     return 0
 
@@ -220,13 +216,11 @@ def token_revoke(
     as_json: Json = False,
 ) -> int:
     """Refuse a token from its next request on."""
-    from facemin.service.making import COMMAND_LINE
-    from facemin.service.storage.audit_log import record
     from facemin.service.tokens import revoke_token
 
-    with opened(home) as (database, _, _), database.writing() as connection:
+    with logged(home, "revoke_token") as (connection, log):
         revoke_token(connection, token_id)
-        record(connection, "revoke_token", token_id, request_id=COMMAND_LINE)
+        log(token_id)
     print_values({"revoked": token_id}, as_json=as_json)
     return 0
 
@@ -319,6 +313,16 @@ def opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
             yield database, folder, settings
         finally:
             database.close()
+
+
+@contextmanager
+def logged(home: Path | None, action: str) -> Iterator[tuple[Connection, Callable[[str], None]]]:
+    """A transaction of the provider's database, and what writes its outcome into the audit log."""
+    from facemin.service.making import COMMAND_LINE
+    from facemin.service.storage.audit_log import record
+
+    with opened(home) as (database, _, _), database.writing() as connection:
+        yield connection, lambda outcome: record(connection, action, outcome, request_id=COMMAND_LINE)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
-from facemin.models.onnx.attributes import slice_ranges
 from facemin.models.onnx.operators import BROADCASTING, IMAGES_ONLY, POINTWISE, REDUCTIONS
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     Shape = tuple[int, ...]
 
-_EQUATION = re.compile(r"[a-zA-Z]+(,[a-zA-Z]+){0,3}->[a-zA-Z]+")
+EQUATION = re.compile(r"[a-zA-Z]+(,[a-zA-Z]+){0,3}->[a-zA-Z]+")
 ACROSS = "the node works across the batch axis, so images would not be independent of each other"
 SPANS = "a constant spans the batch axis; expected length 1 there"
 EVERYTHING = 1 << 30
@@ -207,7 +206,7 @@ def _split(node: StaticNode, result: Shape) -> int | None:
 def _sliced(node: StaticNode, result: Shape) -> int | None:
     del result
     x = node.value(0)
-    for start, end, axis, step in slice_ranges(node):
+    for start, end, axis, step in node.slice_ranges():
         if start == 0 and step == 1 and end >= EVERYTHING and x.place is not None and axis % x.rank == x.place:
             continue
         node.axis(x, axis)
@@ -246,7 +245,7 @@ def _padded(node: StaticNode, result: Shape) -> int | None:
 def _einsum(node: StaticNode, result: Shape) -> int | None:
     del result
     equation = str(node.attributes.get("equation", "")).replace(" ", "")
-    if not _EQUATION.fullmatch(equation):
+    if not EQUATION.fullmatch(equation):
         raise ValueError(
             "expected an equation like 'bic,bcj->bij', a letter for each axis and the result named, "
             f"got {equation!r:.80}"
