@@ -18,6 +18,7 @@ PSNR_CEILING = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 1]": "identity rank_one accuracy", "[-1, 1]": "ssim", "(-inf, inf)": "psnr"})
 class RawScores:
     """What was measured, in its own units.
 
@@ -32,8 +33,6 @@ class RawScores:
     Raises:
         ValueError: a value outside its range.
     """
-
-    __post_init__ = ranges({"[0, 1]": "identity rank_one accuracy", "[-1, 1]": "ssim", "(-inf, inf)": "psnr"})
 
     ssim: float
     psnr: float

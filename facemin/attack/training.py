@@ -76,6 +76,7 @@ class FitOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "epochs batch", "(0, inf)": "rate", "[0, inf)": "decay"})
 class Fitting:
     """How an attacker's network is trained.
 
@@ -88,8 +89,6 @@ class Fitting:
             have given: images that the network takes itself, or features made within it.
         seed: of weights, order and mirroring.
     """
-
-    __post_init__ = ranges({"[1, inf)": "epochs batch", "(0, inf)": "rate", "[0, inf)": "decay"})
 
     epochs: int = 20
     batch: int = 16

@@ -34,6 +34,7 @@ _HALVINGS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, 32]": "epsilon", "(0, 1)": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"})
 class P3Mask(UniversalMask):
     """Fit a personalised privacy protection mask.
 
@@ -47,10 +48,6 @@ class P3Mask(UniversalMask):
     """
 
     name: ClassVar[str] = "p3-mask"
-
-    __post_init__ = ranges(
-        {"[1, 32]": "epsilon", "(0, 1)": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"}
-    )
 
     epsilon: int = 16
     tau: float = 0.03

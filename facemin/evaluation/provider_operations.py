@@ -26,14 +26,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, 95]": "quality"})
 class Jpeg:
     """JPEG by Pillow's encoder with its own defaults, among them colour at half the resolution (4:2:0).
 
     Args:
         quality: as Pillow counts it, 1 to 95.
     """
-
-    __post_init__ = ranges({"integer [1, 95]": "quality"})
 
     quality: int
 
@@ -48,14 +47,13 @@ class Jpeg:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, 1)": "factor"})
 class Resize:
     """Scaled down and up again by Pillow, bilinear.
 
     Args:
         factor: of both sides, in (0, 1).
     """
-
-    __post_init__ = ranges({"(0, 1)": "factor"})
 
     factor: float
 
@@ -72,14 +70,13 @@ class Resize:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "deviation"})
 class GaussianNoise:
     """Gaussian noise on every value, drawn from the image's own bytes: the same image gets the same noise.
 
     Args:
         deviation: standard deviation, in units of [0, 1].
     """
-
-    __post_init__ = ranges({"(0, inf)": "deviation"})
 
     deviation: float
 
@@ -95,14 +92,13 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, inf)": "pixels"})
 class Shift:
     """Shifted down and to the right, the border repeated: a detector that found the face a little off.
 
     Args:
         pixels: along each axis, at least 1.
     """
-
-    __post_init__ = ranges({"integer [1, inf)": "pixels"})
 
     pixels: int
 

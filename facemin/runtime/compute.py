@@ -11,6 +11,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, inf)": "batch"})
 class Compute:
     """Where and how a method computes, never what.
 
@@ -23,8 +24,6 @@ class Compute:
     Raises:
         ValueError: a batch below 1.
     """
-
-    __post_init__ = ranges({"integer [1, inf)": "batch"})
 
     device: str = "auto"
     precision: Precision = "auto"

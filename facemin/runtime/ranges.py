@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+Settings = TypeVar("Settings")
+
 _FORM = re.compile(r"(integer )?([\[(])(\S+), (\S+)([\])])")
 
 
-def ranges(intervals: Mapping[str, str]) -> Callable[[Any], None]:
-    """A `__post_init__` that does `check_ranges` alone."""
+def ranges(intervals: Mapping[str, str]) -> Callable[[type[Settings]], type[Settings]]:
+    """A decorator, below that of a dataclass, whose instances then do `check_ranges` when they are made."""
 
-    def check(settings: Any) -> None:
-        check_ranges(settings, intervals)
+    def declare(kind: type[Settings]) -> type[Settings]:
+        kind.__post_init__ = lambda self: check_ranges(self, intervals)  # type: ignore[attr-defined]
+        return kind
 
-    return check
+    return declare
 
 
 def check_ranges(settings: Any, intervals: Mapping[str, str]) -> None:

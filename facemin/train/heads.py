@@ -38,6 +38,7 @@ class SoftmaxSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, 16]": "margin", "[0, inf)": "annealing_start annealing_rate annealing_least"})
 class SphereFaceSettings:
     """Angular margin by a factor on the angle.
 
@@ -54,8 +55,6 @@ class SphereFaceSettings:
         ValueError: a setting outside its range.
     """
 
-    __post_init__ = ranges({"integer [1, 16]": "margin", "[0, inf)": "annealing_start annealing_rate annealing_least"})
-
     margin: int = 4
     annealing_start: float = 1000.0
     annealing_rate: float = 0.12
@@ -63,6 +62,7 @@ class SphereFaceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "scale", "[0, 2)": "margin"})
 class CosFaceSettings:
     """Margin subtracted from the cosine.
 
@@ -76,13 +76,12 @@ class CosFaceSettings:
         ValueError: a setting outside its range.
     """
 
-    __post_init__ = ranges({"(0, inf)": "scale", "[0, 2)": "margin"})
-
     scale: float = 64.0
     margin: float = 0.35
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "scale", f"[0, {pi})": "margin"})
 class ArcFaceSettings:
     """Margin added to the angle.
 
@@ -97,8 +96,6 @@ class ArcFaceSettings:
     Raises:
         ValueError: a setting outside its range.
     """
-
-    __post_init__ = ranges({"(0, inf)": "scale", f"[0, {pi})": "margin"})
 
     scale: float = 64.0
     margin: float = 0.5

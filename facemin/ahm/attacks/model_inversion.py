@@ -39,6 +39,14 @@ class Inversion(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[1, inf)": "steps batch",
+        "[0, 16]": "shift",
+        "[0, inf)": "total_variation closeness drift",
+        "(0, inf)": "rate",
+    }
+)
 class ModelInversion:
     """Invert a recogniser with its weights in hand.
 
@@ -62,15 +70,6 @@ class ModelInversion:
     Raises:
         ValueError: a setting out of its range.
     """
-
-    __post_init__ = ranges(
-        {
-            "[1, inf)": "steps batch",
-            "[0, 16]": "shift",
-            "[0, inf)": "total_variation closeness drift",
-            "(0, inf)": "rate",
-        }
-    )
 
     adversary: ClassVar[Adversary] = Adversary(row="T3", knows=("recogniser", "class weights", "public faces"))
 

@@ -49,6 +49,7 @@ _GREY = 0.5 - 128 / 255  # of Y - 128/255, so that a face without detail is mid-
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({f"[1, {FREQUENCIES})": "kept", "(0, inf)": "gain"})
 class FrequencyMask:
     """Mask faces in the frequency domain for a recogniser that was trained on such images.
 
@@ -63,8 +64,6 @@ class FrequencyMask:
     Raises:
         ValueError: a setting out of its range.
     """
-
-    __post_init__ = ranges({f"[1, {FREQUENCIES})": "kept", "(0, inf)": "gain"})
 
     takes_gradients: ClassVar[bool] = False
     product: ClassVar[Literal["face"]] = "face"

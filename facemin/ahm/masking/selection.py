@@ -23,6 +23,7 @@ _GRID = 7
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "penalty"})
 class Selection:
     """How channels are learnt.
 
@@ -36,8 +37,6 @@ class Selection:
     Raises:
         ValueError: a setting out of its range.
     """
-
-    __post_init__ = ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "penalty"})
 
     penalty: float = 1e-3
     steps: int = 300

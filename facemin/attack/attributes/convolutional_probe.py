@@ -26,6 +26,7 @@ SIDE = 56
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[2, inf)": "folds", "[1, inf)": "width"})
 class ConvolutionalProbe:
     """Predicts every image's class from other people's images; each fold's network is trained from nothing.
 
@@ -37,8 +38,6 @@ class ConvolutionalProbe:
     Raises:
         ValueError: a setting out of range.
     """
-
-    __post_init__ = ranges({"[2, inf)": "folds", "[1, inf)": "width"})
 
     folds: int = 4
     width: int = 16

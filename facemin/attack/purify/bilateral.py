@@ -12,6 +12,7 @@ from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "sigma colour", "integer [1, inf)": "reach"})
 class Bilateral:
     """Mean over neighbours, weighted by how near they lie and how alike their colour is; the border repeated.
 
@@ -23,8 +24,6 @@ class Bilateral:
         colour: standard deviation of the weight over colour distance, in units of [0, 1].
         reach: of the window to each side, pixels.
     """
-
-    __post_init__ = ranges({"(0, inf)": "sigma colour", "integer [1, inf)": "reach"})
 
     sigma: float
     colour: float

@@ -25,14 +25,13 @@ Purifier = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "sigma"})
 class GaussianBlur:
     """Gaussian blur, separable, the border repeated; the kernel ends at four deviations, as in scipy.
 
     Args:
         sigma: standard deviation, pixels.
     """
-
-    __post_init__ = ranges({"(0, inf)": "sigma"})
 
     sigma: float
 

@@ -12,6 +12,7 @@ from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "weight", "integer [1, inf)": "steps"})
 class TotalVariation:
     """Minimise ||u - f||^2 / 2 + weight * TV(u) over images u, each channel on its own.
 
@@ -24,8 +25,6 @@ class TotalVariation:
         weight: of the total variation, in units of [0, 1]; larger ones flatten more.
         steps: of the iteration.
     """
-
-    __post_init__ = ranges({"(0, inf)": "weight", "integer [1, inf)": "steps"})
 
     weight: float
     steps: int = 100

@@ -15,6 +15,7 @@ _DOUBLINGS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "width", "(0, 1)": "rate"})
 class ImagePrior:
     """How such a network is made.
 
@@ -28,8 +29,6 @@ class ImagePrior:
     Raises:
         ValueError: a width below 1, or a rate that is not above 0.
     """
-
-    __post_init__ = ranges({"[1, inf)": "width", "(0, 1)": "rate"})
 
     width: int = 64
     rate: float = 5e-3

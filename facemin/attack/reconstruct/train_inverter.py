@@ -28,6 +28,7 @@ _STANDARDISED = 256  # pairs that each channel's mean and deviation are taken fr
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 10]": "structure"})
 class InverterTraining:
     """How an inverter is made and trained.
 
@@ -38,8 +39,6 @@ class InverterTraining:
             that smooths what it cannot tell.
         fitting: epochs, rate and so on.
     """
-
-    __post_init__ = ranges({"[0, 10]": "structure"})
 
     width: int = 32
     depth: int = 1

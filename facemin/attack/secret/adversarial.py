@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps looks batch width", "(0, inf)": "rate", "[0, 1)": "orthogonal", "[0, 0.5)": "smoothing"})
 class AdversarialAlignment:
     """Settings.
 
@@ -33,10 +34,6 @@ class AdversarialAlignment:
     Raises:
         ValueError: a setting out of range.
     """
-
-    __post_init__ = ranges(
-        {"[1, inf)": "steps looks batch width", "(0, inf)": "rate", "[0, 1)": "orthogonal", "[0, 0.5)": "smoothing"}
-    )
 
     steps: int = 2000
     looks: int = 5

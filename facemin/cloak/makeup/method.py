@@ -40,6 +40,15 @@ _TOGETHER = 8
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[1, inf)": "steps",
+        "(0, 1)": "rate",
+        "(0, 1]": "amplitude",
+        "[0, inf)": "structure consistency adversarial",
+        "[0, 56]": "taper",
+    }
+)
 class Makeup:
     """Paint makeup on each photo by optimising a fresh network.
 
@@ -52,16 +61,6 @@ class Makeup:
         adversarial: weight of the cosine with the person's plain features.
         taper: pixels over which the change fades at the crop's border.
     """
-
-    __post_init__ = ranges(
-        {
-            "[1, inf)": "steps",
-            "(0, 1)": "rate",
-            "(0, 1]": "amplitude",
-            "[0, inf)": "structure consistency adversarial",
-            "[0, 56]": "taper",
-        }
-    )
 
     product: ClassVar[Literal["photo"]] = "photo"
 

@@ -40,6 +40,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "inner begin"})
 class WatermarkTraining:
     """How a watermark is trained.
 
@@ -58,8 +59,6 @@ class WatermarkTraining:
         begin: steps of bits alone, before the rest counts: a decoder that reads nothing yet is easily lost.
         seed: of weights, faces, bits and operations.
     """
-
-    __post_init__ = ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "inner begin"})
 
     steps: int = 2000
     batch: int = 8

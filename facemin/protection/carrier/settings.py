@@ -8,6 +8,7 @@ from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps"})
 class Descent:
     """How a change is found.
 
@@ -18,8 +19,6 @@ class Descent:
         anchor: weight of the root mean square of the change's coarse part, in units of [0, 1].
         fine: weight of that of the whole change.
     """
-
-    __post_init__ = ranges({"[1, inf)": "steps"})
 
     steps: int = 80
     first: float = 2.0

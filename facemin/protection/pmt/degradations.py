@@ -27,6 +27,15 @@ GRID = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[0, 8]": "blur",
+        "[0.1, 1]": "resize",
+        "integer [0, 95]": "jpeg",
+        "[0, 1]": "noise",
+        "integer [0, 56]": "shift",
+    }
+)
 class ProviderOperations:
     """One operation a row and step, drawn with equal chance among those whose strength is not zero, or none.
 
@@ -41,16 +50,6 @@ class ProviderOperations:
     Raises:
         ValueError: a strength out of range, or a quality or shift that is no integer.
     """
-
-    __post_init__ = ranges(
-        {
-            "[0, 8]": "blur",
-            "[0.1, 1]": "resize",
-            "integer [0, 95]": "jpeg",
-            "[0, 1]": "noise",
-            "integer [0, 56]": "shift",
-        }
-    )
 
     blur: float = 1.2
     resize: float = 0.7

@@ -27,6 +27,7 @@ class Initialisation(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation"})
 class GaussianNoise:
     """Start from Gaussian noise, so that nothing of the photo is there to begin with.
 
@@ -36,8 +37,6 @@ class GaussianNoise:
         mean: of every value, in [0, 1].
         deviation: standard deviation, in units of [0, 1]; the result is clipped to [0, 1].
     """
-
-    __post_init__ = ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation"})
 
     needs_face: ClassVar[bool] = False
 
@@ -51,6 +50,7 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation white", f"(0, {linear_maps.SIDE / 2}]": "sigma"})
 class LowFrequencyNoise:
     """Start from Gaussian noise that is strong where photos are: in low frequencies.
 
@@ -63,10 +63,6 @@ class LowFrequencyNoise:
         sigma: standard deviation of that blur, in pixels, in (0, 56].
         white: standard deviation of the white noise on top.
     """
-
-    __post_init__ = ranges(
-        {"(-inf, inf)": "mean", "[0, inf)": "deviation white", f"(0, {linear_maps.SIDE / 2}]": "sigma"}
-    )
 
     needs_face: ClassVar[bool] = False
 
@@ -106,6 +102,7 @@ class RandomSort:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({f"(0, {linear_maps.SIDE / 2}]": "sigma"})
 class GaussianBlur:
     """Start from the face, blurred.
 
@@ -116,8 +113,6 @@ class GaussianBlur:
     Args:
         sigma: standard deviation of the blur, in pixels, in (0, 56].
     """
-
-    __post_init__ = ranges({f"(0, {linear_maps.SIDE / 2}]": "sigma"})
 
     needs_face: ClassVar[bool] = True
 

@@ -46,6 +46,7 @@ class WithoutMemory:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "step"})
 class Sign(WithoutMemory):
     """Every value moves by a full step against the gradient's sign.
 
@@ -54,8 +55,6 @@ class Sign(WithoutMemory):
     Args:
         step: grey levels of 255 that each value moves in a step.
     """
-
-    __post_init__ = ranges({"(0, inf)": "step"})
 
     step: float = 4.0
 
@@ -66,6 +65,7 @@ class Sign(WithoutMemory):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "step"})
 class L1(WithoutMemory):
     """The gradient divided by its mean magnitude, so that the average value moves by one step.
 
@@ -75,8 +75,6 @@ class L1(WithoutMemory):
     Args:
         step: grey levels of 255 that a value moves on average in a step.
     """
-
-    __post_init__ = ranges({"(0, inf)": "step"})
 
     step: float = 4.0
 
@@ -88,6 +86,7 @@ class L1(WithoutMemory):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "step", "[0, 1)": "beta1 beta2"})
 class Adam:
     """Adam with its step in grey levels.
 
@@ -99,8 +98,6 @@ class Adam:
         beta2: decay of the mean squared gradient, in [0, 1).
         epsilon: keeps the division finite; far below any gradient, whose scale the network decides.
     """
-
-    __post_init__ = ranges({"(0, inf)": "step", "[0, 1)": "beta1 beta2"})
 
     step: float = 6.0
     beta1: float = 0.9

@@ -34,14 +34,13 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 1]": "most"})
 class RandomNoise:
     """Gaussian noise on every value, its strength drawn anew each step.
 
     Args:
         most: largest standard deviation, in units of [0, 1]; each step draws one in [0, most].
     """
-
-    __post_init__ = ranges({"[0, 1]": "most"})
 
     most: float = 0.1
 
@@ -57,6 +56,7 @@ class RandomNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 180]": "degrees", "[0, 112]": "shift", "[0, 0.9]": "scale"})
 class RandomAffine:
     """Rotation, scaling and shift about the centre, bilinear, border repeated.
 
@@ -65,8 +65,6 @@ class RandomAffine:
         shift: largest shift either way along each axis, in pixels.
         scale: largest relative change of size either way.
     """
-
-    __post_init__ = ranges({"[0, 180]": "degrees", "[0, 112]": "shift", "[0, 0.9]": "scale"})
 
     degrees: float = 5.0
     shift: float = 4.0

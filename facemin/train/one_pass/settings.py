@@ -13,6 +13,20 @@ from facemin.train.one_pass.operations import TrainingOperations
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[1, 1024]": "noise",
+        "[1, 1e9]": "steps",
+        "[2, 65536]": "batch",
+        "[1e-8, 1]": "rate",
+        "[0, 1e9]": "warmup ramp",
+        "[0, 1]": "annealed final weight_decay averaging diversity",
+        "[1e-6, 1e6]": "clip",
+        "[0, 100]": "diversity_weight smoothness",
+        "[0, 0.5]": "paired",
+        f"[0, {2**63})": "seed",
+    }
+)
 class FitSettings:
     """What the weights of a one-pass protector depend on, beside the key.
 
@@ -40,21 +54,6 @@ class FitSettings:
     Raises:
         ValueError: a setting out of range.
     """
-
-    __post_init__ = ranges(
-        {
-            "[1, 1024]": "noise",
-            "[1, 1e9]": "steps",
-            "[2, 65536]": "batch",
-            "[1e-8, 1]": "rate",
-            "[0, 1e9]": "warmup ramp",
-            "[0, 1]": "annealed final weight_decay averaging diversity",
-            "[1e-6, 1e6]": "clip",
-            "[0, 100]": "diversity_weight smoothness",
-            "[0, 0.5]": "paired",
-            f"[0, {2**63})": "seed",
-        }
-    )
 
     size: DecoderSize = field(default_factory=lambda: SIZES["medium"])
     noise: int = 32
