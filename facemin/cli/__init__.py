@@ -19,7 +19,7 @@ from facemin.cli.workshop import audit, bench, evaluate, models, train
 from facemin.runtime.errors import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def _version() -> str:
@@ -34,13 +34,13 @@ app = App(
     help="Facial data minimisation: a face photo becomes the least that one chosen recogniser needs.",
     help_epilogue=STATUSES,
 )
-OF_KEYS = {
+OF_KEYS: dict[str, Callable[..., int]] = {
     "fit-protector": protector.fit_protector,
     "trust": trusted.key_trust,
     "distrust": trusted.key_distrust,
     "trusted": trusted.key_trusted,
 }
-OF_PROVIDERS = {
+OF_PROVIDERS: dict[str, Callable[..., int]] = {
     "keys": provider_keys.provider_keys,
     "rotate": provider_keys.provider_rotate,
     "protector": provider_keys.provider_protector,

@@ -11,7 +11,7 @@ until its mean DSIM is within tau, and the angle taken from the chord, whose slo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -47,14 +47,17 @@ class P3Mask(UniversalMask):
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
     """
 
-    name: ClassVar[str] = "p3-mask"
-
     epsilon: int = 16
     tau: float = 0.03
     step: float = 0.255
     epochs: int = 50
     together: int = 4
     taper: int = 6
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return "p3-mask"
 
     def _learnt(
         self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]

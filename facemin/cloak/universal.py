@@ -48,7 +48,6 @@ class UniversalMask(ABC):
     """A method that learns one change for all photos of a person.
 
     Attributes:
-        name: of the method, for the mask's manifest.
         epsilon: bound of every value, grey levels.
         step: of the gradient's sign, grey levels.
         taper: pixels over which the mask fades at the crop's border.
@@ -56,7 +55,6 @@ class UniversalMask(ABC):
 
     product: ClassVar[Literal["photo"]] = "photo"
 
-    name: str
     epsilon: int
     step: float
     taper: int
@@ -96,6 +94,11 @@ class UniversalMask(ABC):
             surrogates=team.described,
             settings=asdict(self),  # type: ignore[call-overload]
         )
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Of the method, for the mask's manifest."""
 
     @abstractmethod
     def _learnt(

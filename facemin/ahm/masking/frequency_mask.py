@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.keys.key import Key
-    from facemin.protection.pmt.optimise import RunOptions
+    from facemin.protection.contract import RunOptions
     from facemin.runtime.compute import Compute
 
 _GREY = 0.5 - 128 / 255  # of Y - 128/255, so that a face without detail is mid-grey

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.keys.key import Key
+    from facemin.protection.contract import RunOptions
     from facemin.protection.pmt.gradient_kernel import Kernel
-    from facemin.protection.pmt.optimise import RunOptions
     from facemin.protection.pmt.transforms import Transform
     from facemin.runtime.compute import Compute
 
