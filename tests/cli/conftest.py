@@ -11,8 +11,7 @@ import pytest
 import torch
 from skimage import data
 
-from facemin.cli import app
-from facemin.cli.shared.options import WRONG_INPUT
+from facemin import cli
 from facemin.image import encode
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph
@@ -40,25 +39,16 @@ class Done(NamedTuple):
 Call = Callable[..., Done]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store, so that no test sees or changes that of whoever runs it."""
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """The command within this process: a process of its own costs seconds of imports, so few tests take one."""
+    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Done:
         capsys.readouterr()
-        try:
-            status, error = app([*map(str, arguments)], result_action="return_value"), ""
-        except (ValueError, OSError) as refusal:
-            status, error = WRONG_INPUT, str(refusal)
+        status = cli.run([*map(str, arguments)])
         out, err = capsys.readouterr()
-        return Done(status, out, err + error)
+        return Done(status, out, err)
 
     return run
 
@@ -73,6 +63,8 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def facemin(tmp_path: Path) -> Run:
+    """The command in a process of its own, as a person runs it: warnings are errors, and no socket opens."""
+
     def run(*arguments: object, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", "error", "-c", GUARD, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemin.image import encode
-from tests.cli.conftest import Call, Run
+from tests.cli.conftest import Call
 from tests.space_keys import person, protector_for, space_key
 
 
@@ -23,12 +23,12 @@ def given(tmp_path: Path) -> tuple[object, ...]:
     return (tmp_path / "in", *files, "--aligned", "--json")
 
 
-def test_a_pseudonym_is_what_one_gets(facemin: Run, given: tuple[object, ...], tmp_path: Path, home: Path) -> None:
-    refused = facemin("protect", *given, "--out", "out")
+def test_a_pseudonym_is_what_one_gets(call: Call, given: tuple[object, ...], tmp_path: Path, home: Path) -> None:
+    refused = call("protect", *given, "--out", "out")
     assert refused.returncode == 2
     assert "a dishonest network can identify you from your second upload on" in refused.stderr
     assert not (home / "secrets").exists()
-    done = facemin("protect", *given, "--out", "out", "--trust-key", "--for", "https://Acme.example/login")
+    done = call("protect", *given, "--out", "out", "--trust-key", "--for", "https://Acme.example/login")
     assert done.returncode == 0, done.stderr
     assert "made a new secret, default" in done.stderr
     assert "loses every enrolment made with it" in done.stderr

@@ -54,8 +54,7 @@ def calibration(name: str, fingerprint: str) -> Calibration:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+def store() -> ModelStore:
     return ModelStore()
 
 

@@ -42,12 +42,6 @@ PACKAGE = Path(facemin.__file__).parent
 SECRET = Secret(bytes(range(7, 7 + 64, 2))[:31] + b"\xf1")
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.fixture(scope="module")
 def key() -> Key:
     return space_key()

@@ -23,11 +23,6 @@ def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "device"))
-
-
 @pytest.fixture
 def place(spaced: Running, request: pytest.FixtureRequest) -> str:
     return spaced.collection(f"c{abs(hash(request.node.nodeid)):x}"[:40]).rpartition("/")[2]

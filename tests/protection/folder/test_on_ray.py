@@ -69,7 +69,6 @@ print(json.dumps(results))
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
     key = space_key()
     key.save(tmp_path / "acme.key.onnx")
     protector_for(key).save(tmp_path / "acme.protector.onnx")
