@@ -24,8 +24,8 @@ from facemin.ahm import AHMConfig, load_trained, read_ahm_config, train_ahm
 from facemin.ahm.data import read_people
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights, heaviest, label_entropy, mix
 from facemin.evaluation.provenance import conditions
-from facemin.experiments.common import REPOSITORY
-from facemin.runtime.files import append_json, write_atomically
+from facemin.experiments.common import REPOSITORY, replace_section, script_parser
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,23 +66,17 @@ SMALL: dict[str, Any] = {
 
 def main() -> None:
     """Train what has no record, or write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, shared=False, out=RECORDS, epochs=SMALL["epochs"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--cache", type=Path, default=REPOSITORY / "runs" / "settled-faces")
-    parser.add_argument("--out", type=Path, default=RECORDS)
-    parser.add_argument("--epochs", type=int, default=SMALL["epochs"])
     parser.add_argument("--table", action="store_true", help="write the table from the records, train nothing")
     given = parser.parse_args()
     for seed in () if given.table else given.seeds:
         for name in given.variants:
             if (name, seed, given.epochs) not in {_place(record) for record in read(given.out)}:
                 run(name, seed, given)
-    text = PAGE.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    if found:
-        page = f"{before}{BEGIN}\n{table(read(given.out))}{END}{rest.partition(END)[2]}"
-        write_atomically(PAGE, page.encode())
+    replace_section(PAGE, BEGIN, END, table(read(given.out)))
 
 
 def configuration(name: str, seed: int, *, cache: Path, epochs: int) -> AHMConfig:

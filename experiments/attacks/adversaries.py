@@ -28,10 +28,18 @@ from facemin import load_recogniser
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.datasets import genuine_pairs
-from facemin.experiments.common import REPOSITORY, RESULTS, lfw_half, lfw_points, provenance
+from facemin.experiments.common import (
+    REPOSITORY,
+    RESULTS,
+    lfw_half,
+    lfw_points,
+    provenance,
+    replace_section,
+    script_parser,
+)
 from facemin.metrics import holm, linkage, permutation_test, wilson
 from facemin.models import SPACE_MODEL
-from facemin.runtime.files import append_json, write_atomically
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,10 +54,8 @@ DRAWS = 1999
 
 def main() -> None:
     """Attack, record, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, out=RECORDS)
     parser.add_argument("--cache", type=Path, default=None)
-    parser.add_argument("--out", type=Path, default=RECORDS)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
     parser.add_argument("--few", action="store_true", help="leave out chains, students, poor faces and attributes")
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
@@ -66,11 +72,7 @@ def main() -> None:
             attack(name, faces, given)
         if given.collusion:
             together(faces, given)
-    text = PAGE.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    if found:
-        page = f"{before}{BEGIN}\n{table(read(given.out))}{END}{rest.partition(END)[2]}"
-        write_atomically(PAGE, page.encode())
+    replace_section(PAGE, BEGIN, END, table(read(given.out)))
 
 
 def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:

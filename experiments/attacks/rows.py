@@ -22,7 +22,7 @@ from facemin.audit import Budget, Request, known_rows, prepare, render
 from facemin.audit import audit as attack
 from facemin.audit.sample_size import WORDS
 from facemin.datasets import genuine_pairs
-from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, script_parser
+from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, replace_section, script_parser
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS, Protector
 from facemin.runtime.files import append_json, write_atomically
@@ -79,10 +79,7 @@ def main() -> None:
             parser.error("--out is needed")
         for name in arguments.settings:
             run(name, arguments)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    page = f"{before}{BEGIN}\n{table(read(RECORDS))}{END}{rest.partition(END)[2]}"
-    write_atomically(PAGE, page.encode())
+    replace_section(PAGE, BEGIN, END, table(read(RECORDS)))
 
 
 def run(name: str, arguments: argparse.Namespace) -> None:

@@ -163,11 +163,11 @@ def arguments(description: str | None, **defaults: int) -> argparse.Namespace:
     return script_parser(description, cache=cache, seed=0, **defaults).parse_args()
 
 
-def record(name: str, given: argparse.Namespace, values: dict[str, Any]) -> None:
-    """Append one record to results/pseudonym/NAME.jsonl."""
-    told = {key: value for key, value in vars(given).items() if isinstance(value, (int, float))}
+def record(name: str, given: argparse.Namespace, values: dict[str, Any], *, results: Path = RESULTS) -> None:
+    """Append one record to results/pseudonym/NAME.jsonl, or to NAME.jsonl in another folder."""
+    told = {key: value for key, value in vars(given).items() if isinstance(value, (int, float, str))}
     append_json(
-        RESULTS / f"{name}.jsonl",
+        results / f"{name}.jsonl",
         {
             "experiment": name,
             **values,

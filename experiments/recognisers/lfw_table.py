@@ -28,9 +28,9 @@ import torch
 
 from facemin.evaluation.pairs import FOLDS, PhotoReader, VerificationSet, open_verification_set
 from facemin.evaluation.verify import Embedded, embed, face_batches, measure
-from facemin.experiments.common import REPOSITORY, script_parser
+from facemin.experiments.common import REPOSITORY, replace_section, script_parser
 from facemin.models import DEFAULT_MODEL, Recogniser, load_recogniser
-from facemin.runtime.files import append_json, write_atomically
+from facemin.runtime.files import append_json
 
 RECORDS = REPOSITORY / "results" / "recognisers" / "lfw.jsonl"
 PAGE = REPOSITORY / "docs" / "recognisers.md"
@@ -56,11 +56,7 @@ def main() -> None:
         for alignment in arguments.alignments:
             run(arguments, alignment, out=arguments.out or (RECORDS if whole else None))
     if whole:
-        text = PAGE.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-        page = f"{before}{BEGIN}\n{table(read(arguments.out or RECORDS))}{END}{after}"
-        write_atomically(PAGE, page.encode())
+        replace_section(PAGE, BEGIN, END, table(read(arguments.out or RECORDS)))
 
 
 def run(arguments: argparse.Namespace, alignment: str, *, out: Path | None) -> None:
