@@ -24,7 +24,7 @@ from facemin.ahm import AHMConfig, load_trained, read_ahm_config, train_ahm
 from facemin.ahm.data import read_people
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights, heaviest, label_entropy, mix
 from facemin.evaluation.provenance import conditions
-from facemin.experiments.common import REPOSITORY, replace_section, script_parser
+from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -159,10 +159,8 @@ def table(records: list[dict[str, Any]]) -> str:
     """A row a variant, over its seeds; and the reward by k of the last weights."""
     by_name = {name: [each for each in records if each["variant"] == name] for name in VARIANTS}
     kept = {name: runs for name, runs in by_name.items() if runs}
-    lines = [
-        "| variant | seeds | mean k, last third | masked only: accuracy, % | TAR at FAR 1 %, % | last loss |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    measures = ("mean k, last third", "masked only: accuracy, %", "TAR at FAR 1 %, %", "last loss")
+    lines = table_head("variant", "seeds", *measures)
     for name, runs in kept.items():
         figures = (
             _over(run["mean_k"] for run in runs),
@@ -171,12 +169,8 @@ def table(records: list[dict[str, Any]]) -> str:
             _over(run["loss"] for run in runs),
         )
         lines.append(f"| {name} | {len(runs)} | {' | '.join(figures)} |")
-    lines += [
-        "",
-        "| last weights of | loss at k = 2 / 3 / 4 / 5 / 6 | less the label entropy | own person nearest | heaviest "
-        "person nearest |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    losses = ("loss at k = 2 / 3 / 4 / 5 / 6", "less the label entropy")
+    lines += ["", *table_head("last weights of", *losses, "own person nearest", "heaviest person nearest")]
     for name in ("random k", "AHM", "AHM, no margin, loss above label entropy"):
         if name in kept:
             rows = [[run["rewards"][at] for run in kept[name]] for at in range(len(COUNTS))]

@@ -36,6 +36,7 @@ from facemin.experiments.common import (
     provenance,
     replace_section,
     script_parser,
+    table_head,
 )
 from facemin.metrics import holm, linkage, permutation_test, wilson
 from facemin.models import SPACE_MODEL
@@ -232,10 +233,7 @@ def table(records: dict[str, dict[str, Any]]) -> str:
     if not kept:
         return ""
     found = [{generic(row["adversary"]): row for row in record["rows"]} for record in kept]
-    lines = [
-        f"| row | adversary | {' | '.join(record['words'] for record in kept)} |",
-        f"| --- | --- | {' | '.join('---' for _ in kept)} |",
-    ]
+    lines = table_head("row", "adversary", *(record["words"] for record in kept))
     for name in dict.fromkeys(name for rows in found for name in rows):
         row = next(rows[name]["row"] for rows in found if name in rows)
         lines.append(f"| {row} | {name} | {' | '.join(cell(rows.get(name)) for rows in found)} |")

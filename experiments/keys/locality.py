@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from facemin.experiments.common import RESULTS, append_record
+from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
 from facemin.protection.revealing.by_fingerprint import ByFingerprint
@@ -21,6 +21,7 @@ RECORDS = RESULTS / "keys" / "locality.jsonl"
 
 def main() -> None:
     """Measure, write a record and print."""
+    script_parser(__doc__, shared=False).parse_args()
     torch.set_num_threads(1)
     recogniser = load_recogniser("dlib-resnet29")
     found = {}

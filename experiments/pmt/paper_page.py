@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facemin.experiments import measures
-from facemin.experiments.common import REPOSITORY, RESULTS, replace_section, table_head
+from facemin.experiments.common import REPOSITORY, RESULTS, replace_section, script_parser, table_head
 from facemin.experiments.layouts.groups import Group, grouped
 from facemin.experiments.store.records import is_ours, read_header, read_records
 from facemin.metrics import holm
@@ -50,6 +50,7 @@ AUTHORISED = 0.9
 
 def main() -> None:
     """Write everything."""
+    script_parser(__doc__, shared=False).parse_args()
     groups = {path.stem: read(path) for path in sorted((RESULTS / "pmt").glob("*.jsonl"))}
     convergence = RESULTS / "pmt" / "convergence.json"
     parts = {
@@ -104,11 +105,9 @@ def parts_table(groups: dict[str, Group]) -> str:
 
 def matrix_table(groups: dict[str, Group], names: Iterable[str]) -> str:
     """Who else accepts, authorised by authorised."""
-    lines = [
-        "| file | authorised | paper: authorised, mean of others | TAR: authorised (plain) | mean of others, raw "
-        "| worst other, raw | worst other, any operation | any other at all | highest AUC of any other | pairs |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    authorised = ("authorised", "paper: authorised, mean of others", "TAR: authorised (plain)")
+    others = ("mean of others, raw", "worst other, raw", "worst other, any operation", "any other at all")
+    lines = table_head("file", *authorised, *others, "highest AUC of any other", "pairs")
     for name in names:
         for entry, record in groups[name].rows if name in groups else ():
             if record is None:

@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from facemin.autograd.pixels import to_unit
-from facemin.experiments.common import REPOSITORY, replace_section, script_parser
+from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
 from facemin.runtime.files import append_json, write_atomically
 from facemin.train import TrainingConfig, log, read_config
 from facemin.train.data.sampler import derived_seed
@@ -215,7 +215,7 @@ def table(latest: dict[str, Any]) -> str:
         ),
         ("trained", figures["trained"]["mean"], figures["trained"]["eer"], f"{100 * low:.1f} to {100 * high:.1f}"),
     ]
-    lines = ["| network | accuracy, % | 95 % interval | EER, % |", "| --- | --- | --- | --- |"]
+    lines = table_head("network", "accuracy, %", "95 % interval", "EER, %")
     lines += [f"| {name} | {100 * mean:.1f} | {interval} | {100 * eer:.1f} |" for name, mean, eer, interval in rows]
     ran, data = record["run"], record["data"]
     same = resumed["same_graph"] and resumed["same_weights"] and resumed["same_losses"]

@@ -107,10 +107,16 @@ def write_record(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def replace_section(page: Path, begin: str, end: str, text: str) -> None:
-    """Replace what stands between two marks of a document; a document without the first mark is left as it is."""
-    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    if found:
-        write_atomically(page, f"{before}{begin}\n{text.rstrip()}\n{end}{rest.partition(end)[2]}".encode())
+    """Replace what stands between two marks of a document.
+
+    Raises:
+        ValueError: the document lacks one of them; it is left as it is.
+    """
+    before, first, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, second, after = rest.partition(end)
+    if not first or not second:
+        raise ValueError(f"{page.name}: expected {begin} and {end}, found {'no' if not first else 'only the'} first")
+    write_atomically(page, f"{before}{begin}\n{text.rstrip()}\n{end}{after}".encode())
 
 
 def table_head(*columns: str) -> list[str]:

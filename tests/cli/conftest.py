@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 from skimage import data
 
 from facemin import cli
 from facemin.image import encode
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph
-from tests.pictures import encode_tensor
+from tests.pictures import patterned_people
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -97,11 +96,4 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight people with three aligned photos each."""
-    root = tmp_path_factory.mktemp("faces")
-    generator = torch.Generator().manual_seed(0)
-    for person in range(8):
-        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
-        for photo in range(3):
-            face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
-            write_atomically(root / f"person {person}" / f"{photo}.png", encode_tensor(face))
-    return root
+    return patterned_people(tmp_path_factory.mktemp("faces"), 8, 3)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemin.image import SUFFIXES, describe, walk
+from tests.pictures import forbid_listing
 
 APPLE = b"\0\5\x16\7\0\2\0\0"
 
@@ -92,14 +93,7 @@ def test_a_pipe_is_not_waited_for(root: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = os.scandir
-
-    def scandir(path: str | Path) -> object:
-        if Path(path).name == "a":
-            raise PermissionError(13, "Permission denied", str(path))
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    forbid_listing(monkeypatch, "a")
     (error,) = walk(root).unread
     assert error.filename == str(root / "a")
 
