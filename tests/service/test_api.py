@@ -27,9 +27,8 @@ from tests.service.running import CUT, Reply, Running, noise
 
 
 @pytest.fixture
-def place(server: Running, request: pytest.FixtureRequest) -> str:
-    name = f"c{abs(hash(request.node.nodeid)):x}"[:40]
-    return server.collection(name)
+def place(server: Running) -> str:
+    return server.new_collection()
 
 
 def enrol(server: Running, place: str, person: str, *pixels: Tensor) -> Reply:

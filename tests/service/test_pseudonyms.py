@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,13 @@ from facemin.pseudonym import Secret
 from facemin.service.api.errors import ServiceError
 from facemin.service.making import rotate
 from facemin.service.storage.tables import templates
-from tests.service.device import SPACE, Device, again, face
-from tests.service.running import Running, noise, running
-
-
-@pytest.fixture(scope="module")
-def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("spaced") / "home", **SPACE) as made:
-        yield made
+from tests.service.device import Device, again, face
+from tests.service.running import Running, noise
 
 
 @pytest.fixture
 def device(spaced: Running, request: pytest.FixtureRequest) -> Device:
-    name = f"p{abs(hash(request.node.nodeid)):x}"[:40]
-    return Device(spaced, spaced.collection(name, pseudonyms=getattr(request, "param", "required")))
+    return Device(spaced, spaced.new_collection(pseudonyms=getattr(request, "param", "required")))
 
 
 def code(reply: Any) -> tuple[int, str]:

@@ -254,6 +254,7 @@ def test_serve_says_which_files_of_the_page_are_missing(
     assert run(["serve", "--home", str(home), "--port", "0"]) == 2
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_an_address_may_read_files_of_many_visits_and_no_more(page: Path, tmp_path: Path) -> None:
     with running(tmp_path / "home", page=True, open_requests_per_minute=2) as server:
         files = [server("GET", "/page.css", token=None).status for _ in range(2 * VISIT_FILES + 1)]

@@ -15,8 +15,8 @@ from tests.service.running import Running, noise
 
 
 @pytest.fixture
-def place(server: Running, request: pytest.FixtureRequest) -> str:
-    return server.collection(f"d{abs(hash(request.node.nodeid)):x}"[:40])
+def place(server: Running) -> str:
+    return server.new_collection()
 
 
 def enrol(server: Running, place: str, person: str, seed: int, **headers: str) -> dict[str, Any]:

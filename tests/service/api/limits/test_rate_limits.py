@@ -34,6 +34,9 @@ def test_names_beyond_the_most_are_forgotten() -> None:
         limit.take("c", now=0.0)
 
 
+pytestmark = pytest.mark.usefixtures("stopped_clock")
+
+
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     settings = {"body_bytes": 1 << 16, "batch": 2, "requests_per_minute": 40, "refusals_per_minute": 5}
