@@ -103,7 +103,7 @@ def test_features_are_uploaded_and_accepted(call: Call, copy: Path, tmp_path: Pa
     assert json.loads(done.stdout)["accepted"]
 
 
-def test_pasting(call: Call, copy: Path, tmp_path: Path) -> None:
+def test_paste_changes_the_face_alone(call: Call, copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     photo = decode(copy / "one.png")
     status, _, _ = protect(call, copy / "one.png", "--out", out, "--paste")
@@ -114,7 +114,7 @@ def test_pasting(call: Call, copy: Path, tmp_path: Path) -> None:
     assert 0.02 < changed.mean() < 0.5
 
 
-def test_a_key_file_of_ones_own(call: Call, copy: Path, tmp_path: Path) -> None:
+def test_a_key_file_is_used_in_place_of_the_default(call: Call, copy: Path, tmp_path: Path) -> None:
     key, out = tmp_path / "acme.key.onnx", tmp_path / "out"
     ends = f"{date.today().year + 2}-01-01"
     assert call("key", "export", key, "--provider", "Acme", "--expires", ends).returncode == 0
@@ -236,7 +236,7 @@ def test_signed_key_by_command_line(call: Call, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["signer"] == private.public_key().public_bytes_raw().hex()
 
 
-def test_what_was_left_and_how_it_was_read_is_said(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_skipped_files_and_repairs_are_reported(call: Call, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     Image.open(photos / "one.png").convert("RGB").save(folder / "one.jpg", quality=95)

@@ -142,7 +142,7 @@ def test_a_verb_that_needs_one_makes_it_and_says_so(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == ""
 
 
-def test_as_a_person_runs_it(home: Path, tmp_path: Path) -> None:
+def test_words_are_restored_through_a_pipe(home: Path, tmp_path: Path) -> None:
     """In a process of its own, with the words through a pipe."""
     secret = Secret.new()
     done = subprocess.run(

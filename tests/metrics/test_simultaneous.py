@@ -136,7 +136,7 @@ class TestAFindingIsFound:
         assert got.union >= 38
         assert got.union_p == pytest.approx(1 / 200)
 
-    def test_a_cell_that_takes_everybody_finds_nobody(self) -> None:
+    def test_a_cell_that_accepts_all_pairs_has_p_one(self) -> None:
         scores = cells_of_nobody(np.random.default_rng(6), cells=1, people=10)
         got = family(scores, [-2.0])
         assert got.hits.tolist() == [10]

@@ -128,7 +128,7 @@ class TestWhatReachesTheResult:
         pseudonym = Pseudonym(secret=SECRET, context=_context(key, **context))
         assert np.array_equal(found, pseudonym.targets(embedded)[0])
 
-    def test_a_person_is_met_again_and_another_pseudonym_is_a_stranger(self, key: Key) -> None:
+    def test_targets_agree_under_one_pseudonym_and_are_unrelated_under_others(self, key: Key) -> None:
         base = feature(person(1, 0), key)
         assert float(base @ feature(person(1, 1), key)) > 0.9
         others = [

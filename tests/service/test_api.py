@@ -248,7 +248,7 @@ def test_a_far_that_was_not_measured_is_refused(server: Running, place: str) -> 
     assert server("POST", "/v1/collections", {"name": "x", "far": 0.123}).status == 422
 
 
-def test_metrics_count_by_route_and_name_nobody(server: Running, place: str) -> None:
+def test_metrics_count_by_route_and_hold_no_names(server: Running, place: str) -> None:
     enrol(server, place, "somebody", noise(80))
     text = server("GET", "/v1/metrics").data.decode()
     assert 'facemin_requests_total{method="POST",route="/v1/collections/{collection}/persons",status="201"}' in text

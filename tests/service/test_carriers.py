@@ -32,7 +32,7 @@ def test_a_collection_takes_none_before_it_says_so(spaced: Running, place: str) 
     assert asked["carriers"] == "allowed"
 
 
-def test_faces_of_nobody_are_taken_and_photos_of_somebody_are_not(spaced: Running, place: str) -> None:
+def test_carriers_are_accepted_and_plain_photos_refused(spaced: Running, place: str) -> None:
     device = Device(spaced, f"/v1/collections/{place}")
     device.enrol("me", face(1))
     carrier = base_of(b"\5" * 32).at(512)

@@ -159,7 +159,7 @@ def test_a_new_endpoint_is_closed_to_sessions(server: Running, backend: str) -> 
         assert asyncio.run(get(path, token)) == 403
 
 
-def test_a_body_that_names_somebody_else_is_refused(server: Running, backend: str) -> None:
+def test_a_body_naming_another_person_is_refused(server: Running, backend: str) -> None:
     token = session(server, backend, person="ann")
     for person in ("bob", None):
         answer = server("POST", "/v1/collections/main/persons", enrolment(server, person, 7001), token=token)

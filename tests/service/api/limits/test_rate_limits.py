@@ -89,7 +89,7 @@ def test_wrong_tokens_make_an_address_wait(narrow: Running) -> None:
     assert int(stranger.headers["retry-after"]) >= 1
 
 
-def test_a_stranger_does_not_lock_out_the_holder_of_a_valid_token(tmp_path: Path) -> None:
+def test_wrong_tokens_do_not_lock_out_a_valid_token(tmp_path: Path) -> None:
     with running(tmp_path / "home", refusals_per_minute=5) as made:
         token = made.token("verify")
         assert made("GET", "/v1/thresholds", token=token).status == 200
