@@ -111,7 +111,7 @@ def test_people_in_folders_and_another_recogniser(call: Call, faces: Path, file:
         assert image.size == (112, 112)
 
 
-def test_wrong_input(call: Call, photo: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_named(call: Call, photo: Path, tmp_path: Path) -> None:
     cases = [
         ((), "inputs: expected at least one photo or folder, got none"),
         ((photo, "--rows", "T7"), "rows: expected some of T0, T1, T2, T3, T4, T5, T6, got T7"),

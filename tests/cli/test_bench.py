@@ -80,7 +80,7 @@ def test_other_data_than_the_files(call: Call, world: Path, tmp_path: Path) -> N
     assert record["data"]["source"].startswith("faces, pairs of pairs.txt; aligned by ")
 
 
-def test_wrong_input(call: Call, world: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_named(call: Call, world: Path, tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(TOML.replace("genuine = 6", 'genuine = "six"'))
     cases = [

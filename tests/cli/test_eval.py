@@ -49,7 +49,7 @@ def test_a_file_as_model_on_a_bin(call: Call, file: Path, faces: Path, tmp_path:
     assert "all pairs of different people" not in done.stdout
 
 
-def test_what_is_refused(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_named(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
     (tmp_path / "hostile.bin").write_bytes(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.")
     for arguments, words in (
         ((faces, "--model", file, "--save"), "--save: expected a stored model"),
@@ -65,7 +65,7 @@ def test_what_is_refused(call: Call, file: Path, faces: Path, tmp_path: Path) ->
         assert done.stdout == ""
 
 
-def test_the_plot(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
+def test_plot_writes_a_picture(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
     done = call("eval", faces, "--model", file, "--plot", plot)
     if find_spec("matplotlib") is None:

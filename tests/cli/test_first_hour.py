@@ -142,7 +142,9 @@ def test_places_are_checked_and_left_as_they_are(tmp_path: Path) -> None:
         ["provider", "init", "--provider", "A", "--home"],
     ],
 )
-def test_the_output_folder_is_checked_before_any_work(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_folder_is_checked_before_any_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_bytes(b"kept")
     assert run([*arguments, str(tmp_path / "file" / "x")]) == WRONG_INPUT
     assert "expected a folder, got the file" in capsys.readouterr().err

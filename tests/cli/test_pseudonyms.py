@@ -23,7 +23,9 @@ def given(tmp_path: Path) -> tuple[object, ...]:
     return (tmp_path / "in", *files, "--aligned", "--json")
 
 
-def test_protect_makes_a_pseudonym_by_default_and_needs_consent_for_an_unlisted_key(call: Call, given: tuple[object, ...], tmp_path: Path, home: Path) -> None:
+def test_protect_makes_a_pseudonym_by_default_and_needs_consent_for_an_unlisted_key(
+    call: Call, given: tuple[object, ...], tmp_path: Path, home: Path
+) -> None:
     refused = call("protect", *given, "--out", "out")
     assert refused.returncode == 2
     assert "a dishonest network can identify you from your second upload on" in refused.stderr
@@ -37,7 +39,9 @@ def test_protect_makes_a_pseudonym_by_default_and_needs_consent_for_an_unlisted_
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"0.protected.png", "1.protected.png"}
 
 
-def test_relinking_other_people_and_conflicting_options_are_refused(call: Call, given: tuple[object, ...], tmp_path: Path) -> None:
+def test_relinking_other_people_and_conflicting_options_are_refused(
+    call: Call, given: tuple[object, ...], tmp_path: Path
+) -> None:
     base = (*given, "--out", tmp_path / "out")
     assert call("protect", *base, "--trust-key").returncode == 0
     again = call("protect", *base)

@@ -116,7 +116,7 @@ def test_exported_and_imported(call: Call, tmp_path: Path) -> None:
         assert "chmod 600" in call("secret", "import", out, "--name", "again").stderr
 
 
-def test_removing_asks(call: Call, type_in: Type) -> None:
+def test_removal_asks_for_confirmation(call: Call, type_in: Type) -> None:
     SecretStore().add(a_secret())
     type_in("")
     refused = call("secret", "remove", "default")

@@ -32,7 +32,7 @@ def test_photos_and_what_else_there_is(root: Path) -> None:
     ]
 
 
-def test_loops_end(root: Path) -> None:
+def test_a_loop_of_links_ends(root: Path) -> None:
     (root / "a" / "up").symlink_to(root, target_is_directory=True)
     (root / "a" / "self").symlink_to(root / "a", target_is_directory=True)
     found = walk(root)
@@ -98,6 +98,6 @@ def test_a_folder_that_cannot_be_listed(root: Path, monkeypatch: pytest.MonkeyPa
     assert error.filename == str(root / "a")
 
 
-def test_suffixes() -> None:
+def test_suffixes_of_all_formats_are_photos() -> None:
     assert {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".mpo"} <= SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)

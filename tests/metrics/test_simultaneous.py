@@ -40,7 +40,7 @@ class TestUnion:
 
 
 class TestTails:
-    def test_equal_scipys(self) -> None:
+    def test_simultaneous_bounds_equal_scipys(self) -> None:
         assert binomial_tail(3, 40, 0.02) == pytest.approx(stats.binom.sf(2, 40, 0.02))
         assert exceedance_tail(3, 40, admitted=2, impostors=900) == pytest.approx(
             stats.betabinom.sf(2, 40, 3, 898), rel=1e-9

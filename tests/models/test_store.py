@@ -211,7 +211,7 @@ def test_changed_files_are_refused(store: ModelStore, file: Path) -> None:
     assert store.names() == []
 
 
-def test_remove(store: ModelStore, file: Path) -> None:
+def test_a_removed_model_is_gone(store: ModelStore, file: Path) -> None:
     store.add(file, name="acme", licence="MIT")
     store.remove("acme")
     assert list(store.root.iterdir()) == []

@@ -39,7 +39,7 @@ def householder(matrix: Floats) -> Floats:
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 7, 64, 65, 128, 512])
-def test_orthogonal(dimension: int) -> None:
+def test_rotations_are_orthogonal(dimension: int) -> None:
     for number in range(3):
         q = haar(seed(number), dimension)
         assert np.abs(q.T @ q - np.eye(dimension)).max() < 1e-12

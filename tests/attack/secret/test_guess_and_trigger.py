@@ -1,3 +1,5 @@
+"""Guessed secrets, by a known pair or a gallery; and a key that answers for people of a watch list."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Split of people into training and held-out parts."""
+
 from pathlib import Path
 
 import pytest
