@@ -54,11 +54,6 @@ class P3Mask(UniversalMask):
     together: int = 4
     taper: int = 6
 
-    @property
-    def name(self) -> str:
-        """Of the method."""
-        return "p3-mask"
-
     def _learnt(
         self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
     ) -> Tensor:
@@ -77,6 +72,11 @@ class P3Mask(UniversalMask):
                 change = climb(change, gain, step=self.step / 255, bound=self.epsilon / 255)
             penalty = _adapted(penalty, float(torch.cat(visible_so_far).mean()), self.tau)
         return self._within_budget(change * weight, seen.plain)
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return "p3-mask"
 
     def _within_budget(self, change: Tensor, plain: Tensor) -> Tensor:
         """The change itself where its mean DSIM is within tau, else as much of it as is."""
