@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from page import linked, read_lines
 
-from facemin.metrics import holm
+from facemin.metrics import holm, linkage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+DRAWS = 9999
 COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The latest record of each protection."""
-    return {record["protection"]: record for record in read_lines(path)}
+    """The latest record of each protection; a row's "place" is that of its form's p."""
+    found = {record["protection"]: record for record in read_lines(path)}
+    for record in found.values():
+        for place, row in enumerate(record["rows"]):
+            row.setdefault("place", place)
+    return found
 
 
 def table(records: dict[str, dict[str, Any]]) -> str:
@@ -39,15 +44,27 @@ def table(records: dict[str, dict[str, Any]]) -> str:
         lines += ["| row | adversary | both uploads of a person |", "| --- | --- | --- |"]
         for adversary, row in found["collusion"].items():
             lines.append(f"| {row['row']} | {adversary} | {cell(row, adjusted['collusion'], row['row'])} |")
-    attempts = sum(len(record["p_values"]) for record in kept.values())
-    lines += ["", f"Holm is over all {attempts} forms of all columns."]
+    lines += ["", f"Holm is over all {sum(map(len, adjusted.values()))} forms of all columns."]
     return "\n".join(lines) + "\n"
 
 
 def over_all(kept: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
     """Every form's p, adjusted for all forms of all protections."""
-    adjusted = iter(holm([p for record in kept.values() for p in record["p_values"]]).tolist())
-    return {name: [next(adjusted) for _ in record["p_values"]] for name, record in kept.items()}
+    each = {name: attempts(record) for name, record in kept.items()}
+    adjusted = iter(holm([p for values in each.values() for p in values]).tolist())
+    return {name: [next(adjusted) for _ in values] for name, values in each.items()}
+
+
+def attempts(record: dict[str, Any]) -> list[float]:
+    """The p of every form's area.
+
+    An early record has the scores of the forms shown alone: the others count as 1, with which adjusted ones can only be
+    larger.
+    """
+    if "p_values" in record:
+        return list(record["p_values"])
+    shown = [linkage(row["scores"], draws=DRAWS, samples=1).area.p for row in record["rows"]]
+    return [*shown, *(1.0 for _ in range(sum(row["forms"] for row in record["rows"]) - len(shown)))]
 
 
 def gender(record: dict[str, Any]) -> str:
