@@ -29,7 +29,7 @@ from facemin import load_recogniser
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.datasets import genuine_pairs
-from facemin.experiments.common import REPOSITORY, RESULTS, lfw_half, lfw_points, provenance
+from facemin.experiments.common import RESULTS, lfw_half, lfw_points, provenance, script_parser
 from facemin.metrics import linkage, permutation_test, wilson
 from facemin.models import SPACE_MODEL
 from facemin.runtime.files import append_json
@@ -45,10 +45,8 @@ DRAWS = 9999
 
 def main() -> None:
     """Attack, record, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, out=RECORDS)
     parser.add_argument("--cache", type=Path, default=None)
-    parser.add_argument("--out", type=Path, default=RECORDS)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
     parser.add_argument("--few", action="store_true", help="leave out chains, students, poor faces and attributes")
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")

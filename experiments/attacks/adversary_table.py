@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from page import linked, read_lines
 
+from facemin.experiments.common import table_head
 from facemin.metrics import holm, linkage
 
 if TYPE_CHECKING:
@@ -30,10 +31,7 @@ def table(records: dict[str, dict[str, Any]]) -> str:
     adjusted = over_all(kept)
     columns = [name for name in COLUMNS if name in kept]
     found = {name: {generic(row["adversary"]): row for row in kept[name]["rows"]} for name in kept}
-    lines = [
-        f"| row | adversary | {' | '.join(kept[name]['words'] for name in columns)} |",
-        f"| --- | --- | {' | '.join('---' for _ in columns)} |",
-    ]
+    lines = table_head("row", "adversary", *(kept[name]["words"] for name in columns))
     for adversary in dict.fromkeys(adversary for name in columns for adversary in found[name]):
         row = next(found[name][adversary]["row"] for name in columns if adversary in found[name])
         cells = [cell(found[name].get(adversary), adjusted[name], row) for name in columns]
@@ -41,7 +39,7 @@ def table(records: dict[str, dict[str, Any]]) -> str:
     lines.append(f"| T2 | gender, a convolutional network | {' | '.join(gender(kept[name]) for name in columns)} |")
     if "collusion" in kept:
         lines += ["", f"Two providers put together, {kept['collusion']['words']}:", ""]
-        lines += ["| row | adversary | both uploads of a person |", "| --- | --- | --- |"]
+        lines += table_head("row", "adversary", "both uploads of a person")
         for adversary, row in found["collusion"].items():
             lines.append(f"| {row['row']} | {adversary} | {cell(row, adjusted['collusion'], row['row'])} |")
     lines += ["", f"Holm is over all {sum(map(len, adjusted.values()))} forms of all columns."]

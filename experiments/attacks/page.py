@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from facemin.experiments.common import REPOSITORY
-from facemin.runtime.files import write_atomically
+from facemin.experiments.common import REPOSITORY, replace_section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,16 +19,13 @@ def write_table(name: str, script: str, body: str) -> None:
     Args:
         name: in the marks.
         script: that writes it, relative to experiments/attacks.
-        body: ends with a line break.
+        body: Markdown.
 
     Raises:
         ValueError: the page has no such marks.
     """
-    begin, end = f"<!-- {name}: begin, written by experiments/attacks/{script} -->", f"<!-- {name}: end -->"
-    before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
-    if not found or end not in rest:
-        raise ValueError(f"{PAGE}: expected {begin} and {end}, found them not")
-    write_atomically(PAGE, f"{before}{begin}\n{body}{end}{rest.partition(end)[2]}".encode())
+    begin = f"<!-- {name}: begin, written by experiments/attacks/{script} -->"
+    replace_section(PAGE, begin, f"<!-- {name}: end -->", body)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -67,8 +67,7 @@ DRAWS = 9999
 
 def main() -> None:
     """Attack with a secret each, then without."""
-    parser = script_parser(__doc__, seed=0, test=104, pairs=1000, images=4000, white_box=24, steps=100)
-    parser.add_argument("--out", type=Path, default=RECORDS)
+    parser = script_parser(__doc__, out=RECORDS, seed=0, test=104, pairs=1000, images=4000, white_box=24, steps=100)
     given = parser.parse_args()
     people = lfw_people(given.shared, test=given.test, train=given.pairs)
     # plain faces teach it the same whatever is attacked

@@ -10,33 +10,35 @@ from typing import Any
 from page import read_lines, write_table
 from painted_images import RECORDS, SENT, TRAINED, WHITE_BOX
 
+from facemin.experiments.common import script_parser, table_head
+
 Cell = dict[str, Any]
 
 
 def main() -> None:
     """Write both tables between their marks."""
+    script_parser(__doc__, shared=False).parse_args()
     records = {record["secret"]: record for record in read_lines(RECORDS)}
     write_table("painted", "painted_table.py", table(records))
 
 
 def table(records: dict[bool, Cell]) -> str:
     """The records as Markdown."""
-    lines = [
-        "| attacker | with a secret a person: SSIM less the floor's | whose it is, best of four linkers: AUC, found "
-        "first, Holm | without a secret: SSIM less the floor's | AUC, found first, Holm |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    lines = table_head(
+        "attacker",
+        "with a secret a person: SSIM less the floor's",
+        "whose it is, best of four linkers: AUC, found first, Holm",
+        "without a secret: SSIM less the floor's",
+        "AUC, found first, Holm",
+    )
     kept = {
         secret: {cell["attacker"]: cell for cell in record["reconstructions"]} for secret, record in records.items()
     }
     for name in (SENT, *TRAINED.values(), WHITE_BOX):
         found = [kept.get(secret, {}).get(name) for secret in (True, False)]
         lines.append(f"| {name} | {' | '.join(reconstructed(cell) for cell in found)} |")
-    lines += [
-        "",
-        "| estimator | attribute | with a secret a person | without a secret | knowing no face |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    columns = ("estimator", "attribute", "with a secret a person", "without a secret", "knowing no face")
+    lines += ["", *table_head(*columns)]
     places = dict.fromkeys(
         (cell["estimator"], cell["attribute"]) for record in records.values() for cell in record["attributes"]
     )

@@ -23,7 +23,7 @@ from setting import lfw_people
 from facemin import load_recogniser
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.autograd.pixels import to_unit
-from facemin.experiments.common import RESULTS, provenance, script_parser
+from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
 from facemin.metrics import holm, linkage
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import CHECKS
@@ -112,7 +112,7 @@ def judged(scores: Rows) -> dict[str, Any]:
 
 def table(record: dict[str, Any]) -> str:
     """The record as Markdown, a line a number of pairs."""
-    lines = ["| pairs | a secret a person | without a secret |", "| --- | --- | --- |"]
+    lines = table_head("pairs", "a secret a person", "without a secret")
     for count in dict.fromkeys(row["pairs"] for row in record["rows"]):
         cells = []
         for secret in (True, False):

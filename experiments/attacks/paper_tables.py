@@ -9,7 +9,7 @@ from typing import Any
 
 from page import read_lines, write_table
 
-from facemin.experiments.common import RESULTS
+from facemin.experiments.common import RESULTS, script_parser, table_head
 
 RECORDS = RESULTS / "attacks"
 ROWS = {"plain": "plain", "noise": "noise", "PMT": "PMT as published", "default": "facemin's default"}
@@ -21,6 +21,7 @@ Record = dict[str, Any]
 
 def main() -> None:
     """Write both tables between their marks."""
+    script_parser(__doc__, shared=False).parse_args()
     write_table("table6", "paper_tables.py", table6(read("table6")))
     write_table("table8", "paper_tables.py", table8(read("table8")))
 
@@ -36,10 +37,8 @@ def read(name: str) -> list[Record]:
 
 def table6(records: list[Record]) -> str:
     """Reconstructions: likeness, and whether the authorised recogniser takes them for the person."""
-    lines = [
-        "| what is attacked | by | SSIM | PSNR, dB | COS | SRRA | TAR, another photo | the paper's SSIM, PSNR, COS |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    likeness = ("SSIM", "PSNR, dB", "COS", "SRRA", "TAR, another photo", "the paper's SSIM, PSNR, COS")
+    lines = table_head("what is attacked", "by", *likeness)
     for record in records:
         found, paper = record["found"], record.get("paper")
         tar = found["tar_other_photo"]
@@ -55,10 +54,8 @@ def table8(records: list[Record]) -> str:
     """Attributes: each measure raw and, after an arrow, behind the purifier after which most is read."""
     by = {(record["set"], record["row"]): record for record in records}
     sets = list(dict.fromkeys(record["set"] for record in records))
-    lines = [
-        f"| set | attribute, read by | measure | knowing no face | {' | '.join(ROWS.values())} | the paper's PMT |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    measured = ("set", "attribute, read by", "measure", "knowing no face")
+    lines = table_head(*measured, *ROWS.values(), "the paper's PMT")
     for name in sets:
         rows = {row: by[name, row]["cells"] for row in ROWS}
         seen = dict.fromkeys(
