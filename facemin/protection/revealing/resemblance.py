@@ -13,8 +13,10 @@ import numpy as np
 
 from facemin.protection.revealing.grey_levels import level_nearness
 from facemin.protection.revealing.image_planes import SIDE, Pixels, doubled, halved, mean_face, planes_of, unit
+from facemin.protection.revealing.linear_inversion import inverted_correlations
+from facemin.protection.revealing.local_contrast import contrast_correlation
 from facemin.protection.revealing.mutual_information import excess_information
-from facemin.protection.revealing.partial_correlation import correlations
+from facemin.protection.revealing.partial_correlation import correlations, remainders
 from facemin.protection.revealing.template_match import matches
 
 __all__ = ["LIMITS", "SIDE", "Likeness", "Pixels", "likenesses", "mean_face"]
@@ -31,6 +33,12 @@ LIMITS: dict[str, float] = {
     "correlation after rearranging, 56 px": 0.28,
     "correlation after rearranging, 28 px": 0.40,
     "correlation in a window": 0.35,
+    "correlation of local contrast, 28 px": 0.39,
+    "correlation after inverting 4 tiles": 0.10,
+    "correlation after inverting blocks of 4 px": 0.26,
+    "correlation after inverting blocks of 7 px": 0.30,
+    "correlation after inverting blocks of 8 px": 0.35,
+    "correlation after inverting 64 tiles": 0.40,
     "template of 96 px": 0.40,
     "template of 84 px": 0.42,
     "template of 72 px": 0.45,
@@ -83,8 +91,12 @@ def likenesses(pixels: Pixels, face: Pixels, *, limits: dict[str, float] = LIMIT
         if image.shape != (SIDE, SIDE, 3) or image.dtype != np.uint8:
             raise ValueError(f"{name}: expected uint8 (112, 112, 3), got {image.dtype} {image.shape}")
     shown, plain = planes_of(pixels), planes_of(face)
+    rest = remainders(plain)
+    contrast = "correlation of local contrast, 28 px"
     found = {
-        **correlations(shown, pixels, plain, limits),
+        **correlations(shown, pixels, plain, rest, limits),
+        **inverted_correlations(shown[:3], rest),
+        contrast: contrast_correlation(shown[:4], plain[3], limits[contrast]),
         **matches(shown[:4], plain[3], limits),
         "mutual information, nats": excess_information(shown[:4], plain[3]),
         **dict(zip(LEVELS, level_nearness(pixels, face), strict=True)),
