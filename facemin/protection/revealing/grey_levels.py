@@ -32,19 +32,23 @@ NEAREST = 1e-3
 
 
 def level_nearness(pixels: Pixels, face: Pixels) -> tuple[float, float]:
+    """`nearness` of an image's and a face's levels, uint8 (112, 112, 3) each."""
+    return nearness(grey_levels(pixels), grey_levels(face))
+
+
+def nearness(shown: Planes, levels: Planes) -> tuple[float, float]:
     """How near the grey levels of any colour, and those of all colours at once, are in shape: 1 / distance.
 
     Args:
-        pixels: the image, uint8 (112, 112, 3).
-        face: likewise.
+        shown: of the image, by `grey_levels`.
+        levels: of the face, likewise.
 
     Returns:
         1 over the mean difference of quantiles in standard deviations, of the best of red, green, blue and luminance,
-        and of the worst colour; as they are, inverted or folded at mid-grey, the latter under the best gamma
-        curve too, unless folded. 0 where noise's levels are not `EXCESS` times as far away; at most 1 / `NEAREST`.
+        and of the worst colour; as they are, inverted or folded at mid-grey, the worst one's also under the best gamma
+        curve. 0 where noise's levels are not `EXCESS` times as far away; at most 1 / `NEAREST`.
     """
-    levels = _levels(face)
-    shown, plain = _standard(_levels(pixels)), _standard(levels)
+    shown, plain = _standard(shown), _standard(levels)
     noise = _distances(shown[:, :, None], _noise()[:, None]).min(-1)
     either = np.concatenate([plain[0], _inverted(plain[0])])
     curves = _standard(np.stack([np.power(levels[0, :3] / 255, gamma) for gamma in GAMMAS]))
@@ -53,18 +57,18 @@ def level_nearness(pixels: Pixels, face: Pixels) -> tuple[float, float]:
         _distances(shown[0, :3], np.concatenate([curves, _inverted(curves)])).max(-1).min(),
         _distances(shown[1, :3], plain[1, :3]).max(),
     ]
-    return _nearness(np.stack(one), noise), _nearness(np.stack(every), noise[:, :3].max(-1))
+    return _highest(np.stack(one), noise), _highest(np.stack(every), noise[:, :3].max(-1))
 
 
 def _distances(one: Planes, other: Planes) -> Planes:
     return np.abs(one - other).mean(-1)
 
 
-def _nearness(distances: Planes, noise: Planes) -> float:
+def _highest(distances: Planes, noise: Planes) -> float:
     return float(np.where(distances * EXCESS < noise, 1 / np.maximum(distances, NEAREST), 0).max())
 
 
-def _levels(pixels: Pixels) -> Planes:
+def grey_levels(pixels: Pixels) -> Planes:
     """Quantiles of red, green, blue and luminance, as they are and folded at mid-grey, (2, 4, QUANTILES)."""
     colours = pixels.reshape(-1, 3).astype(np.float32)
     # in steps of a quarter, of which whole numbers are sorted fast

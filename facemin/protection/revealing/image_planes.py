@@ -60,9 +60,13 @@ def unit(planes: Planes) -> Planes:
 
 def resized(planes: Planes, side: int) -> Planes:
     """Square planes (..., H, H) at another side, each pixel the mean of the area it covers."""
-    source = planes.shape[-1]
+    weights = _area_weights(planes.shape[-1], side)
+    return np.asarray(weights @ planes @ weights.T, np.float32)
+
+
+@cache
+def _area_weights(source: int, side: int) -> Planes:
     edges = np.linspace(0, source, side + 1)
     lower = np.arange(source)
     overlap = np.minimum(edges[1:, None], lower + 1) - np.maximum(edges[:-1, None], lower)
-    weights = (np.maximum(overlap, 0) * side / source).astype(np.float32)
-    return np.asarray(weights @ planes @ weights.T, np.float32)
+    return (np.maximum(overlap, 0) * side / source).astype(np.float32)

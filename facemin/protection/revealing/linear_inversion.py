@@ -64,11 +64,12 @@ def inverted_correlations(shown: Planes, rest: dict[str, Planes]) -> dict[str, f
 def _correlation(shown: Planes, faces: Planes, blocks: Blocks) -> float:
     """Of faces with four pixels a block, (8, H, H)."""
     count = SIDE // blocks.side
-    wanted = faces.reshape(-1, count, 2, count, 2).transpose(1, 3, 0, 2, 4).reshape(count * count, -1)
-    found = _out_of_fold(_values(shown, blocks), wanted, _quarters(count))
-    found, wanted = (rows - rows.mean(0) for rows in (found, wanted))
-    products, own, face = (each.reshape(len(each), -1, 4).sum((0, 2)) for each in (found * wanted, found**2, wanted**2))
-    return float((products / np.sqrt(np.maximum(own * face, 1e-12))).max())
+    wanted = faces.reshape(-1, count, 2, count, 2).transpose(1, 3, 0, 2, 4).reshape(count * count, -1, 4)
+    found = _out_of_fold(_values(shown, blocks), wanted.reshape(count * count, -1), _quarters(count))
+    found = found.reshape(wanted.shape)
+    products, power = (np.einsum("bfi,bfi->f", found, other) for other in (wanted, found))
+    length = np.linalg.norm(faces, axis=(1, 2))
+    return float((products / np.maximum(length * np.sqrt(power), 1e-6)).max())
 
 
 def _values(shown: Planes, blocks: Blocks) -> Planes:

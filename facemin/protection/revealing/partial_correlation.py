@@ -22,7 +22,8 @@ WINDOW, STRIDE = 28, 14
 """Of the windows on the image of 56 x 56."""
 REARRANGED = (2, 4, 7, 8, 14, 16, 28, 56)
 """Tilings that are undone: so many pieces a side; 56 is the inverse of 2, and so on."""
-LOW_BITS = (4, 16, 64)
+LOW_BITS = (2, 4, 6)
+"""So many low bits may hold it."""
 DEVIATIONS = 4.5
 SAME = 1e-3
 LEAST_FACE, LEAST_IMAGE = 0.05, 0.3
@@ -58,9 +59,9 @@ def correlations(
     for band, planes in _bands(shown).items():
         name = f"correlation at {band}"
         found[name] = strongest(unit(planes), rest[band], _mean_bands()[band], limits[name])
-    views = {"a median": _median(shown[3:4]), "rearranging": _rearrangements(shown[:4], pixels)}
+    views = {"a median": [_median(shown[3:4])], "rearranging": _rearrangements(shown[:4], pixels)}
     for view, planes in views.items():
-        half = halved(planes)
+        half = np.concatenate([halved(each) for each in planes])
         for band, small in (("56 px", half), ("28 px", halved(half))):
             name = f"correlation after {view}, {band}"
             found[name] = strongest(unit(small), rest[band], _mean_bands()[band], limits[name])
@@ -85,13 +86,16 @@ def _mean_bands() -> dict[str, Planes]:
 
 def mean_basis(planes: Planes) -> Planes:
     """An orthonormal basis of planes (K, H, H) and of even light, in rows (L, H H)."""
-    ramp = np.broadcast_to(np.linspace(-1, 1, planes.shape[-1], dtype=np.float32), planes.shape[-2:])
-    # light from one side is nobody's
-    light = 64 * np.stack([ramp, ramp.T, ramp * ramp, ramp.T * ramp.T, ramp * ramp.T])
-    forms = np.concatenate([planes.reshape(-1, *planes.shape[-2:]), light])
+    forms = np.concatenate([planes.reshape(-1, *planes.shape[-2:]), even_light(planes.shape[-1])])
     left, strengths, right = np.linalg.svd(unit(forms), full_matrices=False)
     del left
     return np.asarray(right[strengths > SAME * strengths[0]], np.float32)
+
+
+def even_light(side: int) -> Planes:
+    """Light from one side and from the middle, which is nobody's: (5, side, side)."""
+    ramp = np.broadcast_to(np.linspace(-1, 1, side, dtype=np.float32), (side, side))
+    return np.asarray(64 * np.stack([ramp, ramp.T, ramp * ramp, ramp.T * ramp.T, ramp * ramp.T]))
 
 
 def remainder(rows: Planes, mean: Planes) -> Planes:
@@ -145,20 +149,21 @@ def _middle(a: Planes, b: Planes, c: Planes) -> Planes:
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
 
 
-def _rearrangements(shown: Planes, pixels: Pixels) -> Planes:
-    """Where a simple rearrangement of pixels, signs or bits may have put the face, (N, 112, 112)."""
+def _rearrangements(shown: Planes, pixels: Pixels) -> list[Planes]:
+    """Where a simple rearrangement of pixels, signs or bits may have put the face, each (N, 112, 112)."""
     views = []
     for pieces in REARRANGED:
         tiles = shown.reshape(-1, pieces, SIDE // pieces, pieces, SIDE // pieces)
         views.append(tiles.transpose(0, 2, 1, 4, 3).reshape(-1, SIDE, SIDE))
     centred = shown - shown.mean((1, 2), keepdims=True)
     signs = np.where(np.arange(SIDE) % 2, np.float32(1), np.float32(-1))
-    views += [centred * signs[:, None] * signs, centred * signs[:, None], centred * signs]
+    views += [centred * (signs[:, None] * signs), centred * signs[:, None], centred * signs]
     by_plane = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    views += [(by_plane % low).astype(np.float32) * (256 // low) for low in LOW_BITS]
+    # what lies above the low bits falls out
+    views += [(by_plane << np.uint8(8 - bits)).astype(np.float32) for bits in LOW_BITS]
     views.append(np.moveaxis(by_plane.reshape(SIDE, SIDE, 3), -1, 0).astype(np.float32))
     views.append(np.ascontiguousarray(pixels).reshape(3, SIDE, SIDE).astype(np.float32))
-    return np.concatenate(views)
+    return views
 
 
 def _windows(shown: Planes, faces: Planes, limit: float) -> float:

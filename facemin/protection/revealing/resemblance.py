@@ -18,6 +18,7 @@ from facemin.protection.revealing.local_contrast import contrast_correlation
 from facemin.protection.revealing.mutual_information import excess_information
 from facemin.protection.revealing.partial_correlation import correlations, remainders
 from facemin.protection.revealing.template_match import matches
+from facemin.protection.revealing.whitened_correlation import whitened_correlation
 
 __all__ = ["LIMITS", "SIDE", "Likeness", "Pixels", "likenesses", "mean_face"]
 
@@ -33,6 +34,7 @@ LIMITS: dict[str, float] = {
     "correlation after rearranging, 56 px": 0.28,
     "correlation after rearranging, 28 px": 0.40,
     "correlation in a window": 0.35,
+    "whitened correlation, 56 px": 0.10,
     "correlation of local contrast, 28 px": 0.39,
     "correlation after inverting 4 tiles": 0.10,
     "correlation after inverting blocks of 4 px": 0.26,
@@ -92,13 +94,14 @@ def likenesses(pixels: Pixels, face: Pixels, *, limits: dict[str, float] = LIMIT
             raise ValueError(f"{name}: expected uint8 (112, 112, 3), got {image.dtype} {image.shape}")
     shown, plain = planes_of(pixels), planes_of(face)
     rest = remainders(plain)
-    contrast = "correlation of local contrast, 28 px"
+    contrast, information = "correlation of local contrast, 28 px", "mutual information, nats"
     found = {
         **correlations(shown, pixels, plain, rest, limits),
         **inverted_correlations(shown[:3], rest),
+        "whitened correlation, 56 px": whitened_correlation(shown[3], plain[3]),
         contrast: contrast_correlation(shown[:4], plain[3], limits[contrast]),
         **matches(shown[:4], plain[3], limits),
-        "mutual information, nats": excess_information(shown[:4], plain[3]),
+        information: excess_information(shown[:4], plain[3], limits[information]),
         **dict(zip(LEVELS, level_nearness(pixels, face), strict=True)),
         "PSNR above the mean face's, dB": _psnr_excess(shown[:3], plain[:3]),
     }
