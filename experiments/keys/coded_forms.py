@@ -13,13 +13,10 @@ from scipy.fft import dctn, fft2, fftshift, ifft2
 from scipy.ndimage import affine_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hostile_forms import Given
+    from hostile_forms import Form, Given
     from numpy.typing import NDArray
 
     Floats = NDArray[np.floating]
-    Coded = Callable[[Given], NDArray[np.generic]]
 
 MIDDLE = 127.5
 
@@ -110,8 +107,7 @@ def _stretched(values: Floats) -> Floats:
     return np.asarray(MIDDLE + centred / np.maximum(centred.std((0, 1)), 1e-9) * MIDDLE / 3)
 
 
-def _spectral(x: Given, magnitude: NDArray[np.generic], phase: NDArray[np.generic]) -> Floats:
-    del x
+def _spectral(magnitude: NDArray[np.generic], phase: NDArray[np.generic]) -> Floats:
     return _stretched(ifft2(magnitude * np.exp(1j * phase), axes=(0, 1)).real)
 
 
@@ -180,12 +176,12 @@ def _over_pattern(x: Given, share: float) -> Floats:
     return np.asarray(share * x.face + (1 - share) * pattern)
 
 
-CODED: dict[str, Coded] = {
+CODED: dict[str, Form] = {
     **{f"blocks of {n} px in a secret order": lambda x, n=n: _moved(x, n) for n in (4, 8, 14, 28)},  # type: ignore[misc]
     **{f"the same of {n} px, signs by chance": lambda x, n=n: _moved(x, n, signs=True) for n in (4, 8, 14)},  # type: ignore[misc]
     **{f"pixels of each {n} x {n} block in one order": lambda x, n=n: _scrambled(x, n) for n in (4, 8, 14)},  # type: ignore[misc]
     **{f"the same of {n} x {n}, one pattern of signs": lambda x, n=n: _scrambled(x, n, signs=True) for n in (4, 8, 14)},  # type: ignore[misc]
-    **{f"secret rotation of each {n} x {n} block": lambda x, n=n: _mixed(x, n) for n in (2, 4, 14, 28)},  # type: ignore[misc]
+    **{f"secret rotation of each {n} x {n} block": lambda x, n=n: _mixed(x, n) for n in (2, 4, 8, 14, 28)},  # type: ignore[misc]
     **{
         f"secret rotation of each {n} x {n} block, colours too": lambda x, n=n: _mixed(x, n, colours=True)  # type: ignore[misc]
         for n in (4, 8)
@@ -204,9 +200,9 @@ CODED: dict[str, Coded] = {
     "on an oblique wave of 5 px": lambda x: _carried(x, _wave(5, 0.6)),
     "on an oblique wave of 5 px, from black on": lambda x: _carried(x, _wave(5, 0.6), positive=True),
     "on noise, from black on": lambda x: _carried(x, x.random.uniform(-1, 1, (112, 112)), positive=True),
-    "phases alone": lambda x: _spectral(x, np.ones(1), _spectrum(x)[1]),
+    "phases alone": lambda x: _spectral(np.ones(1), _spectrum(x)[1]),
     "phases of it, magnitudes of a protected image": lambda x: _spectral(
-        x, np.abs(fft2(x.other.astype(float), axes=(0, 1))), _spectrum(x)[1]
+        np.abs(fft2(x.other.astype(float), axes=(0, 1))), _spectrum(x)[1]
     ),
     "its spectrum as a picture": _spectrum_shown,
     "rows and columns in secret orders": _permuted_axes,
