@@ -91,6 +91,7 @@ def _inverted(levels: Planes) -> Planes:
 @cache
 def _noise() -> Planes:
     """Levels of clipped normal noise about mid-grey, as they are and folded, (2, len(CLIPPED), QUANTILES)."""
-    normal = np.array([NormalDist().inv_cdf((place + 0.5) / QUANTILES) for place in range(QUANTILES)])
-    clipped = np.stack([normal.clip(-most, most) for most in CLIPPED])
-    return _standard(np.stack([clipped, np.sort(np.abs(clipped))]))
+    normal = NormalDist()
+    places = [(number + 0.5) / QUANTILES for number in range(QUANTILES)]
+    both = np.array([[normal.inv_cdf(place), normal.inv_cdf((1 + place) / 2)] for place in places]).T
+    return _standard(np.stack([both.clip(-most, most) for most in CLIPPED], axis=1))
