@@ -59,7 +59,7 @@ PARTS = ("default", "fresh", "strangers", "forms", "honest", "hostile", "between
 CHOSEN_ON = 10
 """Faces of part "choose" that a key's limits come from; of the default key `CHOSEN_ON_DEFAULT` are."""
 CHOSEN_ON_DEFAULT = 200
-CHOSEN_BESIDE = 300
+CHOSEN_BESIDE = 150
 """Faces of part "choose", as they are and in grey, whose grey levels each image's are compared with."""
 EARLY = 10
 """Faces of a key whose optimising takes long: of the default recogniser's early cuts, and those in between."""
