@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from facemin.protection.revealing.image_planes import Planes
 
-RIDGE = 0.03
+RIDGE = 0.3
 """Share of the mean power of a value."""
 TURNED = 0.6
 """What a correlation with a turned form counts: seven of them have seven chances, and few codes turn a face as well."""
