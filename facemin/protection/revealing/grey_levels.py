@@ -23,8 +23,8 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 GAMMAS = (0.6, 0.77, 1.0, 1.3, 1.67)
 CLIPPED = (1.0, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 4.0)
 """Standard deviations at which normal noise ends, since 8 bits do; at 1 it is nearly uniform."""
-EXCESS = 2.0
-"""Times as near to the face as to noise: what is nearer to noise has noise's levels."""
+EXCESS = 3.0
+"""Times as near to the face as to noise; less is what chance makes of greys that are like noise's."""
 MIDDLE = np.int16(510)
 """Of the greys, in quarters."""
 FLAT = 1e-6
