@@ -16,7 +16,6 @@ were waited for: not of Ray's daemons and actors.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -29,8 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from facemin.evaluation.provenance import conditions
-from facemin.runtime.files import write_atomically
+from measuring import load_averages, script_parser, write_record
 
 WAYS: dict[str, list[str]] = {
     "one": [],
@@ -162,13 +160,11 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
 
 def main() -> None:
     """Run the ways one after another and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, count=20_000)
     parser.add_argument("--photos", type=Path, required=True, help="folder of one person's photos")
-    parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--one-count", type=int, help="photos for one process, where fewer tell its speed as well")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--kill", action="store_true", help="three workers and the driver of each way")
-    parser.add_argument("--out", type=Path, help="record to write")
     given = parser.parse_args()
     sources = sorted(given.photos.glob("*.jpg"))
     rows = []
@@ -178,19 +174,17 @@ def main() -> None:
         linked(sources, folder / "in", given.count)
         linked(sources, folder / "few", given.one_count or given.count)
         for way in given.ways:
-            load = os.getloadavg()
+            load = load_averages()
             source, count = (
                 (folder / "few", given.one_count) if way == "one" and given.one_count else (folder / "in", given.count)
             )
             row = run(way, source, folder / way, folder / f"home-{way}", count=count, killing=given.kill)
-            rows.append(row | {"load_before_and_after": [round(each[0], 1) for each in (load, os.getloadavg())]})
+            rows.append(row | {"load_before_and_after": [load[0], load_averages()[0]]})
             print(json.dumps(rows[-1]), flush=True)
     speeds = {row["way"]: row["job_images_per_second"] for row in rows}
     ratios = {way: round(speed / speeds["one"], 2) for way, speed in speeds.items() if speeds.get("one") and speed}
     print(json.dumps({"ratios": ratios}))
-    if given.out:
-        record = {"format": "facemin folder scale 1", "photos": given.count, "ratios": ratios, "rows": rows}
-        write_atomically(given.out, json.dumps({**record, **conditions()}, indent=1).encode())
+    write_record(given.out, "facemin folder scale 1", rows, photos=given.count, ratios=ratios)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from facemin.evaluation.provenance import conditions
 from facemin.evaluation.provider_operations import GaussianNoise, Jpeg, Resize, Shift
-from facemin.experiments.common import script_parser
+from facemin.experiments.common import RESULTS, script_parser, write_record
 from facemin.keys.default import default_key
 from facemin.metrics.intervals import wilson
 from facemin.metrics.verification import threshold_at_far
@@ -41,7 +40,6 @@ from facemin.protection.pmt.finish import STEP, finishing
 from facemin.protection.pmt.step_rules import Adam
 from facemin.pseudonym.rotation import average_views
 from facemin.runtime.compute import Compute
-from facemin.runtime.files import write_atomically
 from facemin.runtime.seeds import target_seed
 from facemin.train.one_pass.loop import visible_difference
 
@@ -185,15 +183,12 @@ def speed(painter: Painter, runner: FaceRunner, faces: Pixels, turn: Rows) -> di
 
 def main() -> None:
     """Measure and write the record."""
-    parser = script_parser(__doc__, seed=0)
+    parser = script_parser(__doc__, out=RESULTS / "one_pass" / "quality.json", pairs=600, tries=4, seed=0)
     parser.add_argument("--protector", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=600)
     parser.add_argument("--residual", type=float, default=0.5, help="chord to the target that an image has to reach")
     parser.add_argument("--checks", nargs="+", default=["blur-1"], help="operations it is checked after")
-    parser.add_argument("--tries", type=int, default=4)
     parser.add_argument("--finish", type=int, default=0, help="steps of optimisation that begin with the painted image")
     parser.add_argument("--step", type=float, default=STEP, help="of them, in grey levels")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "quality.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -265,9 +260,8 @@ def main() -> None:
             "same_target_difference": round(difference(painter, feature[:64].astype(np.float32), seeds), 4),
         },
         "processor_time_one_thread": speed(painter, runner, sides[0][:96], turns[0]),
-        **conditions(),
     }
-    write_atomically(arguments.out, json.dumps(record, indent=1).encode())
+    write_record(arguments.out, record)
     print(json.dumps({key: record[key] for key in ("plain", "painted", "processor_time_one_thread")}, indent=1))
 
 

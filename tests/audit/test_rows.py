@@ -126,7 +126,7 @@ class TestOffTheShelf:
         floor = common / (common + rare)
         assert class_outcome(permutation_test(said, truth), figure, floor=floor, cells=5) == outcome
 
-    def test_nobody_here_to_judge(self, evidence: Make) -> None:
+    def test_without_other_recognisers_no_judge_is_named(self, evidence: Make) -> None:
         assert "facemin model add" in no_judges(evidence(3, others=()))
         assert no_judges(evidence(3)) == ""
 
@@ -269,7 +269,7 @@ class TestPanel:
         both = find_panel([default_key(), plain_key()], models=None, plain=[], far=1e-3)
         assert {one.name for one in both.authorised} == {"dlib-resnet29", "dlib-resnet29-space66"}
 
-    def test_a_key_of_somebody_who_is_not_here(self) -> None:
+    def test_a_key_of_an_absent_recogniser_has_no_authorised_judge(self) -> None:
         panel = find_panel([tiny_key()], models=None, plain=[], far=1e-3)
         assert panel.authorised == ()
         assert [one.name for one in panel.others] == ["dlib-resnet29"]

@@ -85,7 +85,6 @@ def test_meets_the_contract(faces: Tensor, dlib_keys: dict[str, Key]) -> None:
 def test_is_a_method_of_protect(
     faces: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
     photo, out = tmp_path / "a.png", tmp_path / "out"
     photo.write_bytes(encode_tensor(faces[0]))
     command = ["protect", str(photo), "--aligned", "--no-pseudonym", "--out", str(out), "--seed", "3", "--json"]

@@ -110,12 +110,29 @@ def report(
         check_file("--out", out)
 
     done = write_report(folder, out=out, pictures=pictures)
+    missed = done.shortfall
     if as_json:
-        print_json({"file": done.file, "experiments": done.experiments, "passed_over": done.passed_over})
+        print_json(
+            {
+                "file": done.file,
+                "experiments": done.experiments,
+                "passed_over": done.passed_over,
+                "empty": missed.empty,
+                "changed": missed.changed,
+            }
+        )
         return 0
     if done.passed_over:
-        note(f"passed over {len(done.passed_over)} files of other records: {', '.join(map(str, done.passed_over))}")
-    tell(f"{done.file}: {len(done.experiments)} experiments")
+        changed = sum(one.changed for one in done.others)
+        note(
+            f"passed over {len(done.passed_over)} files of other records, {changed} of them by changed code: "
+            f"{', '.join(map(str, done.passed_over))}"
+        )
+    for words, cells in (("without a record", missed.empty), ("by changed code", missed.changed)):
+        if cells:
+            note(f"{words}: {'; '.join(cells)}")
+    measured = f", {missed.cells - len(missed.empty)} of {missed.cells} cells measured" if missed.cells else ""
+    tell(f"{done.file}: {len(done.experiments)} experiments{measured}")
     return 0
 
 
