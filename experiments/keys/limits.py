@@ -18,25 +18,28 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 MARGIN = 1.5
+STRANGERS = 4
+"""Other people's faces that each image is compared with by every measure."""
 
 
 def honest_values(groups: Iterable[tuple[Pixels, Pixels]], others: Pixels) -> dict[str, list[float]]:
-    """Every measure's values of images and their faces, and their grey levels' nearness to those of other faces.
+    """Every measure's values of images beside their own faces and, since chance needs no likeness, beside others.
 
-    Greys of honest images hardly depend on whose they are, so that other faces stand for many more people; in black and
-    white too, where three colours say what one says.
+    Grey levels, which cost less, are compared with those of many more; in black and white too, where three colours say
+    what one says.
 
     Args:
         groups: images and faces, uint8 (N, 112, 112, 3) each.
-        others: faces, likewise.
+        others: more faces for grey levels, likewise.
     """
     low = {name: limit / 2 for name, limit in LIMITS.items()}
     found: dict[str, list[float]] = {name: [] for name in LIMITS}
     beside = [grey_levels(each) for face in others for each in (face, greyed(face))]
     for images, faces in groups:
-        for image, face in zip(images, faces, strict=True):
-            for likeness in likenesses(image, face, limits=low):
-                found[likeness.measure].append(likeness.value)
+        for number, image in enumerate(images):
+            for face in np.roll(faces, -number, axis=0)[: 1 + STRANGERS]:
+                for likeness in likenesses(image, face, limits=low):
+                    found[likeness.measure].append(likeness.value)
             shown = grey_levels(image)
             for levels in beside:
                 for measure, value in zip(LEVELS, nearness(shown, levels), strict=True):
