@@ -8,6 +8,9 @@ import numpy as np
 
 from facemin.protection.revealing.check import JUDGE
 from facemin.protection.revealing.grey_levels import LUMINANCE, grey_levels, nearness
+from facemin.protection.revealing.image_planes import planes_of
+from facemin.protection.revealing.linear_inversion import inverted_correlations
+from facemin.protection.revealing.partial_correlation import remainders
 from facemin.protection.revealing.resemblance import LEVELS, LIMITS, likenesses
 
 if TYPE_CHECKING:
@@ -19,14 +22,14 @@ if TYPE_CHECKING:
 
 MARGIN = 1.5
 STRANGERS = 4
-"""Other people's faces that each image is compared with by every measure."""
+"""Other people's faces that each image's inversions are compared with."""
 
 
 def honest_values(groups: Iterable[tuple[Pixels, Pixels]], others: Pixels) -> dict[str, list[float]]:
-    """Every measure's values of images beside their own faces and, since chance needs no likeness, beside others.
+    """Every measure's values of images beside their own faces; those whose chance has long tails beside others' too.
 
-    Grey levels, which cost less, are compared with those of many more; in black and white too, where three colours say
-    what one says.
+    Of inversions these are some faces of the same group; of grey levels, which cost less, many more, in black and white
+    too, where three colours say what one says.
 
     Args:
         groups: images and faces, uint8 (N, 112, 112, 3) each.
@@ -36,10 +39,13 @@ def honest_values(groups: Iterable[tuple[Pixels, Pixels]], others: Pixels) -> di
     found: dict[str, list[float]] = {name: [] for name in LIMITS}
     beside = [grey_levels(each) for face in others for each in (face, greyed(face))]
     for images, faces in groups:
-        for number, image in enumerate(images):
-            for face in np.roll(faces, -number, axis=0)[: 1 + STRANGERS]:
-                for likeness in likenesses(image, face, limits=low):
-                    found[likeness.measure].append(likeness.value)
+        left = [remainders(planes_of(face)) for face in faces]
+        for number, (image, face) in enumerate(zip(images, faces, strict=True)):
+            for likeness in likenesses(image, face, limits=low):
+                found[likeness.measure].append(likeness.value)
+            for stranger in (left[number - shift] for shift in range(1, 1 + STRANGERS)):
+                for measure, value in inverted_correlations(planes_of(image)[:3], stranger).items():
+                    found[measure].append(value)
             shown = grey_levels(image)
             for levels in beside:
                 for measure, value in zip(LEVELS, nearness(shown, levels), strict=True):
