@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from facemin.cloak.lay import lay
-from facemin.experiments.cloaks.measure import embedded, unit
+from facemin.experiments.cloaks.measure import embedded
 from facemin.experiments.cloaks.people import cut, load_people
+from facemin.experiments.cloaks.photos import unit
 from facemin.experiments.cloaks.scoring import thresholds
 from facemin.experiments.cloaks.settings import People
 from facemin.face import Detector, nearest_to_centre

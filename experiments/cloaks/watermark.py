@@ -24,8 +24,9 @@ from facemin.cloak.surrogates import Team, open_surrogates
 from facemin.cloak.watermark import Watermarker, WatermarkNetwork, read_bits
 from facemin.cloak.watermark_training import TrainedWatermark, WatermarkTraining, train_watermark
 from facemin.evaluation.networks import find_recogniser
-from facemin.experiments.cloaks.measure import embedded, unit
+from facemin.experiments.cloaks.measure import embedded
 from facemin.experiments.cloaks.people import Photographs, load_people
+from facemin.experiments.cloaks.photos import unit
 from facemin.experiments.cloaks.scoring import thresholds
 from facemin.experiments.cloaks.settings import People
 from facemin.metrics import psnr

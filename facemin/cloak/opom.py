@@ -10,18 +10,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.surrogates import Team
-from facemin.cloak.universal import climb, grey_levels, person_faces, plain_embeddings, started, window
+from facemin.cloak.universal import Ascent, displaced, grey_levels, person_faces, plain_embeddings, started, window
 from facemin.runtime.compute import Compute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from facemin.models import Recogniser
@@ -45,6 +45,9 @@ class OPOM:
         step: of the sign of the gradient, grey levels.
         iterations: steps.
         taper: pixels over which the mask fades at the crop's border; ours, 0 for the paper's.
+        jitter: pixels by which the mask is displaced anew at each step; ours, 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours.
+        momentum: of the gradients; 0 as the paper's 16 iterations have it.
     """
 
     product: ClassVar[Literal["photo"]] = "photo"
@@ -54,6 +57,9 @@ class OPOM:
     step: float = 1.0
     iterations: int = 16
     taper: int = 6
+    jitter: float = 1.0
+    mirrored: bool = True
+    momentum: float = 0.9
 
     def __post_init__(self) -> None:
         if self.model not in NEAREST:
@@ -62,6 +68,10 @@ class OPOM:
             raise ValueError(
                 "OPOM: expected epsilon in [1, 32], step above 0, iterations of at least 1 and taper in [0, 56], "
                 f"got {self.epsilon}, {self.step}, {self.iterations}, {self.taper}"
+            )
+        if not (0 <= self.jitter <= 16 and 0 <= self.momentum <= 1):
+            raise ValueError(
+                f"OPOM: expected jitter in [0, 16] pixels and momentum in [0, 1], got {self.jitter}, {self.momentum}"
             )
 
     def fit(
@@ -85,24 +95,26 @@ class OPOM:
         Raises:
             ValueError: no face or surrogate, or another shape or type.
         """
-        plain = person_faces(faces)
+        plain = person_faces(faces, mirrored=self.mirrored)
         team = Team.on(surrogates, compute or Compute())
         features = plain_embeddings(team, plain)
-        plain, weight, bound = plain.to(team.device), window(self.taper).to(team.device), self.epsilon / 255
+        plain, weight = plain.to(team.device), window(self.taper).to(team.device)
         change = started(self.step / 255, seed).to(team.device)
+        dice = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1])))
+        climb = Ascent(step=self.step / 255, bound=self.epsilon / 255, momentum=self.momentum)
         for iteration in range(self.iterations):
             if on_step is not None:
                 on_step(iteration, self.iterations)
             nearest = NEAREST[self.model] if iteration >= _CENTRE_FIRST else NEAREST[_FIRST.get(self.model, self.model)]
             change.requires_grad_()
-            moved = team((plain + change * weight).clamp(0, 1))
+            moved = team((plain + displaced(change * weight, len(plain), self.jitter, dice)).clamp(0, 1))
             away = torch.stack(
                 [
                     (row - nearest(row.detach(), own)).square().sum(1).mean()
                     for row, own in zip(moved, features, strict=True)
                 ]
             ).mean()
-            change = climb(change, away, step=self.step / 255, bound=bound)
+            change = climb(change, away)
         return Mask.make(
             grey_levels(change * weight),
             method=f"opom-{self.model}",

@@ -4,8 +4,9 @@ Source: Chow, Hu, Huang and Liu, Personalized Privacy Protection Mask Against Un
 (Chameleon): minimise -sum_m arccos<f_m(x), f_m(x + P)> + lambda * max(0, DSIM(x, x + P) - tau), DSIM = (1 - SSIM) / 2,
 by steps of the gradient's sign over the person's photos, lambda halved and doubled as DSIM lies below or above tau.
 
-Ours, and not the paper's: the fading border (`taper`), the end, where a mask that is still too visible is scaled down
-until its mean DSIM is within tau, and the angle taken from the chord, whose slope does not vanish at the start.
+Ours, and not the paper's: photos mirrored and masks displaced while learning (`mirrored`, `jitter`), without which a
+mask of few photos holds on those few; the fading border (`taper`); the end, where a mask that is still too visible is
+scaled down until its mean DSIM is within tau; and the angle taken from the chord, whose slope does not vanish at first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.surrogates import Team
-from facemin.cloak.universal import climb, grey_levels, person_faces, plain_embeddings, started, window
+from facemin.cloak.universal import Ascent, displaced, grey_levels, person_faces, plain_embeddings, started, window
 from facemin.metrics import ssim
 from facemin.runtime.compute import Compute
 
@@ -49,6 +50,9 @@ class P3Mask:
         epochs: passes over the photos.
         together: photos a step.
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
+        jitter: pixels by which the mask is displaced anew at each step; ours, 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours.
+        momentum: of the gradients; ours, 0 for the paper's.
     """
 
     product: ClassVar[Literal["photo"]] = "photo"
@@ -59,12 +63,19 @@ class P3Mask:
     epochs: int = 50
     together: int = 4
     taper: int = 6
+    jitter: float = 1.0
+    mirrored: bool = True
+    momentum: float = 0.9
 
     def __post_init__(self) -> None:
         if not (1 <= self.epsilon <= 32 and 0 < self.tau < 1 and self.step > 0 and 0 <= self.taper <= 56):
             raise ValueError(
                 "P3Mask: expected epsilon in [1, 32], tau in (0, 1), step above 0 and taper in [0, 56], "
                 f"got {self.epsilon}, {self.tau}, {self.step}, {self.taper}"
+            )
+        if not (0 <= self.jitter <= 16 and 0 <= self.momentum <= 1):
+            raise ValueError(
+                f"P3Mask: expected jitter in [0, 16] pixels and momentum in [0, 1], got {self.jitter}, {self.momentum}"
             )
         if self.epochs < 1 or self.together < 1:
             raise ValueError(f"P3Mask: expected epochs and together of at least 1, got {self.epochs}, {self.together}")
@@ -90,25 +101,26 @@ class P3Mask:
         Raises:
             ValueError: no face or surrogate, or another shape or type.
         """
-        plain = person_faces(faces)
+        plain = person_faces(faces, mirrored=self.mirrored)
         team = Team.on(surrogates, compute or Compute())
         features = plain_embeddings(team, plain)
         plain, weight = plain.to(team.device), window(self.taper).to(team.device)
         change = started(self.step / 255, seed).to(team.device)
-        order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1])))
+        dice = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1])))
+        climb = Ascent(step=self.step / 255, bound=self.epsilon / 255, momentum=self.momentum)
         penalty = 1.0
         for epoch in range(self.epochs):
             if on_step is not None:
                 on_step(epoch, self.epochs)
             seen = []
-            for rows in torch.split(torch.from_numpy(order.permutation(len(plain))), self.together):
+            for rows in torch.split(torch.from_numpy(dice.permutation(len(plain))), self.together):
                 change.requires_grad_()
-                cloaked = (plain[rows] + change * weight).clamp(0, 1)
+                cloaked = (plain[rows] + displaced(change * weight, len(rows), self.jitter, dice)).clamp(0, 1)
                 angle = _angle(team(cloaked), [own[rows] for own in features])
                 visible = dsim(cloaked, plain[rows])
                 seen.append(visible.detach())
                 gain = (angle - penalty * (visible - self.tau).clamp_min(0)).mean()
-                change = climb(change, gain, step=self.step / 255, bound=self.epsilon / 255)
+                change = climb(change, gain)
             penalty = _adapted(penalty, float(torch.cat(seen).mean()), self.tau)
         return Mask.make(
             grey_levels(self._within_budget(change * weight, plain)),

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
 from facemin.cloak.p3_mask import P3Mask, dsim
-from facemin.experiments.cloaks.measure import embedded, unit
+from facemin.cloak.universal import displaced
+from facemin.experiments.cloaks.measure import embedded
+from facemin.experiments.cloaks.photos import unit
 from facemin.models import Recogniser
 from facemin.protection.one_pass.protector import OnePassProtector
 from facemin.protection.registry import CLOAKS, PROTECTORS
@@ -78,6 +80,18 @@ def test_progress_is_told_and_what_it_raises_ends_the_fit(portraits: Pixels, dli
         assert told == [(0, 3), (1, 3)]
 
 
+def test_displaced_changes_lie_where_their_draws_say() -> None:
+    change = torch.zeros(1, 3, 112, 112)
+    change[:, :, 40:60, 30:50] = 1
+    assert torch.equal(displaced(change, 2, 0.0, np.random.default_rng(0)), change.expand(2, -1, -1, -1))
+    many = displaced(change, 400, 3.0, np.random.default_rng(0))[:, 0]
+    weights = torch.arange(112.0)
+    across = (many.sum(1) * weights).sum(1) / many.sum((1, 2))
+    assert abs(float(across.mean()) - 39.5) < 0.5
+    # the shift, and what turn and scale do to a square that lies off the centre
+    assert 2.8 < float(across.std()) < 3.5
+
+
 @pytest.mark.parametrize("model", NEAREST)
 def test_nearest_points(model: Any) -> None:
     """Against a search over many combinations: none that the model allows comes nearer."""
@@ -119,9 +133,11 @@ def test_projection_onto_the_simplex() -> None:
         (lambda: P3Mask(tau=1.0), "tau"),
         (lambda: P3Mask(epochs=0), "epochs"),
         (lambda: P3Mask(step=float("nan")), "step"),
+        (lambda: P3Mask(jitter=-1), "jitter"),
         (lambda: OPOM(model="other"), "model"),  # type: ignore[arg-type]
         (lambda: OPOM(iterations=0), "iterations"),
         (lambda: OPOM(step=float("nan")), "step"),
+        (lambda: OPOM(jitter=float("nan")), "jitter"),
     ],
 )
 def test_settings_out_of_range_are_named(make: Any, said: str) -> None:
