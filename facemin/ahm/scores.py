@@ -6,7 +6,8 @@ Read the raw values first: a weighted sum hides which of them is bad.
 """
 
 from dataclasses import dataclass
-from math import isfinite
+
+from facemin.runtime.ranges import ranges
 
 VISUAL_WEIGHT = 0.4
 ATTACK_WEIGHT = 0.6
@@ -38,15 +39,7 @@ class RawScores:
     rank_one: float
     accuracy: float
 
-    def __post_init__(self) -> None:
-        for name in ("identity", "rank_one", "accuracy"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a share in [0, 1], got {value}")
-        if not -1 <= self.ssim <= 1:
-            raise ValueError(f"ssim: expected in [-1, 1], got {self.ssim}")
-        if not isfinite(self.psnr):
-            raise ValueError(f"psnr: expected finite decibels, got {self.psnr}")
+    __post_init__ = ranges(identity="[0, 1]", rank_one="[0, 1]", accuracy="[0, 1]", ssim="[-1, 1]", psnr="(-inf, inf)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,11 @@
-"""Shared steps of person-specific masks: faces in, a bounded sign-gradient change out, faded so that no edge shows."""
+"""Universal masks: one bounded change for all photos of a person, by sign gradients, faded so that no edge shows."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,15 +13,130 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facemin.autograd.pixels import to_tensor, to_unit
+from facemin.cloak.mask_file import Mask
+from facemin.cloak.surrogates import Team
 from facemin.face import SIDE
+from facemin.runtime.compute import DEFAULT_COMPUTE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
-    from facemin.cloak.surrogates import Team
+    from facemin.models import Recogniser
+    from facemin.runtime.compute import Compute
 
 _SHAPE = (SIDE, SIDE, 3)
 _TINY = 1e-30
+UNIVERSAL_RANGES = {
+    "epsilon": "[1, 32]",
+    "step": "(0, inf)",
+    "taper": "[0, 56]",
+    "jitter": "[0, 16]",
+    "momentum": "[0, 1]",
+}
+"""Of the settings that all universal masks have."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonSeen:
+    """A person's photos, as a team of surrogates sees them.
+
+    Attributes:
+        plain: aligned faces (N, 3, 112, 112) in [0, 1], and their mirror images where those are learnt from too.
+        team: the surrogates.
+        features: unit embeddings (N, D) by each.
+    """
+
+    plain: Tensor
+    team: Team
+    features: list[Tensor]
+
+
+class UniversalMask(ABC):
+    """A method that learns one change for all photos of a person.
+
+    Attributes:
+        epsilon: bound of every value, grey levels.
+        step: of the gradient's sign, grey levels.
+        taper: pixels over which the mask fades at the crop's border.
+        jitter: pixels by which the mask is displaced anew at each step.
+        mirrored: learn from each photo's mirror image too.
+        momentum: of the gradients.
+    """
+
+    product: ClassVar[Literal["photo"]] = "photo"
+
+    epsilon: int
+    step: float
+    taper: int
+    jitter: float
+    mirrored: bool
+    momentum: float
+
+    def fit(
+        self,
+        faces: NDArray[np.uint8],
+        surrogates: Sequence[Recogniser],
+        *,
+        seed: int = 0,
+        compute: Compute = DEFAULT_COMPUTE,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Mask:
+        """Learn a person's mask.
+
+        Args:
+            faces: aligned, of one person, uint8 RGB (N, 112, 112, 3); many different ones carry over better.
+            surrogates: recognisers to be led astray.
+            seed: of all randomness, in [0, 2^128).
+            compute: where and in which precision.
+            on_step: told before each round how many were taken, and of how many.
+
+        Raises:
+            ValueError: no face or surrogate, or another shape or type.
+        """
+        plain = person_faces(faces, mirrored=self.mirrored)
+        team = Team.on(surrogates, compute)
+        seen = PersonSeen(plain=plain.to(team.device), team=team, features=plain_embeddings(team, plain))
+        change = self._learnt(
+            seen,
+            started(self.step / 255, seed).to(team.device),
+            window(self.taper).to(team.device),
+            np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1]))),
+            on_step or (lambda *_: None),
+        )
+        return Mask.make(
+            grey_levels(change),
+            method=self.name,
+            epsilon=self.epsilon,
+            photos=len(faces),
+            surrogates=team.described,
+            settings=asdict(self),  # type: ignore[call-overload]
+        )
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Of the method, for the mask's manifest."""
+
+    @abstractmethod
+    def _learnt(
+        self,
+        seen: PersonSeen,
+        change: Tensor,
+        weight: Tensor,
+        dice: np.random.Generator,
+        on_step: Callable[[int, int], None],
+    ) -> Tensor:
+        """The faded change (1, 3, 112, 112), of one that is started and of the weights that fade it."""
+
+    def _cloaked(self, plain: Tensor, change: Tensor, dice: np.random.Generator) -> Tensor:
+        """Faces (N, 3, 112, 112) with the change (1, 3, 112, 112) on them, each displaced otherwise."""
+        return (plain + displaced(change, len(plain), self.jitter, dice)).clamp(0, 1)
+
+    @property
+    def _ascent(self) -> Ascent:
+        return Ascent(step=self.step / 255, bound=self.epsilon / 255, momentum=self.momentum)
 
 
 def person_faces(faces: NDArray[np.uint8], *, mirrored: bool = False) -> Tensor:

@@ -6,7 +6,6 @@ These are for judging. Their differentiable counterparts, which a protector may 
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from facemin.autograd.pixels import to_grid, to_tensor, to_unit
 from facemin.image import decode
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +35,7 @@ class Jpeg:
 
     quality: int
 
-    def __post_init__(self) -> None:
-        if not (isinstance(self.quality, int) and 1 <= self.quality <= 95):
-            raise ValueError(f"Jpeg quality: expected an integer in [1, 95], got {self.quality!r}")
+    __post_init__ = ranges(quality="integer [1, 95]")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Encode and decode images (B, 3, H, W) in [0, 1]; the result lies on the 8-bit grid."""
@@ -59,9 +57,7 @@ class Resize:
 
     factor: float
 
-    def __post_init__(self) -> None:
-        if not 0 < self.factor < 1:
-            raise ValueError(f"Resize factor: expected in (0, 1), got {self.factor}")
+    __post_init__ = ranges(factor="(0, 1)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Resize images (B, 3, H, W) in [0, 1] and back; the result lies on the 8-bit grid."""
@@ -85,9 +81,7 @@ class GaussianNoise:
 
     deviation: float
 
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.deviation) and self.deviation > 0):
-            raise ValueError(f"GaussianNoise deviation: expected a finite number above 0, got {self.deviation}")
+    __post_init__ = ranges(deviation="(0, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Add noise to images (B, 3, H, W) in [0, 1]; the result is clipped and lies on the 8-bit grid."""
@@ -110,9 +104,7 @@ class Shift:
 
     pixels: int
 
-    def __post_init__(self) -> None:
-        if not (isinstance(self.pixels, int) and self.pixels >= 1):
-            raise ValueError(f"Shift pixels: expected an integer of at least 1, got {self.pixels!r}")
+    __post_init__ = ranges(pixels="integer [1, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Shift images (B, 3, H, W) of any range; differentiable."""

@@ -152,7 +152,7 @@ class Cloak(Protocol):
         surrogates: Sequence[Any],
         *,
         seed: int = 0,
-        compute: Compute | None = None,
+        compute: Compute = DEFAULT_COMPUTE,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Cloaked:
         """Learn what it has to know of a person from aligned faces (N, 112, 112, 3), against recognisers."""

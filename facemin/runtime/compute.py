@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from facemin.runtime.ranges import ranges
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -26,9 +28,7 @@ class Compute:
     precision: Precision = "auto"
     batch: int = 16
 
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"batch: expected at least 1 image, got {self.batch}")
+    __post_init__ = ranges(batch="integer [1, inf)")
 
 
 DEFAULT_COMPUTE = Compute()

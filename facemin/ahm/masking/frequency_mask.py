@@ -15,7 +15,6 @@ key's own, the image says little, and what its features are then away from the f
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -34,6 +33,7 @@ from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Done
 from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.device import choose_device
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -73,11 +73,7 @@ class FrequencyMask:
     hiding: bool = True
     gain: float = 0.5
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.kept < FREQUENCIES:
-            raise ValueError(f"kept: expected 1 to {FREQUENCIES - 1} channels a colour, got {self.kept}")
-        if not (math.isfinite(self.gain) and self.gain > 0):
-            raise ValueError(f"gain: expected a finite factor above 0, got {self.gain}")
+    __post_init__ = ranges(kept=f"[1, {FREQUENCIES})", gain="(0, inf)")
 
     def __call__(
         self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE

@@ -14,6 +14,7 @@ from facemin.attack.contract import FittedProber
 from facemin.attack.features import BATCH
 from facemin.attack.training import Fitting, fit, weights_drawn_from
 from facemin.autograd.pixels import to_unit
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from facemin.attack.budget import Budget
@@ -59,9 +60,7 @@ class ConvolutionalProbe:
     width: int = 16
     fitting: Fitting = field(default_factory=lambda: Fitting(epochs=12, batch=16, rate=2e-3))
 
-    def __post_init__(self) -> None:
-        if self.folds < 2 or self.width < 1:
-            raise ValueError(f"folds, width: expected at least 2 and 1, got {self.folds}, {self.width}")
+    __post_init__ = ranges(folds="[2, inf)", width="[1, inf)")
 
     def fit(self, knowledge: Knowledge, budget: Budget) -> FittedProber:
         """See `facemin.attack.contract.Prober`; it is trained where it is applied, on other people's images."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +28,7 @@ class TotalVariation:
     weight: float
     steps: int = 100
 
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight > 0):
-            raise ValueError(f"TotalVariation weight: expected a finite number above 0, got {self.weight}")
-        if not (isinstance(self.steps, int) and self.steps >= 1):
-            raise ValueError(f"TotalVariation steps: expected an integer of at least 1, got {self.steps!r}")
+    __post_init__ = ranges(weight="(0, inf)", steps="integer [1, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Denoise images (B, C, H, W) of any range; differentiable, at the cost of all steps' memory."""

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from facemin.runtime.ranges import ranges
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -41,11 +43,15 @@ class AdversarialAlignment:
     smoothing: float = 0.1
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        if min(self.steps, self.looks, self.batch, self.width) < 1 or not self.rate > 0:
-            raise ValueError("steps, looks, batch, width, rate: expected positive numbers")
-        if not (0 <= self.orthogonal < 1 and 0 <= self.smoothing < 0.5):
-            raise ValueError("orthogonal, smoothing: expected in [0, 1) and [0, 0.5)")
+    __post_init__ = ranges(
+        steps="[1, inf)",
+        looks="[1, inf)",
+        batch="[1, inf)",
+        width="[1, inf)",
+        rate="(0, inf)",
+        orthogonal="[0, 1)",
+        smoothing="[0, 0.5)",
+    )
 
 
 def adversarial_rotation(

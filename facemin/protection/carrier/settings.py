@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facemin.runtime.ranges import ranges
+
 
 @dataclass(frozen=True, kw_only=True)
 class Descent:
@@ -23,9 +25,7 @@ class Descent:
     anchor: float = 3.0
     fine: float = 0.3
 
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {self.steps}")
+    __post_init__ = ranges(steps="[1, inf)")
 
 
 @dataclass(frozen=True, kw_only=True)

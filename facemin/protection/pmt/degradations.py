@@ -14,6 +14,7 @@ import torch
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.jpeg import jpeg
 from facemin.protection.pmt.randomness import generators, normal
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,16 +48,9 @@ class ProviderOperations:
     noise: float = 0.05
     shift: int = 2
 
-    def __post_init__(self) -> None:
-        bounds = {"blur": (0, 8), "resize": (0.1, 1), "jpeg": (0, 95), "noise": (0, 1), "shift": (0, 56)}
-        for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"ProviderOperations {name}: expected in [{low}, {high}], got {getattr(self, name)!r}")
-        for name in ("jpeg", "shift"):
-            if not isinstance(getattr(self, name), int):
-                raise ValueError(  # noqa: TRY004 - a setting's value, as those above
-                    f"ProviderOperations {name}: expected an integer, got {getattr(self, name)!r}"
-                )
+    __post_init__ = ranges(
+        blur="[0, 8]", resize="[0.1, 1]", jpeg="integer [0, 95]", noise="[0, 1]", shift="integer [0, 56]"
+    )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from facemin.protection.pmt import separable as linear_maps
+from facemin.runtime.ranges import ranges
 from facemin.runtime.seeds import hashed_seed
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ class GaussianNoise:
     mean: float = 0.5
     deviation: float = 0.1
 
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.mean) and math.isfinite(self.deviation) and self.deviation >= 0):
-            raise ValueError(
-                f"GaussianNoise: expected a finite mean and deviation >= 0, got {self.mean}, {self.deviation}"
-            )
+    __post_init__ = ranges(mean="(-inf, inf)", deviation="[0, inf)")
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
@@ -75,14 +71,9 @@ class LowFrequencyNoise:
     sigma: float = 4.0
     white: float = 0.1
 
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in (self.mean, self.deviation, self.white)):
-            raise ValueError(f"LowFrequencyNoise: expected finite numbers, got {self}")
-        if self.deviation < 0 or self.white < 0 or not 0 < self.sigma <= linear_maps.SIDE / 2:
-            raise ValueError(
-                f"LowFrequencyNoise: expected deviation and white >= 0 and sigma in (0, {linear_maps.SIDE / 2}], "
-                f"got {self.deviation}, {self.white}, {self.sigma}"
-            )
+    __post_init__ = ranges(
+        mean="(-inf, inf)", deviation="[0, inf)", white="[0, inf)", sigma=f"(0, {linear_maps.SIDE / 2}]"
+    )
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """See `Start`."""
@@ -130,9 +121,7 @@ class GaussianBlur:
 
     sigma: float = 8.0
 
-    def __post_init__(self) -> None:
-        if not 0 < self.sigma <= linear_maps.SIDE / 2:
-            raise ValueError(f"GaussianBlur sigma: expected pixels in (0, {linear_maps.SIDE / 2}], got {self.sigma}")
+    __post_init__ = ranges(sigma=f"(0, {linear_maps.SIDE / 2}]")
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """See `Start`."""

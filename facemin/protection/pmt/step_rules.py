@@ -6,11 +6,12 @@ whatever the network. State lives in buffers with one row an image, so rows can 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,8 +48,7 @@ class Sign:
 
     step: float = 4.0
 
-    def __post_init__(self) -> None:
-        _positive(self.step, "Sign", "step")
+    __post_init__ = ranges(step="(0, inf)")
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
         """None: the rule has no memory."""
@@ -74,8 +74,7 @@ class L1:
 
     step: float = 4.0
 
-    def __post_init__(self) -> None:
-        _positive(self.step, "L1", "step")
+    __post_init__ = ranges(step="(0, inf)")
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
         """None: the rule has no memory."""
@@ -107,11 +106,7 @@ class Adam:
     beta2: float = 0.999
     epsilon: float = 1e-20
 
-    def __post_init__(self) -> None:
-        _positive(self.step, "Adam", "step")
-        for name, beta in (("beta1", self.beta1), ("beta2", self.beta2)):
-            if not 0 <= beta < 1:
-                raise ValueError(f"Adam {name}: expected in [0, 1), got {beta}")
+    __post_init__ = ranges(step="(0, inf)", beta1="[0, 1)", beta2="[0, 1)")
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
         """Mean gradient and mean squared gradient, (B, 3, H, W) each."""
@@ -133,8 +128,3 @@ class Adam:
 
 RULES: dict[str, type[Sign | L1 | Adam]] = {"adam": Adam, "sign": Sign, "l1": L1}
 """Step rules by name."""
-
-
-def _positive(value: float, owner: str, name: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{owner} {name}: expected a finite number of grey levels above 0, got {value}")

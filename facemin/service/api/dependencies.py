@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Depends, Header, Request
 from sqlalchemy.exc import IntegrityError
@@ -114,9 +114,7 @@ class Allowed(Rule):
         Raises:
             ServiceError: no token (401), or one that may not do this (403).
         """
-        token: Token | None = request.state.token
-        if token is None:
-            raise _no_token()
+        token: Token = _sent(request.state.token)
         self.check(token, request.path_params.get("collection"), request.path_params.get("person"))
         return Caller(request.app.state.provider, token, request.state.request_id)
 
@@ -130,16 +128,16 @@ class Claimed(Rule):
         Raises:
             ServiceError: no token (401), or one that may not do this (403).
         """
-        claim: Claim | None = request.state.claim
-        if claim is None:
-            raise _no_token()
+        claim: Claim = _sent(request.state.claim)
         collection = request.path_params.get("collection")
         self.check(claim.token, collection)
         return Claimant(request.app.state.provider, claim, request.state.request_id, self, collection)
 
 
-def _no_token() -> ServiceError:
-    return ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
+def _sent(found: Any) -> Any:
+    if found is None:
+        raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
+    return found
 
 
 def provider_of(request: Request) -> Provider:

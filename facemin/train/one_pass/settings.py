@@ -7,6 +7,7 @@ from math import cos, pi
 from typing import Any
 
 from facemin.protection.one_pass.decoder_graph import DecoderSize
+from facemin.runtime.ranges import ranges
 from facemin.train.one_pass.decoder import SIZES
 from facemin.train.one_pass.operations import TrainingOperations
 
@@ -59,28 +60,24 @@ class FitSettings:
     paired: float = 0.125
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        bounds: dict[str, tuple[float, float]] = {
-            "noise": (1, 1024),
-            "steps": (1, 10**9),
-            "batch": (2, 1 << 16),
-            "rate": (1e-8, 1),
-            "warmup": (0, 10**9),
-            "annealed": (0, 1),
-            "final": (0, 1),
-            "weight_decay": (0, 1),
-            "clip": (1e-6, 1e6),
-            "averaging": (0, 1),
-            "ramp": (0, 10**9),
-            "diversity": (0, 1),
-            "diversity_weight": (0, 100),
-            "smoothness": (0, 100),
-            "paired": (0, 0.5),
-            "seed": (0, 2**63 - 1),
-        }
-        for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: expected in [{low}, {high}], got {getattr(self, name)!r}")
+    __post_init__ = ranges(
+        noise="[1, 1024]",
+        steps="[1, 1e9]",
+        batch="[2, 65536]",
+        rate="[1e-8, 1]",
+        warmup="[0, 1e9]",
+        annealed="[0, 1]",
+        final="[0, 1]",
+        weight_decay="[0, 1]",
+        clip="[1e-6, 1e6]",
+        averaging="[0, 1]",
+        ramp="[0, 1e9]",
+        diversity="[0, 1]",
+        diversity_weight="[0, 100]",
+        smoothness="[0, 100]",
+        paired="[0, 0.5]",
+        seed=f"[0, {2**63})",
+    )
 
     @property
     def constant_until(self) -> int:

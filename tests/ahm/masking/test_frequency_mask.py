@@ -28,7 +28,7 @@ def same(one: Done, other: Done) -> bool:
 
 
 def test_a_batch_of_none_would_skip_every_photo() -> None:
-    with pytest.raises(ValueError, match="batch: expected at least 1 image, got 0"):
+    with pytest.raises(ValueError, match="batch: expected an integer of at least 1, got 0"):
         Compute(batch=0)
 
 

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from facemin.autograd.pixels import to_tensor, to_unit
-from facemin.cloak.makeup_network import MakeupNetwork
-from facemin.cloak.makeup_reference import REGIONS, MakeupReference, regions
+from facemin.cloak.makeup.network import MakeupNetwork
+from facemin.cloak.makeup.reference import REGIONS, MakeupReference, regions
 from facemin.cloak.surrogates import Team
 from facemin.cloak.universal import person_faces, plain_embeddings, window
 from facemin.metrics import ssim
-from facemin.runtime.compute import Compute
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,16 +61,15 @@ class Makeup:
     adversarial: float = 4.0
     taper: int = 6
 
-    def __post_init__(self) -> None:
-        if self.steps < 1 or not 0 < self.rate < 1 or not 0 < self.amplitude <= 1 or not 0 <= self.taper <= 56:
-            raise ValueError(
-                "Makeup: expected steps of at least 1, rate in (0, 1), amplitude in (0, 1] and taper in [0, 56], got "
-                f"{self.steps}, {self.rate}, {self.amplitude}, {self.taper}"
-            )
-        if not all(weight >= 0 for weight in (self.structure, self.consistency, self.adversarial)):
-            raise ValueError(
-                f"Makeup: expected weights of at least 0, got {self.structure}, {self.consistency}, {self.adversarial}"
-            )
+    __post_init__ = ranges(
+        steps="[1, inf)",
+        rate="(0, 1)",
+        amplitude="(0, 1]",
+        structure="[0, inf)",
+        consistency="[0, inf)",
+        adversarial="[0, inf)",
+        taper="[0, 56]",
+    )
 
     def fit(
         self,
@@ -77,7 +77,7 @@ class Makeup:
         surrogates: Sequence[Recogniser],
         *,
         seed: int = 0,
-        compute: Compute | None = None,
+        compute: Compute = DEFAULT_COMPUTE,
         on_step: Callable[[int, int], None] | None = None,
     ) -> MakeupArtist:
         """Draw the person's style and note what to move away from; photos are painted when they come.
@@ -94,7 +94,7 @@ class Makeup:
         """
         if on_step is not None:
             on_step(0, 1)
-        team = Team.on(surrogates, compute or Compute())
+        team = Team.on(surrogates, compute)
         features = [rows.mean(0, keepdim=True) for rows in plain_embeddings(team, person_faces(faces))]
         return MakeupArtist(
             settings=self, team=team, features=tuple(features), reference=MakeupReference.drawn(seed), seed=seed
