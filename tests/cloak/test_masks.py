@@ -81,6 +81,16 @@ def test_progress_is_told_and_what_it_raises_ends_the_fit(portraits: Pixels, dli
         assert told == [(0, 3), (1, 3)]
 
 
+def test_a_mask_learnt_from_mirror_images_too_moves_them_farther(portraits: Pixels, dlib: Recogniser) -> None:
+    plain = unit(portraits[1::2])
+    moved = []
+    for mirrored in (False, True):
+        method = OPOM(model="class-centre", iterations=6, mirrored=mirrored, jitter=0.0)
+        cloaked = unit(method.fit(portraits[::2], [dlib], compute=CPU)(portraits[1::2]))
+        moved.append(float((1 - (embedded(dlib, cloaked) * embedded(dlib, plain)).sum(1)).mean()))
+    assert moved[1] > 1.2 * moved[0]
+
+
 def test_displaced_changes_lie_where_their_draws_say() -> None:
     change = torch.zeros(1, 3, 112, 112)
     change[:, :, 40:60, 30:50] = 1
