@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from facemin.cloak.universal import UNIVERSAL_RANGES, PersonSeen, UniversalMask
+from facemin.cloak.universal import PersonSeen, UniversalMask, climb
 from facemin.runtime.ranges import check_ranges
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Model = Literal["fi-uap", "class-centre", "affine-hull", "convex-hull"]
 """What stands for the person in feature space."""
@@ -38,9 +35,7 @@ class OPOM(UniversalMask):
         step: of the sign of the gradient, grey levels.
         iterations: steps.
         taper: pixels over which the mask fades at the crop's border; ours, 0 for the paper's.
-        jitter: pixels by which the mask is displaced anew at each step; ours, 0 for the paper's.
-        mirrored: learn from each photo's mirror image too; ours.
-        momentum: of the gradients; ours, 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours, False for the paper's.
     """
 
     model: Model = "convex-hull"
@@ -48,12 +43,10 @@ class OPOM(UniversalMask):
     step: float = 1.0
     iterations: int = 16
     taper: int = 6
-    jitter: float = 1.0
     mirrored: bool = True
-    momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        check_ranges(self, iterations="[1, inf)", **UNIVERSAL_RANGES)
+        check_ranges(self, epsilon="[1, 32]", step="(0, inf)", iterations="[1, inf)", taper="[0, 56]")
         if self.model not in NEAREST:
             raise ValueError(f"OPOM model: expected one of {', '.join(NEAREST)}, got {self.model!r}")
 
@@ -63,26 +56,21 @@ class OPOM(UniversalMask):
         return f"opom-{self.model}"
 
     def _learnt(
-        self,
-        seen: PersonSeen,
-        change: Tensor,
-        weight: Tensor,
-        dice: np.random.Generator,
-        on_step: Callable[[int, int], None],
+        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
     ) -> Tensor:
-        climb = self._ascent
+        del seed
         for iteration in range(self.iterations):
             on_step(iteration, self.iterations)
             nearest = NEAREST[self.model] if iteration >= _CENTRE_FIRST else NEAREST[_FIRST.get(self.model, self.model)]
             change.requires_grad_()
-            moved = seen.team(self._cloaked(seen.plain, change * weight, dice))
+            moved = seen.team((seen.plain + change * weight).clamp(0, 1))
             away = torch.stack(
                 [
                     (row - nearest(row.detach(), own)).square().sum(1).mean()
                     for row, own in zip(moved, seen.features, strict=True)
                 ]
             ).mean()
-            change = climb(change, away)
+            change = climb(change, away, step=self.step / 255, bound=self.epsilon / 255)
         return change * weight
 
 

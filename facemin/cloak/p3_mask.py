@@ -4,10 +4,9 @@ Source: Chow, Hu, Huang and Liu, Personalized Privacy Protection Mask Against Un
 (Chameleon): minimise -sum_m arccos<f_m(x), f_m(x + P)> + lambda * max(0, DSIM(x, x + P) - tau), DSIM = (1 - SSIM) / 2,
 by steps of the gradient's sign over the person's photos, lambda halved and doubled as DSIM lies below or above tau.
 
-Ours, and not the paper's: photos mirrored, masks displaced and momentum while learning (`mirrored`, `jitter`,
-`momentum`), without which a mask of few photos holds on those few; the fading border (`taper`); the end, where a mask
-that is still too visible is scaled down until its mean DSIM is within tau; and the angle taken from the chord, whose
-slope does not vanish at first.
+Ours, and not the paper's: mirror images among the photos (`mirrored`), since a mask of few photos holds on those few;
+the fading border (`taper`); the end, where a mask that is still too visible is scaled down until its mean DSIM is
+within tau; and the angle taken from the chord, whose slope does not vanish at the start.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from facemin.cloak.universal import UNIVERSAL_RANGES, PersonSeen, UniversalMask
+from facemin.cloak.universal import PersonSeen, UniversalMask, climb
 from facemin.metrics import ssim
 from facemin.runtime.ranges import ranges
 
@@ -46,9 +45,7 @@ class P3Mask(UniversalMask):
         epochs: passes over the photos.
         together: photos a step.
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
-        jitter: pixels by which the mask is displaced anew at each step; ours, 0 for the paper's.
-        mirrored: learn from each photo's mirror image too; ours.
-        momentum: of the gradients; ours, 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours, False for the paper's.
     """
 
     epsilon: int = 16
@@ -57,11 +54,11 @@ class P3Mask(UniversalMask):
     epochs: int = 50
     together: int = 4
     taper: int = 6
-    jitter: float = 1.0
     mirrored: bool = True
-    momentum: float = 0.9
 
-    __post_init__ = ranges(tau="(0, 1)", epochs="[1, inf)", together="[1, inf)", **UNIVERSAL_RANGES)
+    __post_init__ = ranges(
+        epsilon="[1, 32]", tau="(0, 1)", step="(0, inf)", epochs="[1, inf)", together="[1, inf)", taper="[0, 56]"
+    )
 
     @property
     def name(self) -> str:
@@ -69,25 +66,21 @@ class P3Mask(UniversalMask):
         return "p3-mask"
 
     def _learnt(
-        self,
-        seen: PersonSeen,
-        change: Tensor,
-        weight: Tensor,
-        dice: np.random.Generator,
-        on_step: Callable[[int, int], None],
+        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
     ) -> Tensor:
-        climb, penalty = self._ascent, 1.0
+        order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1])))
+        penalty = 1.0
         for epoch in range(self.epochs):
             on_step(epoch, self.epochs)
             visible_so_far = []
-            for rows in torch.split(torch.from_numpy(dice.permutation(len(seen.plain))), self.together):
+            for rows in torch.split(torch.from_numpy(order.permutation(len(seen.plain))), self.together):
                 change.requires_grad_()
-                cloaked = self._cloaked(seen.plain[rows], change * weight, dice)
+                cloaked = (seen.plain[rows] + change * weight).clamp(0, 1)
                 angle = _angle(seen.team(cloaked), [own[rows] for own in seen.features])
                 visible = dsim(cloaked, seen.plain[rows])
                 visible_so_far.append(visible.detach())
                 gain = (angle - penalty * (visible - self.tau).clamp_min(0)).mean()
-                change = climb(change, gain)
+                change = climb(change, gain, step=self.step / 255, bound=self.epsilon / 255)
             penalty = _adapted(penalty, float(torch.cat(visible_so_far).mean()), self.tau)
         return self._within_budget(change * weight, seen.plain)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cloak.mask_file import Mask
@@ -22,20 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from facemin.models import Recogniser
     from facemin.runtime.compute import Compute
 
 _SHAPE = (SIDE, SIDE, 3)
-_TINY = 1e-30
-UNIVERSAL_RANGES = {
-    "epsilon": "[1, 32]",
-    "step": "(0, inf)",
-    "taper": "[0, 56]",
-    "jitter": "[0, 16]",
-    "momentum": "[0, 1]",
-}
-"""Of the settings that all universal masks have."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,9 +50,7 @@ class UniversalMask(ABC):
         epsilon: bound of every value, grey levels.
         step: of the gradient's sign, grey levels.
         taper: pixels over which the mask fades at the crop's border.
-        jitter: pixels by which the mask is displaced anew at each step.
         mirrored: learn from each photo's mirror image too.
-        momentum: of the gradients.
     """
 
     product: ClassVar[Literal["photo"]] = "photo"
@@ -70,9 +58,7 @@ class UniversalMask(ABC):
     epsilon: int
     step: float
     taper: int
-    jitter: float
     mirrored: bool
-    momentum: float
 
     def fit(
         self,
@@ -95,14 +81,15 @@ class UniversalMask(ABC):
         Raises:
             ValueError: no face or surrogate, or another shape or type.
         """
-        plain = person_faces(faces, mirrored=self.mirrored)
+        plain = person_faces(faces)
+        plain = torch.cat([plain, plain.flip(3)]) if self.mirrored else plain
         team = Team.on(surrogates, compute)
         seen = PersonSeen(plain=plain.to(team.device), team=team, features=plain_embeddings(team, plain))
         change = self._learnt(
             seen,
             started(self.step / 255, seed).to(team.device),
             window(self.taper).to(team.device),
-            np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1]))),
+            seed,
             on_step or (lambda *_: None),
         )
         return Mask.make(
@@ -121,53 +108,20 @@ class UniversalMask(ABC):
 
     @abstractmethod
     def _learnt(
-        self,
-        seen: PersonSeen,
-        change: Tensor,
-        weight: Tensor,
-        dice: np.random.Generator,
-        on_step: Callable[[int, int], None],
+        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
     ) -> Tensor:
         """The faded change (1, 3, 112, 112), of one that is started and of the weights that fade it."""
 
-    def _cloaked(self, plain: Tensor, change: Tensor, dice: np.random.Generator) -> Tensor:
-        """Faces (N, 3, 112, 112) with the change (1, 3, 112, 112) on them, each displaced otherwise."""
-        return (plain + displaced(change, len(plain), self.jitter, dice)).clamp(0, 1)
 
-    @property
-    def _ascent(self) -> Ascent:
-        return Ascent(step=self.step / 255, bound=self.epsilon / 255, momentum=self.momentum)
-
-
-def person_faces(faces: NDArray[np.uint8], *, mirrored: bool = False) -> Tensor:
-    """Aligned faces of one person, uint8 (N, 112, 112, 3), as (N, 3, 112, 112) in [0, 1]; then their mirror images.
+def person_faces(faces: NDArray[np.uint8]) -> Tensor:
+    """Aligned faces of one person, uint8 (N, 112, 112, 3), as (N, 3, 112, 112) in [0, 1].
 
     Raises:
         ValueError: no face, or another shape or type.
     """
     if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != _SHAPE or not len(faces):
         raise ValueError(f"faces: expected uint8 (N, {SIDE}, {SIDE}, 3) with N >= 1, got {faces.dtype} {faces.shape}")
-    plain = to_unit(to_tensor(faces))
-    return torch.cat([plain, plain.flip(3)]) if mirrored else plain
-
-
-def displaced(change: Tensor, count: int, pixels: float, dice: np.random.Generator) -> Tensor:
-    """A change (1, 3, 112, 112) as it lies on `count` faces whose landmarks were found a little off, each otherwise.
-
-    Shift, turn and scale are drawn so that each moves the crop's border by `pixels` (standard deviation), and the
-    change is read bilinearly, as where it is laid over a photo. A mask that holds on average over them depends less on
-    where exactly it lies on the photos that it was learnt from.
-
-    Source: Athalye, Engstrom, Ilyas and Kwok, Synthesizing robust adversarial examples, 2018 (expectation over
-    transformation).
-    """
-    if not pixels:
-        return change.expand(count, -1, -1, -1)
-    across, down, turn, scale = dice.normal(0, 2 * pixels / SIDE, (4, count))
-    matrices = np.stack([1 + scale, -turn, across, turn, 1 + scale, down], 1).reshape(count, 2, 3).astype(np.float32)
-    shape = [count, *change.shape[1:]]
-    grid = F.affine_grid(torch.from_numpy(matrices).to(change.device), shape, align_corners=False)
-    return F.grid_sample(change.expand(shape), grid, align_corners=False)
+    return to_unit(to_tensor(faces))
 
 
 def window(taper: int) -> Tensor:
@@ -193,28 +147,17 @@ def plain_embeddings(team: Team, faces: Tensor) -> list[Tensor]:
         return team(faces.to(team.device))
 
 
-@dataclass(kw_only=True)
-class Ascent:
-    """Steps of the gradient's sign with momentum, clipped to the bound.
-
-    Source: Dong et al., Boosting adversarial attacks with momentum, 2018.
+def climb(change: Tensor, value: Tensor, *, step: float, bound: float) -> Tensor:
+    """One sign-gradient step that raises `value`, clipped to the bound.
 
     Args:
+        change: (1, 3, 112, 112) that `value` was computed from, with `requires_grad`.
+        value: a number.
         step: of each value.
         bound: largest magnitude of any value.
-        momentum: share of the earlier gradients, each in units of its mean magnitude; 0 for the last one alone.
     """
-
-    step: float
-    bound: float
-    momentum: float = 0.0
-    _gathered: Tensor | float = field(default=0.0, init=False)
-
-    def __call__(self, change: Tensor, value: Tensor) -> Tensor:
-        """One step that raises `value`, a number computed from `change` (1, 3, 112, 112) with `requires_grad`."""
-        (slope,) = torch.autograd.grad(value, change)
-        self._gathered = self.momentum * self._gathered + slope / slope.abs().mean().clamp_min(_TINY)
-        return (change.detach() + self.step * self._gathered.sign()).clamp(-self.bound, self.bound)
+    (slope,) = torch.autograd.grad(value, change)
+    return (change.detach() + step * slope.sign()).clamp(-bound, bound)
 
 
 def grey_levels(change: Tensor) -> NDArray[np.int8]:
