@@ -217,9 +217,7 @@ def _whose(pixels: NDArray[np.uint8], job: CloakJob, name: str) -> tuple[NDArray
     return face.points[None], len(found) - 1
 
 
-def _registered(
-    pixels: NDArray[np.uint8], mask: Mask, points: NDArray[np.float32], name: str
-) -> NDArray[np.float32 | np.float64]:
+def _registered(pixels: NDArray[np.uint8], mask: Mask, points: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     """Landmarks (N, 5, 2) at which the mask lies, of those faces that have it on."""
     found = [register(pixels, mask.change, each) for each in points]
     there = [each.points for each in found if each.significance >= SIGNIFICANT]
@@ -229,7 +227,7 @@ def _registered(
             f"{name}: expected a face with this mask on it, found no trace of the mask (correlation of {most:.1f} "
             f"standard deviations, expected {SIGNIFICANT:g})"
         )
-    return np.stack(there)
+    return np.stack(there).astype(np.float32)
 
 
 def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:

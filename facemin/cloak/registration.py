@@ -33,7 +33,7 @@ _TURNS = np.radians(np.linspace(-6, 6, 9))
 _STEPS = 6
 _LARGEST_STEP = 0.02
 """Of scale and turn in one Gauss-Newton step."""
-_OPPONENT = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
+_OPPONENT = (np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / np.sqrt([[3], [2], [6]])).astype(np.float32)
 """Brightness and two colour differences: a face's detail is nearly all brightness, a mask's is not."""
 _CUT = 3.0
 """Spreads beyond which a crop's detail is cut off: edges are few and strong, and would outweigh all the rest."""
@@ -63,7 +63,7 @@ def register(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats)
     Raises:
         ValueError: a wrong photo, or points that `facemin.face.similarity` refuses.
     """
-    found = similarity(np.asarray(points)[None])[0]
+    found = similarity(points[None])[0]
     mask = change.astype(np.float32)
     best, matrix = -np.inf, found
     for scale, turn in product(_SCALES, _TURNS):
@@ -75,7 +75,7 @@ def register(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats)
     for _ in range(_STEPS):
         matrix = _after(_correction(*_detail(pixels, matrix), mask), matrix)
     significance, _ = _correlated(*_detail(pixels, matrix), mask)
-    return Registered(transform(inverse(matrix[None])[0], TEMPLATE), significance)
+    return Registered(_landmarks(matrix), significance)
 
 
 def _after(second: Doubles, first: Doubles) -> Doubles:
@@ -94,24 +94,29 @@ def _about_centre(real: float, imaginary: float, shift: Doubles) -> Doubles:
 
 def _fine(image: Floats) -> Floats:
     """Opponent colours (112, 112, 3), a narrow Gaussian less a wider one, which whitens what faces are made of."""
-    narrow = _binomial(image @ _OPPONENT.T)
+    opponents: Floats = image @ _OPPONENT.T
+    narrow = _binomial(opponents)
     return narrow - _binomial(_binomial(narrow))
 
 
 def _binomial(values: Floats) -> Floats:
     """Values (H, W, 3) by (1, 2, 1) / 4 along both axes."""
     padded = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    rows = (padded[2:] + padded[:-2]) / 4 + padded[1:-1] / 2
-    smooth: Floats = (rows[:, 2:] + rows[:, :-2]) / 4 + rows[:, 1:-1] / 2
+    rows = padded[2:] + 2 * padded[1:-1] + padded[:-2]
+    smooth: Floats = (rows[:, 2:] + 2 * rows[:, 1:-1] + rows[:, :-2]) * np.float32(1 / 16)
     return smooth
 
 
 def _detail(pixels: Pixels, matrix: Doubles) -> tuple[Floats, Floats]:
     """Fine detail of the crop that a matrix from photo to crop cuts out, in units of its spread (3,), and that."""
-    corners = transform(inverse(matrix[None])[0], TEMPLATE)
-    fine = _fine(255 * align_unrounded(pixels, corners[None], border="replicate")[0])
-    spread = 1.5 * np.median(np.abs(fine), (0, 1)) + 0.1
+    fine = _fine(255 * align_unrounded(pixels, _landmarks(matrix)[None], border="replicate")[0])
+    spread = (1.5 * np.median(np.abs(fine), (0, 1)) + 0.1).astype(np.float32)
     return (fine / spread).clip(-_CUT, _CUT), spread
+
+
+def _landmarks(matrix: Doubles) -> Doubles:
+    """Landmarks (5, 2) whose similarity is just this matrix from photo to crop."""
+    return transform(inverse(matrix[None])[0], TEMPLATE)
 
 
 def _correlated(detail: Floats, spread: Floats, mask: Floats) -> tuple[float, Doubles]:
@@ -128,9 +133,9 @@ def _correction(detail: Floats, spread: Floats, mask: Floats) -> Doubles:
 
     The crop is taken for amount * mask(u + d(u)), d a shift plus a scale and turn about the centre, linear in them.
     """
-    down, across = np.gradient(mask, axis=(0, 1))
+    down, across = (slope.astype(np.float32) for slope in np.gradient(mask, axis=(0, 1)))
     x, y = (lattice(SIDE, SIDE) - (SIDE - 1) / 2).astype(np.float32).transpose(2, 0, 1)[..., None]
-    slopes = (mask, across, down, x * across + y * down, x * down - y * across)
+    slopes: tuple[Floats, ...] = (mask, across, down, x * across + y * down, x * down - y * across)
     columns = np.stack([(_fine(slope) / spread).ravel() for slope in slopes], 1)
     amount, *rest = np.linalg.lstsq(columns, detail.ravel(), rcond=None)[0].astype(np.float64)
     if amount <= 0:

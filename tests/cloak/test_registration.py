@@ -21,7 +21,8 @@ def smooth(mask: Mask) -> NDArray[np.int8]:
     values[20:-20] = 0
     values[:, 20:] = 0
     back = np.fft.irfft2(values, (112, 112), axes=(0, 1))
-    return np.rint(6 * back / back.std()).clip(-16, 16).astype(np.int8)
+    levels: NDArray[np.int8] = np.rint(6 * back / back.std()).clip(-16, 16).astype(np.int8)
+    return levels
 
 
 @pytest.mark.parametrize("kind", ["smooth", "noise"])

@@ -102,7 +102,7 @@ def uncloaked(
     faces = detector(photo)
     anew = nearest_to_centre(faces, *photo.shape[:2]).points if faces else points
     lossy, poor = (to_array(PURIFIERS[name](to_unit(to_tensor(photo[None]))))[0] for name in ("jpeg-90", "jpeg-75"))
-    ways = {
+    ways: dict[str, tuple[Pixels, NDArray[np.floating]]] = {
         "removed": (photo, points),
         "removed, another detector": (photo, anew),
         "removed, registered": (photo, register(photo, change, anew).points),
