@@ -133,10 +133,11 @@ def _correction(detail: Floats, spread: Floats, mask: Floats) -> Doubles:
 
     The crop is taken for amount * mask(u + d(u)), d a shift plus a scale and turn about the centre, linear in them.
     """
-    down, across = (slope.astype(np.float32) for slope in np.gradient(mask, axis=(0, 1)))
-    x, y = (lattice(SIDE, SIDE) - (SIDE - 1) / 2).astype(np.float32).transpose(2, 0, 1)[..., None]
-    slopes: tuple[Floats, ...] = (mask, across, down, x * across + y * down, x * down - y * across)
-    columns = np.stack([(_fine(slope) / spread).ravel() for slope in slopes], 1)
+    slope: Floats = np.stack([np.gradient(mask, axis=axis) for axis in (1, 0)]).astype(np.float32)
+    place: Floats = (lattice(SIDE, SIDE) - (SIDE - 1) / 2).astype(np.float32).transpose(2, 0, 1)[..., None]
+    grown: Floats = (place * slope).sum(0)
+    turned: Floats = place[0] * slope[1] - place[1] * slope[0]
+    columns = np.stack([(_fine(image) / spread).ravel() for image in (mask, *slope, grown, turned)], 1)
     amount, *rest = np.linalg.lstsq(columns, detail.ravel(), rcond=None)[0].astype(np.float64)
     if amount <= 0:
         return np.eye(2, 3)
