@@ -18,6 +18,7 @@ PSNR_CEILING = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 1]": "identity rank_one accuracy", "[-1, 1]": "ssim", "(-inf, inf)": "psnr"})
 class RawScores:
     """What was measured, in its own units.
 
@@ -38,8 +39,6 @@ class RawScores:
     identity: float
     rank_one: float
     accuracy: float
-
-    __post_init__ = ranges(identity="[0, 1]", rank_one="[0, 1]", accuracy="[0, 1]", ssim="[-1, 1]", psnr="(-inf, inf)")
 
 
 @dataclass(frozen=True, kw_only=True)

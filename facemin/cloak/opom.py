@@ -46,7 +46,7 @@ class OPOM(UniversalMask):
     mirrored: bool = True
 
     def __post_init__(self) -> None:
-        check_ranges(self, epsilon="[1, 32]", step="(0, inf)", iterations="[1, inf)", taper="[0, 56]")
+        check_ranges(self, {"[1, 32]": "epsilon", "(0, inf)": "step", "[1, inf)": "iterations", "[0, 56]": "taper"})
         if self.model not in NEAREST:
             raise ValueError(f"OPOM model: expected one of {', '.join(NEAREST)}, got {self.model!r}")
 

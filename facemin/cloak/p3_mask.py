@@ -36,6 +36,7 @@ _LARGEST_SCALE = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, 32]": "epsilon", "(0, 1)": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"})
 class P3Mask(UniversalMask):
     """Fit a personalised privacy protection mask.
 
@@ -57,15 +58,6 @@ class P3Mask(UniversalMask):
     taper: int = 6
     mirrored: bool = True
 
-    __post_init__ = ranges(
-        epsilon="[1, 32]", tau="(0, 1)", step="(0, inf)", epochs="[1, inf)", together="[1, inf)", taper="[0, 56]"
-    )
-
-    @property
-    def name(self) -> str:
-        """Of the method."""
-        return "p3-mask"
-
     def _learnt(
         self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
     ) -> Tensor:
@@ -84,6 +76,11 @@ class P3Mask(UniversalMask):
                 change = climb(change, gain, step=self.step / 255, bound=self.epsilon / 255)
             penalty = _adapted(penalty, float(torch.cat(visible_so_far).mean()), self.tau)
         return self._to_budget(change * weight, seen.plain)
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return "p3-mask"
 
     def _to_budget(self, change: Tensor, plain: Tensor) -> Tensor:
         """As much of the change, or as many times it, as has a mean DSIM of tau; never beyond the bound."""

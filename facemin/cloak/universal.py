@@ -18,12 +18,13 @@ from facemin.runtime.compute import DEFAULT_COMPUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Unpack
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.models import Recogniser
-    from facemin.runtime.compute import Compute
+    from facemin.protection.contract import CloakOptions
 
 _SHAPE = (SIDE, SIDE, 3)
 
@@ -64,33 +65,29 @@ class UniversalMask(ABC):
         self,
         faces: NDArray[np.uint8],
         surrogates: Sequence[Recogniser],
-        *,
-        seed: int = 0,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: Callable[[int, int], None] | None = None,
+        **run: Unpack[CloakOptions],
     ) -> Mask:
         """Learn a person's mask.
 
         Args:
             faces: aligned, of one person, uint8 RGB (N, 112, 112, 3); many different ones carry over better.
             surrogates: recognisers to be led astray.
-            seed: of all randomness, in [0, 2^128).
-            compute: where and in which precision.
-            on_step: told before each round how many were taken, and of how many.
+            **run: see `contract.CloakOptions`.
 
         Raises:
             ValueError: no face or surrogate, or another shape or type.
         """
+        seed = run.get("seed", 0)
         plain = person_faces(faces)
         plain = torch.cat([plain, plain.flip(3)]) if self.mirrored else plain
-        team = Team.on(surrogates, compute)
+        team = Team.on(surrogates, run.get("compute", DEFAULT_COMPUTE))
         seen = PersonSeen(plain=plain.to(team.device), team=team, features=plain_embeddings(team, plain))
         change = self._learnt(
             seen,
             started(self.step / 255, seed).to(team.device),
             window(self.taper).to(team.device),
             seed,
-            on_step or (lambda *_: None),
+            run.get("on_step") or (lambda *_: None),
         )
         return Mask.make(
             grey_levels(change),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, 95]": "quality"})
 class Jpeg:
     """JPEG by Pillow's encoder with its own defaults, among them colour at half the resolution (4:2:0).
 
@@ -34,8 +35,6 @@ class Jpeg:
     """
 
     quality: int
-
-    __post_init__ = ranges(quality="integer [1, 95]")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Encode and decode images (B, 3, H, W) in [0, 1]; the result lies on the 8-bit grid."""
@@ -48,6 +47,7 @@ class Jpeg:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, 1)": "factor"})
 class Resize:
     """Scaled down and up again by Pillow, bilinear.
 
@@ -56,8 +56,6 @@ class Resize:
     """
 
     factor: float
-
-    __post_init__ = ranges(factor="(0, 1)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Resize images (B, 3, H, W) in [0, 1] and back; the result lies on the 8-bit grid."""
@@ -72,6 +70,7 @@ class Resize:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "deviation"})
 class GaussianNoise:
     """Gaussian noise on every value, drawn from the image's own bytes: the same image gets the same noise.
 
@@ -80,8 +79,6 @@ class GaussianNoise:
     """
 
     deviation: float
-
-    __post_init__ = ranges(deviation="(0, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Add noise to images (B, 3, H, W) in [0, 1]; the result is clipped and lies on the 8-bit grid."""
@@ -95,6 +92,7 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, inf)": "pixels"})
 class Shift:
     """Shifted down and to the right, the border repeated: a detector that found the face a little off.
 
@@ -103,8 +101,6 @@ class Shift:
     """
 
     pixels: int
-
-    __post_init__ = ranges(pixels="integer [1, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Shift images (B, 3, H, W) of any range; differentiable."""

@@ -11,6 +11,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, inf)": "batch"})
 class Compute:
     """Where and how a method computes, never what.
 
@@ -27,8 +28,6 @@ class Compute:
     device: str = "auto"
     precision: Precision = "auto"
     batch: int = 16
-
-    __post_init__ = ranges(batch="integer [1, inf)")
 
 
 DEFAULT_COMPUTE = Compute()

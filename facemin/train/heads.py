@@ -38,6 +38,7 @@ class SoftmaxSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, 16]": "margin", "[0, inf)": "annealing_start annealing_rate annealing_least"})
 class SphereFaceSettings:
     """Angular margin by a factor on the angle.
 
@@ -59,12 +60,9 @@ class SphereFaceSettings:
     annealing_rate: float = 0.12
     annealing_least: float = 5.0
 
-    __post_init__ = ranges(
-        margin="integer [1, 16]", annealing_start="[0, inf)", annealing_rate="[0, inf)", annealing_least="[0, inf)"
-    )
-
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "scale", "[0, 2)": "margin"})
 class CosFaceSettings:
     """Margin subtracted from the cosine.
 
@@ -81,10 +79,9 @@ class CosFaceSettings:
     scale: float = 64.0
     margin: float = 0.35
 
-    __post_init__ = ranges(scale="(0, inf)", margin="[0, 2)")
-
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "scale", "[0, pi)": "margin"})
 class ArcFaceSettings:
     """Margin added to the angle.
 
@@ -103,8 +100,6 @@ class ArcFaceSettings:
     scale: float = 64.0
     margin: float = 0.5
     easy_margin: bool = False
-
-    __post_init__ = ranges(scale="(0, inf)", margin=f"[0, {pi})")
 
 
 class Head(nn.Module, ABC):

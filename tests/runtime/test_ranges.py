@@ -9,13 +9,12 @@ from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 1)": "share", "(0, inf)": "rate", "integer [1, inf)": "count", "(-inf, inf)": "mean"})
 class Settings:
     share: float = 0.5
     rate: float = 1.0
     count: int = 3
     mean: float = 0.0
-
-    __post_init__ = ranges(share="[0, 1)", rate="(0, inf)", count="integer [1, inf)", mean="(-inf, inf)")
 
 
 @pytest.mark.parametrize("given", [{"share": 0}, {"share": 0.99}, {"rate": 1e-9}, {"count": 1}, {"mean": -1e9}])

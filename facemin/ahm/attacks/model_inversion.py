@@ -39,6 +39,14 @@ class Inversion(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[1, inf)": "steps batch",
+        "[0, 16]": "shift",
+        "[0, inf)": "total_variation closeness drift",
+        "(0, inf)": "rate",
+    }
+)
 class ModelInversion:
     """Invert a recogniser with its weights in hand.
 
@@ -75,16 +83,6 @@ class ModelInversion:
     seed: int = 0
     batch: int = 16
     device: str = "auto"
-
-    __post_init__ = ranges(
-        steps="[1, inf)",
-        batch="[1, inf)",
-        shift="[0, 16]",
-        total_variation="[0, inf)",
-        closeness="[0, inf)",
-        drift="[0, inf)",
-        rate="(0, inf)",
-    )
 
     def __call__(
         self,

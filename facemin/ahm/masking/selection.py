@@ -23,6 +23,7 @@ _GRID = 7
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "penalty"})
 class Selection:
     """How channels are learnt.
 
@@ -42,8 +43,6 @@ class Selection:
     rate: float = 0.01
     batch: int = 64
     seed: int = 0
-
-    __post_init__ = ranges(steps="[1, inf)", batch="[1, inf)", rate="(0, inf)", penalty="[0, inf)")
 
     def __call__(self, channels: Tensor, labels: Tensor, energy: Tensor) -> Tensor:
         """Score channels; the higher, the sooner to be kept.

@@ -12,6 +12,7 @@ from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "sigma colour", "integer [1, inf)": "reach"})
 class Bilateral:
     """Mean over neighbours, weighted by how near they lie and how alike their colour is; the border repeated.
 
@@ -27,8 +28,6 @@ class Bilateral:
     sigma: float
     colour: float
     reach: int = 3
-
-    __post_init__ = ranges(sigma="(0, inf)", colour="(0, inf)", reach="integer [1, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Filter images (B, C, H, W) in [0, 1]; differentiable."""

@@ -34,7 +34,7 @@ class NonLocalMeans:
     reach: int = 5
 
     def __post_init__(self) -> None:
-        check_ranges(self, strength="(0, inf)", reach="integer [1, inf)")
+        check_ranges(self, {"(0, inf)": "strength", "integer [1, inf)": "reach"})
         if not (isinstance(self.patch, int) and self.patch >= 3 and self.patch % 2):
             raise ValueError(f"NonLocalMeans patch: expected an odd integer of at least 3, got {self.patch!r}")
 

@@ -25,6 +25,7 @@ Purifier = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "sigma"})
 class GaussianBlur:
     """Gaussian blur, separable, the border repeated; the kernel ends at four deviations, as in scipy.
 
@@ -33,8 +34,6 @@ class GaussianBlur:
     """
 
     sigma: float
-
-    __post_init__ = ranges(sigma="(0, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Blur images (B, C, H, W) of any range; differentiable."""

@@ -12,6 +12,7 @@ from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "weight", "integer [1, inf)": "steps"})
 class TotalVariation:
     """Minimise ||u - f||^2 / 2 + weight * TV(u) over images u, each channel on its own.
 
@@ -27,8 +28,6 @@ class TotalVariation:
 
     weight: float
     steps: int = 100
-
-    __post_init__ = ranges(weight="(0, inf)", steps="integer [1, inf)")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Denoise images (B, C, H, W) of any range; differentiable, at the cost of all steps' memory."""

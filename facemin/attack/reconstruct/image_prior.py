@@ -15,6 +15,7 @@ _DOUBLINGS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "width", "(0, 1)": "rate"})
 class ImagePrior:
     """How such a network is made.
 
@@ -31,8 +32,6 @@ class ImagePrior:
 
     width: int = 64
     rate: float = 5e-3
-
-    __post_init__ = ranges(width="[1, inf)", rate="(0, 1)")
 
     def canvas(self, *, seed: int, device: torch.device) -> PriorCanvas:
         """A network for one image, drawn from a seed."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps looks batch width", "(0, inf)": "rate", "[0, 1)": "orthogonal", "[0, 0.5)": "smoothing"})
 class AdversarialAlignment:
     """Settings.
 
@@ -42,16 +43,6 @@ class AdversarialAlignment:
     orthogonal: float = 0.01
     smoothing: float = 0.1
     seed: int = 0
-
-    __post_init__ = ranges(
-        steps="[1, inf)",
-        looks="[1, inf)",
-        batch="[1, inf)",
-        width="[1, inf)",
-        rate="(0, inf)",
-        orthogonal="[0, 1)",
-        smoothing="[0, 0.5)",
-    )
 
 
 def adversarial_rotation(

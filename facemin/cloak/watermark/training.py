@@ -40,6 +40,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "inner begin"})
 class WatermarkTraining:
     """How a watermark is trained.
 
@@ -72,8 +73,6 @@ class WatermarkTraining:
     tau: float = 0.025
     begin: int = 400
     seed: int = 0
-
-    __post_init__ = ranges(steps="[1, inf)", batch="[1, inf)", rate="(0, inf)", inner="[0, inf)", begin="[0, inf)")
 
 
 @dataclass(kw_only=True)

@@ -8,6 +8,7 @@ from facemin.runtime.ranges import ranges
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps"})
 class Descent:
     """How a change is found.
 
@@ -24,8 +25,6 @@ class Descent:
     last: float = 0.25
     anchor: float = 3.0
     fine: float = 0.3
-
-    __post_init__ = ranges(steps="[1, inf)")
 
 
 @dataclass(frozen=True, kw_only=True)

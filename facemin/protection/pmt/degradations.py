@@ -27,6 +27,15 @@ GRID = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[0, 8]": "blur",
+        "[0.1, 1]": "resize",
+        "integer [0, 95]": "jpeg",
+        "[0, 1]": "noise",
+        "integer [0, 56]": "shift",
+    }
+)
 class ProviderOperations:
     """One operation a row and step, drawn with equal chance among those whose strength is not zero, or none.
 
@@ -47,10 +56,6 @@ class ProviderOperations:
     jpeg: int = 75
     noise: float = 0.05
     shift: int = 2
-
-    __post_init__ = ranges(
-        blur="[0, 8]", resize="[0.1, 1]", jpeg="integer [0, 95]", noise="[0, 1]", shift="integer [0, 56]"
-    )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Start(Protocol):
+class Initialisation(Protocol):
     """Where an optimisation begins; frozen settings."""
 
     needs_face: ClassVar[bool]
@@ -27,6 +27,7 @@ class Start(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation"})
 class GaussianNoise:
     """Start from Gaussian noise, so that nothing of the photo is there to begin with.
 
@@ -42,8 +43,6 @@ class GaussianNoise:
     mean: float = 0.5
     deviation: float = 0.1
 
-    __post_init__ = ranges(mean="(-inf, inf)", deviation="[0, inf)")
-
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
         noise = _generator(seed).standard_normal(tuple(face.shape), dtype=np.float32)
@@ -51,6 +50,7 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation white", f"(0, {linear_maps.SIDE / 2}]": "sigma"})
 class LowFrequencyNoise:
     """Start from Gaussian noise that is strong where photos are: in low frequencies.
 
@@ -71,12 +71,8 @@ class LowFrequencyNoise:
     sigma: float = 4.0
     white: float = 0.1
 
-    __post_init__ = ranges(
-        mean="(-inf, inf)", deviation="[0, inf)", white="[0, inf)", sigma=f"(0, {linear_maps.SIDE / 2}]"
-    )
-
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         generator = _generator(seed)
         coarse, white = (
             torch.from_numpy(generator.standard_normal(tuple(face.shape), dtype=np.float32)) for _ in range(2)
@@ -99,13 +95,14 @@ class RandomSort:
     needs_face: ClassVar[bool] = True
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         pixels = face.cpu().flatten(1)
         order = torch.from_numpy(_generator(seed).permutation(pixels.shape[1]))
         return pixels[:, order].reshape(face.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({f"(0, {linear_maps.SIDE / 2}]": "sigma"})
 class GaussianBlur:
     """Start from the face, blurred.
 
@@ -121,10 +118,8 @@ class GaussianBlur:
 
     sigma: float = 8.0
 
-    __post_init__ = ranges(sigma=f"(0, {linear_maps.SIDE / 2}]")
-
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         del seed
         matrix = linear_maps.blur_matrix(float(self.sigma))
         return matrix @ face.cpu() @ matrix.T

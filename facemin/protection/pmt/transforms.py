@@ -34,6 +34,7 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 1]": "most"})
 class RandomNoise:
     """Gaussian noise on every value, its strength drawn anew each step.
 
@@ -42,8 +43,6 @@ class RandomNoise:
     """
 
     most: float = 0.1
-
-    __post_init__ = ranges(most="[0, 1]")
 
     def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`; the result is not clipped, since clipping would stop the gradient there."""
@@ -57,6 +56,7 @@ class RandomNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 180]": "degrees", "[0, 112]": "shift", "[0, 0.9]": "scale"})
 class RandomAffine:
     """Rotation, scaling and shift about the centre, bilinear, border repeated.
 
@@ -69,8 +69,6 @@ class RandomAffine:
     degrees: float = 5.0
     shift: float = 4.0
     scale: float = 0.05
-
-    __post_init__ = ranges(degrees="[0, 180]", shift="[0, 112]", scale="[0, 0.9]")
 
     def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`."""

@@ -63,7 +63,7 @@ class Claimant:
     provider: Provider
     claim: Claim
     request_id: str
-    rule: Rule
+    rule: AccessRule
     collection: str | None
 
     def confirmed(self, connection: Connection) -> Caller:
@@ -78,7 +78,7 @@ class Claimant:
 
 
 @dataclass(frozen=True)
-class Rule:
+class AccessRule:
     """Which tokens may.
 
     Args:
@@ -105,7 +105,7 @@ class Rule:
             raise ServiceError(403, "forbidden", f"token: expected the scope {need} for this, got one without")
 
 
-class Allowed(Rule):
+class Allowed(AccessRule):
     """A dependency: the caller, whose token the gate has read from the database."""
 
     def __call__(self, request: Request) -> Caller:
@@ -119,7 +119,7 @@ class Allowed(Rule):
         return Caller(request.app.state.provider, token, request.state.request_id)
 
 
-class Claimed(Rule):
+class Claimed(AccessRule):
     """A dependency: the claimant, for endpoints whose own transaction confirms the token (`middleware.CONFIRM`)."""
 
     def __call__(self, request: Request) -> Claimant:

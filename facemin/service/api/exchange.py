@@ -65,15 +65,17 @@ class Exchange:
         content = f"{action} {place} {body.model_dump_json()} ".encode() + b" ".join(each.data for each in uploads)
         return cls(claimant, action, collection, key, content)
 
-    def begun(self, reading: Connection) -> tuple[Caller, Response | None]:
-        """The confirmed caller, and the answer that this very request was given before.
+    @contextmanager
+    def begun(self) -> Iterator[tuple[Connection, Caller, Response | None]]:
+        """A transaction to read in, the confirmed caller, and the answer that this very request was given before.
 
         Raises:
             ServiceError: the token is revoked or expired (401), or may not do this (403).
         """
-        caller = self.claimant.confirmed(reading)
-        found = earlier(caller, reading, self.key, self.content)
-        return caller, response(found) if found is not None else None
+        with self.claimant.provider.database.reading() as reading:
+            caller = self.claimant.confirmed(reading)
+            found = earlier(caller, reading, self.key, self.content)
+            yield reading, caller, response(found) if found is not None else None
 
     def answered(
         self,
@@ -176,7 +178,7 @@ def put_pseudonym(
     )
 
 
-def nobody() -> ServiceError:
+def person_not_found() -> ServiceError:
     """The refusal where a collection has no such person (404)."""
     return ServiceError(404, "person_not_found", "person: expected one of this collection, got another name")
 

@@ -9,7 +9,6 @@ from facemin.service.api.schemas import (
     CollectionOut,
     KeyOut,
     PersonOut,
-    ThresholdOut,
     Thresholds,
     TokenOut,
 )
@@ -51,13 +50,8 @@ def token_out(token: Token) -> TokenOut:
 def thresholds_out(provider: Provider) -> Thresholds:
     """All thresholds with their ids."""
     held = provider.thresholds
-    return Thresholds(
-        model=held.model,
-        fingerprint=held.fingerprint,
-        cut=held.cut,
-        data=held.data,
-        thresholds=[ThresholdOut(id=held.id_of(entry), **entry.model_dump()) for entry in held.thresholds],
-    )
+    entries = [entry.model_dump() | {"id": held.id_of(entry)} for entry in held.thresholds]
+    return Thresholds.model_validate(held.model_dump() | {"thresholds": entries})
 
 
 def audit_out(entry: Entry) -> AuditEntry:

@@ -77,19 +77,15 @@ class TrainingOperations:
     def __post_init__(self) -> None:
         check_ranges(
             self,
-            blur_sigma="[0.6, 8]",
-            shift_pixels="[0, 28]",
-            jpeg_quality="[1, 95]",
-            rotation="[0, 90]",
-            warp_shift="[0, 28]",
-            second="[0, 1]",
-            twice="[0, 1]",
-            stretch="[0, 1]",
-            scale="[0, 1]",
-            noise_deviation="[0, 1]",
-            resize_factor="[0.1, 1]",
-            **{name.replace("-", "_"): "[0, 100]" for name in OPERATIONS},
-            gamma_log="[0, 100]",
+            {
+                "[0.6, 8]": "blur_sigma",
+                "[0, 28]": "shift_pixels warp_shift",
+                "[1, 95]": "jpeg_quality",
+                "[0, 90]": "rotation",
+                "[0, 1]": "second twice stretch scale noise_deviation",
+                "[0.1, 1]": "resize_factor",
+                "[0, 100]": " ".join(OPERATIONS).replace("-", "_") + " gamma_log",
+            },
         )
         if sum(self.weights) <= 0:
             raise ValueError("TrainingOperations: expected at least one operation that may be drawn, got none")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Response
 
 from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
-from facemin.service.api.exchange import Exchange, nobody, put_pseudonym, read_faces, remember
+from facemin.service.api.exchange import Exchange, person_not_found, put_pseudonym, read_faces, remember
 from facemin.service.api.fields import CollectionName, PersonName
 from facemin.service.api.limits.bodies import ParsedRoute
 from facemin.service.api.responses import person_out
@@ -39,8 +39,7 @@ def enrol(collection: CollectionName, body: Enrolment, claimant: Enroller, key: 
     provider = claimant.provider
     exchange = Exchange.of(claimant, "enrol", collection, key, body)
     name = body.person or f"p-{secrets.token_hex(12)}"
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         check_subject(caller.token, body.person)
         if again is not None:
             return again
@@ -96,8 +95,7 @@ def renew(
     """
     provider = claimant.provider
     exchange = Exchange.of(claimant, "renew", collection, key, body, person=person)
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         if again is not None:
             return again
         place = provider.store.collection(reading, collection)
@@ -113,7 +111,7 @@ def renew(
         try:
             there = provider.store.find(connection, place, person)
             if there is None:
-                raise nobody()
+                raise person_not_found()
             old, new = check_renewal(faces[0], faces[1:], there, challenge=body.challenge, collection=collection)
             try:
                 far = provider.thresholds.stricter(place.far)

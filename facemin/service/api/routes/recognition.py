@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, checked_far
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
-from facemin.service.api.exchange import Exchange, nobody, put_pseudonym, read_faces, remember
+from facemin.service.api.exchange import Exchange, person_not_found, put_pseudonym, read_faces, remember
 from facemin.service.api.fields import HEX_32, CollectionName, PersonName
 from facemin.service.api.limits.bodies import ParsedRoute
 from facemin.service.api.schemas import ChallengeOut, Decision, Identification, Identified, Verification, moment
@@ -83,8 +83,7 @@ def verify(collection: CollectionName, body: Verification, claimant: Verifier, k
     """
     provider = claimant.provider
     exchange = Exchange.of(claimant, "verify", collection, key, body)
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         check_subject(caller.token, body.person)
         if again is not None:
             return again
@@ -102,7 +101,7 @@ def verify(collection: CollectionName, body: Verification, claimant: Verifier, k
         remember(caller, connection, [*faces, *new], refuse=True)
         try:
             if person is None or not provider.store.still(connection, frozenset({person.id})):
-                raise nobody()
+                raise person_not_found()
             verdict = _verdict(caller, rows[0], faces[0], person, body.challenge, place, far)
             if binding is not None:
                 check_signed(
@@ -138,8 +137,7 @@ def identify(
     """
     provider = claimant.provider
     exchange = Exchange.of(claimant, "identify", collection, key, body)
-    with provider.database.reading() as reading:
-        caller, again = exchange.begun(reading)
+    with exchange.begun() as (reading, caller, again):
         if again is not None:
             return again
         place = provider.store.collection(reading, collection)
