@@ -13,7 +13,6 @@ import hashlib
 import time
 from itertools import pairwise
 from math import cos, pi
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The canvas that a carrier is optimised on: the part of the frame that recognisers look at, at half its resolution.
 
-Places are in frame pixels (512), pixel centres at integers. What is optimised is a change of the base on a coarser grid,
-so that it survives resizing and costs little; it fades out towards the border of its window.
+Places are in frame pixels (512), pixel centres at integers. What is optimised is a change of the base on a coarser
+grid, so that it survives resizing and costs little; it fades out towards the border of its window.
 """
 
 from __future__ import annotations

@@ -113,7 +113,8 @@ def networks(keys: tuple[Key, ...], precision: Precision) -> tuple[Network, ...]
     Dlib's wide convolutions are faster in bfloat16 on processors without matrix units too (8 ms for 15 on AVX-512).
     """
     dtype = choose_precision(precision, torch.device("cpu"))
-    of_dlib = torch.bfloat16 if precision == "auto" and torch.cpu._is_avx512_bf16_supported() else dtype
+    multiplies = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    of_dlib = torch.bfloat16 if precision == "auto" and multiplies is not None and multiplies() else dtype
     return tuple(DlibNetwork(dtype=of_dlib) if is_dlib(key) else KeyNetwork(key=key, dtype=dtype) for key in keys)
 
 
