@@ -31,11 +31,11 @@ MOST_DRAWS = 64
 """Of one base; each is refused for resembling its owner in about one case of a hundred."""
 LIGHT = 4
 """Components that are mostly light and background: they move less, so that faces stay well lit."""
-LIGHT_GAIN, GAIN = 0.3, 1.05
+LIGHT_GAIN, GAIN = 0.3, 1.0
 """Standard deviations by which the first components, and all, vary: the first by both."""
 FARTHEST = 2.5
 """Standard normal numbers are clipped there: further out lie no faces."""
-BEND = 5.5
+BEND = 5.0
 """Standard deviation, in frame pixels, by which features are moved: mixtures of aligned faces all have the same
 proportions, and by them networks take one for the other. Both sides of a face move alike."""
 BEND_GRID = (9, 5)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from facemin.protection.carrier.settings import Pipelines
 
-SIDES = (112, 128, 144, 160, 176)
-"""Sides that canvases are resized to, multiples of 16 for the encoders: a photo of 150 px has 112."""
+SIDES = (80, 112, 128, 144, 176)
+"""Sides that canvases are resized to, multiples of 16 for the encoders: in a photo of 160 px the canvas has 77."""
 SIGMAS = (0.4, 0.7, 1.0)
 """Gaussian blurs, as shares of the strongest."""
 NARROWEST, WIDEST = 0.66, 1.1

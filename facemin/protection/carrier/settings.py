@@ -37,7 +37,7 @@ class Pipelines:
         scale: of its size, as a share.
         shift: of its place, frame pixels.
         shear: of perspective, as a share.
-        resized: share of services that resize the photo, or their crop of it, down to 150 px.
+        resized: share of services that resize the photo, or their crop of it, down to 160 px.
         blurred: share of the others that blur it, which stands for other resamplers.
         blur: largest such blur, Gaussian, in cells of the canvas.
         encodings: shares of services that encode it no further time, once, and twice.
