@@ -2,8 +2,9 @@
 
     python experiments/carrier/make.py --shared ../shared --cache CACHE --group test --people 300 --minutes 14
 
-`test`: two photos each of people of `report` (from `--first` on), both under the person's one secret. `pairs`: one photo each of people of
+`test`: two photos each of people of `report`, both under the person's one secret. `pairs`: one photo each of people of
 `choose` and `fit`, for attackers. Embeddings are of the aligned face and its mirror image, as a device makes them.
+Several processes may each make people from `--first` to `--people`.
 """
 
 from __future__ import annotations
