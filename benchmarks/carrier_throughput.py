@@ -8,16 +8,15 @@ python benchmarks/carrier_throughput.py --carriers 16 --workers 2
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
-import time
 from multiprocessing import get_context
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from measuring import load_averages, script_parser, timed, write_record
 
 from facemin.keys.default import default_key
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget
@@ -37,28 +36,30 @@ def made(task: tuple[int, int, str]) -> tuple[float, float]:
         targets.append([PseudonymTarget(pseudonym=Pseudonym(secret=secret, context=context), embedding=row)])
     method = FaceCarrier(format=form)  # type: ignore[arg-type]
     list(method.aim(targets[:1], [key], seed=0))
-    begun, busy = time.perf_counter(), time.process_time()
-    list(method.aim(targets[1:], [key], seed=0))
-    return time.perf_counter() - begun, time.process_time() - busy
+    spent = timed(lambda: list(method.aim(targets[1:], [key], seed=0)))
+    return spent.wall, spent.processor
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, workers=2)
     parser.add_argument("--carriers", type=int, default=16, help="a worker")
-    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
+    rows = []
     for form in ("PNG", "JPEG"):
         with get_context("spawn").Pool(given.workers) as pool:
             spent = pool.map(made, [(worker, given.carriers, form) for worker in range(given.workers)])
-        told = {
+        count = given.carriers * given.workers
+        row = {
             "format": form,
-            "carriers a second": round(given.carriers * given.workers / max(wall for wall, _ in spent), 3),
-            "CPU seconds a carrier": round(sum(busy for _, busy in spent) / (given.carriers * given.workers), 3),
+            "carriers a second": round(count / max(wall for wall, _ in spent), 3),
+            "CPU seconds a carrier": round(sum(busy for _, busy in spent) / count, 3),
             "workers": given.workers,
-            "load": os.getloadavg()[0],
+            "load": load_averages(),
         }
-        print(json.dumps(told))
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    write_record(given.out, "facemin carrier throughput 1", rows)
 
 
 if __name__ == "__main__":
