@@ -2,7 +2,7 @@
 
 Two must hold. What is left of the picture at 32 x 32 lies in the space of the components, bent a little; and around
 the head there is nothing finer than a base's blurred background. No defence against somebody who dresses a plain photo
-up so: it protects people from apps that forget to protect. Measured by experiments/carrier/known.py.
+up so: it protects people from apps that forget to protect. Measured by experiments/carrier/panel.py.
 """
 
 from __future__ import annotations

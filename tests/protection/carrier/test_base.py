@@ -12,8 +12,10 @@ from facemin.face.align import TEMPLATE, similarity
 from facemin.protection.carrier.base import Base, base_of, draw_base
 from facemin.protection.carrier.components import (
     COMPONENTS,
+    CORNER,
     FILE,
     FRAME,
+    PHOTO,
     VALUES,
     components,
     from_template,
@@ -70,6 +72,17 @@ def test_bases_of_any_size(look: str, side: int) -> None:
     assert image.shape == (side, side, 3)
     assert image.dtype == np.float32
     assert 0 <= image.min() < image.max() <= 1
+
+
+def test_a_photo_shows_the_frame_and_more_of_its_background() -> None:
+    base = base_of(b"\7" * 32)
+    photo = base.at(PHOTO)
+    x, y = CORNER
+    assert np.array_equal(photo[y : y + FRAME, x : x + FRAME], base.frame)
+    # it goes on without a step, and ever softer
+    assert np.abs(photo[y - 1, x : x + FRAME] - base.frame[0]).max() < 0.02
+    outer, inner = (np.abs(np.diff(photo[row, x : x + FRAME], axis=0)).mean() for row in (0, y))
+    assert 0 < outer < inner
 
 
 @pytest.mark.parametrize("side", [256, FRAME])
