@@ -103,8 +103,11 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
     drivers = [count * 4 // 5] if killing else []
     began, spent = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     twice: dict[str, int] = {}
+    said_in = home.with_suffix(".json")
     while True:
-        child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        # a file, not a pipe: nobody reads while it runs, and a pipe that is full would stop it
+        with said_in.open("wb") as stdout:
+            child = subprocess.Popen(command, env=environment, stdout=stdout, stderr=subprocess.DEVNULL)
         before = {str(path): path.stat().st_mtime_ns for path in records(out)} if kills else {}
         while child.poll() is None:
             time.sleep(EVERY)
@@ -118,7 +121,6 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
                 child.kill()
                 kills.append({"done": done, "what": "driver"})
                 drivers.pop(0)
-        output = child.stdout.read() if child.stdout is not None else b""
         for path, stamp in before.items():
             twice[path] = int(Path(path).stat().st_mtime_ns != stamp)
         if child.returncode != -signal.SIGKILL:
@@ -127,7 +129,7 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
             # Ray ends a dead driver's actors by and by
             time.sleep(10)
     seconds, ended = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = json.loads(output)
+    said = json.loads(said_in.read_bytes())
     found = [json.loads(path.read_bytes()) for path in records(out)]
     names = [record["source"]["path"] for record in found]
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}

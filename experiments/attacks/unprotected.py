@@ -18,7 +18,7 @@ from setting import Likeness, lfw_people, load_named, said
 
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS
-from facemin.attack.datasets import ImagePairs
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import features_of
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_key_inverter
 from facemin.attack.training import Epoch, Fitting
@@ -74,9 +74,9 @@ def main() -> None:
 
     network = train_key_inverter(
         key,
-        ImagePairs(people.train, people.train),
+        HeldPairs(people.train, people.train),
         settings=settings,
-        validation=ImagePairs(people.validation, people.validation),
+        validation=HeldPairs(people.validation, people.validation),
         on_epoch=tell,
     )
     seconds = time.perf_counter() - began

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from facemin.cli.demo.run import astronaut
 from facemin.cloak.lay import lay
-from facemin.cloak.makeup import Makeup
+from facemin.cloak.makeup.method import Makeup
 from facemin.cloak.opom import OPOM
 from facemin.cloak.p3_mask import P3Mask
 from facemin.experiments.common import script_parser

@@ -20,8 +20,8 @@ import torch
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.cloak.p3_mask import dsim
 from facemin.cloak.surrogates import Team, open_surrogates
-from facemin.cloak.watermark import Watermarker, WatermarkNetwork, read_bits
-from facemin.cloak.watermark_training import TrainedWatermark, WatermarkTraining, train_watermark
+from facemin.cloak.watermark.network import Watermarker, WatermarkNetwork, read_bits
+from facemin.cloak.watermark.training import TrainedWatermark, WatermarkTraining, train_watermark
 from facemin.evaluation.networks import find_recogniser
 from facemin.experiments.cloaks.measure import embedded, unit
 from facemin.experiments.cloaks.people import Photographs, load_people

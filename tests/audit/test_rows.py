@@ -17,11 +17,10 @@ from facemin.audit.inputs.attackers_data import best_teacher, split_faces
 from facemin.audit.inputs.judges import calibrate_judge, find_panel, joined
 from facemin.audit.rows.attributes import class_outcome
 from facemin.audit.rows.fitted import nothing_to_train_on
+from facemin.audit.rows.reconstruction import trained_inverter, white_box
 from facemin.audit.rows.t0_eye import look
 from facemin.audit.rows.t1_off_the_shelf import no_judges, off_the_shelf
 from facemin.audit.rows.t2_purified import behind_purifiers
-from facemin.audit.rows.t3_white_box import white_box
-from facemin.audit.rows.t4_inverter import trained_inverter
 from facemin.audit.rows.t5_linker import linker, nothing_to_link_by
 from facemin.audit.run import ORDER, STOPPED
 from facemin.keys.default import default_key, plain_key

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facemin.experiments import measures, read_records
+from facemin.experiments.findings import OtherRecords, Shortfall
 from facemin.experiments.layouts.groups import grouped
 from facemin.experiments.layouts.pictures import Painter, picture_path
 from facemin.experiments.layouts.report import LAYOUTS, show, write_report
@@ -265,7 +266,24 @@ class TestItOpensWithWhatWasFound:
         one = done.file.read_text(encoding="utf-8").splitlines()[0]
         done.file.write_text(one.replace('"dirty":false', '"dirty":true') + "\n")
         assert '"dirty":true' in done.file.read_text(encoding="utf-8")
-        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).text
+        written = write_report(done.file.parent)
+        text = Page(written.file.read_text(encoding="utf-8")).text
         assert "1 of 2 cells are measured, 1 of them by changed code" in text
+        assert written.shortfall == Shortfall(2, ("small: both",), ("small: one",))
         assert "small: both" in text
         assert "small: one" in text
+
+    def test_and_with_what_of_other_records_changed_code_made(self, measure: Measure) -> None:
+        folder = measure().file.parent
+        (folder / "attacks").mkdir()
+        (folder / "attacks" / "linkage.jsonl").write_text('{"dirty": true}\n{"dirty": false}\n')
+        written = write_report(folder)
+        assert written.others == (OtherRecords("attacks/linkage.jsonl", 2, 1),)
+        text = Page(written.file.read_text(encoding="utf-8")).text
+        assert "attacks/linkage.jsonl: 2, 1 of them by changed code" in text
+
+    def test_and_a_spoilt_line_is_named(self, measure: Measure) -> None:
+        folder = measure().file.parent
+        (folder / "other.jsonl").write_text('{"dirty": true}\n{"dir\n')
+        with pytest.raises(ValueError, match=r"other\.jsonl, line 2: expected a record"):
+            write_report(folder)
