@@ -33,7 +33,7 @@ def write_report(results: Path, runs: Path, docs: Path) -> None:
     write_atomically(docs / "ahm-counts.png", _png(counts(training)))
     parts = [accuracy_table(training)]
     if scores:
-        parts += [attack_table(attacks), score_table(scores)]
+        parts += [attack_table(attacks), score_table({marked(name, training[name]): scores[name] for name in scores})]
     if masks:
         parts.append(mask_table(masks[-1]))
     text = "\n\n".join(parts)
@@ -64,7 +64,7 @@ def accuracy_table(training: dict[str, Any]) -> str:
         masked, mixed = each["queries"]["masked"], each["queries"]["mixed"]
         last = [line["loss"] for line in each["log"] if "loss" in line][-1]
         lines.append(
-            f"| {name} | {last:.2f} | {_percent(masked['accuracy'], masked['accuracy_interval'])} "
+            f"| {marked(name, each)} | {last:.2f} | {_percent(masked['accuracy'], masked['accuracy_interval'])} "
             f"| {100 * masked['eer']:.1f} | {_percent(masked['tar'], masked['tar_interval'])} "
             f"| {_percent(mixed['accuracy'], mixed['accuracy_interval'])} | {_mean_count(each)} "
             f"| {each['run']['images_per_second']:.0f} |"
@@ -75,7 +75,8 @@ def accuracy_table(training: dict[str, Any]) -> str:
 def attack_table(attacks: dict[str, Any]) -> str:
     """What each attack makes of each configuration, as the judge sees it."""
     names = list(dict.fromkeys(name for each in attacks.values() for name, found in each.items() if _is_attack(found)))
-    lines = table_head("attack: TAR, % (rank one, %)", *attacks)
+    titles = [marked(name, each) for name, each in attacks.items()]
+    lines = table_head("attack: TAR, % (rank one, %)", *titles)
     for name in names:
         cells = [
             f"{100 * each[name]['tar']:.0f} ({100 * each[name]['rank_one']:.0f})" if name in each else "-"
@@ -83,7 +84,7 @@ def attack_table(attacks: dict[str, Any]) -> str:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     with_pixels = [name for name in names if any("ssim" in each.get(name, {}) for each in attacks.values())]
-    lines += ["", *table_head("SSIM, PSNR in dB", *attacks)]
+    lines += ["", *table_head("SSIM, PSNR in dB", *titles)]
     for name in with_pixels:
         cells = [
             f"{each[name]['ssim']:.2f}, {each[name]['psnr']:.1f}" if "ssim" in each.get(name, {}) else "-"
@@ -109,7 +110,7 @@ def score_table(scores: dict[str, Scores]) -> str:
 
 def mask_table(masks: dict[str, Any]) -> str:
     """What the mask alone hides."""
-    lines = table_head("what the judge is shown", "SSIM", "PSNR, dB", "TAR, %", "rank one, %")
+    lines = table_head(marked("what the judge is shown", masks), "SSIM", "PSNR, dB", "TAR, %", "rank one, %")
     for name, found in masks.items():
         if _is_attack(found):
             tar = _percent(found["tar"], found["tar_interval"])
@@ -171,6 +172,11 @@ def pictures(runs: Path, text: str) -> str:
             relative = escape(str(file.relative_to(runs)))
             body.append(f"<p>{escape(file.stem)}<br><img src='{relative}' alt=''></p>")
     return f"<!doctype html><meta charset='utf-8'><title>AHM</title>{''.join(body)}"
+
+
+def marked(name: str, record: dict[str, Any]) -> str:
+    """A name, with a word where changed code made its record."""
+    return f"{name} (changed code)" if record["dirty"] else name
 
 
 def _is_attack(found: object) -> bool:

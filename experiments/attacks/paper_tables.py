@@ -5,13 +5,13 @@ python experiments/attacks/paper_tables.py
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
+from page import read_lines, write_table
 
-RECORDS = REPOSITORY / "results" / "attacks"
-PAGE = REPOSITORY / "docs" / "attacks.md"
+from facemin.experiments.common import RESULTS, script_parser, table_head
+
+RECORDS = RESULTS / "attacks"
 ROWS = {"plain": "plain", "noise": "noise", "PMT": "PMT as published", "default": "facemin's default"}
 SHARES = ("cosine", "agreement", "accuracy")
 YEARS = ("age_difference", "age_error")
@@ -22,16 +22,14 @@ Record = dict[str, Any]
 def main() -> None:
     """Write both tables between their marks."""
     script_parser(__doc__, shared=False).parse_args()
-    for name, table in (("table6", table6(read("table6"))), ("table8", table8(read("table8")))):
-        begin = f"<!-- {name}: begin, written by experiments/attacks/paper_tables.py -->"
-        replace_section(PAGE, begin, f"<!-- {name}: end -->", table)
+    write_table("table6", "paper_tables.py", table6(read("table6")))
+    write_table("table8", "paper_tables.py", table8(read("table8")))
 
 
 def read(name: str) -> list[Record]:
     """Records of a file in its order; a later one of the same cell takes the place of an earlier one."""
-    lines = (RECORDS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     found: dict[tuple[str, ...], Record] = {}
-    for record in map(json.loads, lines):
+    for record in read_lines(RECORDS / f"{name}.jsonl"):
         cell = tuple(str(record.get(field, "")) for field in ("row", "column", "set", "recogniser", "cut"))
         found[cell] = record
     return list(found.values())

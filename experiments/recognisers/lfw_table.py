@@ -173,6 +173,9 @@ def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
         cells = [name, (given or found or {})["reported"], _figure(figures[0]), interval]
         cells += [_figure(figures[1]), _figure(figures[2]), _figure(figures[2] - figures[0], sign="+"), missed]
         lines.append(f"| {' | '.join(cells)} |")
+    changed = sorted({alignment for (_, alignment), record in records.items() if record["dirty"]})
+    if changed:
+        lines += ["", f"Changed code made the records of: {', '.join(changed)}."]
     return "\n".join(lines) + "\n"
 
 

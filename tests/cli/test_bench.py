@@ -31,7 +31,13 @@ def test_run_and_report(call: Call, world: Path, tmp_path: Path) -> None:
     page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     assert "A small matrix - faces (quick)" in page
     pictures = call("bench", "report", file.parent, "--pictures", "--out", "p.html", "--json")
-    assert json.loads(pictures.stdout) == {"file": "p.html", "experiments": ["small on faces"], "passed_over": []}
+    assert json.loads(pictures.stdout) == {
+        "file": "p.html",
+        "experiments": ["small on faces"],
+        "passed_over": [],
+        "empty": [],
+        "changed": [],
+    }
     assert "data:image/png" in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 

@@ -99,6 +99,24 @@ def test_table_iii_says_what_a_start_gives_the_opponent(start: str) -> None:
     assert printed[-1] == str(len(same))
 
 
+@pytest.mark.parametrize("protection", ["robust", "low-frequency", "pseudonym"])
+def test_the_table_of_adversaries_says_what_raw_scores_give(protection: str) -> None:
+    lines = (RESULTS / "attacks" / "adversaries.jsonl").read_text(encoding="utf-8").splitlines()
+    record = {each["protection"]: each for each in map(json.loads, lines)}[protection]
+    column = row("docs/attacks.md", "row", "adversary").index(record["words"])
+    for adversary in ("the key itself", "a recogniser off the shelf", "the same, centred"):
+        found = next(each for each in record["rows"] if each["adversary"] == adversary)
+        scores = np.array(found["scores"])
+        own, strangers = np.diag(scores), scores[~np.eye(len(scores), dtype=bool)]
+        area = (own[:, None] > strangers).mean() + (own[:, None] == strangers).mean() / 2
+        ranks = 1 + ((scores >= own[:, None]) & ~np.eye(len(scores), dtype=bool)).sum(1)
+        printed = row("docs/attacks.md", found["row"], adversary)[column]
+        # scores are kept to three decimals, so that the last digit may turn
+        assert float(first(printed)) == pytest.approx(area, abs=0.006)
+        assert f"rank 1 {(ranks <= 1).mean():.2f} (chance {1 / len(own):.2f})" in printed
+        assert f"n {len(own)}" in printed
+
+
 def test_the_page_of_recognisers_says_what_lfw_gives() -> None:
     """10-fold accuracy as the field has it: on each fold, the threshold that is best on the other nine."""
     lines = (RESULTS / "recognisers" / "lfw.jsonl").read_text(encoding="utf-8").splitlines()

@@ -21,6 +21,9 @@ app = App(name="bench", help="Experiments: measure, and report what was measured
 Shared = Annotated[
     Path | None, Parameter(help="The research folder: LFW in data/lfw, recognisers in models unless --models is given.")
 ]
+Kept = Annotated[
+    Path | None, Parameter(help="Folder of protected images that files share, so that none is made twice.")
+]
 STEADY = 600.0
 """Seconds over which the speed is averaged: images finish in bunches."""
 
@@ -44,9 +47,7 @@ def run(
     pictures: Annotated[
         int, Parameter(help="Faces a cell to draw into OUT/pictures. They show people: keep them to yourself.")
     ] = 0,
-    kept: Annotated[
-        Path | None, Parameter(help="Folder of protected images that files share, so that none is made twice.")
-    ] = None,
+    kept: Kept = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -109,12 +110,29 @@ def report(
         check_file("--out", out)
 
     done = write_report(folder, out=out, pictures=pictures)
+    missed = done.shortfall
     if as_json:
-        print_json({"file": done.file, "experiments": done.experiments, "passed_over": done.passed_over})
+        print_json(
+            {
+                "file": done.file,
+                "experiments": done.experiments,
+                "passed_over": done.passed_over,
+                "empty": missed.empty,
+                "changed": missed.changed,
+            }
+        )
         return 0
     if done.passed_over:
-        note(f"passed over {len(done.passed_over)} files of other records: {', '.join(map(str, done.passed_over))}")
-    tell(f"{done.file}: {len(done.experiments)} experiments")
+        changed = sum(one.changed for one in done.others)
+        note(
+            f"passed over {len(done.passed_over)} files of other records, {changed} of them by changed code: "
+            f"{', '.join(map(str, done.passed_over))}"
+        )
+    for words, cells in (("without a record", missed.empty), ("by changed code", missed.changed)):
+        if cells:
+            note(f"{words}: {'; '.join(cells)}")
+    measured = f", {missed.cells - len(missed.empty)} of {missed.cells} cells measured" if missed.cells else ""
+    tell(f"{done.file}: {len(done.experiments)} experiments{measured}")
     return 0
 
 
