@@ -24,6 +24,9 @@ settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+PATIENCE = 300.0
+"""Seconds that a program or an answer may take on a machine that does much else; what hangs takes longer."""
+
 HOMES = itertools.count()
 TERMINAL = ("FORCE_COLOR", "LINES", "NO_COLOR", "PYTHON_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """Variables by which programs decide whether they write to a terminal, and how."""
