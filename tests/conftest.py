@@ -32,6 +32,11 @@ TERMINAL = ("FORCE_COLOR", "LINES", "NO_COLOR", "PYTHON_COLORS", "TTY_COMPATIBLE
 """Variables by which programs decide whether they write to a terminal, and how."""
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`: one worker more than there are cores, which runs while others wait for servers and browsers."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The same terminal and language for every test and the programs it starts, and a place for facemin's own data.
