@@ -124,19 +124,7 @@ class PMT:
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
-        """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
-
-        Args:
-            targets: for each image one unit vector a key, float32 of that key's dimension; drawn when a row is free.
-            keys: each with one layer, a unit-length embedding.
-            **run: see `contract.RunOptions`.
-
-        Yields:
-            One `OptimisedImage` an image, in order of finishing.
-
-        Raises:
-            ValueError: keys or settings that need the face itself, or a target of another shape or length.
-        """
+        """Make images for given targets, see `contract.TargetProtector.aim`; each is drawn when a row is free."""
         self.check_aim(keys)
         blank = torch.zeros(FACE_SHAPE)
 
