@@ -54,7 +54,8 @@ def new_session(body: NewSession, caller: Backend) -> SessionMade:
     """Make a session for a page; it ends by itself, and with the token that made it.
 
     It also ends when its person or its collection is deleted, and when another request than its own puts something in
-    the place of what is enrolled of its person. The token needs the scope session in the collection, and for identify that one too.
+    the place of what is enrolled of its person. The token needs the scope session in the collection, and for identify
+    that one too.
     """
     needed: tuple[Scope, ...] = ("session", "identify") if body.scope == "identify" else ("session",)
     for scope in needed:
