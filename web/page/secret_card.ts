@@ -1,7 +1,7 @@
 // The secret: made, shown as words, saved and taken as a file or a code, removed.
 
 import { Camera, codeReader } from "./camera.ts";
-import { button, card, confirm, element, show } from "./element.ts";
+import { button, card, confirm, element, show, wordList } from "./element.ts";
 import { drawCode } from "./pictures.ts";
 import type { Engine } from "./protocol.ts";
 import { TEXTS } from "./texts.ts";
@@ -105,8 +105,7 @@ export class SecretCard {
 
   private fillPresent(): void {
     const words = button(T.showWords, async () => {
-      const list = (await this.engine.words()).split(" ").map((word) => element("li", {}, word));
-      this.reveal(T.hideWords, element("ol", { className: "words", "aria-label": T.wordsCaption }, ...list));
+      this.reveal(T.hideWords, wordList(await this.engine.words(), T.wordsCaption));
     });
     const file = button(T.saveFile, async () => {
       const url = URL.createObjectURL(new Blob([await this.engine.file()], { type: "application/json" }));

@@ -84,7 +84,7 @@ export const TEXTS = {
     taken: "Your secret is here now.",
     forget: "Remove it from this browser",
     forgetAsk:
-      "Without its words or its file you cannot get it back, and everything that you enrolled with it is lost.",
+      "Without its words or its file you cannot get it back, and everything that you enrolled with it is lost. What goes on to lie here are marks of the photos that were sent, so that none is sent again under another secret.",
     forgetYes: "Remove it",
     forgetNo: "Keep it",
     forgotten: "The secret is gone from this browser.",
@@ -148,10 +148,18 @@ export const TEXTS = {
     renewHint: "Put a fresh pseudonym in place of the old one, which becomes useless.",
     renewSecond:
       "The first photo proves that it is you. Now choose a second one, which was never sent: it takes the place of what is enrolled.",
+    renewSecret: "Your secret",
+    renewKeep: "Keep my secret",
+    renewKeepHint: "a fresh pseudonym under the same secret",
+    renewChange: "Change my secret too",
+    renewChangeHint: "where somebody may have seen it, or has a device of yours",
+    renewWords:
+      "Write these words down before you finish: from then on they are your secret here, and the old ones open nothing.",
+    renewWordsCaption: "Your next secret in 24 words, for paper",
     renewFinish: "Finish the renewal",
     renewCancel: "Do not renew",
     remove: "Delete me",
-    removeHint: "The provider deletes everything that it holds of you.",
+    removeHint: "The provider deletes everything that it holds of you, and ends this session.",
     removeAsk: (person: string) => `The provider deletes everything it holds of ${person}. This cannot be taken back.`,
     removeYes: "Delete everything of me",
     removeNo: "Keep it",
@@ -174,7 +182,10 @@ export const TEXTS = {
     nobody: "Nobody enrolled under your secret looks like this.",
     score: (score: number, threshold: number) => `Likeness ${score.toFixed(3)}, needed ${threshold.toFixed(3)}`,
     renewed: (epoch: number) => `Renewed: you are enrolled under epoch ${epoch}, and the old pseudonym is useless.`,
-    removed: "The provider holds nothing of you any more.",
+    renewedSecret: (epoch: number) =>
+      `Renewed under your new secret: you are enrolled under epoch ${epoch}, and the old secret is of no use here any more.`,
+    removed:
+      "The provider holds nothing of you any more. This session has ended with it: to enrol anew, open this page again from the app.",
   },
 
   times: {
@@ -197,6 +208,7 @@ export const TEXTS = {
     other_person: "This looks like somebody else than the one whose secret this is. One secret is for one person.",
     reused: "This photo, or one nearly the same, was sent before. Take a new one: turn your head a little.",
     key: "The provider sent a key that is damaged or was changed. Nothing was sent.",
+    damaged: "A file came damaged. Nothing was sent. Load this page again.",
     key_expired: "The provider's key has expired. Nothing was sent; the provider has to publish a new one.",
     key_changed: "The provider's key is not the one you know. Nothing was sent.",
     no_space: "The provider's key is of an older kind, without pseudonyms. Nothing was sent.",
@@ -207,12 +219,20 @@ export const TEXTS = {
     stored: "What this browser keeps is damaged, or belongs to another secret.",
     browser: "This browser cannot do it.",
     input: "This cannot be used.",
+    insecure:
+      "This page was opened at an address that is not secure (http). Browsers give a page what it needs over https only: open it there. Nothing was sent.",
+    token:
+      "This link holds a token that must never lie in a page. Nothing was sent. Whoever made the link should withdraw that token, and make sessions instead.",
     unreachable: "The provider cannot be reached. Check the connection and try again.",
     provider: "The provider refused.",
     failed: "Something went wrong that should not have. Nothing more was sent.",
   } satisfies Record<RefusalCode | "failed", string>,
 
   provider_refusals: {
+    session_deleted: "You were deleted here, and this session ended with it. Open this page again from the app.",
+    session_replaced:
+      "Your enrolment was replaced elsewhere, and this session ended with it. Open this page again from the app.",
+    token_in_page: "This link holds a token that must never lie in a page. Nothing was done.",
     unauthorised: "Your session has ended. Open this page again from the app.",
     forbidden: "Your session does not allow this. Open this page again from the app.",
     other_person: "Your session is for somebody else.",
