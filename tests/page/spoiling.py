@@ -18,7 +18,7 @@ class Spoiling:
         port: of the proxy.
         upstream: of the server behind it.
         left: by path, how many whole answers are spoilt from now on.
-        dropped: by method, how many answers are thrown away from now on, with their connection.
+        dropped: by the end of the path, how many answers are thrown away from now on, with their connection.
     """
 
     port: int
@@ -65,8 +65,9 @@ def spoiling(upstream: int) -> Iterator[Spoiling]:
             finally:
                 server.close()
             made.asked.append((self.command, self.path, reply.status))
-            if made.dropped.get(self.command, 0) > 0:
-                made.dropped[self.command] -= 1
+            end = self.path.rpartition("/")[2]
+            if made.dropped.get(end, 0) > 0:
+                made.dropped[end] -= 1
                 self.close_connection = True
                 return
             if reply.status == 200 and made.left.get(self.path, 0) > 0:

@@ -101,7 +101,7 @@ def test_a_deletion_whose_answer_is_lost_is_a_deletion(
     with spoiling(page_server.port) as proxy, browser.page() as page:
         begin(page, address(proxy.url, session(page_server, "lost"), "lost"))
         send(page, photos["collins-1"], "Enrol", "You are enrolled")
-        proxy.dropped = {"DELETE": 1}
+        proxy.dropped = {"lost": 1}
         page.click("button", "Delete me")
         page.click("button", "Delete everything of me")
         verdict(page, "The provider holds nothing of you any more")

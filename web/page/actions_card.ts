@@ -79,7 +79,10 @@ export class ActionsCard {
     try {
       const { held, renewed } = await this.engine.held();
       this.held.textContent = `${TEXTS.held.heading}: ${heldInWords(held)}`;
-      if (renewed) this.around.renewed();
+      if (!renewed) return;
+      this.endRenewal();
+      this.around.renewed();
+      this.around.told.say(TEXTS.verdict.renewedSecret(epochOf(held)), "good");
     } catch {
       // a session that may not ask is no reason to complain
       this.held.textContent = "";
@@ -220,6 +223,9 @@ function identified(decisions: readonly Decision[]): readonly [string, "good" | 
 
 function heldInWords(held: Held | undefined): string {
   if (held === undefined || !held.templates.length) return TEXTS.held.none;
-  const epochs = held.templates.map((template) => template.epoch ?? 0);
-  return TEXTS.held.some(held.templates.length, Math.max(...epochs));
+  return TEXTS.held.some(held.templates.length, epochOf(held));
+}
+
+function epochOf(held: Held | undefined): number {
+  return Math.max(0, ...(held?.templates ?? []).map((template) => template.epoch ?? 0));
 }

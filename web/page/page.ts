@@ -148,9 +148,11 @@ async function run(): Promise<void> {
     main.append(element("div", { className: "columns" }, ...columns));
     await secret.refresh();
     if (samples) photo.offer(await samplesOf(session.url));
-    loading.end(await load(engine, main, told));
+    const threads = await load(engine, main, told);
     ready = true;
     await secret.refresh();
+    // last: what is said to be ready is
+    loading.end(threads);
   } catch (error) {
     loading.fail();
     told.refuse(error);

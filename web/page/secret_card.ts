@@ -17,6 +17,7 @@ export class SecretCard {
   private readonly present = element("div", { hidden: true });
   private readonly kept = element("p");
   private readonly open = element("div", { className: "shown", hidden: true });
+  private count = 0;
 
   constructor(
     private readonly engine: Engine,
@@ -30,7 +31,11 @@ export class SecretCard {
 
   /** Show what there is. */
   async refresh(): Promise<void> {
+    this.count += 1;
+    const mine = this.count;
     const fingerprint = await this.engine.secret();
+    // a later look tells more
+    if (mine !== this.count) return;
     show(this.absent, fingerprint === undefined);
     show(this.present, fingerprint !== undefined);
     this.close();

@@ -48,6 +48,10 @@ HEADERS = {
 }
 """Of everything that a browser shows or runs; the two first of the Cross-Origin ones give the page its threads."""
 
+CHECKED = ("/engine.js", "/ort/", "/models/")
+"""Files that the page holds to their hashes, and asks for anew where the browser keeps a spoilt one. The others are small
+and are kept by none: a spoilt one, of which the server says that it has not changed, would stay."""
+
 _TYPES = {
     ".mjs": "text/javascript",
     ".js": "text/javascript",
@@ -104,7 +108,7 @@ class Site:
         data = found.data if packed is None else packed
         headers = HEADERS | {
             "ETag": found.etags[packed is not None],
-            "Cache-Control": "no-cache",
+            "Cache-Control": "no-cache" if path.startswith(CHECKED) else "no-store",
             "Vary": "Accept-Encoding",
         }
         if is_known(headers["ETag"], known):
