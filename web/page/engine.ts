@@ -1,5 +1,7 @@
 // The worker: photos are read and pseudonyms made here, so that the page stays quick.
 
+import { decodeQR } from "qr/decode.js";
+
 import type {
   Answered,
   Call,
@@ -126,6 +128,15 @@ class Worker implements Engine {
   async takeCode(text: string): Promise<string> {
     if (!text.startsWith(CODE)) throw new Refusal("secret", "code: expected a secret of facemin, got another code");
     return this.taken(await Secret.of(fromHex(text.slice(CODE.length))));
+  }
+
+  async readCode(bitmap: ImageBitmap): Promise<string | undefined> {
+    try {
+      return decodeQR(taken(bitmap));
+    } catch {
+      // how the decoder says that it sees none
+      return undefined;
+    }
   }
 
   async words(): Promise<string> {

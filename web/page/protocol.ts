@@ -88,6 +88,8 @@ export interface Engine {
   takeWords(words: string): Promise<string>;
   takeFile(text: string): Promise<string>;
   takeCode(text: string): Promise<string>;
+  /** The text of a QR code in a camera's frame; undefined where there is none. The bitmap is closed. */
+  readCode(frame: ImageBitmap): Promise<string | undefined>;
   words(): Promise<string>;
   /** Words of the secret that a renewal puts in place; they are the same until it did. */
   nextWords(): Promise<string>;

@@ -80,7 +80,6 @@ export const TEXTS = {
     scan: "Scan its code with the camera",
     scanning: "Hold the code into the camera.",
     stopScan: "Stop",
-    noScan: "This browser reads no codes from the camera: use the words or the file.",
     taken: "Your secret is here now.",
     forget: "Remove it from this browser",
     forgetAsk:
