@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from facemin.ahm.mixing import COUNTS
 from facemin.ahm.scores import RawScores, Scores, ahm_scores
+from facemin.experiments.common import replace_section, table_head
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ def write_report(results: Path, runs: Path, docs: Path) -> None:
     if masks:
         parts.append(mask_table(masks[-1]))
     text = "\n\n".join(parts)
-    page = docs / "ahm.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    write_atomically(page, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}".encode())
+    replace_section(docs / "ahm.md", BEGIN, END, text)
     write_atomically(runs / "report.html", pictures(runs, text).encode())
 
 
@@ -59,11 +58,8 @@ def scores_of(training: dict[str, Any], attacks: dict[str, Any]) -> Scores:
 
 def accuracy_table(training: dict[str, Any]) -> str:
     """How well people never seen are verified."""
-    lines = [
-        "| configuration | last loss | masked only: accuracy, % | EER, % | TAR at FAR 1 %, % "
-        "| mixed: accuracy, % | mean k, last third | images/s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    figures = ("last loss", "masked only: accuracy, %", "EER, %", "TAR at FAR 1 %, %", "mixed: accuracy, %")
+    lines = table_head("configuration", *figures, "mean k, last third", "images/s")
     for name, each in training.items():
         masked, mixed = each["queries"]["masked"], each["queries"]["mixed"]
         last = [line["loss"] for line in each["log"] if "loss" in line][-1]
@@ -79,7 +75,7 @@ def accuracy_table(training: dict[str, Any]) -> str:
 def attack_table(attacks: dict[str, Any]) -> str:
     """What each attack makes of each configuration, as the judge sees it."""
     names = list(dict.fromkeys(name for each in attacks.values() for name, found in each.items() if _is_attack(found)))
-    lines = [f"| attack: TAR, % (rank one, %) | {' | '.join(attacks)} |", "| --- |" + " --- |" * len(attacks)]
+    lines = table_head("attack: TAR, % (rank one, %)", *attacks)
     for name in names:
         cells = [
             f"{100 * each[name]['tar']:.0f} ({100 * each[name]['rank_one']:.0f})" if name in each else "-"
@@ -87,7 +83,7 @@ def attack_table(attacks: dict[str, Any]) -> str:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     with_pixels = [name for name in names if any("ssim" in each.get(name, {}) for each in attacks.values())]
-    lines += ["", f"| SSIM, PSNR in dB | {' | '.join(attacks)} |", "| --- |" + " --- |" * len(attacks)]
+    lines += ["", *table_head("SSIM, PSNR in dB", *attacks)]
     for name in with_pixels:
         cells = [
             f"{each[name]['ssim']:.2f}, {each[name]['psnr']:.1f}" if "ssim" in each.get(name, {}) else "-"
@@ -99,11 +95,8 @@ def attack_table(attacks: dict[str, Any]) -> str:
 
 def score_table(scores: dict[str, Scores]) -> str:
     """Scores, raw values beside them."""
-    lines = [
-        "| configuration | S1 (SSIM) | S2 (PSNR, dB) | S3 (best attack's TAR) | S4 (inversion's rank one) | privacy "
-        "| classification (accuracy) |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    shown = ("S1 (SSIM)", "S2 (PSNR, dB)", "S3 (best attack's TAR)", "S4 (inversion's rank one)")
+    lines = table_head("configuration", *shown, "privacy", "classification (accuracy)")
     for name, each in scores.items():
         raw = each.raw
         lines.append(
@@ -116,7 +109,7 @@ def score_table(scores: dict[str, Scores]) -> str:
 
 def mask_table(masks: dict[str, Any]) -> str:
     """What the mask alone hides."""
-    lines = ["| what the judge is shown | SSIM | PSNR, dB | TAR, % | rank one, % |", "| --- | --- | --- | --- | --- |"]
+    lines = table_head("what the judge is shown", "SSIM", "PSNR, dB", "TAR, %", "rank one, %")
     for name, found in masks.items():
         if _is_attack(found):
             tar = _percent(found["tar"], found["tar_interval"])

@@ -28,10 +28,19 @@ from facemin import load_recogniser
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.datasets import genuine_pairs
-from facemin.experiments.common import REPOSITORY, RESULTS, lfw_half, lfw_points, provenance
+from facemin.experiments.common import (
+    REPOSITORY,
+    RESULTS,
+    lfw_half,
+    lfw_points,
+    provenance,
+    replace_section,
+    script_parser,
+    table_head,
+)
 from facemin.metrics import holm, linkage, permutation_test, wilson
 from facemin.models import SPACE_MODEL
-from facemin.runtime.files import append_json, write_atomically
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,10 +55,8 @@ DRAWS = 1999
 
 def main() -> None:
     """Attack, record, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, out=RECORDS)
     parser.add_argument("--cache", type=Path, default=None)
-    parser.add_argument("--out", type=Path, default=RECORDS)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
     parser.add_argument("--few", action="store_true", help="leave out chains, students, poor faces and attributes")
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
@@ -66,11 +73,7 @@ def main() -> None:
             attack(name, faces, given)
         if given.collusion:
             together(faces, given)
-    text = PAGE.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    if found:
-        page = f"{before}{BEGIN}\n{table(read(given.out))}{END}{rest.partition(END)[2]}"
-        write_atomically(PAGE, page.encode())
+    replace_section(PAGE, BEGIN, END, table(read(given.out)))
 
 
 def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
@@ -230,10 +233,7 @@ def table(records: dict[str, dict[str, Any]]) -> str:
     if not kept:
         return ""
     found = [{generic(row["adversary"]): row for row in record["rows"]} for record in kept]
-    lines = [
-        f"| row | adversary | {' | '.join(record['words'] for record in kept)} |",
-        f"| --- | --- | {' | '.join('---' for _ in kept)} |",
-    ]
+    lines = table_head("row", "adversary", *(record["words"] for record in kept))
     for name in dict.fromkeys(name for rows in found for name in rows):
         row = next(rows[name]["row"] for rows in found if name in rows)
         lines.append(f"| {row} | {name} | {' | '.join(cell(rows.get(name)) for rows in found)} |")

@@ -22,7 +22,7 @@ from facemin.audit import Budget, Request, known_rows, prepare, render
 from facemin.audit import audit as attack
 from facemin.audit.sample_size import WORDS
 from facemin.datasets import genuine_pairs
-from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, script_parser
+from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, replace_section, script_parser, table_head
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS, Protector
 from facemin.runtime.files import append_json, write_atomically
@@ -79,10 +79,7 @@ def main() -> None:
             parser.error("--out is needed")
         for name in arguments.settings:
             run(name, arguments)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    page = f"{before}{BEGIN}\n{table(read(RECORDS))}{END}{rest.partition(END)[2]}"
-    write_atomically(PAGE, page.encode())
+    replace_section(PAGE, BEGIN, END, table(read(RECORDS)))
 
 
 def run(name: str, arguments: argparse.Namespace) -> None:
@@ -151,8 +148,7 @@ def table(settings: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The records as Markdown: for each row, what each adversary got."""
     kept = [settings[name] for name in SETTINGS if name in settings]
     lines = [
-        f"| row | {' | '.join(rows['']['words'] for rows in kept)} |",
-        f"| --- | {' | '.join('---' for _ in kept)} |",
+        *table_head("row", *(rows[""]["words"] for rows in kept)),
         f"| the provider itself | {' | '.join(rows['']['verdict'] for rows in kept)} |",
     ]
     for name in ROWS:

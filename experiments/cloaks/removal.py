@@ -8,7 +8,6 @@ mask removed where it finds the face in the cloaked photo; dlib's network then c
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +17,15 @@ from facemin.experiments.cloaks.measure import embedded, unit
 from facemin.experiments.cloaks.people import cut, load_people
 from facemin.experiments.cloaks.scoring import thresholds
 from facemin.experiments.cloaks.settings import People
+from facemin.experiments.common import script_parser
 from facemin.face import Detector, nearest_to_centre
 from facemin.models import load_recogniser
 
 
 def main() -> None:
     """Measure and print the share accepted plain, cloaked and after removal."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True)
+    parser = script_parser(__doc__, people=20)
     parser.add_argument("--masks", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=20)
     given = parser.parse_args()
     data = load_people(People(people=100, fit=6, probes=3, distractors=1000, impostors=1000), given.shared, seed=1)
     detector, dlib = Detector(threads=1), load_recogniser("dlib-resnet29")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from facemin.experiments.cloaks.records import read_cloak_records
 from facemin.experiments.cloaks.table import hits_table, protection_table, quality_table
+from facemin.experiments.common import script_parser
 
 
 def main() -> None:
     """Print protection at each FAR, hits at ranks 1 and 5, and quality."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, shared=False)
     parser.add_argument("records", type=Path)
     parser.add_argument("--far", action="append")
     given = parser.parse_args()

@@ -16,13 +16,11 @@ method, and forms that an image may hold a face in, made without optimising. Eve
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,12 +32,11 @@ from hostile_forms import FORMS, made
 from images import STEPS, Kept
 from made_keys import HOSTILE, between, honest, strongest
 
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.keys.default import plain_key
 from facemin.metrics import wilson
 from facemin.protection.revealing.check import JUDGE, JUDGED_FROM, judged_cosine, strongest_likeness
 from facemin.protection.revealing.resemblance import LIMITS, likenesses
-from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +49,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Keys = dict[str, Callable[[], Key]]
 
-RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "revealing.jsonl"
+RECORDS = RESULTS / "keys" / "revealing.jsonl"
 PARTS = ("default", "strangers", "forms", "honest", "hostile", "between")
 MARGIN = 1.5
 CHOSEN_ON = 10
@@ -96,8 +93,7 @@ class Run:
 
 def main() -> int:
     """Measure, write records and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=RECORDS.parents[3] / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "revealing")
     parser.add_argument("--count", type=int, default=2000, help="faces of the default key")
     parser.add_argument("--few", type=int, default=20, help="faces of every other key")
@@ -123,7 +119,7 @@ def main() -> int:
             choose(run)
         else:
             for record in report(run, arguments.only):
-                append_json(RECORDS, record)
+                append_record(RECORDS, record)
     except TimeoutError as ended:
         print(ended, file=sys.stderr)
         return 1
@@ -239,7 +235,6 @@ def recorded(kind: str, name: str, found: list[Likeness], run: Run) -> dict[str,
         flush=True,
     )
     return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": name,
         "kind": kind,
         "n": len(found),
@@ -250,7 +245,6 @@ def recorded(kind: str, name: str, found: list[Likeness], run: Run) -> dict[str,
         "of_limit": [round(each.share, 3) for each in found],
         "arguments": {"count": run.count, "few": run.few, "forms": run.forms, "steps": STEPS},
         "judged_from": JUDGED_FROM,
-        **conditions(),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,17 @@ from facemin.ahm.masking.mask import KEPT, SECRET_BITS, Blocks, Choice
 from facemin.ahm.mixing import COUNTS, MOST, Partners
 from facemin.ahm.recogniser import WIDTHS
 from facemin.runtime.compute import Precision
-from facemin.train.config import CosineSchedule, Data, Evaluate, Head, Optimiser, Section, StepSchedule, read_toml
+from facemin.train.config import (
+    CosineSchedule,
+    Data,
+    Evaluate,
+    Head,
+    Optimiser,
+    RunConfig,
+    Section,
+    StepSchedule,
+    read_toml,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +108,7 @@ class Query(Section):
     """Faces in a mixed query, its own the heaviest."""
 
 
-class AHMConfig(Section):
+class AHMConfig(RunConfig):
     """A run of AHM or of one of its baselines."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -127,13 +137,6 @@ class AHMConfig(Section):
         if self.data.kind != "folder":
             raise ValueError("data.kind: expected a folder, whose faces are held in memory, got another")
         return self
-
-    def course(self) -> dict[str, Any]:
-        """What the weights depend on, beside the data: a run is resumed under the same only."""
-        unimportant = {"root", "landmarks", "cache", "workers"}
-        return self.model_dump(
-            mode="json", exclude={"data": unimportant, "log_every": True, "checkpoint_every": True, "evaluate": True}
-        )
 
 
 def read_ahm_config(path: Path) -> AHMConfig:

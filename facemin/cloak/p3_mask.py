@@ -10,25 +10,20 @@ until its mean DSIM is within tau, and the angle taken from the chord, whose slo
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from facemin.cloak.mask_file import Mask
-from facemin.cloak.surrogates import Team
-from facemin.cloak.universal import climb, grey_levels, person_faces, plain_embeddings, started, window
+from facemin.cloak.universal import PersonSeen, UniversalMask, climb
 from facemin.metrics import ssim
-from facemin.runtime.compute import Compute
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
-
-    from facemin.models import Recogniser
 
 _POLE = 1 - 1e-4
 """Beyond this sine the slope of the arc is all but infinite."""
@@ -39,7 +34,8 @@ _HALVINGS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class P3Mask:
+@ranges({"[1, 32]": "epsilon", "(0, 1)": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"})
+class P3Mask(UniversalMask):
     """Fit a personalised privacy protection mask.
 
     Args:
@@ -51,8 +47,6 @@ class P3Mask:
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
     """
 
-    product: ClassVar[Literal["photo"]] = "photo"
-
     epsilon: int = 16
     tau: float = 0.03
     step: float = 0.255
@@ -60,64 +54,29 @@ class P3Mask:
     together: int = 4
     taper: int = 6
 
-    def __post_init__(self) -> None:
-        if not (1 <= self.epsilon <= 32 and 0 < self.tau < 1 and self.step > 0 and 0 <= self.taper <= 56):
-            raise ValueError(
-                "P3Mask: expected epsilon in [1, 32], tau in (0, 1), step above 0 and taper in [0, 56], "
-                f"got {self.epsilon}, {self.tau}, {self.step}, {self.taper}"
-            )
-        if self.epochs < 1 or self.together < 1:
-            raise ValueError(f"P3Mask: expected epochs and together of at least 1, got {self.epochs}, {self.together}")
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return "p3-mask"
 
-    def fit(
-        self,
-        faces: NDArray[np.uint8],
-        surrogates: Sequence[Recogniser],
-        *,
-        seed: int = 0,
-        compute: Compute | None = None,
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> Mask:
-        """Learn a person's mask.
-
-        Args:
-            faces: aligned, of one person, uint8 RGB (N, 112, 112, 3); many different ones carry over better.
-            surrogates: recognisers to be led astray.
-            seed: of the start and the order, in [0, 2^128).
-            compute: where and in which precision.
-            on_step: told before each epoch how many were taken, and of how many.
-
-        Raises:
-            ValueError: no face or surrogate, or another shape or type.
-        """
-        plain = person_faces(faces)
-        team = Team.on(surrogates, compute or Compute())
-        features = plain_embeddings(team, plain)
-        plain, weight = plain.to(team.device), window(self.taper).to(team.device)
-        change = started(self.step / 255, seed).to(team.device)
+    def _learnt(
+        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
+    ) -> Tensor:
         order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1])))
         penalty = 1.0
         for epoch in range(self.epochs):
-            if on_step is not None:
-                on_step(epoch, self.epochs)
-            seen = []
-            for rows in torch.split(torch.from_numpy(order.permutation(len(plain))), self.together):
+            on_step(epoch, self.epochs)
+            visible_so_far = []
+            for rows in torch.split(torch.from_numpy(order.permutation(len(seen.plain))), self.together):
                 change.requires_grad_()
-                cloaked = (plain[rows] + change * weight).clamp(0, 1)
-                angle = _angle(team(cloaked), [own[rows] for own in features])
-                visible = dsim(cloaked, plain[rows])
-                seen.append(visible.detach())
+                cloaked = (seen.plain[rows] + change * weight).clamp(0, 1)
+                angle = _angle(seen.team(cloaked), [own[rows] for own in seen.features])
+                visible = dsim(cloaked, seen.plain[rows])
+                visible_so_far.append(visible.detach())
                 gain = (angle - penalty * (visible - self.tau).clamp_min(0)).mean()
                 change = climb(change, gain, step=self.step / 255, bound=self.epsilon / 255)
-            penalty = _adapted(penalty, float(torch.cat(seen).mean()), self.tau)
-        return Mask.make(
-            grey_levels(self._within_budget(change * weight, plain)),
-            method="p3-mask",
-            epsilon=self.epsilon,
-            photos=len(faces),
-            surrogates=team.described,
-            settings=asdict(self),
-        )
+            penalty = _adapted(penalty, float(torch.cat(visible_so_far).mean()), self.tau)
+        return self._within_budget(change * weight, seen.plain)
 
     def _within_budget(self, change: Tensor, plain: Tensor) -> Tensor:
         """The change itself where its mean DSIM is within tau, else as much of it as is."""

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
         STARTS,
         GaussianBlur,
         GaussianNoise,
+        Initialisation,
         LowFrequencyNoise,
         RandomSort,
-        Start,
         image_seed,
     )
     from facemin.protection.pmt.method import PMT
-    from facemin.protection.pmt.optimise import Done
-    from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
+    from facemin.protection.pmt.optimise import OptimisedImage
+    from facemin.protection.pmt.step_rules import L1, RULES, Adam, Sign, StepRule
     from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
     from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
     from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto
@@ -52,16 +52,16 @@ __getattr__, __dir__ = lazy_exports(
             "GaussianNoise",
             "LowFrequencyNoise",
             "RandomSort",
-            "Start",
+            "Initialisation",
             "image_seed",
         ),
         "facemin.protection.pmt.method": ("PMT",),
-        "facemin.protection.pmt.optimise": ("Done",),
+        "facemin.protection.pmt.optimise": ("OptimisedImage",),
         "facemin.protection.pmt.step_rules": (
             "L1",
             "RULES",
             "Adam",
-            "Rule",
+            "StepRule",
             "Sign",
         ),
         "facemin.protection.pmt.transforms": (
@@ -98,16 +98,17 @@ __all__ = [
     "Adam",
     "Check",
     "Compute",
-    "Done",
     "Failure",
     "FrequencyMask",
     "GaussianBlur",
     "GaussianNoise",
+    "Initialisation",
     "Kernel",
     "LowFrequencyNoise",
     "Mix",
     "NothingProtected",
     "OnePassProtector",
+    "OptimisedImage",
     "Protected",
     "ProtectedFace",
     "ProtectedPhoto",
@@ -119,9 +120,8 @@ __all__ = [
     "Revealing",
     "RevealingKey",
     "RevealingWarning",
-    "Rule",
     "Sign",
-    "Start",
+    "StepRule",
     "TargetProtector",
     "Transform",
     "check_revealing",

@@ -167,7 +167,18 @@ class Evaluate(Section):
     batch: int = Field(default=64, ge=1)
 
 
-class TrainingConfig(Section):
+class RunConfig(Section):
+    """A run's whole configuration."""
+
+    def course(self) -> dict[str, Any]:
+        """What the weights depend on, beside the data: a run is resumed under the same only."""
+        unimportant = {"root", "landmarks", "cache", "workers"}
+        return self.model_dump(
+            mode="json", exclude={"data": unimportant, "log_every": True, "checkpoint_every": True, "evaluate": True}
+        )
+
+
+class TrainingConfig(RunConfig):
     """A training run."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -193,13 +204,6 @@ class TrainingConfig(Section):
         if self.schedule.warmup >= self.epochs:
             raise ValueError(f"schedule: expected a warm-up shorter than {self.epochs} epochs, got more")
         return self
-
-    def course(self) -> dict[str, Any]:
-        """What the weights depend on, beside the data: a run is resumed under the same only."""
-        unimportant = {"root", "landmarks", "cache", "workers"}
-        return self.model_dump(
-            mode="json", exclude={"data": unimportant, "log_every": True, "checkpoint_every": True, "evaluate": True}
-        )
 
 
 def read_config(path: Path) -> TrainingConfig:

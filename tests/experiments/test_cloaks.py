@@ -82,14 +82,14 @@ def test_looking_up_by_hand() -> None:
     assert Looked.joined([looked, looked]).ranks.tolist() == [1, 2, 1, 2]
 
 
-def test_thresholds_let_that_share_of_strangers_in() -> None:
+def test_thresholds_accept_the_given_share_of_impostors() -> None:
     rows = F.normalize(torch.randn(200, 16, generator=torch.Generator().manual_seed(1)))
     scores = (rows @ rows.T)[torch.ones(200, 200).triu(1).bool()]
     for far, threshold in thresholds(rows, [0.1, 0.01]).items():
         assert float((scores >= threshold).float().mean()) == pytest.approx(float(far), rel=0.02)
 
 
-def test_a_head_undoes_what_a_cloak_does_to_everybody_alike() -> None:
+def test_a_trained_head_undoes_one_rotation_common_to_all() -> None:
     generator = torch.Generator().manual_seed(3)
     centres = F.normalize(torch.randn(60, 12, generator=generator))
     plain = F.normalize(centres[:, None] + 0.1 * torch.randn(60, 5, 12, generator=generator), dim=-1)

@@ -66,7 +66,7 @@ def test_the_readme_says_what_the_default_keeps_and_gives_away() -> None:
     assert printed[1:] == [f"{value:.3f}" for value in made]
 
 
-def test_table_vii_says_how_many_of_the_papers_cut_somebody_else_recognises() -> None:
+def test_table_vii_of_the_papers_cut_equals_its_records() -> None:
     name = "mobilefacenet-casia-arcface, five convolutions"
     record = cells("table7")[name]
     printed = row("docs/paper.md", "table7", name)

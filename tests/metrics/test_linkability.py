@@ -23,7 +23,7 @@ def test_d_sys_by_hand() -> None:
     assert d_sys(mated, non_mated, omega=3) == pytest.approx(3 / 4 * 0.8)
 
 
-def test_d_sys_where_no_stranger_ever_is() -> None:
+def test_d_sys_where_no_non_mated_score_falls() -> None:
     # half of the mated scores lie where no non-mated one does: D = 1 there, 0 where the densities are 1/2 and 1
     assert d_sys([0.0] * 10 + [2.0] * 10, [0.0] * 20) == pytest.approx(1 / 2)
 

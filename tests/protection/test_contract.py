@@ -15,18 +15,18 @@ from facemin.protection import (
     PROTECTORS,
     Adam,
     Compute,
-    Done,
     GaussianBlur,
     GaussianNoise,
     Kernel,
     Mix,
+    OptimisedImage,
     ProviderOperations,
     RandomAffine,
     RandomNoise,
     RandomSort,
     Sign,
 )
-from facemin.protection.pmt.objective import PROBES
+from facemin.protection.pmt.objective import CHECKS
 from tests.pictures import decode_tensor, encode_tensor
 from tests.protection.protector_contract import check_description, check_protector
 
@@ -86,7 +86,7 @@ CASES = [
 ]
 
 
-def same(one: Done, other: Done) -> bool:
+def same(one: OptimisedImage, other: OptimisedImage) -> bool:
     return torch.equal(one.pixels, other.pixels) and (one.steps, one.residuals, one.unmet) == (
         other.steps,
         other.residuals,
@@ -109,7 +109,7 @@ def distances(method: PMT, key: Key, sent: Tensor, faces: Tensor) -> Tensor:
         return torch.cat([layer.double().flatten(1) for layer in layers], 1)
 
     targets = features(faces)
-    probes = PROBES.values() if method.transform is not None else [PROBES["none"]]
+    probes = CHECKS.values() if method.transform is not None else [CHECKS["none"]]
     found = [(features(probe(sent)) - targets).norm(dim=1) / targets.norm(dim=1) for probe in probes]
     return torch.stack(found).amax(0)
 

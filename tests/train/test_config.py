@@ -1,3 +1,5 @@
+"""Training configurations: defaults, paths, and refusals that name file and field."""
+
 from pathlib import Path
 
 import pytest

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from facemin.cli.shared.options import INTERRUPTED, Device, Json
+from facemin.cli.shared.options import INTERRUPTED, Device, Json, Landmarks, Models
 from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 app = App(name="bench", help="Experiments: measure, and report what was measured.")
 
+Shared = Annotated[
+    Path | None, Parameter(help="The research folder: LFW in data/lfw, recognisers in models unless --models is given.")
+]
 STEADY = 600.0
 """Seconds over which the speed is averaged: images finish in bunches."""
 
@@ -28,15 +31,13 @@ def run(
     /,
     *,
     quick: Annotated[bool, Parameter(negative="", help="A few pairs and steps, to see that it runs.")] = False,
-    shared: Annotated[
-        Path | None, Parameter(help="The research folder: LFW in data/lfw, recognisers in models.")
-    ] = None,
+    shared: Shared = None,
     data: Annotated[
         Path | None, Parameter(help="A .bin or a folder with one folder per person, in place of the file's data.")
     ] = None,
     pairs: Annotated[Path | None, Parameter(help="Of --data: its list of pairs; else they are drawn.")] = None,
-    landmarks: Annotated[Path | None, Parameter(help="Of --data: five points per photo; else faces are found.")] = None,
-    models: Annotated[Path | None, Parameter(help="Folder of ONNX recognisers; SHARED/models when not given.")] = None,
+    landmarks: Landmarks = None,
+    models: Models = None,
     out: Annotated[
         Path | None, Parameter(help="Folder of the records; results/ and the name of the file's folder by default.")
     ] = None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from facemin.cli.shared.options import Json
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.options import Json, Landmarks
+from facemin.cli.shared.output import answer, print_json, tell
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
@@ -124,10 +124,7 @@ def model_remove(name: str, /, *, as_json: Json = False) -> int:
     from facemin.models.store import ModelStore
 
     ModelStore().remove(name)
-    if as_json:
-        print_json({"removed": name})
-    else:
-        tell(f"removed {name}")
+    answer({"removed": name}, f"removed {name}", as_json=as_json)
     return 0
 
 
@@ -164,9 +161,7 @@ def model_isotropic(
     *,
     data: Annotated[Path, Parameter(help="Folder with one folder of photos per person, as LFW is.")],
     new_name: Annotated[str, Parameter(help="What to call it; by default NAME-spaceD for D dimensions.")] = "",
-    landmarks: Annotated[
-        Path | None, Parameter(help="Landmarks of the photos (.npz); else faces are detected.")
-    ] = None,
+    landmarks: Landmarks = None,
     dimension: Annotated[int | None, Parameter(help="Of the space; by default chosen.")] = None,
     exponent: Annotated[
         float | None, Parameter(help="Of the whitening, 0 (none) to 1 (whole); by default chosen.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
@@ -26,10 +27,35 @@ if TYPE_CHECKING:
 
 app = App(name="train", help="Train networks on faces.")
 
-Data = Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")]
-Resume = Annotated[
-    bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
-]
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunFlags:
+    """Where a run's faces are, where it writes, and where it computes."""
+
+    data: Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")] = None
+    out: Annotated[
+        Path | None, Parameter(help="Folder for checkpoint, log, record and what is trained; runs/NAME by default.")
+    ] = None
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
+    ] = False
+    device: Device = "auto"
+
+    def folder(self, config: Path) -> Path:
+        """Of the run, which can be written.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        from facemin.cli.shared.places import check_folder
+
+        folder = self.out or Path("runs") / config.stem
+        check_folder("--out", folder)
+        return folder
+
+
+AS_CONFIGURED = RunFlags()
 
 
 @app.command
@@ -37,12 +63,7 @@ def recogniser(
     config: Annotated[Path, Parameter(help="A training configuration, TOML; see docs/training.md.")],
     /,
     *,
-    data: Data = None,
-    out: Annotated[
-        Path | None, Parameter(help="Folder for checkpoint, log, graph and record; runs/NAME when not given.")
-    ] = None,
-    resume: Resume = False,
-    device: Device = "auto",
+    given: RunFlags = AS_CONFIGURED,
     as_json: Json = False,
 ) -> int:
     """Train a recogniser, and export it as an ONNX graph beside its record.
@@ -52,18 +73,16 @@ def recogniser(
 
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
-    from facemin.cli.shared.places import check_folder
     from facemin.train import read_config, train
     from facemin.train.devices import is_first_process
 
-    settings = _on(read_config(config), data)
-    folder = out or Path("runs") / config.stem
-    check_folder("--out", folder)
+    settings = _on(read_config(config), given.data)
+    folder = given.folder(config)
     console = Console(stderr=True, quiet=not is_first_process())
-    where = available_device(device)
+    where = available_device(given.device)
 
     def run(watch: Watch) -> Outcome:
-        return train(settings, out=folder, device=where, resume=resume, watch=watch)
+        return train(settings, out=folder, device=where, resume=given.resume, watch=watch)
 
     return _watched(run, console, lambda done: _close(console, done, folder, as_json=as_json))
 
@@ -73,12 +92,7 @@ def ahm(
     config: Annotated[Path, Parameter(help="A configuration of AHM or a baseline, TOML; see docs/ahm.md.")],
     /,
     *,
-    data: Data = None,
-    out: Annotated[
-        Path | None, Parameter(help="Folder for mask, checkpoint, log, weights and record; runs/NAME when not given.")
-    ] = None,
-    resume: Resume = False,
-    device: Device = "auto",
+    given: RunFlags = AS_CONFIGURED,
     as_json: Json = False,
 ) -> int:
     """Train a recogniser on masked and mixed faces, and the strategy network that mixes against it (AHM).
@@ -88,16 +102,14 @@ def ahm(
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
     from facemin.ahm import read_ahm_config, train_ahm
-    from facemin.cli.shared.places import check_folder
 
-    settings = _on(read_ahm_config(config), data)
-    folder = out or Path("runs") / config.stem
-    check_folder("--out", folder)
+    settings = _on(read_ahm_config(config), given.data)
+    folder = given.folder(config)
     console = Console(stderr=True)
-    where = available_device(device)
+    where = available_device(given.device)
 
     def run(watch: Watch) -> Outcome:
-        return train_ahm(settings, out=folder, device=where, resume=resume, watch=watch)
+        return train_ahm(settings, out=folder, device=where, resume=given.resume, watch=watch)
 
     return _watched(run, console, lambda done: _close_ahm(console, done, folder, as_json=as_json))
 

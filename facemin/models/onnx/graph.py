@@ -196,7 +196,7 @@ def bottlenecks(
     output = plan.outputs[0] if output is None else output
     if output not in plan.shapes or output in plan.inner:
         raise ValueError(f"expected an output that depends on the image, got {output!r:.80}")
-    steps = live_steps(plan, (output,))
+    steps = live_steps(plan.steps, (output,))
     order = {name: i for i, name in enumerate((*plan.inputs, *(name for s in steps for name in s.outputs)))}
     last = dict.fromkeys(order, 0)
     for step in steps:

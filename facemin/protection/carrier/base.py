@@ -1,4 +1,4 @@
-"""Bases of carriers: faces of nobody, drawn from a secret by origin and purpose."""
+"""Bases of carriers: synthetic faces, drawn from a secret by origin and purpose."""
 
 from __future__ import annotations
 

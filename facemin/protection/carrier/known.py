@@ -1,4 +1,4 @@
-"""Telling a carrier from a photo of somebody, by the low frequencies of the published base space.
+"""Detection of carriers among photos of people, by the low frequencies of the published base space.
 
 Two must hold. What is left of the picture at 32 x 32 lies in the space of the components, bent a little; and around
 the head there is nothing finer than a base's blurred background. No defence against somebody who dresses a plain photo

@@ -25,11 +25,12 @@ from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from numpy.typing import NDArray
 
     from facemin.keys.key import Key
-    from facemin.protection.contract import OnStep
+    from facemin.protection.contract import OnStep, RunOptions
     from facemin.runtime.compute import Compute
 
     Carried: TypeAlias = Sequence[PseudonymTarget]
@@ -84,19 +85,14 @@ class FaceCarrier:
         self,
         targets: Iterable[Carried],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Protected]:
         """Make a carrier for each list of targets, one target a key; one photo carries them all.
 
         Args:
             targets: drawn as they are needed.
             keys: each with a space, of a network that the service is known to run.
-            seed: of all randomness, in [0, 2^128); of each carrier with its targets, see `target_seed`.
-            compute: how many at once, and the precision of gradients; on the CPU whatever its device.
-            on_step: see `contract.OnStep`.
+            **run: see `contract.RunOptions`; on the CPU whatever the device.
 
         Yields:
             One `Protected` a carrier, in order; its `file` is what is sent.
@@ -106,6 +102,7 @@ class FaceCarrier:
             NoSpace: a key without a space.
             ValueError: another number of targets than keys, or of another space.
         """
+        seed, compute, on_step = run["seed"], run.get("compute", DEFAULT_COMPUTE), run.get("on_step")
         spaces = [space_of(key) for key in keys]
         source, first = iter(targets), 0
         detector = Detector(threads=1)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facemin.runtime.ranges import ranges
+
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps"})
 class Descent:
     """How a change is found.
 
@@ -22,10 +25,6 @@ class Descent:
     last: float = 0.25
     anchor: float = 3.0
     fine: float = 0.3
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {self.steps}")
 
 
 @dataclass(frozen=True, kw_only=True)

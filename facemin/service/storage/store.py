@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from facemin.service.storage.database import Database
     from facemin.service.storage.search.memory import Search
 
+_COLLECTION = select(*(column for column in collections.c if column.name != "revision"))
+
 
 class TemplateStore:
     """Templates at rest, encrypted and bound to whose they are, by name, and to what made them.
@@ -81,7 +83,7 @@ class TemplateStore:
 
     def collections(self, connection: Connection) -> list[Collection]:
         """All of them, by name."""
-        return [_collection(row) for row in connection.execute(select(collections).order_by(collections.c.name))]
+        return [_collection(row) for row in connection.execute(_COLLECTION.order_by(collections.c.name))]
 
     def collection(self, connection: Connection, name: str, *, hold: bool = False) -> Collection:
         """The collection of that name; with `hold` nobody deletes it before the transaction ends.
@@ -89,7 +91,7 @@ class TemplateStore:
         Raises:
             ServiceError: there is none (404).
         """
-        wanted = select(collections).where(collections.c.name == name)
+        wanted = _COLLECTION.where(collections.c.name == name)
         if hold:
             wanted = wanted.with_for_update(read=True, key_share=True)
         row = connection.execute(wanted).one_or_none()
@@ -320,12 +322,4 @@ class TemplateStore:
 
 
 def _collection(row: Row[Any]) -> Collection:
-    return Collection(
-        id=row.id,
-        name=row.name,
-        accept_plain=row.accept_plain,
-        far=row.far,
-        pseudonyms=row.pseudonyms,
-        carriers=row.carriers,
-        created=row.created,
-    )
+    return Collection(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it

@@ -31,12 +31,6 @@ from tests.space_keys import D, person, space_key
 torch = pytest.importorskip("torch")
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.fixture(scope="module")
 def key() -> Key:
     return space_key(seed=3)

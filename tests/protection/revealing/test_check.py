@@ -167,12 +167,12 @@ PASSES: dict[str, Callable[[Pixels], Pixels]] = {
 
 
 @pytest.mark.parametrize("name", PASSES)
-def test_what_knows_nobody_passes(name: str, face: Pixels) -> None:
+def test_images_without_the_face_pass(name: str, face: Pixels) -> None:
     strongest = likenesses(np.ascontiguousarray(PASSES[name](face)), face)[0]
     assert strongest.share < 1, strongest
 
 
-def test_drawn_strangers_pass(face: Pixels) -> None:
+def test_faces_of_other_people_pass(face: Pixels) -> None:
     for drawn in drawn_faces(4, seed=5):
         stranger = np.ascontiguousarray(grid(255.0 * np.moveaxis(drawn, 0, -1)))
         assert likenesses(stranger, face)[0].share < 1
