@@ -105,7 +105,7 @@ def test_a_camera_that_may_not_be_used_is_said_to(browser: Browser, page_server:
         assert page.faults() == []
 
 
-def test_the_secret_goes_from_a_screen_to_a_phone_by_its_code(
+def test_a_secret_is_imported_by_scanning_its_qr_code(
     browser: Browser, page_server: Running, photos: dict[str, Path], others: list[str], tmp_path: Path
 ) -> None:
     """The code that one page shows, a little askew, is what another one's camera sees."""
@@ -136,7 +136,7 @@ def test_the_secret_goes_from_a_screen_to_a_phone_by_its_code(
     assert page.said == []
 
 
-def test_a_scan_that_sees_no_code_goes_on_until_it_is_stopped(
+def test_scanning_without_a_qr_code_goes_on_until_stopped(
     page_server: Running, others: list[str], tmp_path: Path
 ) -> None:
     grey = Image.new("RGB", SIZE, (200, 200, 200))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.page.browser import PHONE, Browser, Page
+from tests.page.faulty_proxy import faulty_proxy
 from tests.page.provider import address, session
-from tests.page.spoiling import spoiling
 from tests.page.test_page import DEVICES, LOAD, begin, ready, send, verdict
 from tests.service.running import Running
 
@@ -36,7 +36,7 @@ def enrolled(server: Running, person: str) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_person_renews_under_another_secret_whose_words_are_shown(
+def test_renewal_under_a_new_secret_shows_its_words(
     browser: Browser, page_server: Running, photos: dict[str, Path], device: str, tmp_path: Path
 ) -> None:
     person = f"renews-{device}"
@@ -73,11 +73,11 @@ def test_a_person_renews_under_another_secret_whose_words_are_shown(
 
 
 @pytest.mark.parametrize("asked_at", ["once", "the next visit"])
-def test_a_renewal_whose_answer_is_lost_loses_no_secret(
+def test_a_renewal_with_a_lost_response_takes_the_new_secret(
     browser: Browser, page_server: Running, photos: dict[str, Path], asked_at: str
 ) -> None:
     person = f"unheard-{asked_at[:4].strip()}"
-    with spoiling(page_server.port) as proxy, browser.page() as page:
+    with faulty_proxy(page_server.port) as proxy, browser.page() as page:
         where = address(proxy.url, session(page_server, person), person)
         begin(page, where)
         send(page, photos["collins-1"], "Enrol", "You are enrolled")
@@ -85,14 +85,14 @@ def test_a_renewal_whose_answer_is_lost_loses_no_secret(
         words = begin_renewal(page, photos["collins-2"])
         page.choose("Choose a photo", photos["collins-3"])
         # the browser tries more often than the page does
-        proxy.dropped = {"renew": 1000}
+        proxy.drop = {"renew": 1000}
         if asked_at == "the next visit":
-            proxy.dropped[person] = 1000
+            proxy.drop[person] = 1000
         page.click("button", "Finish the renewal", seconds=LOAD)
         if asked_at == "the next visit":
             verdict(page, "The provider cannot be reached")
             page.open("about:blank")
-            proxy.dropped.clear()
+            proxy.drop.clear()
             ready(page, where)
         # asked what it holds, the provider shows that the next secret is in place
         verdict(page, "Renewed under your new secret: you are enrolled under epoch 1")
@@ -100,7 +100,7 @@ def test_a_renewal_whose_answer_is_lost_loses_no_secret(
         send(page, photos["collins-4"], "Verify", "Yes, it is you")
 
 
-def test_a_renewal_that_is_refused_keeps_the_secret(
+def test_a_refused_renewal_keeps_the_old_secret(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with browser.page() as page:
@@ -112,7 +112,7 @@ def test_a_renewal_that_is_refused_keeps_the_secret(
         assert own_words(page) == old != words
 
 
-def test_a_photo_is_not_sent_again_under_a_secret_made_after_the_first_was_removed(
+def test_a_sent_photo_stays_refused_after_its_secret_is_removed(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with browser.page() as page:
@@ -130,8 +130,8 @@ def test_a_photo_is_not_sent_again_under_a_secret_made_after_the_first_was_remov
         page.read("Your face was found", seconds=LOAD)
 
 
-def test_a_long_lived_token_in_a_link_is_refused_and_sent_to_nobody(browser: Browser, page_server: Running) -> None:
-    with spoiling(page_server.port) as proxy, browser.page() as page:
+def test_a_long_lived_token_in_a_link_is_refused_before_any_request(browser: Browser, page_server: Running) -> None:
+    with faulty_proxy(page_server.port) as proxy, browser.page() as page:
         page.open(address(proxy.url, page_server.admin, "u-1"))
         page.read("This link holds a token that must never lie in a page", seconds=LOAD)
         assert page.evaluate("location.href") == proxy.url + "/"

@@ -79,7 +79,7 @@ def test_what_goes_elsewhere_would_be_noted(browser: Browser, elsewhere: list[st
     assert elsewhere == ["elsewhere.example"]
 
 
-def test_no_page_gets_in_with_a_long_lived_token_at_an_address_without_tls(server: Running) -> None:
+def test_a_page_on_plain_http_cannot_use_a_long_lived_token(server: Running) -> None:
     """A same-origin GET there has neither Origin nor Sec-Fetch-Site; whatever the page says of itself."""
     if (reason := missing()) is not None:
         pytest.skip(reason)

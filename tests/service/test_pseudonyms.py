@@ -344,7 +344,7 @@ def test_keys_of_the_space_are_version_2_and_without_a_protector_there_is_none(s
     assert code(spaced("GET", "/v1/key/protector")) == (404, "protector_not_found")
 
 
-def test_a_renewal_ends_the_sessions_of_the_person_but_the_one_that_renews(device: Device) -> None:
+def test_renewal_ends_the_persons_other_sessions(device: Device) -> None:
     me = face(1)
     backend = device.server.token(f"session:{device.collection}")
 

@@ -349,7 +349,7 @@ GOES_ON, DELETED, REPLACED = (201, None), (401, "session_deleted"), (401, "sessi
 
 
 @pytest.mark.parametrize("by", ["another session", "an admin"])
-def test_a_session_ends_with_its_person_and_enrols_them_no_more(server: Running, by: str) -> None:
+def test_deleting_a_person_ends_their_sessions(server: Running, by: str) -> None:
     place = server.collection("ends-" + by.replace(" ", "-"))
     name = place.rpartition("/")[2]
     backend = server.token(f"session:{name}", f"identify:{name}")
@@ -373,7 +373,7 @@ def test_a_session_ends_with_its_person_and_enrols_them_no_more(server: Running,
     assert statuses(server, first) == [DELETED]
 
 
-def test_a_session_ends_with_its_collection_and_counts_in_no_other_of_that_name(server: Running) -> None:
+def test_deleting_a_collection_ends_its_sessions_for_good(server: Running) -> None:
     place = server.collection("anew")
     backend = server.token("session:anew", "identify:anew")
     own = session(server, backend, collection="anew", person="ann")
@@ -387,7 +387,7 @@ def test_a_session_ends_with_its_collection_and_counts_in_no_other_of_that_name(
     assert server("POST", f"{place}/persons", enrolment(server, "ann", 7040), token=own).status == 401
 
 
-def test_a_session_ends_when_another_request_replaces_what_is_enrolled(server: Running) -> None:
+def test_replacing_an_enrolment_ends_the_persons_other_sessions(server: Running) -> None:
     place = server.collection("replaced")
     backend = server.token("session:replaced")
     first, second, bob = (session(server, backend, collection="replaced", person=who) for who in ("ann", "ann", "bob"))
@@ -403,7 +403,9 @@ def test_a_session_ends_when_another_request_replaces_what_is_enrolled(server: R
     assert statuses(server, first, second, bob) == [REPLACED, REPLACED, GOES_ON]
 
 
-def test_an_enrolment_under_way_brings_nobody_back(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_enrolment_in_flight_does_not_restore_a_deleted_person(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The person is deleted after the enrolment's session was read, and before it is written."""
     place = server.collection("under-way")
     backend = server.token("session:under-way")
@@ -421,7 +423,7 @@ def test_an_enrolment_under_way_brings_nobody_back(server: Running, monkeypatch:
     assert server("GET", f"{place}/persons").json()["persons"] == []
 
 
-def test_what_a_session_ended_by_is_told_only_to_who_has_its_secret(server: Running) -> None:
+def test_the_reason_a_session_ended_needs_its_secret(server: Running) -> None:
     place = server.collection("told")
     token = session(server, server.token("session:told"), collection="told", person="ann")
     assert server("DELETE", place).status == 204
@@ -430,7 +432,7 @@ def test_what_a_session_ended_by_is_told_only_to_who_has_its_secret(server: Runn
     assert (reply.status, reply.json()["code"]) == (401, "unauthorised")
 
 
-def test_no_session_outlives_a_collection_that_goes_while_it_is_made(database: Database) -> None:
+def test_deleting_a_collection_waits_for_a_session_being_made(database: Database) -> None:
     """PostgreSQL: deleting waits for the session that is being made, and then ends it too."""
     if database.kind != "postgresql":
         pytest.skip("SQLite lets one transaction write at a time")

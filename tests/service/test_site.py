@@ -359,7 +359,7 @@ def test_no_page_gets_in_with_a_long_lived_token(named: Running, headers: dict[s
 
 
 @pytest.mark.parametrize("language", ["en-GB,en;q=0.9", "*", ""])
-def test_nor_by_a_request_in_clear_that_browsers_do_not_mark(named: Running, language: str) -> None:
+def test_a_browser_get_over_plain_http_cannot_use_a_long_lived_token(named: Running, language: str) -> None:
     """A same-origin GET at an address of the network, whose page asked for no Referer and changed what it may."""
     for path in ("/v1/tokens", "/v1/key", "/v1/collections/main/persons"):
         reply = named("GET", path, headers=BARE | {"Accept-Language": language})
@@ -378,7 +378,7 @@ def test_nor_by_a_request_in_clear_that_browsers_do_not_mark(named: Running, lan
         ("GET", {"Accept-Language": "en-GB", "X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}),
     ],
 )
-def test_a_program_is_not_taken_for_a_page(named: Running, method: str, headers: dict[str, str]) -> None:
+def test_programs_may_use_long_lived_tokens(named: Running, method: str, headers: dict[str, str]) -> None:
     path = "/v1/tokens" if method == "GET" else "/v1/challenges"
     assert named(method, path, headers=headers).status in (200, 201)
 
@@ -397,7 +397,7 @@ def test_a_program_is_not_taken_for_a_page(named: Running, method: str, headers:
         ),
     ],
 )
-def test_a_site_that_is_no_origin_is_refused_in_the_settings(server: Running, origin: str) -> None:
+def test_settings_refuse_what_is_no_origin(server: Running, origin: str) -> None:
     values = server.provider.settings.model_dump() | {"origins": [origin]}
     with pytest.raises(ValueError, match="origins"):
         Settings.model_validate(values)
@@ -415,7 +415,7 @@ def test_a_site_that_is_no_origin_is_refused_in_the_settings(server: Running, or
         ("http://[2001:DB8:0:0:0:0:0:1]:80", "http://[2001:db8::1]"),
     ],
 )
-def test_an_origin_counts_however_it_is_written(server: Running, written: str, sent: str) -> None:
+def test_origins_are_normalised_in_the_settings(server: Running, written: str, sent: str) -> None:
     settings = Settings.model_validate(server.provider.settings.model_dump() | {"origins": [written]})
     assert settings.origins == (sent,)
     origins = Origins(settings.origins)
@@ -427,5 +427,5 @@ def test_an_origin_counts_however_it_is_written(server: Running, written: str, s
 
 
 @pytest.mark.parametrize("sent", ["https://app.example:443", "HTTPS://APP.example"])
-def test_a_named_site_that_writes_its_origin_in_full_is_answered_in_its_own_words(named: Running, sent: str) -> None:
+def test_cors_echoes_a_named_origin_as_it_was_sent(named: Running, sent: str) -> None:
     assert preflight(named, sent).headers["access-control-allow-origin"] == sent

@@ -224,7 +224,7 @@ def test_what_is_printed_moves_no_cursor_and_makes_no_line(capsys: pytest.Captur
         ([(503, "busy"), (404, "collection_not_found")], False),
     ],
 )
-def test_whom_an_earlier_try_deleted_is_gone(answers: list[tuple[int, str]], gone: bool) -> None:
+def test_delete_succeeds_when_a_retry_finds_the_person_gone(answers: list[tuple[int, str]], gone: bool) -> None:
     left = iter(answers)
 
     def provider(request: httpx.Request) -> httpx.Response:

@@ -1,11 +1,11 @@
-"""Connections that spoil or lose what they carry: no file is kept that is not whole, and what is gone is said to be."""
+"""The page behind a connection that corrupts or drops responses: nothing corrupted stays, nothing lost is an error."""
 
 from pathlib import Path
 
 from facemin.service.api.routes import site
 from tests.page.browser import Browser, Page
+from tests.page.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.page.provider import address, session
-from tests.page.spoiling import Spoiling, spoiling
 from tests.page.test_page import LOAD, begin, in_another_tab, ready, send, verdict
 from tests.service.running import Running
 
@@ -13,11 +13,11 @@ KEY, DETECTOR, PROTECTOR = "/v1/key", "/models/centerface.onnx", "/models/protec
 RUNTIME = tuple(f"/ort/{name}" for name in site.RUNTIME)
 
 
-def asked(proxy: Spoiling, path: str) -> list[int]:
+def asked(proxy: FaultyProxy, path: str) -> list[int]:
     return [status for method, where, status in proxy.asked if (method, where) == ("GET", path)]
 
 
-def kept(page: Page, what: str) -> bool:
+def cached(page: Page, what: str) -> bool:
     """Whether the browser keeps that file of the provider."""
     names: list[str] = page.evaluate("""new Promise((done) => {
         const asked = indexedDB.open("facemin");
@@ -29,44 +29,44 @@ def kept(page: Page, what: str) -> bool:
     return any(name.startswith("file/") and name.endswith(what) for name in names)
 
 
-def test_files_that_are_spoilt_on_their_way_are_fetched_once_more(browser: Browser, page_server: Running) -> None:
-    where = session(page_server, "spoilt")
+def test_a_corrupted_download_is_fetched_again(browser: Browser, page_server: Running) -> None:
+    where = session(page_server, "corrupted")
     files = (KEY, DETECTOR, "/engine.js", *RUNTIME)
-    with spoiling(page_server.port) as proxy, browser.page() as page:
-        proxy.left = dict.fromkeys(files, 1)
-        ready(page, address(proxy.url, where, "spoilt"))
-        assert set(proxy.left.values()) == {0}
+    with faulty_proxy(page_server.port) as proxy, browser.page() as page:
+        proxy.corrupt = dict.fromkeys(files, 1)
+        ready(page, address(proxy.url, where, "corrupted"))
+        assert set(proxy.corrupt.values()) == {0}
         # the worker and the runtime are asked for anew by what runs them, and are still what was checked
         assert asked(proxy, KEY) == [200, 200]
         assert asked(proxy, DETECTOR) == [200, 200]
-        ready(page, address(proxy.url, where, "spoilt"))
+        ready(page, address(proxy.url, where, "corrupted"))
         assert asked(proxy, KEY) == [200, 200, 304]
         assert asked(proxy, DETECTOR) == [200, 200, 304]
 
 
-def test_a_key_that_is_spoilt_again_and_again_is_refused_and_not_kept(browser: Browser, page_server: Running) -> None:
+def test_a_key_corrupted_twice_is_refused_and_not_cached(browser: Browser, page_server: Running) -> None:
     where = address("", session(page_server, "again"), "again")
-    with spoiling(page_server.port) as proxy, browser.page() as page:
-        proxy.left = {KEY: 2}
+    with faulty_proxy(page_server.port) as proxy, browser.page() as page:
+        proxy.corrupt = {KEY: 2}
         page.open(proxy.url + where)
         page.read("A file came damaged", seconds=LOAD)
-        assert not kept(page, KEY)
+        assert not cached(page, KEY)
         ready(page, proxy.url + where)
-        assert kept(page, KEY)
+        assert cached(page, KEY)
 
 
-def test_a_kept_file_that_is_spoilt_is_dropped_and_fetched_anew(
+def test_a_corrupted_cached_file_is_dropped_and_fetched_again(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     """As earlier versions may have kept it: whatever the server says of its own."""
     where = session(page_server, "kept")
-    with spoiling(page_server.port) as proxy, browser.page() as page:
+    with faulty_proxy(page_server.port) as proxy, browser.page() as page:
         begin(page, address(proxy.url, where, "kept"))
         page.choose("Choose a photo", photos["collins-1"])
         page.click("radio", "an image", exact=False, seconds=LOAD)
         page.read("An image painted for those numbers", seconds=LOAD)
         for path in (KEY, DETECTOR, PROTECTOR):
-            assert kept(page, path)
+            assert cached(page, path)
             name = f"file/{proxy.url}{path}"
             change = f"""get("{name}").onsuccess = (event) => {{
                 const file = event.target.result;
@@ -82,26 +82,24 @@ def test_a_kept_file_that_is_spoilt_is_dropped_and_fetched_anew(
             assert asked(proxy, path) == [200, 304, 200], path
 
 
-def test_a_script_or_style_that_was_spoilt_is_not_there_at_the_next_visit(
-    browser: Browser, page_server: Running
-) -> None:
+def test_a_corrupted_script_or_style_is_not_cached(browser: Browser, page_server: Running) -> None:
     where = address("", session(page_server, "script"), "script")
-    with spoiling(page_server.port) as proxy, browser.page() as page:
+    with faulty_proxy(page_server.port) as proxy, browser.page() as page:
         for path in ("/page.js", "/page.css"):
-            proxy.left = {path: 1}
+            proxy.corrupt = {path: 1}
             page.open(proxy.url + where)
-            assert proxy.left == {path: 0}
+            assert proxy.corrupt == {path: 0}
             ready(page, proxy.url + where)
             assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderStyle") == "solid"
 
 
-def test_a_deletion_whose_answer_is_lost_is_a_deletion(
+def test_a_delete_retried_after_a_lost_response_succeeds(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
-    with spoiling(page_server.port) as proxy, browser.page() as page:
+    with faulty_proxy(page_server.port) as proxy, browser.page() as page:
         begin(page, address(proxy.url, session(page_server, "lost"), "lost"))
         send(page, photos["collins-1"], "Enrol", "You are enrolled")
-        proxy.dropped = {"lost": 1}
+        proxy.drop = {"lost": 1}
         page.click("button", "Delete me")
         page.click("button", "Delete everything of me")
         verdict(page, "The provider holds nothing of you any more")

@@ -1,4 +1,4 @@
-"""A connection that spoils what it carries: a proxy that changes one byte of the first answers for some files."""
+"""A proxy that corrupts or drops the next responses of a server on this machine."""
 
 import http.client
 import threading
@@ -11,20 +11,20 @@ HOP = ("connection", "transfer-encoding", "keep-alive")
 
 
 @dataclass
-class Spoiling:
-    """What is still to be spoilt, and what was asked for.
+class FaultyProxy:
+    """What the proxy still has to do, and what was asked of it.
 
     Args:
         port: of the proxy.
         upstream: of the server behind it.
-        left: by path, how many whole answers are spoilt from now on.
-        dropped: by the end of the path, how many answers are thrown away from now on, with their connection.
+        corrupt: by path, how many of the next responses are corrupted.
+        drop: by the end of the path, how many of the next responses are dropped, with their connection.
     """
 
     port: int
     upstream: int
-    left: dict[str, int] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
+    corrupt: dict[str, int] = field(default_factory=dict)
+    drop: dict[str, int] = field(default_factory=dict)
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     """Method, path and status of every answer."""
 
@@ -33,16 +33,16 @@ class Spoiling:
         return f"http://127.0.0.1:{self.port}"
 
 
-def spoilt(body: bytes) -> bytes:
+def corrupted(body: bytes) -> bytes:
     """The same with one byte of its middle changed."""
     middle = len(body) // 2
     return body[:middle] + bytes([body[middle] ^ 0x55]) + body[middle + 1 :]
 
 
 @contextmanager
-def spoiling(upstream: int) -> Iterator[Spoiling]:
+def faulty_proxy(upstream: int) -> Iterator[FaultyProxy]:
     """A proxy on loopback for a server on another port of it."""
-    made = Spoiling(0, upstream)
+    made = FaultyProxy(0, upstream)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -66,13 +66,13 @@ def spoiling(upstream: int) -> Iterator[Spoiling]:
                 server.close()
             made.asked.append((self.command, self.path, reply.status))
             end = self.path.rpartition("/")[2]
-            if made.dropped.get(end, 0) > 0:
-                made.dropped[end] -= 1
+            if made.drop.get(end, 0) > 0:
+                made.drop[end] -= 1
                 self.close_connection = True
                 return
-            if reply.status == 200 and made.left.get(self.path, 0) > 0:
-                made.left[self.path] -= 1
-                body = spoilt(body)
+            if reply.status == 200 and made.corrupt.get(self.path, 0) > 0:
+                made.corrupt[self.path] -= 1
+                body = corrupted(body)
             self.send_response_only(reply.status)
             for name, text in reply.getheaders():
                 if name.lower() not in (*HOP, "content-length"):
