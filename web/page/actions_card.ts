@@ -158,7 +158,7 @@ export class ActionsCard {
       return;
     }
     // the session has ended with what it was made for
-    this.held.textContent = "";
+    this.held.textContent = T.ended;
     this.rows.remove();
     this.renewing.element.remove();
     this.element.querySelector("h2")?.focus();

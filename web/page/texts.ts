@@ -162,6 +162,7 @@ export const TEXTS = {
     removeAsk: (person: string) => `The provider deletes everything it holds of ${person}. This cannot be taken back.`,
     removeYes: "Delete everything of me",
     removeNo: "Keep it",
+    ended: "This session has ended.",
     working: "Sending",
     needsPhoto: "Choose a photo first.",
   },

@@ -49,8 +49,9 @@ HEADERS = {
 """Of everything that a browser shows or runs; the two first of the Cross-Origin ones give the page its threads."""
 
 CHECKED = ("/engine.js", "/ort/", "/models/")
-"""Files that the page holds to their hashes, and fetches again where the browser's cache has a corrupted one. The
-others are small and are not cached: a corrupted one would stay, since the server answers that its own has not changed."""
+"""Files that the page holds to their hashes, and fetches again where the browser's cache has a corrupted one.
+
+The others are small and are not cached: a corrupted one would stay, since the server's own has not changed."""
 
 _TYPES = {
     ".mjs": "text/javascript",
