@@ -202,6 +202,8 @@ def test_what_is_wrong_with_a_photo_is_said_and_nothing_is_sent(
             ("nobody", "No face was found"),
             ("both", "There are two people"),
             ("dark", "It is too dark"),
+            ("bright", "It is too bright"),
+            ("small", "Your face is small"),
             ("text", "This is no photo that the browser can read"),
         ):
             page.choose("Choose a photo", photos[photo])
