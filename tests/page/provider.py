@@ -52,7 +52,7 @@ def address(url: str, token: str, person: str | None = "u-1", *, collection: str
 
 
 def write_photos(folder: Path) -> dict[str, Path]:
-    """Photos by name: six of two people, of both, dark, bright, of somebody far away, of nobody; and a file that is none."""
+    """Photos by name: six of two people; of both; dark; bright; of a small face; of nobody; and a file that is none."""
     photos = {name: data for name, data in samples().items() if name.endswith(".jpg")}
     pictures = {name: Image.open(io.BytesIO(data)) for name, data in photos.items()}
     first, second = pictures["collins-1.jpg"], pictures["hopper-1.jpg"]
