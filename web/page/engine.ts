@@ -55,7 +55,8 @@ interface Opened {
   readonly provider: Provider;
   readonly store: BrowserStore;
   readonly secrets: Secrets;
-  readonly runtime: Runtime;
+  /** It loads while the key does. */
+  readonly runtime: Promise<Runtime>;
 }
 
 class Worker implements Engine {
@@ -69,12 +70,12 @@ class Worker implements Engine {
 
   async start(session: Session): Promise<KeyShown> {
     this.opened ??= await opened(session);
-    const { provider, store } = this.opened;
+    const { provider, store, runtime } = this.opened;
     const pin = await new Pins(store).pin(provider.url);
-    const options = { ...this.opened, onPart: tell };
-    this.detector ??= openDetector(options).then(warmed);
+    const files = { provider, store, onPart: tell };
+    this.detector ??= runtime.then((loaded) => openDetector({ ...files, runtime: loaded })).then(warmed);
     this.detector.catch(() => (this.detector = undefined));
-    const key = await openKey(options);
+    const key = await openKey(files);
     this.key = key;
     return {
       provider: key.manifest.provider,
@@ -103,8 +104,10 @@ class Worker implements Engine {
 
   async load(): Promise<{ threads: number }> {
     if (this.key === undefined) throw new Refusal("key", "key: expected one, got none yet");
-    this.device = await Device.open({ ...this.open, onPart: tell }, this.key, this.detector);
-    return { threads: this.open.runtime.threads };
+    const { provider, store } = this.open;
+    const runtime = await this.open.runtime;
+    this.device = await Device.open({ provider, store, runtime, onPart: tell }, this.key, this.detector);
+    return { threads: runtime.threads };
   }
 
   async secret(): Promise<string | undefined> {
@@ -297,7 +300,9 @@ class Worker implements Engine {
 async function opened(session: Session): Promise<Opened> {
   const provider = new Provider(session.url, session.token);
   const store = await BrowserStore.open();
-  const runtime = await openRuntime(new URL("ort/", session.url));
+  const runtime = openRuntime(new URL("ort/", session.url));
+  // it is waited for later, and a refusal before that must not leave it unheard
+  runtime.catch(() => undefined);
   return { session, provider, store, secrets: new Secrets(store, session.collection), runtime };
 }
 

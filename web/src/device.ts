@@ -28,8 +28,11 @@ export interface DeviceOptions {
   readonly onPart?: OnPart;
 }
 
+/** What a file of the provider is fetched with: it may come while the runtime loads. */
+export type FileOptions = Omit<DeviceOptions, "runtime"> & Partial<Pick<DeviceOptions, "runtime">>;
+
 /** The provider's current key, checked against what was pinned at its first use. */
-export async function openKey(options: DeviceOptions): Promise<Key> {
+export async function openKey(options: FileOptions): Promise<Key> {
   const { provider, store, signer } = options;
   const judged = signer === undefined ? {} : { signer };
   return opened(options, "key", "v1/key", (data) => new Pins(store).accept(provider.url, data, judged));
@@ -124,7 +127,7 @@ function noSpace(): Refusal {
  * more: that the provider's own has not changed says nothing of what came, or of what lies here.
  */
 async function opened<T>(
-  options: DeviceOptions,
+  options: FileOptions,
   part: Part,
   path: string,
   open: (data: Uint8Array) => Promise<T>,

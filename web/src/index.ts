@@ -9,7 +9,7 @@ export type { Complaint, Faces } from "./crop.ts";
 export { Detector } from "./detect.ts";
 export type { Face } from "./detect.ts";
 export { Device, openDetector, openKey } from "./device.ts";
-export type { DeviceOptions, OnPart, Part } from "./device.ts";
+export type { DeviceOptions, FileOptions, OnPart, Part } from "./device.ts";
 export { Embedder } from "./embed.ts";
 export { EnrolledFace } from "./enrolled.ts";
 export { Refusal } from "./errors.ts";
