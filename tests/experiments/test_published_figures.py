@@ -99,7 +99,7 @@ def test_table_iii_says_what_a_start_gives_the_opponent(start: str) -> None:
     assert printed[-1] == str(len(same))
 
 
-@pytest.mark.parametrize("protection", ["robust", "low-frequency", "pseudonym"])
+@pytest.mark.parametrize("protection", ["pmt", "robust", "low-frequency", "pseudonym"])
 def test_the_table_of_adversaries_says_what_raw_scores_give(protection: str) -> None:
     lines = (RESULTS / "attacks" / "adversaries.jsonl").read_text(encoding="utf-8").splitlines()
     record = {each["protection"]: each for each in map(json.loads, lines)}[protection]
