@@ -67,6 +67,18 @@ def recompressed(image: Image.Image) -> Image.Image:
     return image
 
 
+def webp_75(image: Image.Image) -> Image.Image:
+    """Encoded as lossy WebP."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=75)
+    return Image.open(file).convert("RGB")
+
+
+def small_160(image: Image.Image) -> Image.Image:
+    """The larger side scaled to 160 px."""
+    return image.resize((160, round(160 * image.height / image.width)), Image.Resampling.BILINEAR)
+
+
 OPERATIONS = {
     "as it is": as_it_is,
     "JPEG 75": jpeg_75,
@@ -75,6 +87,8 @@ OPERATIONS = {
     "30 % looser": looser,
     "turned 10 degrees": turned,
     "400 px and JPEG 70 twice": recompressed,
+    "WebP 75": webp_75,
+    "to 160": small_160,
 }
 
 
@@ -89,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared")
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--look", default="photo")
     parser.add_argument("--operations", default=",".join(OPERATIONS))
@@ -103,13 +118,14 @@ def main() -> None:
         pictures = {
             f"carrier {path.stem}": path
             for path in sorted((given.cache / f"carriers-{given.look}-test").glob("*.png"))
-            if int(path.stem[:4]) < given.people
+            if given.first <= int(path.stem[:4]) < given.people
         }
         if given.look == "photo":
             pictures |= {
                 f"plain {number:04d}_{photo}": given.shared / "data" / "lfw" / path
                 for number, two in enumerate(plain[: given.people])
                 for photo, path in enumerate(two)
+                if number >= given.first
             }
         with file.open("a") as out:
             for label, path in pictures.items():

@@ -4,6 +4,7 @@
 
 `test`: two photos each of people of `report`, both under the person's one secret. `pairs`: one photo each of people of
 `choose` and `fit`, for attackers. Embeddings are of the aligned face and its mirror image, as a device makes them.
+Several processes may each make people from `--first` to `--people`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     method = FaceCarrier(look=given.look)
     rows = rows_of(lfw, given.group, given.people)
-    wanted = [(number, photo) for number in range(len(rows)) for photo in range(rows.shape[1])]
+    wanted = [(number, photo) for number in range(given.first, len(rows)) for photo in range(rows.shape[1])]
     todo = [place for place in wanted if not file_of(folder, *place).is_file()]
     end = time.monotonic() + 60 * given.minutes
     for start in range(0, len(todo), BATCH):

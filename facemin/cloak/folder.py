@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from facemin.cloak.lay import lay
+from facemin.cloak.registration import SIGNIFICANT, register
 from facemin.face import TEMPLATE, Detector, is_aligned, nearest_to_centre
 from facemin.image import MAX_PIXELS, Skipped, decode, encode
 from facemin.protection.folder.inputs import photos_among, state_of
@@ -107,7 +108,7 @@ class CloakedPhoto:
         file: the result.
         faces: on which the mask was put, or from which it was taken.
         others: faces that were left as they are.
-        exact: the landmarks were those of the record that cloaking left beside the photo, not found anew.
+        exact: the landmarks were those of the record that cloaking left beside the photo, not found by the mask.
         notes: of how the photo was read; see `Photo.notes`.
     """
 
@@ -168,6 +169,10 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
     photo = decode(source, max_pixels=job.max_pixels)
     known = _known_points(source, job) if job.remove else None
     points, others = _whose(photo.pixels, job, str(source)) if known is None else (known, 0)
+    if job.remove and known is None:
+        faces = len(points)
+        points = _registered(photo.pixels, job.mask, points, str(source))
+        others += faces - len(points)
     changes = np.broadcast_to(job.mask.change, (len(points), *job.mask.change.shape))
     pixels = lay(photo.pixels, changes, points, remove=job.remove)
     form: Any = job.form.upper()
@@ -210,6 +215,19 @@ def _whose(pixels: NDArray[np.uint8], job: CloakJob, name: str) -> tuple[NDArray
         return np.stack([face.points for face in found]), 0
     face = found[0] if job.whom == "largest" else nearest_to_centre(found, *pixels.shape[:2])
     return face.points[None], len(found) - 1
+
+
+def _registered(pixels: NDArray[np.uint8], mask: Mask, points: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Landmarks (N, 5, 2) at which the mask lies, of those faces that have it on."""
+    found = [register(pixels, mask.change, each) for each in points]
+    there = [each.points for each in found if each.significance >= SIGNIFICANT]
+    if not there:
+        most = max(each.significance for each in found)
+        raise ValueError(
+            f"{name}: expected a face with this mask on it, found no trace of the mask (correlation of {most:.1f} "
+            f"standard deviations, expected {SIGNIFICANT:g})"
+        )
+    return np.stack(there).astype(np.float32)
 
 
 def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:

@@ -30,7 +30,7 @@ def check_ranges(settings: Any, intervals: Mapping[str, str]) -> None:
     Args:
         settings: whose attributes are read.
         intervals: from an interval, as mathematics has it ("[1, 32]", "(0, 1)", "[0, inf)"; "integer [1, inf)" takes
-            integers alone), to the attributes that lie in it, between spaces.
+            integers alone; an end may be "pi"), to the attributes that lie in it, between spaces.
 
     Raises:
         ValueError: naming the class, the setting, what was expected and what came.
@@ -47,7 +47,7 @@ def _missed(interval: str, value: float) -> str | None:
     form = _FORM.fullmatch(interval)
     assert form is not None, interval
     whole, opening, least, most, closing = form.groups()
-    low, high = float(least), float(most)
+    low, high = (math.pi if end == "pi" else float(end) for end in (least, most))
     above = value > low if opening == "(" else value >= low
     below = value < high if closing == ")" else value <= high
     if above and below and (not whole or isinstance(value, int)):

@@ -81,7 +81,7 @@ class CosFaceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-@ranges({"(0, inf)": "scale", f"[0, {pi})": "margin"})
+@ranges({"(0, inf)": "scale", "[0, pi)": "margin"})
 class ArcFaceSettings:
     """Margin added to the angle.
 

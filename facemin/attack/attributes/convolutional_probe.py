@@ -26,7 +26,7 @@ SIDE = 56
 
 
 @dataclass(frozen=True, kw_only=True)
-@ranges({"[2, inf)": "folds", "[1, inf)": "width"})
+@ranges({"integer [2, inf)": "folds", "integer [1, inf)": "width"})
 class ConvolutionalProbe:
     """Predicts every image's class from other people's images; each fold's network is trained from nothing.
 

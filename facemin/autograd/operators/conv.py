@@ -47,8 +47,8 @@ class Linear:
 class _Window:
     """How a window slides over an input that is padded or cropped by `pads`, the last axis first."""
 
-    stride: list[int]
-    dilation: list[int]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
     groups: int
     pads: tuple[int, ...]
 
@@ -133,7 +133,7 @@ def conv(node: Node) -> Lowered:
     check_fits(x, list(weight.shape[2:]), dilations, pads)
     if sides == 1:
         check_intermediate(prod(weight.shape[1:]) * (x.shape[2] + sum(pads)), "an unfolded input")
-        line = _Conv1d(stride=strides, dilation=dilations, groups=group, pads=(pads[0], pads[1]))
+        line = _Conv1d(stride=tuple(strides), dilation=tuple(dilations), groups=group, pads=(pads[0], pads[1]))
         return Lowered(line, node.present(), taps=prod(weight.shape[1:]))
     height, width = (size + low + high for size, low, high in zip(x.shape[2:], pads[:2], pads[2:], strict=True))
     unfolded = prod(weight.shape[1:]) * (height // strides[0] + 1) * (width // strides[1] + 1)
@@ -164,7 +164,7 @@ def conv_transpose(node: Node) -> Lowered:
     check_intermediate(weight.shape[1] * group * prod(full), "an output before cropping")
     pads = _transposed_pads(node, x, full, strides, extra)
     around = (-pads[1], extra[1] - pads[3], -pads[0], extra[0] - pads[2])
-    run = _ConvTranspose(stride=strides, dilation=dilations, groups=group, pads=around)
+    run = _ConvTranspose(stride=tuple(strides), dilation=tuple(dilations), groups=group, pads=around)
     return Lowered(run, node.present(), taps=x.shape[1] // group * prod(weight.shape[2:]))
 
 

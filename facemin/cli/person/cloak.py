@@ -174,7 +174,7 @@ def remove(*photos: Photos, given: Laying, as_json: Json = False) -> int:
     """Take a person's mask off cloaked photos: b.cloaked.png becomes OUT/b.uncloaked.png.
 
     Exact where b.cloaked.json still lies beside the photo, but for values that the mask had driven to black or white;
-    else the face is found anew. Of a folder, only *.cloaked.png and *.cloaked.jpg are taken.
+    else the mask itself says where. Of a folder, only *.cloaked.png and *.cloaked.jpg are taken.
 
     Exit status: as for apply.
     """
@@ -248,7 +248,7 @@ def _tell(
         if each.others:
             say(console, f"[yellow]left plain:[/] {name}: {each.others} other faces")
         if job.remove and not each.exact:
-            say(console, f"[yellow]note:[/] {name}: the face was found anew, so that the mask may leave traces")
+            say(console, f"[yellow]note:[/] {name}: no record beside it, so that the mask may leave traces")
     for line in describe(plan.skipped):
         say(console, f"[yellow]not {job.word}:[/] {escape(line)}")
     for failure in failures:

@@ -63,14 +63,8 @@ def key_export(
 
 
 @app.command(name="show")
-def key_show(file: Path, /, *, as_json: Json = False) -> int:
-    """Check a provider key and print its manifest; an expired key is shown as such.
-
-    Parameters
-    ----------
-    file: Path
-        The key file.
-    """
+def key_show(file: Annotated[Path, Parameter(help="The key file.")], /, *, as_json: Json = False) -> int:
+    """Check a provider key and print its manifest; an expired key is shown as such."""
     from facemin.keys.key import Key
 
     _print_key(Key.load(file, allow_expired=True), file, as_json=as_json)

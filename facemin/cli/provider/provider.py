@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from facemin.service.settings import Settings
     from facemin.service.storage.database import Database
 
+DatabaseUrl = Annotated[
+    str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
+]
+TokenId = Annotated[str, Parameter(help="The token's id (16 digits).")]
 DAY = 86_400.0
 app = App(name="provider", help="Run your own provider: make it, rotate its keys, give out tokens, back it up.")
 token_app = App(name="token", help="Tokens of apps and people.")
@@ -38,9 +42,7 @@ def provider_init(
     home: Home = None,
     model: Model = "",
     split: CutFlags = CALIBRATED,
-    database: Annotated[
-        str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
-    ] = None,
+    database: DatabaseUrl = None,
     search: Annotated[
         Literal["memory", "pgvector", "pgvector-hnsw"],
         Parameter(help="pgvector compares inside PostgreSQL, where templates then lie unencrypted."),
@@ -208,21 +210,11 @@ def _token_line(token: dict[str, Any]) -> str:
 
 
 @token_app.command(name="revoke")
-def token_revoke(
-    token_id: Annotated[str, Parameter(help="The token's id (16 digits).")],
-    /,
-    *,
-    home: Home = None,
-    as_json: Json = False,
-) -> int:
+def token_revoke(token_id: TokenId, /, *, home: Home = None, as_json: Json = False) -> int:
     """Refuse a token from its next request on."""
     from facemin.service.tokens import revoke_token
 
-    with logged(home, "revoke_token") as (connection, log):
-        revoke_token(connection, token_id)
-        log(token_id)
-    print_values({"revoked": token_id}, as_json=as_json)
-    return 0
+    return revoked(home, "revoke_token", revoke_token, token_id, as_json=as_json)
 
 
 @app.command(name="check")
@@ -323,6 +315,17 @@ def logged(home: Path | None, action: str) -> Iterator[tuple[Connection, Callabl
 
     with opened(home) as (database, _, _), database.writing() as connection:
         yield connection, lambda outcome: record(connection, action, outcome, request_id=COMMAND_LINE)
+
+
+def revoked(
+    home: Path | None, action: str, revoke: Callable[[Connection, str], object], what: str, *, as_json: bool
+) -> int:
+    """Revoke a key or a token, with a line in the audit log; the exit status."""
+    with logged(home, action) as (connection, log):
+        revoke(connection, what)
+        log(what)
+    print_values({"revoked": what}, as_json=as_json)
+    return 0
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from facemin.cli.provider.cut import CALIBRATED, CutFlags
-from facemin.cli.provider.provider import Home, logged, opened
+from facemin.cli.provider.provider import Home, opened, revoked
 from facemin.cli.shared.options import Json
 from facemin.cli.shared.output import answer, print_values
 
@@ -94,8 +94,4 @@ def provider_revoke(
     """Refuse uploads for a key from now on, and give it to nobody. Rotate first where it is the current one."""
     from facemin.service.provider_keys import revoke_key
 
-    with logged(home, "revoke_key") as (connection, log):
-        revoke_key(connection, key_id)
-        log(key_id)
-    print_values({"revoked": key_id}, as_json=as_json)
-    return 0
+    return revoked(home, "revoke_key", revoke_key, key_id, as_json=as_json)

@@ -18,6 +18,9 @@ Model = Annotated[
         help="A recogniser's name, or an ONNX file that takes RGB in [0, 255]; dlib-resnet29 when not given.",
     ),
 ]
+KeyFiles = Annotated[
+    tuple[Path, ...], Parameter(negative="", help="A provider's key file; repeat it for several providers.")
+]
 MaxPixels = Annotated[
     int, Parameter(help="Most pixels that a photo may have; a 108-megapixel phone needs 108000000 or more.")
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.markup import escape
 
-from facemin.cli.shared.options import FAILED, INTERRUPTED, Device, Json, Models, Seed
+from facemin.cli.shared.options import FAILED, INTERRUPTED, Device, Json, KeyFiles, Models, Seed
 from facemin.cli.shared.output import available_device, errors, print_json, say, tell
 from facemin.cli.shared.places import check_folder
 
@@ -30,9 +30,7 @@ def audit(
         Path, Parameter(help="Photos and what they became (b.protected.png), or folders; photos alone are protected.")
     ],
     out: Annotated[Path, Parameter(help="Folder for audit.html and audit.json.")],
-    key: Annotated[
-        tuple[Path, ...], Parameter(negative="", help="The provider's key file; repeat it for several providers.")
-    ] = (),
+    key: KeyFiles = (),
     rows: Annotated[str, Parameter(help="Rows of the threat model, separated by commas.")] = "T0,T1,T2,T3,T4,T5",
     minutes: Annotated[float | None, Parameter(help="Time for all of it; 20, with --quick 1.5.")] = None,
     quick: Quick = False,

@@ -21,6 +21,9 @@ app = App(name="bench", help="Experiments: measure, and report what was measured
 Shared = Annotated[
     Path | None, Parameter(help="The research folder: LFW in data/lfw, recognisers in models unless --models is given.")
 ]
+Kept = Annotated[
+    Path | None, Parameter(help="Folder of protected images that files share, so that none is made twice.")
+]
 STEADY = 600.0
 """Seconds over which the speed is averaged: images finish in bunches."""
 
@@ -44,9 +47,7 @@ def run(
     pictures: Annotated[
         int, Parameter(help="Faces a cell to draw into OUT/pictures. They show people: keep them to yourself.")
     ] = 0,
-    kept: Annotated[
-        Path | None, Parameter(help="Folder of protected images that files share, so that none is made twice.")
-    ] = None,
+    kept: Kept = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:

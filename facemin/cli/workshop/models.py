@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 app = App(name="model", help="Recognisers: those that come with facemin, and your own.")
 
+Name = Annotated[str, Parameter(help="Its name.")]
+
 
 @app.command(name="add")
 def model_add(
@@ -82,14 +84,8 @@ def model_list(*, as_json: Json = False) -> int:
 
 
 @app.command(name="show")
-def model_show(name: str, /, *, as_json: Json = False) -> int:
-    """Show what is known of a recogniser; a stored one's file is compared with its hash.
-
-    Parameters
-    ----------
-    name: str
-        Its name.
-    """
+def model_show(name: Name, /, *, as_json: Json = False) -> int:
+    """Show what is known of a recogniser; a stored one's file is compared with its hash."""
     from facemin.models import MODELS
     from facemin.models.store import ModelStore, calibration_of, open_graph
 
@@ -113,14 +109,8 @@ def model_show(name: str, /, *, as_json: Json = False) -> int:
 
 
 @app.command(name="remove")
-def model_remove(name: str, /, *, as_json: Json = False) -> int:
-    """Delete a recogniser from the store.
-
-    Parameters
-    ----------
-    name: str
-        Its name.
-    """
+def model_remove(name: Name, /, *, as_json: Json = False) -> int:
+    """Delete a recogniser from the store."""
     from facemin.models.store import ModelStore
 
     ModelStore().remove(name)

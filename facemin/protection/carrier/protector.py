@@ -8,12 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
+from PIL import Image
 
 from facemin.face import Detector, align
 from facemin.image import decode, encode
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, resized
-from facemin.protection.carrier.components import FRAME, landmarks_in
+from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, photo_of
+from facemin.protection.carrier.components import FRAME, landmarks_in, landmarks_in_photo
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
 from facemin.protection.contract import Check, PhotoFile, Protected
@@ -132,7 +133,7 @@ class FaceCarrier:
                     on_step,
                 )
                 for row, image in zip(waiting, made, strict=True):
-                    files[row], found[row] = image, len(detector(image[0])) == 1
+                    files[row], found[row] = image, len(detector(_small(image[0]))) == 1
                 # a drawing is not for every detector, and more anchoring makes it no photo
                 waiting = [row for row in waiting if not found[row]] if self.look == "photo" else []
                 if not waiting:
@@ -189,14 +190,12 @@ class FaceCarrier:
         from facemin.protection.carrier.canvas import in_frame, of_frame
         from facemin.protection.carrier.networks import networks
         from facemin.protection.carrier.optimise import find_changes
-        from facemin.runtime.device import choose_precision
 
-        dtype = choose_precision(compute.precision, torch.device("cpu"))
         changes = find_changes(
             torch.stack([of_frame(base.frame) for base in bases]),
             [torch.from_numpy(np.stack([one[place].vector for one in targets])) for place in range(len(keys))],
             seeds,
-            networks(keys, dtype),
+            networks(keys, compute.precision),
             descent=self.descent,
             pipelines=self.pipelines,
             on_step=on_step,
@@ -204,7 +203,7 @@ class FaceCarrier:
         images = []
         for base, change in zip(bases, changes, strict=True):
             frame = (base.frame + in_frame(change)).clip(0, 1)
-            image = np.asarray(np.rint(255 * resized(frame, self.side)), np.uint8)
+            image = np.asarray(np.rint(255 * photo_of(frame, self.side)), np.uint8)
             data = encode(image, format=self.format, quality=QUALITY)
             images.append((decode(data).pixels, data))
         return images
@@ -221,7 +220,7 @@ class FaceCarrier:
         seconds: float,
     ) -> Protected:
         pixels, data = made
-        points = landmarks_in(self.side).astype(np.float32)
+        points = landmarks_in_photo(self.side).astype(np.float32)
         face = align(pixels, points[None])
         residuals = []
         for target, run in zip(targets, runners, strict=True):
@@ -242,3 +241,8 @@ class FaceCarrier:
             check=Check(residuals=tuple(residuals), limits=(CARRIED,) * len(keys)),
             file=PhotoFile(data=data, suffix=SUFFIXES[self.format], told=told),
         )
+
+
+def _small(pixels: Pixels) -> Pixels:
+    """A photo as detectors get it that take no longer than they must: of 256 px, like the smallest carrier."""
+    return np.asarray(Image.fromarray(pixels).resize((SMALLEST, SMALLEST), Image.Resampling.BOX))
