@@ -41,6 +41,7 @@ class FolderResult:
         notes: of how the photo was read; see `Photo.notes`.
         steps: of the face that took most.
         others: faces left out because they are not the person's whose secret was used.
+        unfound: carriers in which the device's own detector does not find one face: a service may find none either.
     """
 
     source: Path
@@ -52,6 +53,12 @@ class FolderResult:
     steps: int
     notes: tuple[str, ...] = ()
     others: int = 0
+    unfound: int = 0
+
+    @property
+    def short(self) -> bool:
+        """Whether something of the photo was not done: a face left out, or one that may not be recognised."""
+        return bool(self.unreached or self.at_edge or self.others or self.unfound)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +70,7 @@ class Plan:
         done: sources whose results are there.
         failures: sources that cannot be protected.
         skipped: what else lies in the folders: nothing in them is passed over in silence.
-        short: those of `done` whose record says that a key was not reached, or a face left out.
+        short: those of `done` whose record says that something of them was not done.
     """
 
     todo: dict[Path, Path]
@@ -110,7 +117,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
         earlier = done_before(source, target, job)
         if earlier is not None:
             done.append(source)
-            short += [earlier] if earlier.unreached or earlier.at_edge or earlier.others else []
+            short += [earlier] if earlier.short else []
         else:
             todo[source] = target
     return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped)
@@ -250,6 +257,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         seconds=max(face.done.seconds for face in result.faces),
         notes=result.notes,
         others=len(result.others),
+        unfound=sum(not face.found for face in result.faces),
         steps=max(face.done.steps for face in result.faces),
     )
 
@@ -263,6 +271,7 @@ def _earlier(source: Path, target: Path, record: dict[str, Any]) -> FolderResult
         unreached=dict(Counter(key for face in faces for key in face["unmet"])),
         at_edge=len(record["at_edge"]),
         others=len(record.get("others", [])),
+        unfound=sum(not face.get("carrier", {}).get("found", True) for face in faces),
         seconds=max(face["seconds"] for face in faces),
         steps=max(face["steps"] for face in faces),
     )
