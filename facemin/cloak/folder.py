@@ -90,12 +90,14 @@ class CloakPlan:
         done: photos whose results are there.
         failures: what cannot be done.
         skipped: what else lies in the folders.
+        folders: where results lie.
     """
 
     todo: dict[Path, Path]
     done: list[Path]
     failures: list[Failure]
     skipped: list[Skipped]
+    folders: set[Path] = field(default_factory=set)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,7 @@ def plan_cloaking(inputs: Iterable[Path], job: CloakJob) -> CloakPlan:
         if job.remove and target.name.endswith(".cloaked"):
             target = target.with_name(target.name.removesuffix(".cloaked"))
         other = targets.setdefault(target, source)
+        made.folders.add(target.parent)
         recorded = _record(target, job.word)
         if other == source and recorded and Path(recorded["source"]["path"]) != source.resolve():
             other = Path(recorded["source"]["path"])

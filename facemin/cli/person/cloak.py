@@ -205,7 +205,7 @@ def _run(
     max_pixels: int,
     as_json: bool,
 ) -> int:
-    from facemin.cli.shared.places import check_folder
+    from facemin.cli.shared.places import check_folder, clear_unfinished
     from facemin.cli.shared.signals import interruptible
     from facemin.cloak.folder import CloakJob, cloak_into, plan_cloaking
     from facemin.cloak.mask_file import Mask
@@ -227,6 +227,7 @@ def _run(
         max_pixels=max_pixels,
     )
     plan = plan_cloaking(photos, job)
+    clear_unfinished(plan.folders)
     console, failures, stopped = errors(), list(plan.failures), False
     made: list[CloakedPhoto] = []
     with interruptible() as interrupt, counting_bar(console) as bar:

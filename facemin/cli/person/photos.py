@@ -159,7 +159,7 @@ def protect(
     a face; 2 on wrong input (options, a key, a folder that cannot be written), before the first face; 130 after Ctrl-C.
     """
     from facemin.cli.person.secrets import secret_in_use
-    from facemin.cli.shared.places import check_folder
+    from facemin.cli.shared.places import check_folder, clear_unfinished
     from facemin.cli.shared.progress import follow
     from facemin.face import Detector
     from facemin.keys.default import default_key, plain_key
@@ -248,6 +248,7 @@ def protect(
             + (", which keeps nothing from whoever has dlib's model" if no_pseudonym else "")
         )
     todo = plan(inputs, job)
+    clear_unfinished(todo.folders)
     return follow(
         todo,
         partial(_begin, todo, job, workers, ray),

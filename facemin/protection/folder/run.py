@@ -71,6 +71,7 @@ class Plan:
         failures: sources that cannot be protected.
         skipped: what else lies in the folders: nothing in them is passed over in silence.
         short: those of `done` whose record says that something of them was not done.
+        folders: where results lie.
     """
 
     todo: dict[Path, Path]
@@ -78,6 +79,7 @@ class Plan:
     failures: list[Failure]
     skipped: list[Skipped] = field(default_factory=list)
     short: list[FolderResult] = field(default_factory=list)
+    folders: frozenset[Path] = frozenset()
 
 
 def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
@@ -120,7 +122,8 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
             short += [earlier] if earlier.short else []
         else:
             todo[source] = target
-    return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped)
+    folders = frozenset(target.parent for target in targets)
+    return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped, folders=folders)
 
 
 def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -> Iterator[FolderResult | Failure]:

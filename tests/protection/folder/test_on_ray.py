@@ -104,8 +104,7 @@ def test_killed_actors_lose_nothing_and_double_nothing(job: dict[str, Any], tmp_
     assert sorted(results) == sorted(str(path) for path in (tmp_path / "in").rglob("*.png"))
     alone = FolderJob(**job | {"out": tmp_path / "alone"})
     list(protect_into(plan([tmp_path / "in"], alone), alone))
-    made = {name: data for name, data in contents(tmp_path / "out").items() if not name.endswith(".tmp")}
-    assert made == contents(tmp_path / "alone")
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
     assert len(plan([tmp_path / "in"], FolderJob(**job | {"out": tmp_path / "out"})).done) == 40
 
 
