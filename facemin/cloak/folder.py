@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from facemin.cloak.lay import lay
-from facemin.face import TEMPLATE, Detector, is_aligned, nearest_to_centre
+from facemin.cloak.trace import CLOAKED, PLAIN, trace
+from facemin.face import TEMPLATE, Detector, align, is_aligned, nearest_to_centre
 from facemin.image import MAX_PIXELS, Skipped, decode, encode
-from facemin.protection.folder.inputs import photos_among, state_of
+from facemin.protection.folder.inputs import PROTECTED, photos_among, state_of
 from facemin.protection.result import Failure
 from facemin.runtime.errors import NoFace, in_words
 from facemin.runtime.files import PRIVATE, write_atomically
@@ -30,8 +31,8 @@ Whom = Literal["largest", "centre", "all"]
 Format = Literal["png", "jpeg"]
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg"}
 RECORD = ".cloaked.json"
-OURS = (".cloaked.png", ".cloaked.jpg", ".uncloaked.png", ".uncloaked.jpg", RECORD, ".uncloaked.json")
-"""Endings of what we write ourselves; a folder that is walked again is not cloaked twice."""
+OURS = (".cloaked.png", ".cloaked.jpg", ".uncloaked.png", ".uncloaked.jpg", RECORD, ".uncloaked.json", *PROTECTED)
+"""Endings of what we write ourselves; a folder that is walked again is not cloaked twice, nor what was protected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +172,8 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
     photo = decode(source, max_pixels=job.max_pixels)
     known = _known_points(source, job) if job.remove else None
     points, others = _whose(photo.pixels, job, str(source)) if known is None else (known, 0)
+    if known is None:
+        points, others = _fitting(photo.pixels, points, others, job, str(source))
     changes = np.broadcast_to(job.mask.change, (len(points), *job.mask.change.shape))
     pixels = lay(photo.pixels, changes, points, remove=job.remove)
     form: Any = job.form.upper()
@@ -213,6 +216,30 @@ def _whose(pixels: NDArray[np.uint8], job: CloakJob, name: str) -> tuple[NDArray
         return np.stack([face.points for face in found]), 0
     face = found[0] if job.whom == "largest" else nearest_to_centre(found, *pixels.shape[:2])
     return face.points[None], len(found) - 1
+
+
+def _fitting(
+    pixels: NDArray[np.uint8], points: NDArray[np.float32], others: int, job: CloakJob, name: str
+) -> tuple[NDArray[np.float32], int]:
+    """Of the faces that the mask is for, those that it is not on yet, or (to remove it) those that it is on.
+
+    Raises:
+        ValueError: there is none.
+    """
+    faces = pixels[None] if is_aligned(pixels) else align(pixels, points)
+    traces = np.array([trace(face, job.mask.change) for face in faces])
+    fits = traces >= PLAIN if job.remove else traces < CLOAKED
+    if not fits.any():
+        if job.remove:
+            raise ValueError(
+                f"{name}: expected a face with this mask on it, found no trace of it ({traces.max():.2f}, below "
+                f"{PLAIN}): taking it off would put it on the wrong way round, and nothing was written"
+            )
+        raise ValueError(
+            f"{name}: expected a plain face, got one that carries this mask already ({traces.max():.2f}, above "
+            f"{CLOAKED}); cloak the photo that it was made from"
+        )
+    return points[fits], others + int((~fits).sum())
 
 
 def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:

@@ -141,7 +141,8 @@ def apply(
 ) -> int:
     """Put a person's mask on photos: a/b.jpg becomes OUT/a/b.cloaked.png, at its own size.
 
-    Faces of other people stay as they are. A rerun skips what is done; Ctrl-C ends after the photo at hand.
+    Faces of other people stay as they are, and so does one that carries the mask already. A rerun skips what is done;
+    Ctrl-C ends after the photo at hand.
 
     Exit status: 0 when all is done, 1 when something was not, which is listed, 2 on wrong input, 130 after Ctrl-C.
     """
@@ -174,7 +175,8 @@ def remove(
     """Take a person's mask off cloaked photos: b.cloaked.png becomes OUT/b.uncloaked.png.
 
     Exact where b.cloaked.json still lies beside the photo, but for values that the mask had driven to black or white;
-    else the face is found anew. Of a folder, only *.cloaked.png and *.cloaked.jpg are taken.
+    else the face is found anew, and a photo whose face shows no trace of the mask is left as it is and listed. Of a
+    folder, only *.cloaked.png and *.cloaked.jpg are taken.
 
     Exit status: as for apply.
     """

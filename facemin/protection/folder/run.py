@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facemin.image import Skipped, encode
-from facemin.protection.folder.inputs import photos_among, state_of
+from facemin.protection.folder.inputs import PROTECTED, photos_among, state_of
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.photo import protect_photos
 from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from facemin.face import Face
     from facemin.protection.contract import OnStep
-
-OURS = (".protected.png", ".protected.jpg", ".pasted.png", ".protected.json", ".protected.safetensors")
-"""Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +87,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
     """
     failures: list[Failure] = []
     skipped: list[Skipped] = []
-    photos = list(photos_among(inputs, ours=OURS, failures=failures, skipped=skipped, out=job.out))
+    photos = list(photos_among(inputs, ours=PROTECTED, failures=failures, skipped=skipped, out=job.out))
     places = {job.out / relative.with_suffix("") for _, relative in photos}
     targets: dict[Path, Path] = {}
     todo: dict[Path, Path] = {}

@@ -184,3 +184,27 @@ def test_the_largest_photo_is_a_setting(photos: Path, keys: list[Key], tmp_path:
     assert isinstance(failure, Failure)
     assert "112 x 112 = 12544 pixels; max_pixels raises the limit" in failure.reason
     assert small.digest == job(keys, tmp_path / "out").digest
+
+
+def test_results_that_a_shell_names_are_passed_over(photos: Path, keys: list[Key]) -> None:
+    """`facemin protect *.png --out .`, twice."""
+    folder = photos / "a"
+    run([*folder.glob("*.png")], job(keys, folder))
+    (folder / "c.protected.png").write_bytes((folder / "b.png").read_bytes())
+    again = plan(sorted(folder.glob("*.png")), job(keys, folder))
+    assert sorted(path.name for path in again.done) == ["0001.png", "b.png"]
+    assert sorted(item.path.name for item in again.skipped) == ["0001.protected.png", "b.protected.png"]
+    # a photo that is only called so has no record
+    assert [path.name for path in again.todo] == ["c.protected.png"]
+
+
+def test_what_cannot_be_a_photo_fails_alone(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    odd = [tmp_path / "pipe.jpg", tmp_path / ("n" * 300), Path("/dev/zero"), tmp_path / "empty.jpg", Path("a\0.jpg")]
+    os.mkfifo(odd[0])
+    odd[3].touch()
+    failed, made = [], []
+    for result in run([*odd, photos / "b.png"], job(keys, tmp_path / "out")):
+        (failed if isinstance(result, Failure) else made).append(result)
+    failed += plan([*odd, photos / "b.png"], job(keys, tmp_path / "out")).failures
+    assert sorted(failure.name for failure in failed) == sorted(map(str, odd))  # type: ignore[union-attr]
+    assert len(made) == 1
