@@ -169,6 +169,10 @@ def cloak_into(plan: CloakPlan, job: CloakJob) -> Iterator[CloakedPhoto | Failur
 
 
 def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
+    earlier = _record(target, job.word)
+    # two names that a disk does not tell apart (a.jpg, A.jpg) are one result, which the plan cannot know
+    if earlier and (other := Path(earlier["source"]["path"])) != source.resolve() and other.exists():
+        raise ValueError(f"{target}.*: expected a name of its own, got that of the result of {other}")
     photo = decode(source, max_pixels=job.max_pixels)
     known = _known_points(source, job) if job.remove else None
     points, others = _whose(photo.pixels, job, str(source)) if known is None else (known, 0)
@@ -180,7 +184,6 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
     data = encode(pixels, format=form, quality=job.quality, exif=photo.exif if job.exif else None)
     file, record = _result(target, job), target.with_name(f"{target.name}.{job.word}.json")
     # from here to the new record there is none: an interruption must not leave an old one beside a new photo
-    earlier = _record(target, job.word)
     record.unlink(missing_ok=True)
     if earlier and earlier["source"]["path"] == str(source.resolve()):
         # made of this photo in another format, maybe with another mask, and without a record now

@@ -222,6 +222,9 @@ def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | No
 
 
 def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> FolderResult:
+    # two names that a disk does not tell apart (a.jpg, A.jpg) are one result, which the plan cannot know
+    if (other := _owner(target)) is not None and other != source.resolve() and other.exists():
+        raise ValueError(f"{target}.*: expected a name of its own, got that of the results of {other}")
     # from here to the new record there is none: an interruption must not leave an old one beside new files
     _forget(target)
     first = target.with_name(f"{target.name}.protected{result.suffix}")

@@ -12,7 +12,7 @@ from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
 from facemin.protection import PMT, Compute, Failure, RevealingWarning
 from facemin.protection.folder.job import FolderJob
-from facemin.protection.folder.run import FolderResult, plan, protect_into
+from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
 from facemin.runtime.files import write_atomically
 from tests.pictures import encode_tensor
 
@@ -208,3 +208,14 @@ def test_what_cannot_be_a_photo_fails_alone(photos: Path, keys: list[Key], tmp_p
     failed += plan([*odd, photos / "b.png"], job(keys, tmp_path / "out")).failures
     assert sorted(failure.name for failure in failed) == sorted(map(str, odd))  # type: ignore[union-attr]
     assert len(made) == 1
+
+
+def test_names_that_a_disk_does_not_tell_apart(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    """On such a disk B.png's results are those of b.png, which only whoever writes them can see."""
+    of, out = job(keys, tmp_path / "out"), tmp_path / "out"
+    (photos / "B.png").write_bytes((photos / "b.png").read_bytes())
+    run([photos / "b.png"], of)
+    (result,) = protect_into(Plan(todo={photos / "B.png": out / "b"}, done=[], failures=[]), of)
+    assert isinstance(result, Failure)
+    assert "expected a name of its own" in result.reason
+    assert plan([photos / "b.png"], of).done
