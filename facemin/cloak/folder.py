@@ -276,7 +276,7 @@ def _record(target: Path, word: str) -> dict[str, Any] | None:
     try:
         record = json.loads(target.with_name(f"{target.name}.{word}.json").read_bytes())
         return record if isinstance(record["source"]["path"], str) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

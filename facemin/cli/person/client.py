@@ -13,6 +13,8 @@ from facemin.cli.shared.options import FAILED, Device, Json
 from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from facemin.client.client import Client, Decision
     from facemin.pseudonym import Secret
 
@@ -57,6 +59,9 @@ def client_enrol(
     as_json: Json = False,
 ) -> int:
     """Enrol a person, or add faces to one."""
+    if not photos:
+        raise ValueError("photos: expected at least one, got none")
+    _check(url, photos)
     name = _client(
         url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
     ).enrol(person, photos, replace=replace)
@@ -89,6 +94,7 @@ def client_verify(
 
     Exit status: 0 when accepted, 1 when not, 2 on wrong input or where the provider refused.
     """
+    _check(url, [photo])
     decision = _client(
         url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
     ).verify(person, photo, far=far)
@@ -121,6 +127,7 @@ def client_identify(
 
     Exit status: 0 when some face was accepted as somebody, 1 when none was, 2 as for verify.
     """
+    _check(url, [photo])
     found = _client(
         url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
     ).identify(photo, far=far, top=top)
@@ -151,6 +158,9 @@ def client_renew(
     as_json: Json = False,
 ) -> int:
     """Put a fresh pseudonym in place of the old one; the old one is refused from then on."""
+    if not photos:
+        raise ValueError("photos: expected at least one to be enrolled, got none")
+    _check(url, [photo, *photos])
     new = _who(new_secret, no_pseudonym=False) if new_secret is not None else None
     client = _client(url, token, collection, signer, device, _who(secret, no_pseudonym=False), purpose, upload)
     epoch = client.renew(person, photo, photos, secret=new)
@@ -216,6 +226,16 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     else:
         tell(f"forgot the key of {url}; the next one is trusted")
     return 0
+
+
+def _check(url: str, photos: Iterable[Path]) -> None:
+    """Refuse an address that is none, and photos that are not there, before a secret is made for them."""
+    from facemin.client.transport import Transport
+
+    Transport(url=url).close()
+    for photo in photos:
+        if not photo.is_file():
+            raise ValueError(f"{photo}: expected a photo, found {'no file' if photo.exists() else 'nothing there'}")
 
 
 def _who(secret: str, *, no_pseudonym: bool) -> Secret | None:

@@ -203,7 +203,7 @@ def _owner(target: Path, *, number: int = 1) -> Path | None:
     try:
         record = json.loads(_record(target).read_bytes())
         return Path(record["source"]["path"]) if len(record["files"]) >= number else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -217,7 +217,7 @@ def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | No
             and all((target.parent / name).is_file() for name in record["files"])
         )
         return _earlier(source, target, record) if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -285,7 +285,7 @@ def _forget(target: Path) -> None:
     record = _record(target)
     try:
         names = json.loads(record.read_bytes())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     record.unlink()
     for name in names:
