@@ -8,12 +8,11 @@ machine do not change; the face is NASA's astronaut.
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from measuring import medians, script_parser, timed, write_record
 from PIL import Image
 
 from facemin.cli.demo.run import astronaut
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = script_parser(__doc__, rounds=9)
     parser.add_argument("--fit", action="store_true", help="also fit masks, which takes a minute")
     given = parser.parse_args()
     photo, detector = decode(astronaut()).pixels, Detector(threads=1)
@@ -41,16 +39,25 @@ def main() -> None:
         change, method="p3-mask", epsilon=16, photos=1, surrogates=[Surrogate(name="drawn", fingerprint="0")]
     )
     face = align(photo, points)
-    one = median(lambda: mask(face), given.rounds)
-    print(f"aligned face, 112 px: {one:.3f} ms, {1000 / one:,.0f} photos/s")
+    rows: list[dict[str, Any]] = []
+
+    def tell(work: str, milliseconds: float, **more: Any) -> None:
+        rows.append({"work": work, "processor_ms": round(milliseconds, 3), **more})
+        print(f"{work}: {milliseconds:.3f} ms", flush=True)
+
+    tell("aligned face, 112 px", processor_ms(lambda: mask(face), given.rounds))
     for share in (0.1, 0.33):
         large, where = enlarged(photo, points, share)
-        print(f"photo of {large.shape[1]} x {large.shape[0]}, the face's square {share:.0%} of it:")
-        print(f"  put the mask on: {median(lambda: lay(large, mask.change[None], where), given.rounds):.1f} ms")  # noqa: B023
-        print(f"  find the face:   {median(lambda: detector(large), 3):.1f} ms")  # noqa: B023
         data = encode(large)
-        print(f"  read PNG:        {median(lambda: decode(data), 3):.1f} ms")  # noqa: B023
-        print(f"  write PNG:       {median(lambda: encode(large), 3):.1f} ms")  # noqa: B023
+        works: dict[str, tuple[Callable[[], object], int]] = {
+            "put the mask on": (partial(lay, large, mask.change[None], where), given.rounds),
+            "find the face": (partial(detector, large), 3),
+            "read PNG": (partial(decode, data), 3),
+            "write PNG": (partial(encode, large), 3),
+        }
+        photo_of = f"{large.shape[1]} x {large.shape[0]}, the face's square {share:.0%} of it"
+        for name, (work, rounds) in works.items():
+            tell(name, processor_ms(work, rounds), photo=photo_of)
     if given.fit:
         from facemin.models import load_recogniser
         from facemin.protection.registry import CLOAKS
@@ -59,9 +66,9 @@ def main() -> None:
         shifts = np.random.default_rng(1).normal(0, 4, (10, 1, 2)).astype(np.float32)
         faces = np.concatenate([align(photo, points + shift) for shift in shifts])
         for name in ("p3-mask", "opom-convex-hull"):
-            began = time.process_time()
-            CLOAKS[name].fit(faces, [load_recogniser("dlib-resnet29")], compute=Compute(device="cpu"))
-            print(f"fit {name}: {time.process_time() - began:.1f} s")
+            fit = partial(CLOAKS[name].fit, faces, [load_recogniser("dlib-resnet29")], compute=Compute(device="cpu"))
+            tell(f"fit {name}", 1000 * timed(fit).processor)
+    write_record(given.out, "facemin cloak speed 1", rows)
 
 
 def enlarged(
@@ -79,15 +86,9 @@ def enlarged(
     return np.asarray(cut).copy(), ((points - middle) * scale + sides / 2).astype(np.float32)
 
 
-def median(call: Callable[[], Any], rounds: int) -> float:
-    """Milliseconds of processor time of a call."""
-    call()
-    taken = []
-    for _ in range(rounds):
-        began = time.process_time()
-        call()
-        taken.append(1000 * (time.process_time() - began))
-    return statistics.median(taken)
+def processor_ms(work: Callable[[], object], rounds: int) -> float:
+    """Median milliseconds of processor time of a call."""
+    return 1000 * medians({"": work}, rounds=rounds)[""].processor
 
 
 if __name__ == "__main__":

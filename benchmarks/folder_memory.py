@@ -11,16 +11,16 @@ whether memory grows is what the lines after it say. Linux only.
 
 from __future__ import annotations
 
-import argparse
+import json
 import multiprocessing
 import os
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from measuring import Clock, mebibytes, script_parser, write_record
 from PIL import Image
 
 from facemin.cli.demo.run import astronaut
@@ -42,34 +42,30 @@ def photo() -> bytes:
     return encode(canvas, format="JPEG")
 
 
-def mebibytes() -> tuple[float, float]:
-    """This process's peak resident memory, and its resident memory now.
-
-    Not `getrusage`, whose peak a new process takes over from the one that started it.
-    """
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    values = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
-    peak, now = (int(values[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
-    return peak, now
-
-
-def measure(inputs: Path, out: Path, counts: Sequence[int], steps: int) -> None:
+def measure(inputs: Path, out: Path, counts: Sequence[int], steps: int, record: Path | None) -> None:
     """Protect a folder, and print a line whenever one of the counts is reached."""
+    rows = []
     method = replace(PROTECTORS[DEFAULT_PROTECTOR], steps=steps)
     job = FolderJob(out=out, keys=[plain_key()], method=method, seed=0, secret=None)
-    began = time.perf_counter()
+    clock = Clock()
     for done, result in enumerate(protect_into(plan([inputs], job), job), start=1):
         if isinstance(result, Failure):
             raise SystemExit(f"{result.name}: {result.reason}")
         if done in counts:
-            peak, now = mebibytes()
-            speed = done / (time.perf_counter() - began)
-            print(f"{done:5} photos: peak {peak:5.0f} MiB, now {now:5.0f} MiB, {speed:.2f} photos/s", flush=True)
+            row = {
+                "photos": done,
+                "peak_mib": round(mebibytes("VmHWM")),
+                "now_mib": round(mebibytes("VmRSS")),
+                "photos_per_second": round(done / clock.spent().wall, 2),
+            }
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    write_record(record, "facemin folder memory 1", rows)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("--counts", nargs="+", type=int, default=(8, 40, 120), help="photos after which to look")
     parser.add_argument("--steps", type=int, default=3, help="gradient steps a face gets")
     arguments = parser.parse_args()
@@ -80,7 +76,7 @@ def main() -> None:
         first.write_bytes(photo())
         for number in range(1, max(arguments.counts)):
             os.link(first, inputs / f"{number:05d}.jpg")
-        settings = (inputs, Path(folder) / "out", arguments.counts, arguments.steps)
+        settings = (inputs, Path(folder) / "out", arguments.counts, arguments.steps, arguments.out)
         child = multiprocessing.get_context("spawn").Process(target=measure, args=settings)
         child.start()
         child.join()

@@ -16,7 +16,6 @@ were waited for: not of Ray's daemons and actors.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -29,8 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from facemin.evaluation.provenance import conditions
-from facemin.runtime.files import write_atomically
+from measuring import load_averages, script_parser, write_record
 
 WAYS: dict[str, list[str]] = {
     "one": [],
@@ -105,8 +103,11 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
     drivers = [count * 4 // 5] if killing else []
     began, spent = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     twice: dict[str, int] = {}
+    said_in = home.with_suffix(".json")
     while True:
-        child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        # a file, not a pipe: nobody reads while it runs, and a pipe that is full would stop it
+        with said_in.open("wb") as stdout:
+            child = subprocess.Popen(command, env=environment, stdout=stdout, stderr=subprocess.DEVNULL)
         before = {str(path): path.stat().st_mtime_ns for path in records(out)} if kills else {}
         while child.poll() is None:
             time.sleep(EVERY)
@@ -120,7 +121,6 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
                 child.kill()
                 kills.append({"done": done, "what": "driver"})
                 drivers.pop(0)
-        output = child.stdout.read() if child.stdout is not None else b""
         for path, stamp in before.items():
             twice[path] = int(Path(path).stat().st_mtime_ns != stamp)
         if child.returncode != -signal.SIGKILL:
@@ -129,7 +129,7 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
             # Ray ends a dead driver's actors by and by
             time.sleep(10)
     seconds, ended = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = json.loads(output)
+    said = json.loads(said_in.read_bytes())
     found = [json.loads(path.read_bytes()) for path in records(out)]
     names = [record["source"]["path"] for record in found]
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
@@ -160,13 +160,11 @@ def run(way: str, folder: Path, out: Path, home: Path, *, count: int, killing: b
 
 def main() -> None:
     """Run the ways one after another and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, count=20_000)
     parser.add_argument("--photos", type=Path, required=True, help="folder of one person's photos")
-    parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--one-count", type=int, help="photos for one process, where fewer tell its speed as well")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--kill", action="store_true", help="three workers and the driver of each way")
-    parser.add_argument("--out", type=Path, help="record to write")
     given = parser.parse_args()
     sources = sorted(given.photos.glob("*.jpg"))
     rows = []
@@ -176,19 +174,17 @@ def main() -> None:
         linked(sources, folder / "in", given.count)
         linked(sources, folder / "few", given.one_count or given.count)
         for way in given.ways:
-            load = os.getloadavg()
+            load = load_averages()
             source, count = (
                 (folder / "few", given.one_count) if way == "one" and given.one_count else (folder / "in", given.count)
             )
             row = run(way, source, folder / way, folder / f"home-{way}", count=count, killing=given.kill)
-            rows.append(row | {"load_before_and_after": [round(each[0], 1) for each in (load, os.getloadavg())]})
+            rows.append(row | {"load_before_and_after": [load[0], load_averages()[0]]})
             print(json.dumps(rows[-1]), flush=True)
     speeds = {row["way"]: row["job_images_per_second"] for row in rows}
     ratios = {way: round(speed / speeds["one"], 2) for way, speed in speeds.items() if speeds.get("one") and speed}
     print(json.dumps({"ratios": ratios}))
-    if given.out:
-        record = {"format": "facemin folder scale 1", "photos": given.count, "ratios": ratios, "rows": rows}
-        write_atomically(given.out, json.dumps({**record, **conditions()}, indent=1).encode())
+    write_record(given.out, "facemin folder scale 1", rows, photos=given.count, ratios=ratios)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ from which the wanted ones are taken. Runs are interleaved; medians are printed.
 
 from __future__ import annotations
 
-import argparse
 import os
-import statistics
-import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from measuring import medians, script_parser, write_record
 from torch.nn import functional as F
 
 from facemin.ahm.masking.frequency import CHANNELS, FREQUENCIES, block_dct, from_frequencies, to_frequencies, to_ycbcr
@@ -37,16 +36,14 @@ def plainly(faces: Tensor, channels: tuple[int, ...], every: int) -> Tensor:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = script_parser(__doc__, batch=8, rounds=7)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     faces = torch.rand(arguments.batch, 3, 112, 112, device=device)
     print(f"{describe(device)}, batches of {arguments.batch}, median of {arguments.rounds} rounds, faces/s")
-    whole = tuple(range(CHANNELS))
+    whole, rows = tuple(range(CHANNELS)), []
     assert len(whole) == 3 * FREQUENCIES
     for name, channels, every in (
         ("all 192 channels", whole, 1),
@@ -65,23 +62,25 @@ def main() -> None:
             return plainly(faces, channels, every)
 
         fast, faster, slow = rates([folded, in_place, plain], len(faces), arguments.rounds, device)
+        rows.append({"channels": name, "folded": fast, "into_the_same_memory": faster, "plainly": slow})
         print(f"{name}: {fast:.0f}, into the same memory {faster:.0f}, plainly {slow:.0f}, ratio {fast / slow:.1f}")
     coefficients = to_frequencies(faces)
     (back,) = rates([lambda: from_frequencies(coefficients)], len(faces), arguments.rounds, device)
+    rows.append({"channels": "inverse", "folded": back})
     print(f"inverse: {back:.0f}")
+    write_record(arguments.out, "facemin frequency front end 1", rows)
 
 
 def rates(works: list[Callable[[], Tensor]], faces: int, rounds: int, device: torch.device) -> list[float]:
     """Median faces per second of each, run in turns; the first round warms up."""
-    seconds: list[list[float]] = [[] for _ in works]
-    for _ in range(rounds + 1):
-        for spent, work in zip(seconds, works, strict=True):
-            began = time.perf_counter()
-            work()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            spent.append(time.perf_counter() - began)
-    return [faces / statistics.median(spent[1:]) for spent in seconds]
+
+    def whole(work: Callable[[], Tensor]) -> None:
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    turns = {str(number): partial(whole, work) for number, work in enumerate(works)}
+    return [faces / spent.wall for spent in medians(turns, rounds=rounds).values()]
 
 
 if __name__ == "__main__":

@@ -15,19 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from measuring import Clock, Spent, median, script_parser, write_record
 from PIL import Image
 
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cli.demo.run import astronaut
-from facemin.evaluation.provenance import conditions
 from facemin.face import Detector, align, faces_in
 from facemin.image import decode, encode
 from facemin.keys.default import default_key, plain_key
@@ -51,32 +49,26 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, rounds=3, threads=2)
     parser.add_argument("--faces", type=int, default=96, help="for one pass, a round")
     parser.add_argument("--optimised", type=int, default=16, help="for optimisation, a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--photos", type=int, default=12, help="for one pass, a round and kind; half for optimisation")
-    parser.add_argument("--out", type=Path, help="record to write")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     rows = [from_faces(given)] if given.faces else []
     rows += [from_photos(kind, given) for kind in PHOTOS if given.photos]
     for row in rows:
         print(json.dumps(row), flush=True)
-    if given.out:
-        load = [round(value, 1) for value in os.getloadavg()]
-        record = {"format": "facemin one-pass throughput 1", "load": load, "rows": rows, **conditions()}
-        write_atomically(given.out, json.dumps(record, indent=1).encode())
+    write_record(given.out, "facemin one-pass throughput 1", rows)
 
 
 def from_faces(given: argparse.Namespace) -> dict[str, Any]:
     """Aligned faces in batches of 16, and one by one."""
     faces, one, slow, alone = drawn(given.faces), [], [], []
     for _ in range(given.rounds):
-        one.append(one_pass(faces, batch=16, threads=given.threads).a_face(given.faces))
-        alone.append(one_pass(faces[:16], batch=1, threads=given.threads).a_face(16))
-        slow.append(optimised(faces[: given.optimised]).a_face(given.optimised))
+        one.append(one_pass(faces, batch=16, threads=given.threads).per(given.faces))
+        alone.append(one_pass(faces[:16], batch=1, threads=given.threads).per(16))
+        slow.append(optimised(faces[: given.optimised]).per(given.optimised))
     return {"from": "aligned faces"} | compared(one, slow) | {"ms_alone": round(1000 * median(alone).wall, 1)}
 
 
@@ -109,7 +101,7 @@ def folder_job(inputs: Path, job: FolderJob) -> Spent:
     results = [result for result in protect_into(todo, job) if isinstance(result, FolderResult)]
     if len(results) != len(todo.todo):
         raise SystemExit(f"expected {len(todo.todo)} photos protected, got {len(results)}")
-    return clock.spent().a_face(len(results))
+    return clock.spent().per(len(results))
 
 
 def photos(count: int, side: int) -> Iterator[Faces]:
@@ -122,33 +114,6 @@ def photos(count: int, side: int) -> Iterator[Faces]:
         large = np.asarray(wide.resize((side, side * 3 // 4), Image.Resampling.BICUBIC), np.float32)
         noise = rng.normal(0, 4, (*large.shape[:2], 1)).astype(np.float32)
         yield (large * np.float32(rng.uniform(0.7, 1)) + noise).clip(0, 255).astype(np.uint8)
-
-
-class Spent(NamedTuple):
-    """Seconds, by the clock and of the processor."""
-
-    wall: float
-    processor: float
-
-    def a_face(self, count: int) -> Spent:
-        """The share of each of so many."""
-        return Spent(self.wall / count, self.processor / count)
-
-
-class Clock:
-    """Runs from its making."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter(), time.process_time()
-
-    def spent(self) -> Spent:
-        """Since then."""
-        return Spent(time.perf_counter() - self._began[0], time.process_time() - self._began[1])
-
-
-def median(times: list[Spent]) -> Spent:
-    """Of each clock by itself."""
-    return Spent(*(statistics.median(each) for each in zip(*times, strict=True)))
 
 
 def compared(one: list[Spent], slow: list[Spent]) -> dict[str, float]:

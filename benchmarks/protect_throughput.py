@@ -12,19 +12,17 @@ turn on single people). Runs are interleaved; medians are printed. Wants a machi
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "default_key"))
+from measuring import medians, script_parser, write_record
 from panel import calibrated, lfw_faces
 
 from facemin import PMT, load_recogniser
@@ -39,6 +37,8 @@ from facemin.protection.pmt.optimise import StepContext
 from facemin.runtime.device import choose_device, choose_precision, describe
 
 if TYPE_CHECKING:
+    import argparse
+
     from torch import Tensor
 
     from facemin.evaluation.judge import Judge
@@ -133,23 +133,23 @@ def enough(goals: dict[str, float], judge: Judge, faces: Tensor, key: Key, metho
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, pairs=300, runs=3)
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--timed", type=int, default=12, help="images of the plain loop in a timed run")
-    parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     device = choose_device("cpu")
     print(f"{describe(device)}, engine's gradients in {choose_precision('auto', device)}", flush=True)
     faces = lfw_faces(arguments.shared, half="test", count=arguments.pairs)
     judge = calibrated("dlib-resnet29", load_recogniser("dlib-resnet29"), faces)
     print(f"plain probes: TAR {judge.accepted(judge.clean).value:.3f}, n = {len(faces.probes)}", flush=True)
+    rows: list[dict[str, Any]] = []
     for name in arguments.methods:
-        compare(name, METHODS[name], judge, faces.probes, arguments)
+        rows += compare(name, METHODS[name], judge, faces.probes, arguments)
+    write_record(arguments.out, "facemin protect throughput 1", rows)
 
 
-def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argparse.Namespace) -> None:
+def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure one method against its plain loops."""
     key = plain_key()
     goals = dict(zip(OPERATIONS[name], tars(judge, engine(faces, key, method), OPERATIONS[name]), strict=True))
@@ -168,16 +168,12 @@ def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argp
     some = faces[: arguments.timed]
     for rival, fixed in loops.items():
         works[f"plain loop, {rival}, K = {fixed.steps}"] = (len(some), partial(plain_loops, some, key, fixed))
-    rates: dict[str, list[float]] = {work: [] for work in works}
-    for _ in range(arguments.runs):
-        for work, (images, run) in works.items():
-            began = time.perf_counter()
-            run()
-            rates[work].append(images / (time.perf_counter() - began))
-    ours = statistics.median(next(iter(rates.values())))
-    for work, measured in rates.items():
-        median = statistics.median(measured)
-        print(f"{work:50} {median:6.2f} images/s; the engine is {ours / median:4.1f} times as fast", flush=True)
+    found = medians({work: run for work, (_, run) in works.items()}, rounds=arguments.runs, warm_up=0)
+    rates = {work: images / found[work].wall for work, (images, _) in works.items()}
+    ours = next(iter(rates.values()))
+    for work, rate in rates.items():
+        print(f"{work:50} {rate:6.2f} images/s; the engine is {ours / rate:4.1f} times as fast", flush=True)
+    return [{"method": name, "work": work, "images_per_second": round(rate, 3)} for work, rate in rates.items()]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ took more than a second or failed, or memory rose by more than 300 MiB above res
 
 from __future__ import annotations
 
-import argparse
 import json
 import socket
 import statistics
@@ -27,12 +26,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "service"))
 from loopback import serve
+from measuring import mebibytes, script_parser, write_record
 
 from facemin.autograd.opening import open_model
-from facemin.evaluation.provenance import conditions
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
-from facemin.runtime.files import write_atomically
 from facemin.service.making import make_provider
 
 MOST_SECONDS, MOST_MEBIBYTES = 1.0, 300.0
@@ -169,20 +167,12 @@ class Seen:
     peak: float = 0.0
 
 
-def resident(process: int) -> float:
-    """MiB of a process that are in memory."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("expected VmRSS in /proc, got none")
-
-
 def watch(target: Target, process: int, done: threading.Event) -> Seen:
     """Ask for health and read the memory until the attack is over."""
     seen, ask = Seen(), target.head("GET", "/v1/health", token=False)
     asked = 0.0
     while not done.is_set():
-        seen.peak = max(seen.peak, resident(process))
+        seen.peak = max(seen.peak, mebibytes("VmRSS", process))
         if time.monotonic() - asked >= 0.1:
             asked = time.monotonic()
             try:
@@ -199,10 +189,9 @@ def watch(target: Target, process: int, done: threading.Event) -> Seen:
 
 def main() -> None:
     """Attack, print a table and say whether it was withstood."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each attack")
     parser.add_argument("--only", help="part of an attack's name")
-    parser.add_argument("--out", type=Path, help="record to write")
     arguments = parser.parse_args()
     cut = MODELS[DEFAULT_MODEL].default_cut
     residual = stopping_residual(open_model(DEFAULT_MODEL), cut)
@@ -218,7 +207,7 @@ def main() -> None:
                 if arguments.only and arguments.only not in name:
                     continue
                 time.sleep(2)
-                rest, done = resident(server.pid), threading.Event()
+                rest, done = mebibytes("VmRSS", server.pid), threading.Event()
                 with ThreadPoolExecutor(1) as pool:
                     watching = pool.submit(watch, target, server.pid, done)
                     attack(target)
@@ -239,9 +228,7 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(60)
-    if arguments.out:
-        record = {"format": "facemin service abuse 1", "rows": rows, **conditions()}
-        write_atomically(arguments.out, json.dumps(record, indent=1).encode())
+    write_record(arguments.out, "facemin service abuse 1", rows)
     sys.exit(int(bad))
 
 

@@ -10,13 +10,10 @@ last columns are of the search alone: its time a query over that of `rows @ quer
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
-import statistics
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +23,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "service"))
 from loopback import make_provider, serve
+from measuring import Clock, mebibytes, medians, script_parser, timed, write_record
 
 from facemin.client.transport import Transport
 from facemin.keys.key import Key
@@ -38,8 +36,6 @@ from facemin.service.storage.search.vector_index import VectorIndex
 from facemin.service.storage.tables import collections, persons, templates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 SIZE = 128
@@ -85,7 +81,7 @@ def fill(home: Path, count: int) -> None:
 
 def load(send: Transport, key: Key, action: str, requests: int, clients: int, people: int) -> dict[str, float]:
     """Requests a second and percentiles of the latency, seconds."""
-    generator = torch.Generator().manual_seed(hash(action) % 1000)
+    generator = torch.Generator().manual_seed(len(action))
     challenges = [send("POST", "/v1/challenges").json()["challenge"] for _ in range(requests)]
 
     def body(number: int) -> dict[str, Any]:
@@ -99,26 +95,14 @@ def load(send: Transport, key: Key, action: str, requests: int, clients: int, pe
     bodies = [body(number) for number in range(requests)]
 
     def one(content: dict[str, Any]) -> float:
-        began = time.perf_counter()
-        send("POST", f"/v1/collections/main/{action}", content, again=False)
-        return time.perf_counter() - began
+        return timed(lambda: send("POST", f"/v1/collections/main/{action}", content, again=False)).wall
 
-    began = time.perf_counter()
+    clock = Clock()
     with ThreadPoolExecutor(clients) as pool:
         times = sorted(pool.map(one, bodies))
-    whole = time.perf_counter() - began
+    whole = clock.spent().wall
     at = {f"p{share}": times[min(len(times) - 1, int(len(times) * share / 100))] for share in (50, 95, 99)}
     return {"per_second": requests / whole} | at
-
-
-def median_time(work: Callable[[], object], runs: int) -> float:
-    """Median seconds of some runs."""
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
 
 
 def search_ratio(count: int, runs: int) -> dict[str, float]:
@@ -127,33 +111,27 @@ def search_ratio(count: int, runs: int) -> dict[str, float]:
     matrix = VectorIndex(SIZE)
     matrix.add(np.arange(count), np.arange(count), rows)
     query = unit_rows(1, seed=-1 % 2**31)[0]
-    matrix.search(query, 5)
-    bare, ours = [], []
-    for _ in range(runs):
-        bare.append(median_time(lambda: rows @ query, 1))
-        ours.append(median_time(lambda: matrix.search(query, 5), 1))
-    return {
-        "bare_ms": 1000 * statistics.median(bare),
-        "search_ms": 1000 * statistics.median(ours),
-        "ratio": statistics.median(bare) / statistics.median(ours),
-    }
+    works = {"bare": lambda: rows @ query, "search": lambda: matrix.search(query, 5)}
+    bare, ours = (spent.wall for spent in medians(works, rounds=runs).values())
+    return {"bare_ms": 1000 * bare, "search_ms": 1000 * ours, "ratio": bare / ours}
 
 
 def main() -> None:
     """Measure and print one line of JSON a size."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, requests=200, clients=4)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 100_000, 1_000_000])
-    parser.add_argument("--requests", type=int, default=200)
-    parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--runs", type=int, default=15, help="of the bare product and of the search")
     parser.add_argument("--search-only", action="store_true")
     arguments = parser.parse_args()
+    rows = []
     for count in arguments.sizes:
         line: dict[str, Any] = {"templates": count}
         if not arguments.search_only:
             line |= measured(count, arguments.requests, arguments.clients)
         line |= search_ratio(count, arguments.runs)
-        print(json.dumps({name: round(value, 4) for name, value in flat(line).items()}), flush=True)
+        rows.append({name: round(value, 4) for name, value in flat(line).items()})
+        print(json.dumps(rows[-1]), flush=True)
+    write_record(arguments.out, "facemin service load 1", rows)
 
 
 def measured(count: int, requests: int, clients: int) -> dict[str, Any]:
@@ -162,19 +140,18 @@ def measured(count: int, requests: int, clients: int) -> dict[str, Any]:
         home = Path(scratch) / "home"
         token = make_provider(home, "Load")
         fill(home, count)
-        began = time.perf_counter()
+        clock = Clock()
         server, url = serve(home, within=3600)
-        ready = time.perf_counter() - began
+        ready = clock.spent().wall
         try:
             key = Key.load(Transport(url=url)("GET", "/v1/key").data)
             send = Transport(url=url, token=token)
             found = {a: load(send, key, a, requests, clients, count) for a in ("verify", "identify")}
-            status = Path(f"/proc/{server.pid}/status").read_text()
+            peak = mebibytes("VmHWM", server.pid)
         finally:
             server.terminate()
             server.wait()
-    peak = next(int(text.split()[1]) for text in status.splitlines() if text.startswith("VmHWM"))
-    return {"ready_seconds": ready, "server_peak_mib": peak / 1024, **found}
+    return {"ready_seconds": ready, "server_peak_mib": peak, **found}
 
 
 def flat(values: dict[str, Any]) -> dict[str, float]:

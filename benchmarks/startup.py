@@ -9,18 +9,14 @@ takes. The interpreter alone stands beside them.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from facemin.evaluation.provenance import conditions
-from facemin.runtime.files import write_atomically
+from measuring import Spent, script_parser, write_record
 
 COMMANDS: dict[str, tuple[list[str], float | None]] = {
     "python alone": (["-c", "pass"], None),
@@ -31,21 +27,18 @@ COMMANDS: dict[str, tuple[list[str], float | None]] = {
 """What is run, and what it may take, seconds."""
 
 
-def once(arguments: list[str]) -> tuple[float, float]:
+def once(arguments: list[str]) -> Spent:
     """Wall and processor seconds of one run."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def main() -> None:
     """Measure, by turns, and print a line of JSON each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--out", type=Path, help="record to write")
-    given = parser.parse_args()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
+    given = script_parser(__doc__, runs=9).parse_args()
+    found: dict[str, list[Spent]] = {name: [] for name in COMMANDS}
     for turn in range(given.runs + 1):
         for name, (arguments, _) in COMMANDS.items():
             taken = once(arguments)
@@ -59,9 +52,7 @@ def main() -> None:
             row |= {f"{clock}_median": round(statistics.median(values), 3), f"{clock}_least": round(min(values), 3)}
         rows.append(row)
         print(json.dumps(row), flush=True)
-    if given.out:
-        record = {"format": "facemin startup 1", "load": [round(each, 1) for each in os.getloadavg()], "rows": rows}
-        write_atomically(given.out, json.dumps({**record, **conditions()}, indent=1).encode())
+    write_record(given.out, "facemin startup 1", rows)
 
 
 if __name__ == "__main__":

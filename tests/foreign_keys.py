@@ -28,3 +28,16 @@ def plane_key() -> Key:
     """Green alone."""
     weights: dict[str, NDArray[np.generic]] = {"green": np.array([[0, 1, 0]], np.float32).reshape(1, 3, 1, 1)}
     return foreign([helper.make_node("Conv", ["faces", "green"], ["plane"], kernel_shape=[1, 1])], ["plane"], weights)
+
+
+def secret_convolution(side: int, count: int, *, absolute: bool = False) -> Key:
+    """So many filters of one secret rotation of the blocks about mid-grey, all colours together."""
+    size = 3 * side * side
+    rotation = np.linalg.qr(np.random.default_rng(7).standard_normal((size, size)))[0]
+    kernel = rotation[:count].reshape(count, 3, side, side).astype(np.float32)
+    nodes = [
+        helper.make_node("Sub", ["faces", "half"], ["centred"]),
+        helper.make_node("Conv", ["centred", "kernel"], ["code"], kernel_shape=[side] * 2, strides=[side] * 2),
+        *[helper.make_node("Abs", ["code"], ["positive"])] * absolute,
+    ]
+    return foreign(nodes, [nodes[-1].output[0]], {"half": np.array(0.5, np.float32), "kernel": kernel}, pool=2)

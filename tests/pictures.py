@@ -1,17 +1,22 @@
 """Pictures for the tests of decoding: smooth ones, and files and colour profiles written by hand."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from facemin.autograd.pixels import to_array, to_tensor
 from facemin.image import Photo, Source, decode, encode
+from facemin.runtime.files import write_atomically
 
 Pixels = NDArray[np.uint8]
 
@@ -30,6 +35,37 @@ def decode_tensor(source: Source) -> Tensor:
 def encode_tensor(image: Tensor, **options: Any) -> bytes:
     """A file of a workshop's image (3, H, W), uint8 or in [0, 1]."""
     return encode(to_array(image), **options)
+
+
+def patterned_people(
+    root: Path,
+    people: int,
+    photos: int,
+    *,
+    noise: float = 0.3,
+    name: str = "person {person}/{photo}.png",
+    first: int = 0,
+) -> Path:
+    """Aligned faces in files: each person a pattern of 4 x 4 colours, each photo that with noise."""
+    generator = torch.Generator().manual_seed(0)
+    for person in range(people):
+        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
+        for photo in range(first, first + photos):
+            face = (pattern + noise * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
+            write_atomically(root / name.format(person=person, photo=photo), encode_tensor(face))
+    return root
+
+
+def forbid_listing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Folders of a name cannot be listed; as root, permissions alone would forbid nothing."""
+    listed = os.scandir
+
+    def scandir(path: str | Path) -> object:
+        if Path(path).name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
 
 
 def saved(picture: Image.Image, encoding: str, **options: Any) -> bytes:

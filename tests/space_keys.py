@@ -1,5 +1,7 @@
 """Keys that end in a small space, their untrained protectors, and people whom they tell apart."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 from onnx import ModelProto
 
@@ -31,7 +33,8 @@ def space_key(*, seed: int = 0, residual: float = 2.0, provider: str = "Acme") -
     isotropy = Isotropy(mean=0.1, last_over_first=0.5, effective_dimension=9.0, faces=100)
     declaration = SpaceDeclaration(dimension=D, isotropy=isotropy, fitted="noise", views="face")
     recogniser = Recogniser(append_space(graph, fitted), name="tiny-space", space=declaration)
-    return export_key(recogniser, "space", provider=provider, residual=residual)
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    return export_key(recogniser, "space", provider=provider, residual=residual, created=created)
 
 
 def protector_for(key: Key) -> ProtectorFile:

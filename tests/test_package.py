@@ -48,7 +48,7 @@ def test_every_public_name_is_there() -> None:
         "from facemin.protection import PMT; import facemin",
     ],
 )
-def test_protect_is_the_function_whoever_imported_the_package_first(code: str) -> None:
+def test_protect_is_the_function_in_every_order_of_imports(code: str) -> None:
     check = f"{code}\nassert type(facemin.protect).__name__ == {FunctionType.__name__!r}, facemin.protect"
     assert "facemin.protection" in loaded(check)
 

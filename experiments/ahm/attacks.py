@@ -20,7 +20,7 @@ from facemin.ahm.draws import draw, generator_of
 from facemin.ahm.masking.frequency import CHANNELS, FACE, from_frequencies
 from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
 from facemin.ahm.mixing import COUNTS, mix
-from facemin.attack.datasets import ImagePairs
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter
 from facemin.attack.training import Fitting
 from facemin.autograd.pixels import to_array, to_grid, to_tensor, to_unit
@@ -192,7 +192,7 @@ def shares_of(runs: Path, name: str) -> list[float]:
 
 def invert(pairs: MaskedPairs, *, epochs: int) -> Inverter:
     """The U-Net on masked pairs."""
-    kept = ImagePairs(torch.stack([pairs[at][0] for at in range(len(pairs))]).to(torch.bfloat16), pairs.faces)
+    kept = HeldPairs(torch.stack([pairs[at][0] for at in range(len(pairs))]).to(torch.bfloat16), pairs.faces)
     settings = InverterTraining(width=16, fitting=Fitting(epochs=epochs, batch=16, rate=2e-3))
     return train_inverter(kept, settings=settings)
 

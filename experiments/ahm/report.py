@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from facemin.ahm.mixing import COUNTS
 from facemin.ahm.scores import RawScores, Scores, ahm_scores
+from facemin.experiments.common import replace_section, table_head
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -32,13 +33,11 @@ def write_report(results: Path, runs: Path, docs: Path) -> None:
     write_atomically(docs / "ahm-counts.png", _png(counts(training)))
     parts = [accuracy_table(training)]
     if scores:
-        parts += [attack_table(attacks), score_table(scores)]
+        parts += [attack_table(attacks), score_table({marked(name, training[name]): scores[name] for name in scores})]
     if masks:
         parts.append(mask_table(masks[-1]))
     text = "\n\n".join(parts)
-    page = docs / "ahm.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    write_atomically(page, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}".encode())
+    replace_section(docs / "ahm.md", BEGIN, END, text)
     write_atomically(runs / "report.html", pictures(runs, text).encode())
 
 
@@ -59,16 +58,13 @@ def scores_of(training: dict[str, Any], attacks: dict[str, Any]) -> Scores:
 
 def accuracy_table(training: dict[str, Any]) -> str:
     """How well people never seen are verified."""
-    lines = [
-        "| configuration | last loss | masked only: accuracy, % | EER, % | TAR at FAR 1 %, % "
-        "| mixed: accuracy, % | mean k, last third | images/s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    figures = ("last loss", "masked only: accuracy, %", "EER, %", "TAR at FAR 1 %, %", "mixed: accuracy, %")
+    lines = table_head("configuration", *figures, "mean k, last third", "images/s")
     for name, each in training.items():
         masked, mixed = each["queries"]["masked"], each["queries"]["mixed"]
         last = [line["loss"] for line in each["log"] if "loss" in line][-1]
         lines.append(
-            f"| {name} | {last:.2f} | {_percent(masked['accuracy'], masked['accuracy_interval'])} "
+            f"| {marked(name, each)} | {last:.2f} | {_percent(masked['accuracy'], masked['accuracy_interval'])} "
             f"| {100 * masked['eer']:.1f} | {_percent(masked['tar'], masked['tar_interval'])} "
             f"| {_percent(mixed['accuracy'], mixed['accuracy_interval'])} | {_mean_count(each)} "
             f"| {each['run']['images_per_second']:.0f} |"
@@ -79,7 +75,8 @@ def accuracy_table(training: dict[str, Any]) -> str:
 def attack_table(attacks: dict[str, Any]) -> str:
     """What each attack makes of each configuration, as the judge sees it."""
     names = list(dict.fromkeys(name for each in attacks.values() for name, found in each.items() if _is_attack(found)))
-    lines = [f"| attack: TAR, % (rank one, %) | {' | '.join(attacks)} |", "| --- |" + " --- |" * len(attacks)]
+    titles = [marked(name, each) for name, each in attacks.items()]
+    lines = table_head("attack: TAR, % (rank one, %)", *titles)
     for name in names:
         cells = [
             f"{100 * each[name]['tar']:.0f} ({100 * each[name]['rank_one']:.0f})" if name in each else "-"
@@ -87,7 +84,7 @@ def attack_table(attacks: dict[str, Any]) -> str:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     with_pixels = [name for name in names if any("ssim" in each.get(name, {}) for each in attacks.values())]
-    lines += ["", f"| SSIM, PSNR in dB | {' | '.join(attacks)} |", "| --- |" + " --- |" * len(attacks)]
+    lines += ["", *table_head("SSIM, PSNR in dB", *titles)]
     for name in with_pixels:
         cells = [
             f"{each[name]['ssim']:.2f}, {each[name]['psnr']:.1f}" if "ssim" in each.get(name, {}) else "-"
@@ -99,11 +96,8 @@ def attack_table(attacks: dict[str, Any]) -> str:
 
 def score_table(scores: dict[str, Scores]) -> str:
     """Scores, raw values beside them."""
-    lines = [
-        "| configuration | S1 (SSIM) | S2 (PSNR, dB) | S3 (best attack's TAR) | S4 (inversion's rank one) | privacy "
-        "| classification (accuracy) |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    shown = ("S1 (SSIM)", "S2 (PSNR, dB)", "S3 (best attack's TAR)", "S4 (inversion's rank one)")
+    lines = table_head("configuration", *shown, "privacy", "classification (accuracy)")
     for name, each in scores.items():
         raw = each.raw
         lines.append(
@@ -116,7 +110,7 @@ def score_table(scores: dict[str, Scores]) -> str:
 
 def mask_table(masks: dict[str, Any]) -> str:
     """What the mask alone hides."""
-    lines = ["| what the judge is shown | SSIM | PSNR, dB | TAR, % | rank one, % |", "| --- | --- | --- | --- | --- |"]
+    lines = table_head(marked("what the judge is shown", masks), "SSIM", "PSNR, dB", "TAR, %", "rank one, %")
     for name, found in masks.items():
         if _is_attack(found):
             tar = _percent(found["tar"], found["tar_interval"])
@@ -178,6 +172,11 @@ def pictures(runs: Path, text: str) -> str:
             relative = escape(str(file.relative_to(runs)))
             body.append(f"<p>{escape(file.stem)}<br><img src='{relative}' alt=''></p>")
     return f"<!doctype html><meta charset='utf-8'><title>AHM</title>{''.join(body)}"
+
+
+def marked(name: str, record: dict[str, Any]) -> str:
+    """A name, with a word where changed code made its record."""
+    return f"{name} (changed code)" if record["dirty"] else name
 
 
 def _is_attack(found: object) -> bool:

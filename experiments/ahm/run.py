@@ -11,7 +11,6 @@ results/ahm. Each stage passes over what is there already. On one core of two an
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from attacks import attack_configuration, attack_masks
 from report import write_report
 
 from facemin.evaluation.provenance import code_state, machine, versions
-from facemin.experiments.common import REPOSITORY
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -39,10 +38,9 @@ CONFIGURATIONS = (
 
 def main() -> None:
     """Run the stage asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("stage", choices=("train", "attack", "masks", "report"))
     parser.add_argument("names", nargs="*", help=f"configurations; {', '.join(CONFIGURATIONS)} when none is given")
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
     arguments = parser.parse_args()
     names = tuple(arguments.names) or CONFIGURATIONS
     if arguments.stage == "train":

@@ -24,8 +24,8 @@ from facemin.ahm import AHMConfig, load_trained, read_ahm_config, train_ahm
 from facemin.ahm.data import read_people
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights, heaviest, label_entropy, mix
 from facemin.evaluation.provenance import conditions
-from facemin.experiments.common import REPOSITORY
-from facemin.runtime.files import append_json, write_atomically
+from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,23 +66,17 @@ SMALL: dict[str, Any] = {
 
 def main() -> None:
     """Train what has no record, or write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, shared=False, out=RECORDS, epochs=SMALL["epochs"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--cache", type=Path, default=REPOSITORY / "runs" / "settled-faces")
-    parser.add_argument("--out", type=Path, default=RECORDS)
-    parser.add_argument("--epochs", type=int, default=SMALL["epochs"])
     parser.add_argument("--table", action="store_true", help="write the table from the records, train nothing")
     given = parser.parse_args()
     for seed in () if given.table else given.seeds:
         for name in given.variants:
             if (name, seed, given.epochs) not in {_place(record) for record in read(given.out)}:
                 run(name, seed, given)
-    text = PAGE.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    if found:
-        page = f"{before}{BEGIN}\n{table(read(given.out))}{END}{rest.partition(END)[2]}"
-        write_atomically(PAGE, page.encode())
+    replace_section(PAGE, BEGIN, END, table(read(given.out)))
 
 
 def configuration(name: str, seed: int, *, cache: Path, epochs: int) -> AHMConfig:
@@ -165,10 +159,8 @@ def table(records: list[dict[str, Any]]) -> str:
     """A row a variant, over its seeds; and the reward by k of the last weights."""
     by_name = {name: [each for each in records if each["variant"] == name] for name in VARIANTS}
     kept = {name: runs for name, runs in by_name.items() if runs}
-    lines = [
-        "| variant | seeds | mean k, last third | masked only: accuracy, % | TAR at FAR 1 %, % | last loss |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    measures = ("mean k, last third", "masked only: accuracy, %", "TAR at FAR 1 %, %", "last loss")
+    lines = table_head("variant", "seeds", *measures)
     for name, runs in kept.items():
         figures = (
             _over(run["mean_k"] for run in runs),
@@ -177,12 +169,8 @@ def table(records: list[dict[str, Any]]) -> str:
             _over(run["loss"] for run in runs),
         )
         lines.append(f"| {name} | {len(runs)} | {' | '.join(figures)} |")
-    lines += [
-        "",
-        "| last weights of | loss at k = 2 / 3 / 4 / 5 / 6 | less the label entropy | own person nearest | heaviest "
-        "person nearest |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    losses = ("loss at k = 2 / 3 / 4 / 5 / 6", "less the label entropy")
+    lines += ["", *table_head("last weights of", *losses, "own person nearest", "heaviest person nearest")]
     for name in ("random k", "AHM", "AHM, no margin, loss above label entropy"):
         if name in kept:
             rows = [[run["rewards"][at] for run in kept[name]] for at in range(len(COUNTS))]

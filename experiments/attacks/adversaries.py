@@ -5,15 +5,14 @@
 Protections and people: protections.py (`pseudonym` is painted in one pass under a secret a person). Everybody tested
 has one protected photo and, in the attacker's gallery, another plain one, but where protected images are compared with
 one another. Where an adversary has several forms (recognisers, purifiers, kinds of poor faces), the one of the highest
-area stands in the table, beside the p of its rank among all forms of all adversaries of that protection (Holm). Appends
-a record for each protection to results/attacks/adversaries.jsonl, with every score of the forms shown; the table of
-docs/attacks.md is a function of those records alone, and `--table` only writes it.
+area stands in the table, beside its p among all forms of all adversaries of all protections (Holm over the whole
+table). Appends a record for each protection to results/attacks/adversaries.jsonl, with every score of the forms shown
+and the p of all; the table of docs/attacks.md is a function of those records alone, and `--table` only writes it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from adversary_forms import LOOKERS, START, TEACHER, Form, World, all_forms
+from adversary_table import read, table
+from page import write_table
 from protections import PROTECTIONS, TEST, TRAIN, Plain, Uploads, plain, uploads
 from setting import VALIDATION
 
@@ -28,10 +29,10 @@ from facemin import load_recogniser
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.datasets import genuine_pairs
-from facemin.experiments.common import REPOSITORY, RESULTS, lfw_half, lfw_points, provenance
-from facemin.metrics import holm, linkage, permutation_test, wilson
+from facemin.experiments.common import RESULTS, lfw_half, lfw_points, provenance, script_parser
+from facemin.metrics import linkage, permutation_test, wilson
 from facemin.models import SPACE_MODEL
-from facemin.runtime.files import append_json, write_atomically
+from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,17 +40,13 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
 
 RECORDS = RESULTS / "attacks" / "adversaries.jsonl"
-PAGE = REPOSITORY / "docs" / "attacks.md"
-BEGIN, END = "<!-- adversaries: begin, written by experiments/attacks/adversaries.py -->", "<!-- adversaries: end -->"
-DRAWS = 1999
+DRAWS = 9999
 
 
 def main() -> None:
     """Attack, record, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
+    parser = script_parser(__doc__, out=RECORDS)
     parser.add_argument("--cache", type=Path, default=None)
-    parser.add_argument("--out", type=Path, default=RECORDS)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
     parser.add_argument("--few", action="store_true", help="leave out chains, students, poor faces and attributes")
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
@@ -66,11 +63,7 @@ def main() -> None:
             attack(name, faces, given)
         if given.collusion:
             together(faces, given)
-    text = PAGE.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    if found:
-        page = f"{before}{BEGIN}\n{table(read(given.out))}{END}{rest.partition(END)[2]}"
-        write_atomically(PAGE, page.encode())
+    write_table("adversaries", "adversaries.py", table(read(given.out)))
 
 
 def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
@@ -85,13 +78,12 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
     # the space is dlib's network too
     others = tuple(one for one in LOOKERS if not authorised.startswith(one))
     forms = list(all_forms(world, made, others, authorised, few=given.few))
-    rows = judged(forms)
     values = {
         "protection": name,
         "words": words,
         "authorised": authorised,
         "pairs": len(made.train),
-        "rows": rows,
+        **judged(forms),
         "attributes": None if given.few else attributes(made, given),
         "seconds": round(time.perf_counter() - began, 1),
         **provenance(given, given.shared),
@@ -99,10 +91,9 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
     append_json(given.out, values)
 
 
-def judged(forms: list[Form]) -> list[dict[str, Any]]:
-    """Each adversary's best form; p of areas adjusted for all of them."""
+def judged(forms: list[Form]) -> dict[str, Any]:
+    """Each adversary's best form, "rows", and the p of every form's area, "p_values"."""
     measured = [linkage(one.scores, draws=DRAWS, samples=400) for one in forms]
-    adjusted = holm([one.area.p for one in measured])
     rows = []
     for adversary in dict.fromkeys(one.adversary for one in forms):
         places = [at for at, one in enumerate(forms) if one.adversary == adversary]
@@ -119,14 +110,14 @@ def judged(forms: list[Form]) -> list[dict[str, Any]]:
                 "auc": round(got.area.auc, 4),
                 "interval": [round(value, 4) for value in got.area.interval],
                 "p": round(got.area.p, 4),
-                "holm": round(float(adjusted[best]), 4),
+                "place": best,
                 "ranks": {str(r.k): [round(r.share, 4), round(r.chance, 4)] for r in got.ranks},
                 "d_sys": [round(got.d_sys, 4), round(got.d_sys_null, 4)],
                 "scores": np.round(one.scores, 3).tolist(),
             }
         )
         print(adversary, one.form, rows[-1]["auc"], rows[-1]["interval"], rows[-1]["ranks"], flush=True)
-    return rows
+    return {"rows": rows, "p_values": [round(one.area.p, 4) for one in measured]}
 
 
 def together(faces: Plain, given: argparse.Namespace) -> None:
@@ -155,14 +146,13 @@ def together(faces: Plain, given: argparse.Namespace) -> None:
     forms.append(
         Form("T5a", f"two providers, ridge map, {count} pairs", "pairs", "ridge", linker(sides["test"]) @ wanted.T)
     )
-    rows = judged(forms)
     append_json(
         given.out,
         {
             "protection": "collusion",
             "words": f"{first[0]}; {second[0]}",
             "pairs": count,
-            "rows": rows,
+            **judged(forms),
             **provenance(given, given.shared),
         },
     )
@@ -216,51 +206,6 @@ def genders(shared: Path) -> list[int]:
     rest = sorted({path.split("/")[0] for path in lfw_points(shared)} - apart)
     np.random.default_rng(0).shuffle(rest)
     return [int(said[name]) if name in said else -1 for name in [*tested, *rest[VALIDATION : VALIDATION + TRAIN]]]
-
-
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The latest record of each protection."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return {record["protection"]: record for record in map(json.loads, lines)}
-
-
-def table(records: dict[str, dict[str, Any]]) -> str:
-    """The records as Markdown."""
-    kept = [records[name] for name in ("pmt", "robust", "low-frequency", "pseudonym") if name in records]
-    if not kept:
-        return ""
-    found = [{generic(row["adversary"]): row for row in record["rows"]} for record in kept]
-    lines = [
-        f"| row | adversary | {' | '.join(record['words'] for record in kept)} |",
-        f"| --- | --- | {' | '.join('---' for _ in kept)} |",
-    ]
-    for name in dict.fromkeys(name for rows in found for name in rows):
-        row = next(rows[name]["row"] for rows in found if name in rows)
-        lines.append(f"| {row} | {name} | {' | '.join(cell(rows.get(name)) for rows in found)} |")
-    genders_said = [
-        "not measured"
-        if (one := record["attributes"]) is None
-        else f"{one['hits']} of {one['n']} ({one['interval'][0]:.2f} to {one['interval'][1]:.2f}), "
-        f"commonest {one['commonest']:.2f}, p {one['p']:.2g}"
-        for record in kept
-    ]
-    lines.append(f"| T2 | gender, a convolutional network | {' | '.join(genders_said)} |")
-    return "\n".join(lines) + "\n"
-
-
-def generic(name: str) -> str:
-    """An adversary's name without how many pairs it had, which stands in the cell."""
-    return name.partition(", ")[0] if name.endswith(" pairs") else name
-
-
-def cell(row: dict[str, Any] | None) -> str:
-    """AUC with its interval, rank one and ten beside chance, and the adjusted p."""
-    if row is None:
-        return "not measured"
-    pairs = f"{row['adversary'].rpartition(', ')[2]}: " if row["adversary"].endswith(" pairs") else ""
-    ranks = ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
-    low, high = row["interval"]
-    return f"{pairs}{row['auc']:.2f} ({low:.2f} to {high:.2f}); {ranks}; n {row['n']}, Holm {row['holm']:.2g}"
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from facemin.attack import PURIFIERS
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.link.centred import centred_scores
 from facemin.attack.link.plain_pairs import POOR
-from facemin.attack.link.student import StudentTraining, TaughtPairs, train_student
+from facemin.attack.link.student import StudentTraining, train_student
 from facemin.attack.purify.chain import CHAINS
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.attack.training import Fitting
@@ -126,7 +127,7 @@ def all_forms(
     yield from several(world, made, others, inputs["train"], taught, wanted)
     if few:
         return
-    pairs = TaughtPairs(made.train, world("plain train", TEACHER)[: len(made.train)])
+    pairs = HeldPairs(made.train, world("plain train", TEACHER)[: len(made.train)])
     student = train_student(
         pairs,
         teacher=world.networks[START],

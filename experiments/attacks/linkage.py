@@ -24,7 +24,7 @@ from setting import FAR, lfw_people, load_named
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS, Knowledge, PublicFaces
 from facemin.experiments.attacks import choose_attacks, try_linkers
-from facemin.experiments.common import REPOSITORY, provenance, script_parser
+from facemin.experiments.common import RESULTS, provenance, script_parser
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.runtime.files import append_json
 
@@ -117,7 +117,7 @@ def _epochs(attack: Attack, arguments: argparse.Namespace, count: int) -> Attack
 
 
 def _arguments() -> argparse.Namespace:
-    parser = script_parser(__doc__, seed=0)
+    parser = script_parser(__doc__, out=RESULTS / "attacks" / "linkage.jsonl", seed=0)
     parser.add_argument("--recogniser", default="dlib-resnet29", help="authorised")
     parser.add_argument("--cuts", nargs="+", default=["conv256.3"])
     parser.add_argument("--method", choices=list(PROTECTORS), default=DEFAULT_PROTECTOR)
@@ -133,7 +133,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, nargs="*", default=[256], help="of the adaptive attacker: the curve")
     parser.add_argument("--epochs", type=int, default=8, help="over the public faces; as many steps over pairs")
     parser.add_argument("--cache", type=Path, help="an uncommitted folder for protected faces, to be used again")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "linkage.jsonl")
     return parser.parse_args()
 
 

@@ -1,7 +1,8 @@
-"""Images painted in one pass for people under a secret each, as the table of adversaries compares them."""
+"""Images painted in one pass for people under a secret each, of faces as an experiment has them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,47 +24,68 @@ if TYPE_CHECKING:
     Targets = NDArray[np.float32]
 
 
-def painted(faces: Plain, *, secret: bool = True, seed: int = 0) -> Uploads:
-    """Paint everybody's photos.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Studio:
+    """The shipped one-pass protector and the network of its space, and the randomness of whoever uses them.
+
+    Attributes:
+        run: the space's network on 8-bit images.
+        painter: the decoder, and the key's check.
+        generator: draws secrets and noise.
+    """
+
+    run: FaceRunner
+    painter: Painter
+    generator: np.random.Generator
+
+    @classmethod
+    def shipped(cls, seed: int) -> Studio:
+        """What `facemin protect` paints with."""
+        run = FaceRunner(load_recogniser(SPACE_MODEL).graph.SerializeToString())
+        protector = shipped_protector(SPACE_MODEL)
+        assert protector is not None
+        painter = Painter(protector, run, OnePass(residual=0.4))
+        return cls(run=run, painter=painter, generator=np.random.default_rng(seed))
+
+    def places(self, faces: Tensor) -> Targets:
+        """Faces, uint8 (N, 3, 112, 112), as unit rows of the space, each averaged with its mirror image."""
+        pixels = np.ascontiguousarray(faces.permute(0, 2, 3, 1).numpy())
+        return average_views([self.run(pixels), self.run(mirrored(pixels))]).astype(np.float32)
+
+    def secrets(self, count: int) -> list[bytes]:
+        """Fresh ones."""
+        return [self.generator.bytes(32) for _ in range(count)]
+
+    def paint(self, targets: Targets) -> Tensor:
+        """An image for each target, uint8 (N, 3, 112, 112)."""
+        seeds = self.generator.integers(2**62, size=len(targets)).tolist()
+        pixels = np.stack([image.pixels for image in self.painter(targets, seeds)])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def turned(rows: Targets, secrets: list[bytes]) -> Targets:
+    """Each row under the rotation of its own secret."""
+    pairs = zip(rows, secrets, strict=True)
+    return np.stack([haar(one, rows.shape[1]) @ row for row, one in pairs]).astype(np.float32)
+
+
+def painted(faces: Plain, *, seed: int = 0) -> Uploads:
+    """Paint everybody's photos under a secret each.
 
     Args:
         faces: uint8.
-        secret: whether everybody has one; without, a target is the face's own place in the space.
         seed: of secrets and noise.
     """
-    run = FaceRunner(load_recogniser(SPACE_MODEL).graph.SerializeToString())
-    protector = shipped_protector(SPACE_MODEL)
-    assert protector is not None
-    painter = Painter(protector, run, OnePass(residual=0.4))
-    generator = np.random.default_rng(seed)
-
-    def places(group: Tensor) -> Targets:
-        pixels = np.ascontiguousarray(group.permute(0, 2, 3, 1).numpy())
-        return average_views([run(pixels), run(mirrored(pixels))]).astype(np.float32)
-
-    def turned(rows: Targets, secrets: list[bytes]) -> Targets:
-        if not secret:
-            return rows
-        pairs = zip(rows, secrets, strict=True)
-        return np.stack([haar(one, rows.shape[1]) @ row for row, one in pairs]).astype(np.float32)
-
-    def paint(targets: Targets) -> Tensor:
-        seeds = generator.integers(2**62, size=len(targets)).tolist()
-        pixels = np.stack([image.pixels for image in painter(targets, seeds)])
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-
-    def fresh(count: int) -> list[bytes]:
-        return [generator.bytes(32) for _ in range(count)]
-
-    secrets, second = fresh(len(faces.test)), places(faces.others)
-    test, linked = turned(places(faces.test), secrets), turned(second, secrets)
-    others = turned(second, fresh(len(second)))
-    train = turned(places(faces.train), fresh(len(faces.train)))
+    studio = Studio.shipped(seed)
+    secrets, second = studio.secrets(len(faces.test)), studio.places(faces.others)
+    test, linked = turned(studio.places(faces.test), secrets), turned(second, secrets)
+    others = turned(second, studio.secrets(len(second)))
+    train = turned(studio.places(faces.train), studio.secrets(len(faces.train)))
     shots = np.repeat(test[:SHOT_PEOPLE], SHOTS, 0)
     return Uploads(
-        test=paint(test),
-        others=paint(others),
-        train=paint(train),
-        shots=paint(shots).unflatten(0, (SHOT_PEOPLE, SHOTS)),
-        linked=paint(linked) if secret else None,
+        test=studio.paint(test),
+        others=studio.paint(others),
+        train=studio.paint(train),
+        shots=studio.paint(shots).unflatten(0, (SHOT_PEOPLE, SHOTS)),
+        linked=studio.paint(linked),
     )

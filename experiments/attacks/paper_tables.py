@@ -5,14 +5,13 @@ python experiments/attacks/paper_tables.py
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from facemin.experiments.common import REPOSITORY
-from facemin.runtime.files import write_atomically
+from page import read_lines, write_table
 
-RECORDS = REPOSITORY / "results" / "attacks"
-PAGE = REPOSITORY / "docs" / "attacks.md"
+from facemin.experiments.common import RESULTS, script_parser, table_head
+
+RECORDS = RESULTS / "attacks"
 ROWS = {"plain": "plain", "noise": "noise", "PMT": "PMT as published", "default": "facemin's default"}
 SHARES = ("cosine", "agreement", "accuracy")
 YEARS = ("age_difference", "age_error")
@@ -22,21 +21,15 @@ Record = dict[str, Any]
 
 def main() -> None:
     """Write both tables between their marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, table in (("table6", table6(read("table6"))), ("table8", table8(read("table8")))):
-        begin, end = f"<!-- {name}: begin, written by experiments/attacks/paper_tables.py -->", f"<!-- {name}: end -->"
-        before, found, rest = text.partition(begin)
-        if not found or end not in rest:
-            raise ValueError(f"{PAGE}: expected {begin} and {end}, found them not")
-        text = f"{before}{begin}\n{table}{end}{rest.partition(end)[2]}"
-    write_atomically(PAGE, text.encode())
+    script_parser(__doc__, shared=False).parse_args()
+    write_table("table6", "paper_tables.py", table6(read("table6")))
+    write_table("table8", "paper_tables.py", table8(read("table8")))
 
 
 def read(name: str) -> list[Record]:
     """Records of a file in its order; a later one of the same cell takes the place of an earlier one."""
-    lines = (RECORDS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     found: dict[tuple[str, ...], Record] = {}
-    for record in map(json.loads, lines):
+    for record in read_lines(RECORDS / f"{name}.jsonl"):
         cell = tuple(str(record.get(field, "")) for field in ("row", "column", "set", "recogniser", "cut"))
         found[cell] = record
     return list(found.values())
@@ -44,10 +37,8 @@ def read(name: str) -> list[Record]:
 
 def table6(records: list[Record]) -> str:
     """Reconstructions: likeness, and whether the authorised recogniser takes them for the person."""
-    lines = [
-        "| what is attacked | by | SSIM | PSNR, dB | COS | SRRA | TAR, another photo | the paper's SSIM, PSNR, COS |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    likeness = ("SSIM", "PSNR, dB", "COS", "SRRA", "TAR, another photo", "the paper's SSIM, PSNR, COS")
+    lines = table_head("what is attacked", "by", *likeness)
     for record in records:
         found, paper = record["found"], record.get("paper")
         tar = found["tar_other_photo"]
@@ -63,10 +54,8 @@ def table8(records: list[Record]) -> str:
     """Attributes: each measure raw and, after an arrow, behind the purifier after which most is read."""
     by = {(record["set"], record["row"]): record for record in records}
     sets = list(dict.fromkeys(record["set"] for record in records))
-    lines = [
-        f"| set | attribute, read by | measure | knowing no face | {' | '.join(ROWS.values())} | the paper's PMT |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    measured = ("set", "attribute, read by", "measure", "knowing no face")
+    lines = table_head(*measured, *ROWS.values(), "the paper's PMT")
     for name in sets:
         rows = {row: by[name, row]["cells"] for row in ROWS}
         seen = dict.fromkeys(

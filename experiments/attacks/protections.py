@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import PMT
 
-TEST, TRAIN = 48, 96
+TEST, TRAIN = 48, 64
 CHUNK = 16
 SHOT_PEOPLE, SHOTS = 16, 3
 """People whose photo is protected again and again, and how often, the first time included."""

@@ -11,18 +11,19 @@ which is a function of those records alone. The pages, which show faces, go to `
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from page import read_lines, write_table
 
 from facemin import export_key, load_recogniser
 from facemin.audit import Budget, Request, known_rows, prepare, render
 from facemin.audit import audit as attack
 from facemin.audit.sample_size import WORDS
 from facemin.datasets import genuine_pairs
-from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, script_parser
+from facemin.experiments.common import REPOSITORY, lfw_half, lfw_root, script_parser, table_head
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS, Protector
 from facemin.runtime.files import append_json, write_atomically
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
 
 RECORDS = REPOSITORY / "results" / "attacks" / "rows.jsonl"
-PAGE = REPOSITORY / "docs" / "attacks.md"
-BEGIN, END = "<!-- rows: begin, written by experiments/attacks/rows.py -->", "<!-- rows: end -->"
 ROWS = ("T0", "T1", "T2", "T3", "T4", "T5")
 
 
@@ -79,10 +78,7 @@ def main() -> None:
             parser.error("--out is needed")
         for name in arguments.settings:
             run(name, arguments)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    page = f"{before}{BEGIN}\n{table(read(RECORDS))}{END}{rest.partition(END)[2]}"
-    write_atomically(PAGE, page.encode())
+    write_table("rows", "rows.py", table(read(RECORDS)))
 
 
 def run(name: str, arguments: argparse.Namespace) -> None:
@@ -136,9 +132,8 @@ def tell(text: str) -> None:
 
 def read(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """The latest record in which each row was tested, by setting and row; "" stands for the provider itself."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for record in map(json.loads, lines):
+    for record in read_lines(path):
         rows = found.setdefault(record["name"], {})
         rows[""] = {**record["authorised"], "words": record["words"]}
         for row in record["rows"]:
@@ -151,8 +146,7 @@ def table(settings: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The records as Markdown: for each row, what each adversary got."""
     kept = [settings[name] for name in SETTINGS if name in settings]
     lines = [
-        f"| row | {' | '.join(rows['']['words'] for rows in kept)} |",
-        f"| --- | {' | '.join('---' for _ in kept)} |",
+        *table_head("row", *(rows[""]["words"] for rows in kept)),
         f"| the provider itself | {' | '.join(rows['']['verdict'] for rows in kept)} |",
     ]
     for name in ROWS:

@@ -11,7 +11,6 @@ everybody's other plain photo, which is who the person is. Writes results/attack
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +38,7 @@ QUERIES = (33, 66, 132, 264, 1056, 4224)
 
 def main() -> None:
     """Ask, solve, record."""
-    parser = script_parser(__doc__)
-    parser.add_argument("--out", type=Path, default=RESULTS / "attacks" / "score_queries.json")
+    parser = script_parser(__doc__, out=RESULTS / "attacks" / "score_queries.json")
     given = parser.parse_args()
     faces, run = plain(given.shared), FaceRunner(load_recogniser(SPACE_MODEL).graph.SerializeToString())
     enrolled, gallery = places(run, faces.test), places(run, faces.others)

@@ -25,6 +25,7 @@ from facemin.metrics import (
 )
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from torch import Tensor
@@ -142,6 +143,14 @@ class Likeness:
             "grey": grey(self.faces).expand(count, -1, -1, -1),
         }
         return {name: self(images) for name, images in floors.items()}
+
+
+def add_paper_key(parser: argparse.ArgumentParser) -> None:
+    """Options that name the key of PMT's tables: its recogniser, cut and further layers."""
+    parser.add_argument("--recogniser", default="mobilefacenet-casia-arcface-b", help="stands for MobileFace")
+    parser.add_argument("--cut", default="/Conv_4_output_0", help="after the fifth convolution")
+    layers = ["/PRelu_output_0", "/PRelu_1_output_0", "/PRelu_2_output_0", "/PRelu_3_output_0"]
+    parser.add_argument("--layers", nargs="*", default=layers, help="matched as well")
 
 
 def said(name: str, found: dict[str, object]) -> str:

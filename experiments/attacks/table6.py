@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from protecting import protected_faces
-from setting import Likeness, lfw_people, load_named, said
+from setting import Likeness, add_paper_key, lfw_people, load_named, said
 
 from facemin import export_key, load_recogniser
 from facemin.attack import Knowledge, PublicFaces
@@ -34,7 +34,7 @@ from facemin.attack.reconstruct.white_box import WhiteBox
 from facemin.attack.training import Fitting
 from facemin.autograd.pixels import to_array, to_unit
 from facemin.experiments.attacks import ENDLESS, choose_attacks
-from facemin.experiments.common import REPOSITORY, provenance, script_parser
+from facemin.experiments.common import RESULTS, provenance, script_parser
 from facemin.image import encode
 from facemin.protection import PROTECTORS
 from facemin.runtime.files import append_json, write_atomically
@@ -203,15 +203,8 @@ def _lengthened(method: Any, count: int, arguments: argparse.Namespace) -> Any:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = script_parser(__doc__, seed=0)
-    parser.add_argument("--recogniser", default="mobilefacenet-casia-arcface-b", help="stands for MobileFace")
-    parser.add_argument("--cut", default="/Conv_4_output_0", help="after the fifth convolution")
-    parser.add_argument(
-        "--layers",
-        nargs="*",
-        default=["/PRelu_output_0", "/PRelu_1_output_0", "/PRelu_2_output_0", "/PRelu_3_output_0"],
-        help="matched as well",
-    )
+    parser = script_parser(__doc__, out=RESULTS / "attacks" / "table6.jsonl", seed=0)
+    add_paper_key(parser)
     parser.add_argument("--method", choices=list(PROTECTORS), default="pmt-enhanced")
     parser.add_argument("--steps", type=int, default=40, help="of the protection")
     parser.add_argument("--pool", type=int, default=14, help="of the protection; 0 for none")
@@ -226,7 +219,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--white-box-steps", type=int, default=100)
     parser.add_argument("--cache", type=Path, help="an uncommitted folder for protected faces, to be used again")
     parser.add_argument("--pictures", type=Path, help="an uncommitted folder for Figure 6")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "table6.jsonl")
     return parser.parse_args()
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from setting import load_named
+from setting import add_paper_key, load_named
 
 from facemin import export_key, load_recogniser
 from facemin.attack import PURIFIERS
@@ -33,7 +33,7 @@ from facemin.attack.link.cross_matching import purified
 from facemin.autograd.pixels import to_array, to_grid, to_unit
 from facemin.evaluation.compare import load_face
 from facemin.evaluation.judge import share
-from facemin.experiments.common import REPOSITORY, landmark_faces, lfw_points, provenance, script_parser
+from facemin.experiments.common import RESULTS, landmark_faces, lfw_points, provenance, script_parser
 from facemin.experiments.measures import mean
 from facemin.face import Detector
 from facemin.image import encode
@@ -273,22 +273,14 @@ def _on_grid(faces: Tensor) -> Tensor:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = script_parser(__doc__, seed=0)
+    parser = script_parser(__doc__, out=RESULTS / "attacks" / "table8.jsonl", seed=0)
     parser.add_argument("--lfw", type=int, default=104, help="people")
     parser.add_argument("--utkface", type=int, default=80, help="faces")
     parser.add_argument("--purifiers", nargs="+", choices=list(PURIFIERS), default=list(TRIED))
-    parser.add_argument("--recogniser", default="mobilefacenet-casia-arcface-b", help="stands for MobileFace")
-    parser.add_argument("--cut", default="/Conv_4_output_0", help="after the fifth convolution")
-    parser.add_argument(
-        "--layers",
-        nargs="*",
-        default=["/PRelu_output_0", "/PRelu_1_output_0", "/PRelu_2_output_0", "/PRelu_3_output_0"],
-        help="matched as well",
-    )
+    add_paper_key(parser)
     parser.add_argument("--steps", type=int, default=40, help="of PMT")
     parser.add_argument("--pool", type=int, default=14, help="of PMT; 0 for none")
     parser.add_argument("--pictures", type=Path, help="an uncommitted folder for Figure 7")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "table8.jsonl")
     return parser.parse_args()
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,11 +18,11 @@ from setting import Likeness, lfw_people, load_named, said
 
 from facemin import export_key, load_recogniser
 from facemin.attack import ATTACKS
-from facemin.attack.datasets import ImagePairs
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import features_of
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_key_inverter
 from facemin.attack.training import Epoch, Fitting
-from facemin.experiments.common import REPOSITORY, provenance, script_parser
+from facemin.experiments.common import RESULTS, provenance, script_parser
 from facemin.runtime.files import append_json
 
 REACHED = {"inverter": 0.85, "white-box": 0.6}
@@ -32,7 +31,7 @@ REACHED = {"inverter": 0.85, "white-box": 0.6}
 
 def main() -> None:
     """Run both attacks."""
-    parser = script_parser(__doc__)
+    parser = script_parser(__doc__, out=RESULTS / "attacks" / "unprotected.jsonl")
     parser.add_argument("--recogniser", default="mobilefacenet-casia-arcface-b")
     parser.add_argument("--cut", default="/PRelu_1_output_0")
     parser.add_argument("--pairs", type=int, default=2000)
@@ -41,7 +40,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150, help="of the strong white box")
     parser.add_argument("--paper-steps", type=int, default=300, help="of the published forms")
     parser.add_argument("--published", type=int, default=26, help="faces that the published forms are run on")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "attacks" / "unprotected.jsonl")
     arguments = parser.parse_args()
     people = lfw_people(arguments.shared, test=arguments.test, train=arguments.pairs)
     recogniser = load_recogniser(load_named(arguments.shared, arguments.recogniser))
@@ -76,9 +74,9 @@ def main() -> None:
 
     network = train_key_inverter(
         key,
-        ImagePairs(people.train, people.train),
+        HeldPairs(people.train, people.train),
         settings=settings,
-        validation=ImagePairs(people.validation, people.validation),
+        validation=HeldPairs(people.validation, people.validation),
         on_epoch=tell,
     )
     seconds = time.perf_counter() - began

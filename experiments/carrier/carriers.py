@@ -5,33 +5,29 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from facemin.experiments.common import REPOSITORY, script_parser
+from facemin.keys.default import default_key
+from facemin.pseudonym import Context, Pseudonym, Secret
+
+# the pseudonym experiments are no package
 sys.path.insert(0, str(REPOSITORY / "experiments" / "pseudonym"))
 
-from common import Lfw, load  # noqa: E402 - the pseudonym experiments are no package
-from people import PEOPLE  # noqa: E402
+import common
+from common import Lfw, load
 
-from facemin.evaluation.provenance import conditions  # noqa: E402
-from facemin.keys.default import default_key  # noqa: E402
-from facemin.pseudonym import Context, Pseudonym, Secret  # noqa: E402
-from facemin.runtime.files import append_json  # noqa: E402
-
-RESULTS = REPOSITORY / "results" / "carrier"
 GROUPS = ("test", "pairs")
 """Two photos each of people of `report`; one each of people of `choose` and `fit`, whom attackers know."""
 
 
 def arguments(description: str | None, **more: Any) -> argparse.Namespace:
     """The command line: the research folder, a cache, how many people, and further options by their defaults."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=300)
+    parser = script_parser(description, cache="folder of carriers and embeddings", people=300)
     for name, value in more.items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
     return parser.parse_args()
@@ -59,19 +55,8 @@ def file_of(folder: Path, number: int, photo: int) -> Path:
     return folder / f"{number:04d}_{photo}.png"
 
 
-def record(name: str, given: argparse.Namespace, values: dict[str, Any]) -> None:
-    """Append one record to results/carrier/NAME.jsonl."""
-    told = {key: value for key, value in vars(given).items() if isinstance(value, (int, float, str))}
-    append_json(
-        RESULTS / f"{name}.jsonl",
-        {
-            "experiment": name,
-            **values,
-            "arguments": told,
-            "people_sha256": hashlib.sha256(PEOPLE.read_bytes()).hexdigest(),
-            **conditions(),
-        },
-    )
+record = partial(common.record, results=REPOSITORY / "results" / "carrier")
+"""Append one record to results/carrier/NAME.jsonl."""
 
 
 __all__ = ["GROUPS", "Lfw", "arguments", "file_of", "load", "pseudonym_of", "record", "rows_of"]

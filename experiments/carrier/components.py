@@ -10,7 +10,6 @@ component is below the rounding of most of its pixels. `audit.py` looks whether 
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from pathlib import Path
@@ -18,16 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from facemin.datasets import landmarks
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.face.align import inverse, similarity
 from facemin.face.sample import lattice, sample
 from facemin.image import decode
 from facemin.protection.carrier.components import CHROMA, COMPONENTS, FILE, FRAME, LUMA, from_template, to_planes
 from facemin.runtime.files import write_atomically
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "experiments" / "pseudonym"))
 
-from people import photos  # noqa: E402 - experiments are no package
+from people import photos
 
 
 def frames(shared: Path, paths: list[str]) -> np.ndarray:
@@ -51,9 +50,7 @@ def _after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Sum, decompose, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    given = parser.parse_args()
+    given = script_parser(__doc__).parse_args()
     every = sorted(landmarks(given.shared / "data" / "lfw_landmarks.npz"))
     paths = [found[0] for found in photos("fit", every).values()]
     rows = np.stack([to_planes(frame) for frame in frames(given.shared, paths)])

@@ -67,6 +67,18 @@ def recompressed(image: Image.Image) -> Image.Image:
     return image
 
 
+def webp_75(image: Image.Image) -> Image.Image:
+    """Encoded as lossy WebP."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=75)
+    return Image.open(file).convert("RGB")
+
+
+def small_160(image: Image.Image) -> Image.Image:
+    """The larger side scaled to 160 px."""
+    return image.resize((160, round(160 * image.height / image.width)), Image.Resampling.BILINEAR)
+
+
 OPERATIONS = {
     "as it is": as_it_is,
     "JPEG 75": jpeg_75,
@@ -75,6 +87,8 @@ OPERATIONS = {
     "30 % looser": looser,
     "turned 10 degrees": turned,
     "400 px and JPEG 70 twice": recompressed,
+    "WebP 75": webp_75,
+    "to 160": small_160,
 }
 
 

@@ -4,6 +4,7 @@
 
 `test`: two photos each of people of `report`, both under the person's one secret. `pairs`: one photo each of people of
 `choose` and `fit`, for attackers. Embeddings are of the aligned face and its mirror image, as a device makes them.
+Several processes may each make people from `--first` to `--people`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BATCH = 16
 
 def main() -> None:
     """Make what is not there."""
-    given = arguments(__doc__, group="test", minutes=14.0, look="photo", threads=1)
+    given = arguments(__doc__, group="test", minutes=14.0, look="photo", threads=1, first=0)
     if given.group not in GROUPS:
         raise SystemExit(f"--group: expected one of {', '.join(GROUPS)}, got {given.group!r}")
     torch.set_num_threads(given.threads)
@@ -31,7 +32,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     method = FaceCarrier(look=given.look)
     rows = rows_of(lfw, given.group, given.people)
-    wanted = [(number, photo) for number in range(len(rows)) for photo in range(rows.shape[1])]
+    wanted = [(number, photo) for number in range(given.first, len(rows)) for photo in range(rows.shape[1])]
     todo = [place for place in wanted if not file_of(folder, *place).is_file()]
     end = time.monotonic() + 60 * given.minutes
     for start in range(0, len(todo), BATCH):

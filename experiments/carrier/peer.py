@@ -28,6 +28,8 @@ OPERATIONS = (
     "30 % looser",
     "turned 10 degrees",
     "400 px and JPEG 70 twice",
+    "WebP 75",
+    "to 160",
 )
 """As `encode.py` names them."""
 

@@ -8,22 +8,23 @@ Embeddings are drawn at random in place of faces.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from facemin.experiments.common import REPOSITORY, script_parser
 from facemin.keys.default import default_key
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget, draw_base
 from facemin.pseudonym import Context, Pseudonym, Secret
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs" / "carriers.jpg"
+PICTURE = REPOSITORY / "docs" / "carriers.jpg"
 SIDE = 256
 LOOKS = ("photo", "photo", "photo", "drawing", "drawing")
 
 
 def main() -> None:
     """Draw."""
+    script_parser(__doc__, shared=False).parse_args()
     key = default_key()
     assert key.space is not None
     picture = Image.new("RGB", (SIDE * len(LOOKS), 2 * SIDE))

@@ -7,7 +7,6 @@ There is one photo of her, so that masks are learnt from it turned, shifted and 
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,10 @@ from PIL import Image, ImageDraw
 
 from facemin.cli.demo.run import astronaut
 from facemin.cloak.lay import lay
-from facemin.cloak.makeup import Makeup
+from facemin.cloak.makeup.method import Makeup
 from facemin.cloak.opom import OPOM
 from facemin.cloak.p3_mask import P3Mask
+from facemin.experiments.common import script_parser
 from facemin.face import Detector, align
 from facemin.image import decode
 from facemin.models import load_recogniser
@@ -30,7 +30,7 @@ BOX = (130, 10, 330, 230)
 
 def main() -> None:
     """Fit, lay and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, shared=False)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
     photo = decode(astronaut()).pixels

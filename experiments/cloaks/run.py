@@ -7,21 +7,19 @@ Fits, embeddings and records lie in --out; --minutes ends a run between two peop
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
 from facemin.experiments.cloaks.run import Place, run_cloaks
 from facemin.experiments.cloaks.settings import read_cloak_experiment
+from facemin.experiments.common import RESULTS, script_parser
 
 
 def main() -> int:
     """Run, and say whether all is measured: exit status 0, or 3 where the time ended first."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, out=RESULTS / "cloaks")
     parser.add_argument("file", type=Path)
-    parser.add_argument("--shared", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("results/cloaks"))
     parser.add_argument("--minutes", type=float, default=1e9)
     given = parser.parse_args()
     end = time.monotonic() + 60 * given.minutes

@@ -1,6 +1,6 @@
 """Train the watermark after DPG for a while, and measure what it is worth.
 
-    python experiments/cloaks/watermark.py --shared ../shared --out results/cloaks [--steps 1500] [--minutes 15]
+    python experiments/cloaks/watermark.py --shared ../shared --out results/cloaks > results/cloaks/watermark.json
 
 Trained on LFW people of whom none is measured, against dlib's network, so that what comes of it is not to be shipped.
 The same command goes on where the time ended. Measured on people apart: bits read after what providers do to images,
@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,13 +20,16 @@ import torch
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.cloak.p3_mask import dsim
 from facemin.cloak.surrogates import Team, open_surrogates
-from facemin.cloak.watermark import Watermarker, WatermarkNetwork, read_bits
-from facemin.cloak.watermark_training import TrainedWatermark, WatermarkTraining, train_watermark
+from facemin.cloak.watermark.network import Watermarker, WatermarkNetwork, read_bits
+from facemin.cloak.watermark.training import TrainedWatermark, WatermarkTraining, train_watermark
+from facemin.evaluation import provenance
 from facemin.evaluation.networks import find_recogniser
-from facemin.experiments.cloaks.measure import embedded, unit
+from facemin.experiments.cloaks.measure import embedded
 from facemin.experiments.cloaks.people import Photographs, load_people
+from facemin.experiments.cloaks.photos import unit
 from facemin.experiments.cloaks.scoring import thresholds
 from facemin.experiments.cloaks.settings import People
+from facemin.experiments.common import RESULTS, script_parser
 from facemin.metrics import psnr
 from facemin.runtime.compute import Compute
 
@@ -36,12 +38,7 @@ OPERATIONS = ("none", "jpeg-90", "jpeg-75", "blur-1", "resize-0.75", "resize-0.5
 
 def main() -> int:
     """Train, measure, print JSON; exit status 3 where the time ended first."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("results/cloaks"))
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--begin", type=int, default=900)
-    parser.add_argument("--people", type=int, default=40)
+    parser = script_parser(__doc__, out=RESULTS / "cloaks", steps=1500, begin=900, people=40)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--judge", action="append")
     given = parser.parse_args()
@@ -67,7 +64,12 @@ def main() -> int:
         on_step=tell,
         stop=lambda: time.monotonic() > end,
     )
-    result = {"steps": trained.step, "of": settings.steps, **measured(trained.network, data, given)}
+    result = {
+        "steps": trained.step,
+        "of": settings.steps,
+        **measured(trained.network, data, given),
+        **provenance.conditions(),
+    }
     print(json.dumps(result, indent=1))
     return 0 if trained.finished else 3
 

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 PEOPLE = Path(__file__).resolve().parents[1] / "pseudonym" / "people.json"
 MIXED = 450
-"""So many faces come from every part; all later ones are of people to report on."""
+"""So many faces come from every part; then come people to report on, and last those to choose on."""
+FRESH = 500
+"""Of the people to choose on, so many last ones are never chosen on: a part of their own, "fresh"."""
 
 
 class Sample(NamedTuple):
-    """Faces, uint8 (N, 112, 112, 3), and the part of each: "fit", "choose" or "report"."""
+    """Faces, uint8 (N, 112, 112, 3), and the part of each: "fit", "choose", "report" or "fresh"."""
 
     faces: NDArray[np.uint8]
     parts: NDArray[np.str_]
@@ -41,7 +43,9 @@ def sample(shared: Path, count: int) -> Sample:
         first.setdefault(name.split("/")[0], number)
     people = sorted(first)
     order = [people[i] for i in np.random.default_rng(0).permutation(len(people))]
-    order = [*order[:MIXED], *(name for name in order[MIXED:] if part[name] == "report")][:count]
+    later = [[name for name in order[MIXED:] if part[name] == wanted] for wanted in ("report", "choose")]
+    part |= dict.fromkeys(later[1][-FRESH:], "fresh")
+    order = [*order[:MIXED], *later[0], *later[1]][:count]
     crops = [
         align(decode(shared / "data" / "lfw" / names[first[name]]).pixels, points[first[name]][None].astype(np.float32))
         for name in order

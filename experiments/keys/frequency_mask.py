@@ -8,11 +8,9 @@ same faces of LFW people to report on. Appends a record for each of the two to r
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,23 +18,18 @@ from faces import sample
 
 from facemin.ahm.masking.frequency_mask import FrequencyMask
 from facemin.autograd.pixels import to_tensor, to_unit
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.keys.key import export_key
 from facemin.metrics import wilson
 from facemin.models import DEFAULT_MODEL, MODELS
 from facemin.protection.revealing.check import strongest_likeness
-from facemin.runtime.files import append_json
 
-RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "frequency_mask.jsonl"
+RECORDS = RESULTS / "keys" / "frequency_mask.jsonl"
 
 
 def main() -> None:
     """Measure, write records and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=RECORDS.parents[3] / "shared")
-    parser.add_argument("--keys", type=int, default=30)
-    parser.add_argument("--faces", type=int, default=20)
-    arguments = parser.parse_args()
+    arguments = script_parser(__doc__, keys=30, faces=20).parse_args()
     torch.set_num_threads(1)
     found = sample(arguments.shared.resolve(), 4 * arguments.faces)
     faces = found.faces[found.of("report", arguments.faces)]
@@ -63,7 +56,6 @@ def main() -> None:
         n = len(faces) * len(keys)
         interval = wilson(sum(by_key), n)
         record = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "hiding": hiding,
             "keys": len(keys),
             "faces": len(faces),
@@ -73,9 +65,8 @@ def main() -> None:
             "high": interval.high,
             "by_key": by_key,
             "by": measures,
-            **conditions(),
         }
-        append_json(RECORDS, record)
+        append_record(RECORDS, record)
         print(f"hiding {hiding}: {sum(by_key)} of {n} refused ({interval.low:.3f} to {interval.high:.3f}); {by_key}")
 
 

@@ -74,7 +74,6 @@ FORMS: dict[str, Form] = {
     "pixels in a secret order": lambda x: x.random.permutation(x.face.reshape(-1, 3)),
     "pixels in a secret order, each colour its own": lambda x: x.random.permuted(x.face.reshape(-1, 3), axis=0),
     "secret order of pixels, greys halved": lambda x: x.random.permutation(x.face.reshape(-1, 3)) // 2,
-    "secret rotation of each 8 x 8 block": lambda x: _rotated_blocks(x.face, x.random),
     "every second row": lambda x: np.where((np.arange(112) % 2)[:, None, None], x.face, _noise(x.random)),
     "half of it": lambda x: np.where((np.arange(112) < 56)[:, None, None], x.face, _noise(x.random)),
     "signs by chance": lambda x: 127.5 + (x.face - 127.5) * x.random.choice([-1, 1], x.face.shape),
@@ -86,14 +85,7 @@ FORMS: dict[str, Form] = {
 }
 
 
-def _rotated_blocks(face: Pixels, generator: np.random.Generator) -> NDArray[np.floating]:
-    """Each block of 8 x 8 pixels, a colour at a time, times one random orthogonal matrix of 64 x 64."""
-    matrix = np.linalg.qr(generator.standard_normal((64, 64)))[0]
-    blocks = (face.reshape(14, 8, 14, 8, 3) - 127.5).transpose(0, 2, 4, 1, 3).reshape(-1, 64) @ matrix
-    return np.asarray(127.5 + blocks.reshape(14, 14, 3, 8, 8).transpose(0, 3, 1, 4, 2).reshape(112, 112, 3))
-
-
-def made(name: str, face: Pixels, other: Pixels, seed: int) -> Pixels:
+def made(form: Form, face: Pixels, other: Pixels, seed: int) -> Pixels:
     """A form of a face, as the 8-bit image that is sent."""
-    image = np.asarray(FORMS[name](Given(face, other, np.random.default_rng(seed))), np.float64).reshape(112, 112, 3)
+    image = np.asarray(form(Given(face, other, np.random.default_rng(seed))), np.float64).reshape(112, 112, 3)
     return np.ascontiguousarray(image.clip(0, 255).round().astype(np.uint8))

@@ -8,23 +8,20 @@ it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
-
 import torch
 
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
 from facemin.protection.revealing.by_fingerprint import ByFingerprint
 from facemin.protection.revealing.feature_inversion import locality
-from facemin.runtime.files import append_json
 
-RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "locality.jsonl"
+RECORDS = RESULTS / "keys" / "locality.jsonl"
 
 
 def main() -> None:
     """Measure, write a record and print."""
+    script_parser(__doc__, shared=False).parse_args()
     torch.set_num_threads(1)
     recogniser = load_recogniser("dlib-resnet29")
     found = {}
@@ -33,12 +30,10 @@ def main() -> None:
         found[cut.name] = locality(ByFingerprint(key))
         print(f"{cut.name:10} {found[cut.name]:.3f}", flush=True)
     record = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "recogniser": recogniser.name,
         "left out": found,
-        **conditions(),
     }
-    append_json(RECORDS, record)
+    append_record(RECORDS, record)
 
 
 if __name__ == "__main__":

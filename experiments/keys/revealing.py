@@ -16,30 +16,29 @@ method, and forms that an image may hold a face in, made without optimising. Eve
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from coded_forms import CODED
+from coded_keys import CODED_KEYS
 from faces import Sample, sample
 from hostile_forms import FORMS, made
 from images import STEPS, Kept
+from limits import honest_values, limit_above
 from made_keys import HOSTILE, between, honest, strongest
 
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.keys.default import plain_key
 from facemin.metrics import wilson
 from facemin.protection.revealing.check import JUDGE, JUDGED_FROM, judged_cosine, strongest_likeness
-from facemin.protection.revealing.resemblance import LIMITS, likenesses
-from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,12 +51,13 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Keys = dict[str, Callable[[], Key]]
 
-RECORDS = Path(__file__).resolve().parents[2] / "results" / "keys" / "revealing.jsonl"
-PARTS = ("default", "strangers", "forms", "honest", "hostile", "between")
-MARGIN = 1.5
+RECORDS = RESULTS / "keys" / "revealing.jsonl"
+PARTS = ("default", "fresh", "strangers", "forms", "honest", "hostile", "between")
 CHOSEN_ON = 10
 """Faces of part "choose" that a key's limits come from; of the default key `CHOSEN_ON_DEFAULT` are."""
-CHOSEN_ON_DEFAULT = 50
+CHOSEN_ON_DEFAULT = 200
+CHOSEN_BESIDE = 150
+"""Faces of part "choose", as they are and in grey, whose grey levels each image's are compared with."""
 EARLY = 10
 """Faces of a key whose optimising takes long: of the default recogniser's early cuts, and those in between."""
 
@@ -73,6 +73,7 @@ class Run:
         count: faces of the default key.
         few: faces of every other key, and of strangers five times as many.
         forms: faces that each hostile form is made of.
+        fresh: faces of the default key of people never looked at.
         key: pattern of the names of keys to measure.
     """
 
@@ -82,6 +83,7 @@ class Run:
     count: int
     few: int
     forms: int
+    fresh: int
     key: str = "*"
 
     def of(self, part: str, count: int) -> Pixels:
@@ -96,12 +98,12 @@ class Run:
 
 def main() -> int:
     """Measure, write records and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=RECORDS.parents[3] / "shared")
+    parser = script_parser(__doc__)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "revealing")
     parser.add_argument("--count", type=int, default=2000, help="faces of the default key")
     parser.add_argument("--few", type=int, default=20, help="faces of every other key")
     parser.add_argument("--forms", type=int, default=12, help="faces that each hostile form is made of")
+    parser.add_argument("--fresh", type=int, default=300, help="faces of the default key, people never looked at")
     parser.add_argument("--minutes", type=float, help="after which no further images are begun")
     parser.add_argument("--only", choices=PARTS, help="a part of the measurement")
     parser.add_argument("--key", default="*", help="of keys, those whose names match, say '*whole'")
@@ -116,6 +118,7 @@ def main() -> int:
         count=arguments.count,
         few=arguments.few,
         forms=arguments.forms,
+        fresh=arguments.fresh,
         key=arguments.key,
     )
     try:
@@ -123,7 +126,7 @@ def main() -> int:
             choose(run)
         else:
             for record in report(run, arguments.only):
-                append_json(RECORDS, record)
+                append_record(RECORDS, record)
     except TimeoutError as ended:
         print(ended, file=sys.stderr)
         return 1
@@ -147,33 +150,20 @@ def choose(run: Run) -> None:
             compared.append(pairs)
         if not name.startswith("dlib"):
             judged.append(pairs)
-    low = {name: limit / 2 for name, limit in LIMITS.items()}
-    found = {name: [0.0] for name in (*LIMITS, JUDGE)}
-    for images, of in compared:
-        for image, face in zip(images, of, strict=True):
-            for likeness in likenesses(image, face, limits=low):
-                found[likeness.measure].append(likeness.value)
-    for images, of in judged:
-        found[JUDGE] += map(judged_cosine, images, of)
+    found = honest_values(compared, run.of("choose", CHOSEN_BESIDE))
+    found[JUDGE] = [judged_cosine(image, face) for images, of in judged for image, face in pairs_of(images, of)]
     for name, values in found.items():
         if name.startswith(("template", "PSNR")):
             # the mean face's own value, beside which theirs is held, decides
             continue
-        print(f'    "{name}": {limit_above(name, max(values)):.3f},  # {max(values):.3f} of {len(values) - 1}')
-
-
-def limit_above(measure: str, highest: float) -> float:
-    """A limit that what was seen stays clear of."""
-    if measure == JUDGE:
-        # no cosine exceeds 1: its distance to 1 counts
-        return 1 - (1 - highest) / MARGIN
-    return highest * MARGIN
+        print(f'    "{name}": {limit_above(name, max(values)):.3f},  # {max(values):.3f} of {len(values)}')
 
 
 def report(run: Run, only: str | None) -> list[dict[str, Any]]:
     """A record for each key and form, all measured before any is written."""
     parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "default": lambda: of_keys("honest", {"default key": plain_key}, run.count, run),
+        "fresh": lambda: [of_fresh(run)],
         "strangers": lambda: [of_strangers(run)],
         "forms": lambda: of_forms(run),
         "honest": lambda: [
@@ -183,7 +173,7 @@ def report(run: Run, only: str | None) -> list[dict[str, Any]]:
         ],
         "hostile": lambda: [
             record
-            for name, key in HOSTILE.items()
+            for name, key in (HOSTILE | CODED_KEYS).items()
             for record in of_keys("hostile key", {name: key}, EARLY if name.startswith("dlib") else run.few, run)
         ],
         "between": lambda: of_keys("between", between(run.shared), EARLY, run),
@@ -202,6 +192,13 @@ def of_keys(kind: str, keys: Keys, count: int, run: Run) -> list[dict[str, Any]]
     return found
 
 
+def of_fresh(run: Run) -> dict[str, Any]:
+    """The default key's images of people whom nobody has chosen or reported on before."""
+    images = run.images("default key", plain_key, run.fresh, "fresh")
+    found = measure(pairs_of(images, run.of("fresh", run.fresh)), plain_key())
+    return recorded("honest", "default key, fresh people", found, run)
+
+
 def of_strangers(run: Run) -> dict[str, Any]:
     """Another person's plain photo in the place of a protected image."""
     faces = run.of("report", 5 * run.few)
@@ -214,8 +211,8 @@ def of_forms(run: Run) -> list[dict[str, Any]]:
     faces = run.of("report", run.forms)
     others = np.roll(run.images("default key", plain_key, -(-run.forms // run.kept.chunk) * run.kept.chunk), 1, 0)
     key, records = HOSTILE["identity"](), []
-    for name in FORMS:
-        forms = [made(name, face, other, seed) for seed, (face, other) in enumerate(zip(faces, others, strict=False))]
+    for name, form in (FORMS | CODED).items():
+        forms = [made(form, face, other, seed) for seed, (face, other) in enumerate(zip(faces, others, strict=False))]
         records.append(recorded("hostile form", name, measure(pairs_of(forms, faces), key), run))
     return records
 
@@ -239,7 +236,6 @@ def recorded(kind: str, name: str, found: list[Likeness], run: Run) -> dict[str,
         flush=True,
     )
     return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": name,
         "kind": kind,
         "n": len(found),
@@ -248,9 +244,8 @@ def recorded(kind: str, name: str, found: list[Likeness], run: Run) -> dict[str,
         "high": interval.high,
         "by": Counter(each.measure for each in refused),
         "of_limit": [round(each.share, 3) for each in found],
-        "arguments": {"count": run.count, "few": run.few, "forms": run.forms, "steps": STEPS},
+        "arguments": {"count": run.count, "few": run.few, "forms": run.forms, "fresh": run.fresh, "steps": STEPS},
         "judged_from": JUDGED_FROM,
-        **conditions(),
     }
 
 

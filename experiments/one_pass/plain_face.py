@@ -5,28 +5,22 @@ python experiments/one_pass/plain_face.py --protector PROTECTOR.onnx
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, script_parser, write_record
 from facemin.metrics.intervals import wilson
 from facemin.protection.one_pass.painter import OnePass, Painter
 from facemin.protection.one_pass.protector_file import ProtectorFile
-from facemin.runtime.files import write_atomically
 from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
 
 
 def main() -> None:
     """Count and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, shared=False, out=RESULTS / "one_pass" / "plain_face.json", images=200)
     parser.add_argument("--protector", type=Path, required=True)
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "plain_face.json"
-    )
     arguments = parser.parse_args()
     file = ProtectorFile.load(arguments.protector)
     drawn = np.random.default_rng(0).standard_normal((arguments.images, file.manifest.target), dtype=np.float32)
@@ -47,9 +41,8 @@ def main() -> None:
         "smoothness_percentiles_0_50_100": [
             round(float(value), 3) for value in np.percentile(smoothness(images), (0, 50, 100))
         ],
-        **conditions(),
     }
-    write_atomically(arguments.out, json.dumps(record, indent=1).encode())
+    write_record(arguments.out, record)
     print(json.dumps(record, indent=1))
 
 

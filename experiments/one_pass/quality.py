@@ -1,12 +1,14 @@
 """Authorised and linking quality of one-pass images, and their speed, on LFW people nobody fitted or trained on.
 
     python experiments/one_pass/quality.py --shared ../shared --protector PROTECTOR.onnx
+    python experiments/one_pass/quality.py --shared ../shared --protector PROTECTOR.onnx --finish 12 --step 1
 
 600 genuine pairs of the part `report` of experiments/pseudonym/people.json. Every 150 pairs are under one secret, a
 rotation drawn from Haar's measure. The probe is painted and goes through an operation of a provider; it is compared
 with the enrolment's feature under the same secret, and with an enrolment image that was painted with another noise.
 Impostors have the same secret and are other people. Thresholds at FAR 1e-3 are of plain embeddings (the recogniser's
 own) and, beside it, of each comparison's own impostors. Faces are embedded with their mirror images.
+With `--finish`, the probe's image is the start of so many steps of Adam, as the fallback of one pass takes them.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +26,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from facemin.evaluation.provenance import conditions
 from facemin.evaluation.provider_operations import GaussianNoise, Jpeg, Resize, Shift
-from facemin.experiments.common import script_parser
+from facemin.experiments.common import RESULTS, script_parser, write_record
+from facemin.keys.default import default_key
 from facemin.metrics.intervals import wilson
 from facemin.metrics.verification import threshold_at_far
 from facemin.models import MODELS, SPACE_MODEL
@@ -33,8 +36,11 @@ from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import mirrored
 from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
 from facemin.protection.one_pass.protector_file import ProtectorFile
+from facemin.protection.pmt.finish import STEP, finishing
+from facemin.protection.pmt.step_rules import Adam
 from facemin.pseudonym.rotation import average_views
-from facemin.runtime.files import write_atomically
+from facemin.runtime.compute import Compute
+from facemin.runtime.seeds import target_seed
 from facemin.train.one_pass.loop import visible_difference
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "pseudonym"))
@@ -133,6 +139,18 @@ def difference(painter: Painter, targets: NDArray[np.float32], seeds: list[int])
     return float(visible_difference(*(F.avg_pool2d(side, 2) for side in halves)).mean())
 
 
+def finished(images: Pixels, targets: NDArray[np.float32], *, steps: int, step: float) -> Pixels:
+    """Painted images after so many steps towards their targets, under a provider's operations."""
+    seed = 1
+    begun = {target_seed(seed, [target]): image for target, image in zip(targets, images, strict=True)}
+    method = replace(finishing(begun, residual=0.0), rule=Adam(step=step), steps=steps)
+    done = sorted(
+        method.aim(([target] for target in targets), [default_key()], seed=seed, compute=Compute(batch=16)),
+        key=lambda one: one.index,
+    )
+    return np.stack([np.ascontiguousarray(one.pixels.permute(1, 2, 0).numpy()) for one in done])
+
+
 def speed(painter: Painter, runner: FaceRunner, faces: Pixels, turn: Rows) -> dict[str, float]:
     """Faces a second on one thread, from aligned faces to PNG bytes, and each part's milliseconds a face.
 
@@ -165,13 +183,12 @@ def speed(painter: Painter, runner: FaceRunner, faces: Pixels, turn: Rows) -> di
 
 def main() -> None:
     """Measure and write the record."""
-    parser = script_parser(__doc__, seed=0)
+    parser = script_parser(__doc__, out=RESULTS / "one_pass" / "quality.json", pairs=600, tries=4, seed=0)
     parser.add_argument("--protector", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=600)
     parser.add_argument("--residual", type=float, default=0.5, help="chord to the target that an image has to reach")
     parser.add_argument("--checks", nargs="+", default=["blur-1"], help="operations it is checked after")
-    parser.add_argument("--tries", type=int, default=4)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "quality.json")
+    parser.add_argument("--finish", type=int, default=0, help="steps of optimisation that begin with the painted image")
+    parser.add_argument("--step", type=float, default=STEP, help="of them, in grey levels")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -198,6 +215,8 @@ def main() -> None:
     made = painter(turned(probes).astype(np.float32), seeds[: len(pairs)])
     other = painter(feature.astype(np.float32), seeds[len(pairs) :])
     images, enrolled = (np.stack([each.pixels for each in side]) for side in (made, other))
+    if arguments.finish:
+        images = finished(images, turned(probes).astype(np.float32), steps=arguments.finish, step=arguments.step)
     enrolled_at = runner(enrolled).astype(np.float64)
 
     plain = scores(probes, enrolments, people, groups)
@@ -226,6 +245,7 @@ def main() -> None:
             "checks": settings.checks,
             "tries": settings.tries,
             "seed": arguments.seed,
+            "finish": {"steps": arguments.finish, "step": arguments.step} if arguments.finish else None,
         },
         "pairs": len(pairs),
         "people": len(set(people)),
@@ -240,9 +260,8 @@ def main() -> None:
             "same_target_difference": round(difference(painter, feature[:64].astype(np.float32), seeds), 4),
         },
         "processor_time_one_thread": speed(painter, runner, sides[0][:96], turns[0]),
-        **conditions(),
     }
-    write_atomically(arguments.out, json.dumps(record, indent=1).encode())
+    write_record(arguments.out, record)
     print(json.dumps({key: record[key] for key in ("plain", "painted", "processor_time_one_thread")}, indent=1))
 
 

@@ -10,7 +10,6 @@ another noise, and what share none of them brings within it, stands in the recor
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, script_parser, write_record
 from facemin.keys.default import default_key
 from facemin.metrics.intervals import wilson
 from facemin.models import SPACE_MODEL
@@ -27,7 +26,6 @@ from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import OnePass, Painter
 from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.protection.one_pass.shipped import shipped_protector
-from facemin.runtime.files import write_atomically
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "pseudonym"))
 from embeddings import all_photos, crops
@@ -42,12 +40,8 @@ LIMITS = [round(0.25 + 0.01 * step, 2) for step in range(16)]
 
 def main() -> None:
     """Measure and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True)
+    parser = script_parser(__doc__, out=RESULTS / "one_pass" / "residual.json", people=1500, noises=4)
     parser.add_argument("--protector", type=Path, help="the one that comes with facemin when not given")
-    parser.add_argument("--people", type=int, default=1500)
-    parser.add_argument("--noises", type=int, default=4)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "results/one_pass/residual.json")
     given = parser.parse_args()
     key = default_key()
     file = shipped_protector(SPACE_MODEL) if given.protector is None else ProtectorFile.load(given.protector)
@@ -81,9 +75,8 @@ def main() -> None:
         "rule": f"least multiple of 0.01 that at most {MISSED:g} of first paintings miss",
         "residual": chosen,
         "shares": {f"{limit:.2f}": shares(residuals, limit) for limit in sorted({*LIMITS, chosen})},
-        **conditions(),
     }
-    write_atomically(given.out, json.dumps(record, indent=1).encode())
+    write_record(given.out, record)
     print(json.dumps({"residual": chosen, **record["shares"][f"{chosen:.2f}"]}))
 
 

@@ -9,25 +9,22 @@ does not; the caches it shares all the same.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, script_parser, write_record
 from facemin.keys.default import DEFAULT_SPACE
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import average_views, mirrored
 from facemin.protection.one_pass.painter import OnePass, Painter
 from facemin.protection.one_pass.protector_file import ProtectorFile
-from facemin.runtime.files import write_atomically
 from facemin.train.one_pass.decoder import SIZES, Decoder
 
 if TYPE_CHECKING:
@@ -54,9 +51,7 @@ def protected(
 
 def main() -> None:
     """Measure and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "results" / "one_pass" / "sizes.json")
-    arguments = parser.parse_args()
+    arguments = script_parser(__doc__, shared=False, out=RESULTS / "one_pass" / "sizes.json").parse_args()
     torch.set_num_threads(1)
     recogniser = MODELS[SPACE_MODEL].graph()
     dimension = recogniser.embedding_size
@@ -85,8 +80,7 @@ def main() -> None:
                 }
             )
             print(json.dumps(rows[-1]), flush=True)
-    record = {"format": "facemin one-pass sizes 1", "rows": rows, **conditions()}
-    write_atomically(arguments.out, json.dumps(record, indent=1).encode())
+    write_record(arguments.out, {"format": "facemin one-pass sizes 1", "rows": rows})
 
 
 if __name__ == "__main__":

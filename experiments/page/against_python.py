@@ -10,20 +10,18 @@ runtime (`pip install .`) and LFW in ../shared. Photos and secrets are forgotten
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import statistics
-import subprocess
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from facemin.client.client import Client
 from facemin.datasets import LFW
+from facemin.experiments.common import append_record, script_parser
 from facemin.pseudonym.secret import Secret
 from facemin.runtime.files import append_json
 from facemin.service.api.routes.site import FOLDER, RUNTIME, asset
@@ -172,10 +170,8 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--people", type=int, default=50)
+    parser = script_parser(__doc__, shared=False, people=50, loads=5)
     parser.add_argument("--image", action="store_true", help="send images in place of numbers")
-    parser.add_argument("--loads", type=int, default=5)
     parser.add_argument("--lfw", type=Path, default=Path("../shared/data/lfw"))
     parser.add_argument("--kept", type=Path, default=Path("runs/page_against_python.jsonl"), help="rows, for a rerun")
     parser.add_argument("--record", type=Path)
@@ -192,10 +188,7 @@ def main() -> None:
             threads = page.read("Ready after")
             page.do(NOTED)
             rows = compare(server, page, pairs(given.lfw, given.people), image=given.image, kept=given.kept)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     record = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
         "form": "image" if given.image else "numbers",
         **summary(rows),
         "load_s": {name: sorted(round(each[name], 2) for each in first) for name in ("first", "again")},
@@ -208,7 +201,7 @@ def main() -> None:
     }
     print(json.dumps({name: value for name, value in record.items() if name != "rows"}, indent=1))
     if given.record is not None:
-        append_json(given.record, record)
+        append_record(given.record, record)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ key puts a painted image to its target. Nothing of a person is kept.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from facemin.evaluation.provenance import conditions
+from facemin.experiments.common import RESULTS, script_parser
 from facemin.face import Detector, align, faces_in
 from facemin.image import decode
 from facemin.keys.default import default_key
@@ -40,10 +40,7 @@ from people import genuine_pairs  # noqa: E402
 
 def main() -> None:
     """Read, compare, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "page" / "parity.json")
+    parser = script_parser(__doc__, out=RESULTS / "page" / "parity.json", people=50)
     given = parser.parse_args()
     pairs = genuine_pairs("report", all_photos(given.shared), given.people)
     paths = [given.shared / "data" / "lfw" / path for pair in pairs for path in (pair.enrolment, pair.probe)]

@@ -10,11 +10,8 @@ the other folds. Appends a record for each method to results/pmt/convergence.jso
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,15 +19,13 @@ import torch
 from facemin import export_key, load_recogniser
 from facemin.autograd.pixels import to_unit
 from facemin.evaluation.judge import Judge, Plain
-from facemin.evaluation.provenance import conditions
-from facemin.experiments.common import REPOSITORY
+from facemin.experiments.common import RESULTS, script_parser, write_record
 from facemin.experiments.faces import Place, load_faces
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS
 from facemin.protection.pmt.initialisation import image_seed
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import Job, descend
-from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,11 +63,7 @@ class Watched(FeatureMatching):
 
 def main() -> None:
     """Protect, look, record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared")
-    parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "pmt" / "convergence.json")
-    given = parser.parse_args()
+    given = script_parser(__doc__, out=RESULTS / "pmt" / "convergence.json", pairs=6).parse_args()
     data = given.shared / "data"
     place = Place("lfw", data / "lfw", data / "lfw_pairs.txt", data / "lfw_landmarks.npz")
     faces = load_faces(place, genuine=given.pairs, impostor=0, calibration=120)
@@ -102,7 +93,7 @@ def main() -> None:
         for name, (method, key, owner) in methods.items()
     ]
     record = {"ks": list(KS), "pairs": given.pairs, "far": FAR, "curves": found, "faces_sha256": faces.sha256}
-    write_atomically(given.out, (json.dumps(record | conditions(), indent=1) + "\n").encode())
+    write_record(given.out, record)
 
 
 def curve(method: PMT, key: Key, owner: str, probes: Tensor, judges: dict[str, Judge]) -> dict[str, Any]:

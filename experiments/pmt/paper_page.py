@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facemin.experiments import measures
-from facemin.experiments.common import REPOSITORY, RESULTS
+from facemin.experiments.common import REPOSITORY, RESULTS, replace_section, script_parser, table_head
 from facemin.experiments.layouts.groups import Group, grouped
 from facemin.experiments.store.records import is_ours, read_header, read_records
 from facemin.metrics import holm
@@ -50,6 +50,7 @@ AUTHORISED = 0.9
 
 def main() -> None:
     """Write everything."""
+    script_parser(__doc__, shared=False).parse_args()
     groups = {path.stem: read(path) for path in sorted((RESULTS / "pmt").glob("*.jsonl"))}
     convergence = RESULTS / "pmt" / "convergence.json"
     parts = {
@@ -57,13 +58,8 @@ def main() -> None:
         "matrix": matrix_table(groups, ("table7", "table7_600", "table9")),
         "hours": hours(),
     }
-    text = PAGE.read_text(encoding="utf-8")
     for name, body in parts.items():
-        begin, end = BEGIN.format(name), END.format(name)
-        before, found, rest = text.partition(begin)
-        if found:
-            text = f"{before}{begin}\n{body}\n{end}{rest.partition(end)[2]}"
-    write_atomically(PAGE, text.encode())
+        replace_section(PAGE, BEGIN.format(name), END.format(name), body)
     write_atomically(DOCS / "paper-transfer.png", png(transfer(groups)))
     if set(FIGURES) & set(groups):
         write_atomically(DOCS / "paper-noise.png", png(noise(groups)))
@@ -79,11 +75,9 @@ def read(path: Path) -> Group:
 
 def parts_table(groups: dict[str, Group]) -> str:
     """What each part of the method does, beside the paper."""
-    lines = [
-        "| table | choice | paper: authorised, unauthorised | ours at 0.2: authorised, opponent "
-        "| TAR: authorised (plain) | opponent, raw | worst other, any operation | any other at all | pairs |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    cosines = ("paper: authorised, unauthorised", "ours at 0.2: authorised, opponent")
+    shares = ("TAR: authorised (plain)", "opponent, raw", "worst other, any operation", "any other at all")
+    lines = table_head("table", "choice", *cosines, *shares, "pairs")
     for name, title in ROWS.items():
         if name not in groups:
             continue
@@ -111,11 +105,9 @@ def parts_table(groups: dict[str, Group]) -> str:
 
 def matrix_table(groups: dict[str, Group], names: Iterable[str]) -> str:
     """Who else accepts, authorised by authorised."""
-    lines = [
-        "| file | authorised | paper: authorised, mean of others | TAR: authorised (plain) | mean of others, raw "
-        "| worst other, raw | worst other, any operation | any other at all | highest AUC of any other | pairs |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    authorised = ("authorised", "paper: authorised, mean of others", "TAR: authorised (plain)")
+    others = ("mean of others, raw", "worst other, raw", "worst other, any operation", "any other at all")
+    lines = table_head("file", *authorised, *others, "highest AUC of any other", "pairs")
     for name in names:
         for entry, record in groups[name].rows if name in groups else ():
             if record is None:

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import argparse
 import csv
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import Lfw, load, protector_of, record, rotation, unit
+from common import Lfw, arguments, load, protector_of, record, rotation, unit
 from linkers import KEY, OTHERS, inputs
 from uploads import PAIRS, Seen, cast, networks, small, uploads
 
 from facemin.attack.attributes.probe import logistic
-from facemin.experiments.common import script_parser
 from facemin.face import Detector, align
 from facemin.image import decode
 from facemin.metrics import permutation_test, wilson
@@ -49,10 +47,7 @@ AGES = (25, 35, 50)
 
 def main() -> None:
     """Attack, print, record."""
-    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs", seed=0)
-    parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
-    parser.add_argument("--utkface", type=int, default=450, help="faces")
-    given = parser.parse_args()
+    given = arguments(__doc__, protector=True, utkface=450)
     lfw, protector = load(given.shared, given.cache), protector_of(given.protector)
     looking = networks(given.shared)
     faces = utkface(given, looking.run[SPACE_MODEL])

@@ -157,17 +157,19 @@ def _below(ordered: Rows, values: Rows) -> Rows:
     return np.asarray(places / (2 * len(ordered)))
 
 
-def arguments(description: str | None, **defaults: int) -> argparse.Namespace:
+def arguments(description: str | None, *, protector: bool = False, **defaults: int) -> argparse.Namespace:
     """The command line of an experiment: the research folder, a cache, and whole numbers by name."""
-    cache = "folder that keeps embeddings between runs"
-    return script_parser(description, cache=cache, seed=0, **defaults).parse_args()
+    parser = script_parser(description, cache="folder that keeps embeddings between runs", seed=0, **defaults)
+    if protector:
+        parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
+    return parser.parse_args()
 
 
-def record(name: str, given: argparse.Namespace, values: dict[str, Any]) -> None:
-    """Append one record to results/pseudonym/NAME.jsonl."""
-    told = {key: value for key, value in vars(given).items() if isinstance(value, (int, float))}
+def record(name: str, given: argparse.Namespace, values: dict[str, Any], *, results: Path = RESULTS) -> None:
+    """Append one record to results/pseudonym/NAME.jsonl, or to NAME.jsonl in another folder."""
+    told = {key: value for key, value in vars(given).items() if isinstance(value, (int, float, str))}
     append_json(
-        RESULTS / f"{name}.jsonl",
+        results / f"{name}.jsonl",
         {
             "experiment": name,
             **values,

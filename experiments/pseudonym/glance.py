@@ -8,15 +8,15 @@ AUC over people, 0.5 being chance, with its 95 % interval. The figure has no fac
 
 from __future__ import annotations
 
-import argparse
 import json
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-RECORDS = ROOT / "results" / "pseudonym"
-FIGURE = ROOT / "docs" / "who-finds-you.svg"
+from facemin.experiments.common import REPOSITORY, RESULTS, script_parser
+
+RECORDS = RESULTS / "pseudonym"
+FIGURE = REPOSITORY / "docs" / "who-finds-you.svg"
 
 NO_SECRET, SECRET, STOLEN = "no secret", "a secret each", "secret stolen"
 WHO: dict[str, tuple[tuple[str, str], ...]] = {
@@ -54,9 +54,7 @@ class Point(NamedTuple):
 
 def main() -> None:
     """Draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=FIGURE)
-    arguments = parser.parse_args()
+    arguments = script_parser(__doc__, shared=False, out=FIGURE).parse_args()
     arguments.out.write_text(figure(rows(RECORDS)))
     print(arguments.out)
 

@@ -11,17 +11,15 @@ adjustment of all p of a table together: of the area, of rank one and rank ten a
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import Lfw, load, protector_of, record, rotation, show, together, unit
+from common import Lfw, arguments, load, protector_of, record, rotation, show, together, unit
 from scipy.stats import binom
 from sibling import Sibling, fine_tune, painted
 from uploads import OFF_THE_SHELF, PAIRS, PHOTOS, SEEDED, SEEDS, Seen, cast, galleries, networks, uploads
 
 from facemin.attack.secret.ridge import fit_ridge
-from facemin.experiments.common import script_parser
 from facemin.metrics import holm
 from facemin.models import SPACE_MODEL
 from facemin.protection.one_pass.protector_file import ProtectorFile
@@ -40,10 +38,7 @@ OTHERS = [*OFF_THE_SHELF, f"{OFF_THE_SHELF[0]} blurred"]
 
 def main() -> None:
     """Attack, print, record."""
-    parser = script_parser(__doc__, cache="folder that keeps embeddings between runs", seed=0)
-    parser.add_argument("--protector", type=Path, help="file; the one that ships when none is named")
-    parser.add_argument("--sibling", type=int, default=12, help="steps of fine-tuning; 0 leaves the sibling out")
-    given = parser.parse_args()
+    given = arguments(__doc__, protector=True, sibling=12)
     lfw, protector = load(given.shared, given.cache), protector_of(given.protector)
     sibling = fine_tune(lfw, steps=given.sibling, seed=given.seed) if given.sibling else None
     tables = {}

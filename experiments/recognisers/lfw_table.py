@@ -28,9 +28,9 @@ import torch
 
 from facemin.evaluation.pairs import FOLDS, PhotoReader, VerificationSet, open_verification_set
 from facemin.evaluation.verify import Embedded, embed, face_batches, measure
-from facemin.experiments.common import REPOSITORY, script_parser
+from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
 from facemin.models import DEFAULT_MODEL, Recogniser, load_recogniser
-from facemin.runtime.files import append_json, write_atomically
+from facemin.runtime.files import append_json
 
 RECORDS = REPOSITORY / "results" / "recognisers" / "lfw.jsonl"
 PAGE = REPOSITORY / "docs" / "recognisers.md"
@@ -56,11 +56,7 @@ def main() -> None:
         for alignment in arguments.alignments:
             run(arguments, alignment, out=arguments.out or (RECORDS if whole else None))
     if whole:
-        text = PAGE.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-        page = f"{before}{BEGIN}\n{table(read(arguments.out or RECORDS))}{END}{after}"
-        write_atomically(PAGE, page.encode())
+        replace_section(PAGE, BEGIN, END, table(read(arguments.out or RECORDS)))
 
 
 def run(arguments: argparse.Namespace, alignment: str, *, out: Path | None) -> None:
@@ -164,10 +160,8 @@ def read(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
     """The records as Markdown, in percent; a missing one is n/a."""
-    lines = [
-        "| recogniser | reported | landmarks given | 95 % interval | edge repeated | detector | difference | no face |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    alignments = ("landmarks given", "95 % interval", "edge repeated", "detector", "difference", "no face")
+    lines = table_head("recogniser", "reported", *alignments)
     for name in dict.fromkeys(model for model, _ in records):
         given, edge, found = (records.get((name, alignment)) for alignment in ALIGNMENTS)
         figures = [100 * record["accuracy"]["mean"] if record else math.nan for record in (given, edge, found)]
@@ -179,6 +173,9 @@ def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
         cells = [name, (given or found or {})["reported"], _figure(figures[0]), interval]
         cells += [_figure(figures[1]), _figure(figures[2]), _figure(figures[2] - figures[0], sign="+"), missed]
         lines.append(f"| {' | '.join(cells)} |")
+    changed = sorted({alignment for (_, alignment), record in records.items() if record["dirty"]})
+    if changed:
+        lines += ["", f"Changed code made the records of: {', '.join(changed)}."]
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,6 @@ its idempotency key, ends in exactly one enrolment.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import random
 import signal
@@ -19,7 +18,6 @@ import tempfile
 import threading
 import time
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +26,8 @@ from loopback import make_provider, serve
 
 from facemin.autograd.pixels import to_array
 from facemin.client.transport import ProviderError, Transport
+from facemin.experiments.common import append_record, script_parser
 from facemin.image import encode
-from facemin.runtime.files import append_json
 
 FACES = 3
 WRITERS = 4
@@ -112,8 +110,7 @@ def templates(send: Transport, person: str) -> int:
 
 def main() -> None:
     """Run; ends with status 1 where something was lost."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=100)
+    parser = script_parser(__doc__, shared=False, kills=100)
     parser.add_argument("--record", type=Path, help="JSONL file to append to")
     arguments = parser.parse_args()
     chance, wrong, acknowledged, unanswered = random.Random(0), [], 0, 0  # noqa: S311 - when to kill, no secret
@@ -144,10 +141,7 @@ def main() -> None:
         checked = subprocess.run(check, capture_output=True, text=True)
     whole = checked.returncode == 0
     if arguments.record:
-        commit = ["git", "rev-parse", "HEAD"]
         record = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": subprocess.run(commit, capture_output=True, text=True, check=False).stdout.strip(),
             "kills": arguments.kills,
             "acknowledged": acknowledged,
             "unanswered": unanswered,
@@ -155,7 +149,7 @@ def main() -> None:
             "check": checked.stdout.strip(),
             "graceful_end": graceful,
         }
-        append_json(arguments.record, record)
+        append_record(arguments.record, record)
     print(f"check: {checked.stdout.strip()}; ended gracefully: {graceful}; wrong: {wrong}")
     sys.exit(0 if whole and graceful and not wrong else 1)
 

@@ -9,9 +9,6 @@ to refuse one for the plain.
 
 from __future__ import annotations
 
-import platform
-import subprocess
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,14 +18,13 @@ from torch.nn import functional as F
 
 from facemin.attack import GaussianBlur
 from facemin.autograd.pixels import to_array, to_grid, to_tensor, to_unit
-from facemin.experiments.common import REPOSITORY, script_parser
+from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
 from facemin.metrics import wilson
 from facemin.models import load_recogniser
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
-from facemin.runtime.files import append_json
 from facemin.service.recognition.unprotected_face import PlainFaceCheck, smoothness
 
 if TYPE_CHECKING:
@@ -118,19 +114,14 @@ def main() -> None:
     rows += [
         judged(check, "protected", f"cut {cut}", images) for cut, images in shallow(faces.plain, arguments.shallow)
     ]
-    commit = ["git", "rev-parse", "HEAD"]
     record = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": subprocess.run(commit, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.strip(),
         "data": f"LFW, folds 1 to 5, {len(faces.people)} people, one image each",
         "key": plain_key().fingerprint,
         "smooth": check.smooth,
         "score": check.score,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "rows": rows,
     }
-    path = REPOSITORY / "results" / "service" / "plain_face.jsonl"
-    append_json(path, record)
+    append_record(RESULTS / "service" / "plain_face.jsonl", record)
 
 
 def shallow(plain: Tensor, count: int) -> list[tuple[str, Tensor]]:

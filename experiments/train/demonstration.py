@@ -11,7 +11,6 @@ runs/lfw-demonstration, is replaced. `--epochs 2` tries it all in a few minutes,
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -29,7 +28,7 @@ import torch
 from torch import nn
 
 from facemin.autograd.pixels import to_unit
-from facemin.experiments.common import REPOSITORY
+from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
 from facemin.runtime.files import append_json, write_atomically
 from facemin.train import TrainingConfig, log, read_config
 from facemin.train.data.sampler import derived_seed
@@ -51,7 +50,7 @@ BATCH = 64
 
 def main() -> None:
     """Run, record, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, shared=False)
     parser.add_argument("--epochs", type=int, default=None, help="in place of the configuration's")
     parser.add_argument("--table", action="store_true", help="write the table from the latest record, run nothing")
     arguments = parser.parse_args()
@@ -62,8 +61,7 @@ def main() -> None:
             append_json(RECORDS, record)
     if arguments.epochs is None:
         latest = json.loads(RECORDS.read_text(encoding="utf-8").splitlines()[-1])
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        write_atomically(PAGE, f"{before}{BEGIN}\n{table(latest)}{END}{rest.partition(END)[2]}".encode())
+        replace_section(PAGE, BEGIN, END, table(latest))
 
 
 def demonstrate(epochs: int | None) -> dict[str, Any]:
@@ -217,7 +215,7 @@ def table(latest: dict[str, Any]) -> str:
         ),
         ("trained", figures["trained"]["mean"], figures["trained"]["eer"], f"{100 * low:.1f} to {100 * high:.1f}"),
     ]
-    lines = ["| network | accuracy, % | 95 % interval | EER, % |", "| --- | --- | --- | --- |"]
+    lines = table_head("network", "accuracy, %", "95 % interval", "EER, %")
     lines += [f"| {name} | {100 * mean:.1f} | {interval} | {100 * eer:.1f} |" for name, mean, eer, interval in rows]
     ran, data = record["run"], record["data"]
     same = resumed["same_graph"] and resumed["same_weights"] and resumed["same_losses"]

@@ -23,7 +23,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from facemin import load_recogniser
-from facemin.attack.link.student import TaughtPairs, teach
+from facemin.attack.datasets import HeldPairs
+from facemin.attack.link.student import teach
 from facemin.attack.training import Fitting, fit, weights_drawn_from
 from facemin.autograd.pixels import to_unit
 from facemin.evaluation.provenance import conditions
@@ -55,8 +56,8 @@ def main() -> None:
     given = parser.parse_args()
     people = lfw_people(given.shared, test=given.test, train=given.faces)
     teacher = load_recogniser(given.shared / "models" / f"{given.teacher}.onnx")
-    pairs = TaughtPairs(people.train, teach(teacher, people.train))
-    held = TaughtPairs(people.validation, teach(teacher, people.validation))
+    pairs = HeldPairs(people.train, teach(teacher, people.train))
+    held = HeldPairs(people.validation, teach(teacher, people.validation))
     size = pairs.embeddings.shape[1]
     student = weights_drawn_from(0, partial(iresnet, depth=DEPTH, embedding_size=size, width=given.width))
     end = time.monotonic() + 60 * given.minutes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,11 @@ from facemin.ahm.masking.mask import KEPT, SECRET_BITS, Blocks, Choice
 from facemin.ahm.mixing import COUNTS, MOST, Partners
 from facemin.ahm.recogniser import WIDTHS
 from facemin.runtime.compute import Precision
-from facemin.train.config import CosineSchedule, Data, Evaluate, Head, Optimiser, Section, StepSchedule, read_toml
+from facemin.train.config import (
+    RunConfig,
+    Section,
+    read_toml,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,42 +102,21 @@ class Query(Section):
     """Faces in a mixed query, its own the heaviest."""
 
 
-class AHMConfig(Section):
+class AHMConfig(RunConfig):
     """A run of AHM or of one of its baselines."""
 
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=2)
     precision: Precision = "auto"
-    log_every: int = Field(default=10, ge=1)
-    """Steps."""
-    checkpoint_every: int = Field(default=500, ge=1)
-    """Steps; besides after the last."""
-    data: Data
     mask: Masking = Masking()
     mixing: Mixing = Mixing()
     strategy: Strategy = Strategy()
     network: Network = Network()
-    head: Head
-    optimiser: Optimiser
-    schedule: StepSchedule | CosineSchedule = Field(discriminator="kind")
-    evaluate: Evaluate = Evaluate()
     query: Query = Query()
 
     @model_validator(mode="after")
-    def _fits(self) -> AHMConfig:
-        if self.schedule.warmup >= self.epochs:
-            raise ValueError(f"schedule: expected a warm-up shorter than {self.epochs} epochs, got more")
+    def _is_of_a_folder(self) -> Self:
         if self.data.kind != "folder":
             raise ValueError("data.kind: expected a folder, whose faces are held in memory, got another")
         return self
-
-    def course(self) -> dict[str, Any]:
-        """What the weights depend on, beside the data: a run is resumed under the same only."""
-        unimportant = {"root", "landmarks", "cache", "workers"}
-        return self.model_dump(
-            mode="json", exclude={"data": unimportant, "log_every": True, "checkpoint_every": True, "evaluate": True}
-        )
 
 
 def read_ahm_config(path: Path) -> AHMConfig:

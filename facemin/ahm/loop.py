@@ -20,8 +20,8 @@ from facemin.ahm.recogniser import MaskedRecogniser, masked_resnet
 from facemin.ahm.result import MASK, WEIGHTS, measure_queries, write_record, write_weights
 from facemin.runtime.device import choose_device, choose_precision
 from facemin.train import log
-from facemin.train.checkpoints import Checkpoint, read_checkpoint
-from facemin.train.data.sampler import Batches, Draw, derived_seed
+from facemin.train.checkpoints import CHECKPOINT, Checkpoint, check_fresh, read_checkpoint
+from facemin.train.data.sampler import Draw, derived_seed
 from facemin.train.progress import Outcome, Progress, Watch
 from facemin.train.schedule import rate_factor
 from facemin.train.training_module import make_optimiser
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from facemin.ahm.config import AHMConfig
 
-CHECKPOINT, LOG, FACES = "checkpoint.pt", "log.jsonl", "faces"
-"""In a run's folder."""
+LOG, FACES = "log.jsonl", "faces"
+"""In a run's folder, beside its checkpoint."""
 
 
 def train_ahm(
@@ -44,19 +44,10 @@ def train_ahm(
     On a CPU with the same number of threads the same configuration, with its secret given, gives the same bits,
     whether or not the run was interrupted. torch's random state is the caller's again afterwards.
 
-    Args:
-        config: the run.
-        out: its folder.
-        device: see `choose_device`.
-        resume: go on from the folder's checkpoint; from the start where there is none.
-        watch: hears and steers.
-
-    Raises:
-        ValueError: wrong data or settings, a folder with another run, or a loss that is not finite.
-        OSError: a file that cannot be read or written.
+    Arguments and errors are those of `facemin.train.train`.
     """
-    if not resume and (out / CHECKPOINT).exists():
-        raise ValueError(f"{out}: expected a folder without a run, found {CHECKPOINT}; resume it, or name another")
+    if not resume:
+        check_fresh(out)
     where = choose_device(device)
     with torch.random.fork_rng(devices=[where.index or 0] if where.type == "cuda" else []):
         return _Session(config, out, where, watch or Watch()).run(resume=resume)
@@ -79,13 +70,7 @@ class _Session:
         self.config, self.out, self.device, self.watch = config, out, device, watch
         self.people = read_people(config, cache=out / FACES, on_aligned=watch.on_aligned)
         self.pairs = self.people.pairs
-        self.batches = Batches(
-            images=len(self.people.pool),
-            batch=config.batch,
-            epochs=config.epochs,
-            seed=config.seed,
-            flip=config.data.flip,
-        )
+        self.batches = config.batches(len(self.people.pool))
         resumed = (out / CHECKPOINT).exists()
         self.mask = find_mask(config, self.people.pool, self.people.labels, out / MASK, resumed=resumed)
         torch.manual_seed(derived_seed(config.seed, "weights"))

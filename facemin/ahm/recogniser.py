@@ -9,12 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facemin.train.families.layers import Residual, chain, check_embedding, convolve, initialise
+from facemin.train.families.layers import (
+    LAST_SIDE,
+    Residual,
+    chain,
+    check_embedding,
+    convolve,
+    embedding_of_map,
+    initialise,
+    unit_body,
+)
 
 if TYPE_CHECKING:
     from facemin.ahm.masking.mask import Mask
 
-LAST_SIDE = 7
 WIDTHS = (64, 128, 256)
 
 
@@ -44,8 +52,6 @@ def masked_resnet(
     halvings = log2(side / LAST_SIDE)
     if halvings != int(halvings) or not 0 <= halvings <= len(widths):
         raise ValueError(f"widths: expected as many as bring a side of {side} to {LAST_SIDE} by halves, got {widths}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout: expected a share in [0, 1), got {dropout!r}")
     if not widths or min(widths) < 1:
         raise ValueError(f"widths: expected channels of 1 or more, got {widths}")
     stages: dict[str, nn.Module] = {}
@@ -56,30 +62,11 @@ def masked_resnet(
             conv=convolve(before, width, 3, stride=stride),
             bn=nn.BatchNorm2d(width),
             prelu=nn.PReLU(width),
-            unit=_unit(width),
+            unit=Residual(unit_body(width, width)),
         )
         before = width
-    stages["embedding"] = chain(
-        bn=nn.BatchNorm2d(before),
-        dropout=nn.Dropout(dropout),
-        flatten=nn.Flatten(),
-        linear=nn.Linear(before * LAST_SIDE**2, embedding_size),
-        features=nn.BatchNorm1d(embedding_size),
-    )
+    stages["embedding"] = embedding_of_map(before, embedding_size, dropout=dropout)
     return initialise(chain(**stages))
-
-
-def _unit(width: int) -> Residual:
-    return Residual(
-        chain(
-            bn1=nn.BatchNorm2d(width),
-            conv1=convolve(width, width, 3),
-            bn2=nn.BatchNorm2d(width),
-            prelu=nn.PReLU(width),
-            conv2=convolve(width, width, 3),
-            bn3=nn.BatchNorm2d(width),
-        )
-    )
 
 
 class MaskedRecogniser(nn.Module):

@@ -6,7 +6,8 @@ Read the raw values first: a weighted sum hides which of them is bad.
 """
 
 from dataclasses import dataclass
-from math import isfinite
+
+from facemin.runtime.ranges import ranges
 
 VISUAL_WEIGHT = 0.4
 ATTACK_WEIGHT = 0.6
@@ -17,6 +18,7 @@ PSNR_CEILING = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 1]": "identity rank_one accuracy", "[-1, 1]": "ssim", "(-inf, inf)": "psnr"})
 class RawScores:
     """What was measured, in its own units.
 
@@ -37,16 +39,6 @@ class RawScores:
     identity: float
     rank_one: float
     accuracy: float
-
-    def __post_init__(self) -> None:
-        for name in ("identity", "rank_one", "accuracy"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a share in [0, 1], got {value}")
-        if not -1 <= self.ssim <= 1:
-            raise ValueError(f"ssim: expected in [-1, 1], got {self.ssim}")
-        if not isfinite(self.psnr):
-            raise ValueError(f"psnr: expected finite decibels, got {self.psnr}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Pairs of images held in memory, for attacks that train."""
+"""Pairs held in memory, for attacks that train."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class ImagePairs:
-    """Pairs of an input and a face.
+class HeldPairs:
+    """Pairs of an input and what a network shall make of it.
 
     Args:
         inputs: protected images, plain faces, or features, (N, ...); uint8 stands for [0, 1].
-        faces: (N, 3, 112, 112), uint8 or in [0, 1].
+        targets: faces (N, 3, 112, 112), uint8 or in [0, 1]; unit embeddings (N, D); or classes, one-hot (N, K).
 
     Raises:
         ValueError: different numbers of them.
     """
 
     inputs: Tensor
-    faces: Tensor
+    targets: Tensor
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != len(self.faces):
-            raise ValueError(f"faces: expected {len(self.inputs)}, one an input, got {len(self.faces)}")
+        if len(self.inputs) != len(self.targets):
+            raise ValueError(f"targets: expected {len(self.inputs)}, one an input, got {len(self.targets)}")
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.inputs[index], self.faces[index]
+        return self.inputs[index], self.targets[index]

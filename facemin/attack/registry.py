@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.attack.attributes.probe_attack import ProbeAttack
-from facemin.attack.contract import Adversary, Attack
+from facemin.attack.contract import Adversary, Attack, Holding, Linker, Prober, Reconstructor, Row
 from facemin.attack.link.centred import CentredLinking
 from facemin.attack.link.key_linker import KeyLinking
 from facemin.attack.link.ridge_linker import RidgeLinking
@@ -14,130 +14,135 @@ from facemin.attack.reconstruct.image_prior import ImagePrior
 from facemin.attack.reconstruct.inverter_attack import InverterAttack
 from facemin.attack.reconstruct.white_box import PAPER, UNSPLIT, WhiteBox
 
+
+def _reconstructor(
+    row: Row,
+    method: Reconstructor,
+    words: str,
+    knows: tuple[Holding, ...],
+    *,
+    tried_in: Row | None = None,
+    in_audit: bool = True,
+) -> Attack:
+    adversary = Adversary(row=row, knows=knows)
+    return Attack(
+        kind="reconstructor", adversary=adversary, method=method, words=words, tried_in=tried_in, in_audit=in_audit
+    )
+
+
+def _linker(method: Linker, words: str, knows: tuple[Holding, ...], *, in_audit: bool = True) -> Attack:
+    adversary = Adversary(row="T5", knows=knows)
+    return Attack(kind="linker", adversary=adversary, method=method, words=words, in_audit=in_audit)
+
+
+def _prober(method: Prober, words: str, knows: tuple[Holding, ...], *, in_audit: bool = True) -> Attack:
+    adversary = Adversary(row="T2", knows=knows)
+    return Attack(kind="prober", adversary=adversary, method=method, words=words, in_audit=in_audit)
+
+
 ATTACKS: dict[str, Attack] = {
-    "white-box-paper": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T3", knows=("protected feature", "key")),
-        method=PAPER,
-        words="the paper's equations 2 to 4",
+    "white-box-paper": _reconstructor(
+        "T3", PAPER, "the paper's equations 2 to 4", ("protected feature", "key"), in_audit=False
+    ),
+    "white-box-unsplit": _reconstructor(
+        "T3", UNSPLIT, "UnSplit's loss with the key known", ("protected feature", "key"), in_audit=False
+    ),
+    "white-box": _reconstructor(
+        "T3",
+        WhiteBox(steps=400),
+        "Adam on coarse and fine layers together, total variation",
+        ("protected image", "key"),
+    ),
+    "white-box-prior": _reconstructor(
+        "T3",
+        WhiteBox(prior=ImagePrior(), total_variation=0.0),
+        "an untrained network paints the image",
+        ("protected image", "key"),
         in_audit=False,
     ),
-    "white-box-unsplit": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T3", knows=("protected feature", "key")),
-        method=UNSPLIT,
-        words="UnSplit's loss with the key known",
+    "inverter": _reconstructor(
+        "T4",
+        InverterAttack(),
+        "RecFace, trained on plain faces' features (level 1)",
+        ("protected feature", "key", "pairs of feature and face"),
+    ),
+    "inverter-protected-features": _reconstructor(
+        "T4",
+        InverterAttack(learns_from="protected"),
+        "RecFace, trained on protected features",
+        ("protected feature", "key", "pairs of protected feature and face"),
+    ),
+    # not in an audit: the denoiser is the same network
+    "inverter-protected-images": _reconstructor(
+        "T4",
+        InverterAttack(reads="image", learns_from="protected"),
+        "RecFace, trained on protected images",
+        ("protected image", "pairs of protected image and face"),
         in_audit=False,
     ),
-    "white-box": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T3", knows=("protected image", "key")),
-        method=WhiteBox(steps=400),
-        words="Adam on coarse and fine layers together, total variation",
-    ),
-    "white-box-prior": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T3", knows=("protected image", "key")),
-        method=WhiteBox(prior=ImagePrior(), total_variation=0.0),
-        words="an untrained network paints the image",
-        in_audit=False,
-    ),
-    "inverter": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T4", knows=("protected feature", "key", "pairs of feature and face")),
-        method=InverterAttack(),
-        words="RecFace, trained on plain faces' features (level 1)",
-    ),
-    "inverter-protected-features": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T4", knows=("protected feature", "key", "pairs of protected feature and face")),
-        method=InverterAttack(learns_from="protected"),
-        words="RecFace, trained on protected features",
-    ),
-    "inverter-protected-images": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T4", knows=("protected image", "pairs of protected image and face")),
-        method=InverterAttack(reads="image", learns_from="protected"),
-        words="RecFace, trained on protected images",
-        # the denoiser is the same network
-        in_audit=False,
-    ),
-    "denoiser": Attack(
-        kind="reconstructor",
-        adversary=Adversary(row="T2", knows=("protected image", "pairs of protected image and face")),
-        method=InverterAttack(reads="image", learns_from="protected"),
-        words="the same network as a purifier before a recogniser",
+    "denoiser": _reconstructor(
+        "T2",
+        InverterAttack(reads="image", learns_from="protected"),
+        "the same network as a purifier before a recogniser",
+        ("protected image", "pairs of protected image and face"),
         tried_in="T4",
     ),
-    "key-features": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "key", "public faces")),
-        method=KeyLinking(head="none"),
-        words="the key's features, pooled, as they are",
+    "key-features": _linker(
+        KeyLinking(head="none"), "the key's features, pooled, as they are", ("protected image", "key", "public faces")
     ),
-    "key-linker": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "key", "public faces")),
-        method=KeyLinking(),
-        words="the key's features, pooled, and a head trained on plain faces",
+    "key-linker": _linker(
+        KeyLinking(),
+        "the key's features, pooled, and a head trained on plain faces",
+        ("protected image", "key", "public faces"),
     ),
-    "student-key-only": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "key", "public faces")),
-        method=StudentAttack(learns_from="plain", settings=StudentTraining(body="key")),
-        words="a student on the key's features of plain faces, taught by a recogniser",
+    "student-key-only": _linker(
+        StudentAttack(learns_from="plain", settings=StudentTraining(body="key")),
+        "a student on the key's features of plain faces, taught by a recogniser",
+        ("protected image", "key", "public faces"),
         in_audit=False,
     ),
-    "ridge-linker": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "pairs of protected image and identity")),
-        method=RidgeLinking(),
-        words="a linear map from what an off-the-shelf recogniser makes of protected images",
+    "ridge-linker": _linker(
+        RidgeLinking(),
+        "a linear map from what an off-the-shelf recogniser makes of protected images",
+        ("protected image", "pairs of protected image and identity"),
     ),
-    "centred": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "recogniser", "public faces")),
-        method=CentredLinking(),
-        words="a recogniser off the shelf, the common part of protected images taken away",
+    "centred": _linker(
+        CentredLinking(),
+        "a recogniser off the shelf, the common part of protected images taken away",
+        ("protected image", "recogniser", "public faces"),
     ),
-    "student": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "pairs of protected image and identity")),
-        method=StudentAttack(),
-        words="FaceLinkGen: a recogniser trained on, on protected images",
+    "student": _linker(
+        StudentAttack(),
+        "FaceLinkGen: a recogniser trained on, on protected images",
+        ("protected image", "pairs of protected image and identity"),
     ),
-    "student-scratch": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "pairs of protected image and identity")),
-        method=StudentAttack(settings=StudentTraining(body="scratch", fitting=SMALL)),
-        words="the same with a network that begins from nothing",
+    "student-scratch": _linker(
+        StudentAttack(settings=StudentTraining(body="scratch", fitting=SMALL)),
+        "the same with a network that begins from nothing",
+        ("protected image", "pairs of protected image and identity"),
         in_audit=False,
     ),
-    "student-on-key": Attack(
-        kind="linker",
-        adversary=Adversary(row="T5", knows=("protected image", "key", "pairs of protected image and identity")),
-        method=StudentAttack(settings=StudentTraining(body="key", fitting=SMALL)),
-        words="the same on the key's features of protected images",
+    "student-on-key": _linker(
+        StudentAttack(settings=StudentTraining(body="key", fitting=SMALL)),
+        "the same on the key's features of protected images",
+        ("protected image", "key", "pairs of protected image and identity"),
         in_audit=False,
     ),
-    "probe": Attack(
-        kind="prober",
-        adversary=Adversary(row="T2", knows=("protected image", "pairs of protected image and attribute")),
-        method=ProbeAttack(),
-        words="a linear probe on thumbnails of protected images",
+    "probe": _prober(
+        ProbeAttack(),
+        "a linear probe on thumbnails of protected images",
+        ("protected image", "pairs of protected image and attribute"),
     ),
-    "convolutional-probe": Attack(
-        kind="prober",
-        adversary=Adversary(row="T2", knows=("protected image", "pairs of protected image and attribute")),
-        method=ConvolutionalProbe(),
-        words="a small network on protected images",
+    "convolutional-probe": _prober(
+        ConvolutionalProbe(),
+        "a small network on protected images",
+        ("protected image", "pairs of protected image and attribute"),
         in_audit=False,
     ),
-    "probe-on-key": Attack(
-        kind="prober",
-        adversary=Adversary(row="T2", knows=("protected image", "key", "pairs of protected image and attribute")),
-        method=ProbeAttack(reads="features"),
-        words="the same on the key's features of protected images",
+    "probe-on-key": _prober(
+        ProbeAttack(reads="features"),
+        "the same on the key's features of protected images",
+        ("protected image", "key", "pairs of protected image and attribute"),
     ),
 }
 """Attacks by name: contract tests, the rows of an audit and the experiments take them from here."""

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ import torch
 from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.device import choose_device, choose_precision
 from facemin.runtime.files import write_atomically
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,26 @@ class Epoch(NamedTuple):
     steps_per_second: float
 
 
+class FitOptions(TypedDict, total=False):
+    """Keywords of `fit` that say where and how far it trains, and not what.
+
+    Attributes:
+        compute: where, and in which precision of products.
+        validation: pairs of people that are in neither training nor test: the best epoch's weights are kept.
+        checkpoint: written after each epoch, and gone on from where it exists.
+        on_epoch: told after each epoch.
+        stop: asked after each epoch; True ends the training with what there is.
+    """
+
+    compute: Compute
+    validation: Pairs | None
+    checkpoint: Path | None
+    on_epoch: Callable[[Epoch], None] | None
+    stop: Callable[[], bool] | None
+
+
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "epochs batch", "(0, inf)": "rate", "[0, inf)": "decay"})
 class Fitting:
     """How an attacker's network is trained.
 
@@ -76,12 +96,6 @@ class Fitting:
     decay: float = 1e-4
     flip: bool = False
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 1:
-            raise ValueError(f"epochs, batch: expected at least 1, got {self.epochs}, {self.batch}")
-        if not (math.isfinite(self.rate) and self.rate > 0 and math.isfinite(self.decay) and self.decay >= 0):
-            raise ValueError(f"rate, decay: expected finite, above 0 and not below, got {self.rate}, {self.decay}")
 
 
 def fit(

@@ -6,28 +6,25 @@ from typing import TYPE_CHECKING
 
 from facemin.attack.link.cross_matching import embed
 from facemin.audit.figures import counted, entry, interval
-from facemin.audit.result import Figure, Line, RowResult, Table
+from facemin.audit.result import AuditRow, Figure, Line, RowResult, Table
 from facemin.metrics import pair_scores
 from facemin.report.page import Entry
 
 if TYPE_CHECKING:
     from facemin.audit.inputs.audit_inputs import AuditInputs
 
-TITLE = "The provider, with the whole recogniser"
-KNOWS = "everything it should: recognising is its job"
+PROVIDER = AuditRow(
+    row=None,
+    title="The provider, with the whole recogniser",
+    knows="everything it should: recognising is its job",
+)
 
 
 def still_recognises(evidence: AuditInputs) -> RowResult:
     """Verify protected faces at the recognisers whose keys were used."""
     judges = [one for one in evidence.authorised if one.at is not None]
     if not judges:
-        return RowResult(
-            row=None,
-            title=TITLE,
-            knows=KNOWS,
-            outcome="not tested",
-            verdict=_absent(evidence),
-        )
+        return PROVIDER.result("not tested", _absent(evidence))
     pairs = evidence.pairs
     words: list[str] = []
     figures: list[Figure] = []
@@ -61,15 +58,7 @@ def still_recognises(evidence: AuditInputs) -> RowResult:
         head=("recogniser", "plain probe", "protected probe", "threshold", "where it comes from"),
         rows=tuple(rows),
     )
-    return RowResult(
-        row=None,
-        title=TITLE,
-        knows=KNOWS,
-        outcome="look",
-        verdict=f"{pairs.words} {' '.join(words)}",
-        figures=tuple(figures),
-        tables=(table,),
-    )
+    return PROVIDER.result("look", f"{pairs.words} {' '.join(words)}", figures=figures, tables=[table])
 
 
 def _absent(evidence: AuditInputs) -> str:

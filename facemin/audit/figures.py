@@ -21,17 +21,7 @@ FEWEST_FOR_A_MEAN = 5
 
 def counted(flags: Tensor, *, name: str, of: str, where: str) -> Figure:
     """A share of true flags (N,), with Wilson's interval."""
-    found = share(flags)
-    return Figure(
-        name=name,
-        of=of,
-        where=where,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
-        hits=int(flags.sum()),
-    )
+    return _figure(share(flags), name, of, where, hits=int(flags.sum()))
 
 
 def averaged(values: Tensor, *, name: str, of: str, where: str) -> Figure:
@@ -39,7 +29,12 @@ def averaged(values: Tensor, *, name: str, of: str, where: str) -> Figure:
     wide = values.detach().double().cpu()
     wide = wide[wide.isfinite()]
     found = mean(wide) if len(wide) >= FEWEST_FOR_A_MEAN else _bare(wide)
-    return Figure(name=name, of=of, where=where, value=found.value, low=found.low, high=found.high, n=found.n)
+    return _figure(found, name, of, where)
+
+
+def _figure(found: Share, name: str, of: str, where: str, *, hits: int | None = None) -> Figure:
+    value, low, high, n = found.value, found.low, found.high, found.n
+    return Figure(name=name, of=of, where=where, value=value, low=low, high=high, n=n, hits=hits)
 
 
 def entry(figure: Figure | None, *, digits: int = 3, below: str = "", mark: str = "") -> Entry:

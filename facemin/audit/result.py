@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
     from facemin.attack.contract import Row
@@ -110,3 +112,39 @@ class RowResult:
             "untested": list(self.untested),
             "seconds": self.seconds,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    """An adversary whom an audit plays.
+
+    Attributes:
+        row: of the threat model; None for the provider itself.
+        title: the adversary in words.
+        knows: what it is given.
+    """
+
+    row: Row | None
+    title: str
+    knows: str
+
+    def result(
+        self,
+        outcome: Outcome,
+        verdict: str,
+        *,
+        figures: Iterable[Figure] = (),
+        tables: Iterable[Table] = (),
+        pictures: Iterable[Grid] = (),
+        untested: Iterable[str] = (),
+    ) -> RowResult:
+        """What it got; see `RowResult`."""
+        return RowResult(
+            **vars(self),
+            outcome=outcome,
+            verdict=verdict,
+            figures=tuple(figures),
+            tables=tuple(tables),
+            pictures=tuple(pictures),
+            untested=tuple(untested),
+        )

@@ -7,7 +7,7 @@ Where the file itself has the batch axis elsewhere (attention moves it behind ot
 the value is `lifted`: rows come first, then all axes that the file gives one row, its batch axis of one among them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -15,15 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemin.models.onnx import attributes
-from facemin.models.onnx.attributes import LONGEST_STATIC, whole
+from facemin.models.onnx.attributes import LONGEST_STATIC, NodeReader
 
 Run = Callable[..., Any]
 
 KEPT = -1
 """Of a result's batch axis: where that of the inputs is."""
-
-LARGEST_INTERMEDIATE = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +76,7 @@ class Lowered:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
+class Node(NodeReader[Value]):
     """One ONNX node with its attributes as Python values.
 
     Args:
@@ -96,17 +93,6 @@ class Node:
     inputs: tuple[Value | None, ...] = ()
     outputs: int = 1
 
-    def value(self, index: int) -> Value:
-        """The input at `index`. Raises ValueError where it is missing."""
-        found = self.optional(index)
-        if found is None:
-            raise ValueError(f"expected an input number {index + 1}, but the node has none")
-        return found
-
-    def optional(self, index: int) -> Value | None:
-        """The input at `index`, or None where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
     def present(self) -> tuple[int, ...]:
         """The indices of all inputs that are not left out."""
         return tuple(i for i, value in enumerate(self.inputs) if value is not None)
@@ -119,21 +105,6 @@ class Node:
         if value.constant.numel() > LONGEST_STATIC:
             raise ValueError(f"expected at most {LONGEST_STATIC} elements in input number {index + 1}")
         return list(value.constant.reshape(-1).tolist())
-
-    def integers(self, index: int) -> list[int]:
-        """The same, where the elements are integers. Raises ValueError where they are not."""
-        return whole(self.numbers(index), f"input number {index + 1}")
-
-    def attribute_or_input(self, name: str, index: int, *, moved: int) -> list[int] | None:
-        """Integers that moved from an attribute to an input with opset `moved`; None where the file has none."""
-        if self.opset >= moved:
-            return None if self.optional(index) is None else self.integers(index)
-        found = self.attributes.get(name)
-        return None if found is None else whole(found, f"attribute {name!r}")
-
-    def integer(self, name: str, default: int) -> int:
-        """An integer attribute. Raises ValueError where it has another type."""
-        return attributes.integer(self.attributes, name, default)
 
     def number(self, name: str, default: float) -> float:
         """A finite float attribute. Raises ValueError where it has another type."""
@@ -148,20 +119,6 @@ class Node:
         if not isinstance(found, str):
             raise ValueError(f"expected attribute {name!r} to be a string, got {found!r:.80}")  # noqa: TRY004
         return found
-
-    def window(self, name: str, length: int, default: int, *, least: int = 1) -> list[int]:
-        """A list attribute of a sliding window: `length` integers in [least, 4096]."""
-        return attributes.window(self.attributes, name, length, default, least=least)
-
-    def only(self, name: str, allowed: Sequence[Any], default: Any) -> Any:
-        """An attribute with few supported values. Raises ValueError that lists them."""
-        return attributes.only(self.attributes, name, allowed, default)
-
-
-def check_intermediate(elements: int, what: str) -> None:
-    """Raises ValueError where an operator would need a scratch space beyond 2**28 elements for one image."""
-    if elements > LARGEST_INTERMEDIATE:
-        raise ValueError(f"expected {what} of at most {LARGEST_INTERMEDIATE} elements, got {elements}")
 
 
 class BatchMovedError(ValueError):

@@ -14,10 +14,12 @@ from facemin.models.onnx.graph import extract
 from facemin.models.recogniser import RecogniserGraph
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from onnx import ModelProto
     from torch import Tensor
 
-    from facemin.models.space import SpaceDeclaration
+    from facemin.models.recogniser import AboutRecogniser
 
 
 class Recogniser(RecogniserGraph, nn.Module):
@@ -27,9 +29,7 @@ class Recogniser(RecogniserGraph, nn.Module):
 
     Args:
         graph: see `RecogniserGraph`.
-        name: likewise.
-        cuts: likewise.
-        space: likewise.
+        **about: likewise.
 
     Raises:
         ValueError: as for `RecogniserGraph`.
@@ -38,13 +38,10 @@ class Recogniser(RecogniserGraph, nn.Module):
     def __init__(
         self,
         graph: ModelProto,
-        *,
-        name: str,
-        cuts: tuple[str, ...] | None = None,
-        space: SpaceDeclaration | None = None,
+        **about: Unpack[AboutRecogniser],
     ) -> None:
         nn.Module.__init__(self)
-        RecogniserGraph.__init__(self, graph, name=name, cuts=cuts, space=space)
+        RecogniserGraph.__init__(self, graph, **about)
         self.module = OnnxModule(graph)
         self.requires_grad_(False).eval()
 

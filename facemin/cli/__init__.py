@@ -21,7 +21,7 @@ from facemin.cli.workshop import audit, bench, evaluate, models, train
 from facemin.runtime.errors import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def _version() -> str:
@@ -36,30 +36,28 @@ app = App(
     help="Facial data minimisation: a face photo becomes the least that one chosen recogniser needs.",
     help_epilogue=STATUSES,
 )
-app.command(demonstrate.demo)
-app.command(photos.protect)
-app.command(verify.verify)
-keys.app.command(protector.fit_protector, name="fit-protector")
-keys.app.command(trusted.key_trust, name="trust")
-keys.app.command(trusted.key_distrust, name="distrust")
-keys.app.command(trusted.key_trusted, name="trusted")
-app.command(keys.app)
-app.command(models.app)
-app.command(secrets.app)
+OF_KEYS: dict[str, Callable[..., int]] = {
+    "fit-protector": protector.fit_protector,
+    "trust": trusted.key_trust,
+    "distrust": trusted.key_distrust,
+    "trusted": trusted.key_trusted,
+}
+OF_PROVIDERS: dict[str, Callable[..., int]] = {
+    "keys": provider_keys.provider_keys,
+    "rotate": provider_keys.provider_rotate,
+    "protector": provider_keys.provider_protector,
+    "switch": provider_keys.provider_switch,
+    "revoke": provider_keys.provider_revoke,
+}
+"""Commands of a group that have files of their own."""
+for group, commands in ((keys.app, OF_KEYS), (provider.app, OF_PROVIDERS)):
+    for name, command in commands.items():
+        group.command(command, name=name)
+for verb in (demonstrate.demo, photos.protect, verify.verify, audit.audit, provider.serve, licences.licences):
+    app.command(verb)
 app.command(evaluate.evaluate, name="eval")
-app.command(train.app)
-app.command(audit.audit)
-app.command(bench.app)
-provider.app.command(provider_keys.provider_keys, name="keys")
-provider.app.command(provider_keys.provider_rotate, name="rotate")
-provider.app.command(provider_keys.provider_protector, name="protector")
-provider.app.command(provider_keys.provider_switch, name="switch")
-provider.app.command(provider_keys.provider_revoke, name="revoke")
-app.command(provider.app)
-app.command(provider.serve)
-app.command(client.app)
-app.command(cloak.app)
-app.command(licences.licences)
+for part in (keys, models, secrets, train, bench, provider, client, cloak):
+    app.command(part.app)
 app.register_install_completion_command(
     help="Install completion for your shell (bash, zsh or fish), so that Tab completes verbs and options."
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facemin.cli.shared.options import Json
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.output import answer
 
 OURS = "facemin itself: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
 
@@ -16,8 +16,5 @@ def licences(*, as_json: Json = False) -> int:
     page = FOLDER.parent / "service" / "page" / "licences.txt"
     if page.is_file():
         notice += "\n" + page.read_text(encoding="utf-8")
-    if as_json:
-        print_json({"facemin": OURS, "notice": notice})
-    else:
-        tell(OURS, "", *notice.splitlines())
+    answer({"facemin": OURS, "notice": notice}, OURS, "", *notice.splitlines(), as_json=as_json)
     return 0

@@ -1,4 +1,4 @@
-"""Carriers as a client sends them: photos of a face of nobody, checked before they go."""
+"""Carriers as a client sends them: photos of a synthetic face, checked before they go."""
 
 from __future__ import annotations
 

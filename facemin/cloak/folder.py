@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from facemin.cloak.lay import lay
-from facemin.cloak.trace import CLOAKED, PLAIN, trace
-from facemin.face import TEMPLATE, Detector, align, is_aligned, nearest_to_centre
+from facemin.cloak.registration import SIGNIFICANT, register, significance
+from facemin.face import TEMPLATE, Detector, is_aligned, nearest_to_centre
 from facemin.image import MAX_PIXELS, Skipped, decode, encode
 from facemin.protection.folder.inputs import PROTECTED, photos_among, state_of
 from facemin.protection.result import Failure
@@ -110,7 +110,7 @@ class CloakedPhoto:
         file: the result.
         faces: on which the mask was put, or from which it was taken.
         others: faces that were left as they are.
-        exact: the landmarks were those of the record that cloaking left beside the photo, not found anew.
+        exact: the landmarks were those of the record that cloaking left beside the photo, not found by the mask.
         notes: of how the photo was read; see `Photo.notes`.
     """
 
@@ -176,8 +176,14 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
     photo = decode(source, max_pixels=job.max_pixels)
     known = _known_points(source, job) if job.remove else None
     points, others = _whose(photo.pixels, job, str(source)) if known is None else (known, 0)
-    if known is None:
-        points, others = _fitting(photo.pixels, points, others, job, str(source))
+    if job.remove and known is None:
+        faces = len(points)
+        points = _registered(photo.pixels, job.mask, points, str(source))
+        others += faces - len(points)
+    elif not job.remove:
+        faces = len(points)
+        points = _plain(photo.pixels, job.mask, points, str(source))
+        others += faces - len(points)
     changes = np.broadcast_to(job.mask.change, (len(points), *job.mask.change.shape))
     pixels = lay(photo.pixels, changes, points, remove=job.remove)
     form: Any = job.form.upper()
@@ -221,28 +227,28 @@ def _whose(pixels: NDArray[np.uint8], job: CloakJob, name: str) -> tuple[NDArray
     return face.points[None], len(found) - 1
 
 
-def _fitting(
-    pixels: NDArray[np.uint8], points: NDArray[np.float32], others: int, job: CloakJob, name: str
-) -> tuple[NDArray[np.float32], int]:
-    """Of the faces that the mask is for, those that it is not on yet, or (to remove it) those that it is on.
-
-    Raises:
-        ValueError: there is none.
-    """
-    faces = pixels[None] if is_aligned(pixels) else align(pixels, points)
-    traces = np.array([trace(face, job.mask.change) for face in faces])
-    fits = traces >= PLAIN if job.remove else traces < CLOAKED
-    if not fits.any():
-        if job.remove:
-            raise ValueError(
-                f"{name}: expected a face with this mask on it, found no trace of it ({traces.max():.2f}, below "
-                f"{PLAIN}): taking it off would put it on the wrong way round, and nothing was written"
-            )
+def _registered(pixels: NDArray[np.uint8], mask: Mask, points: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Landmarks (N, 5, 2) at which the mask lies, of those faces that have it on."""
+    found = [register(pixels, mask.change, each) for each in points]
+    there = [each.points for each in found if each.significance >= SIGNIFICANT]
+    if not there:
+        most = max(each.significance for each in found)
         raise ValueError(
-            f"{name}: expected a plain face, got one that carries this mask already ({traces.max():.2f}, above "
-            f"{CLOAKED}); cloak the photo that it was made from"
+            f"{name}: expected a face with this mask on it, found no trace of the mask (correlation of {most:.1f} "
+            f"standard deviations, expected {SIGNIFICANT:g})"
         )
-    return points[fits], others + int((~fits).sum())
+    return np.stack(there).astype(np.float32)
+
+
+def _plain(pixels: NDArray[np.uint8], mask: Mask, points: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Landmarks (N, 5, 2) of those faces that do not have the mask on: twice the change is no better a cloak."""
+    found = np.array([significance(pixels, mask.change, each) for each in points])
+    if found.min() >= SIGNIFICANT:
+        raise ValueError(
+            f"{name}: expected a plain face, got one that has this mask on already (correlation of {found.max():.1f} "
+            f"standard deviations, expected below {SIGNIFICANT:g}); cloak the photo that it was made from"
+        )
+    return points[found < SIGNIFICANT]
 
 
 def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:

@@ -1,4 +1,4 @@
-"""One person's photos gathered for a fit: faces cut out, what has none named, who looks like somebody else noted."""
+"""One person's photos gathered for a fit: faces cut out, photos without one named, faces unlike the others noted."""
 
 from __future__ import annotations
 

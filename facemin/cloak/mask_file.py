@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from facemin.face import SIDE
 from facemin.runtime.errors import FaceminError, told_as
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import PRIVATE, read_private, write_atomically
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Mask:
         """
         if change.shape != _SHAPE or change.dtype != np.int8:
             raise InvalidMask(f"change: expected int8 {_SHAPE}, got {change.dtype} {change.shape}")
-        try:
+        with faults_named("mask: ", error=InvalidMask):
             manifest = Manifest(
                 method=method,
                 epsilon=epsilon,
@@ -124,8 +125,6 @@ class Mask:
                 created=created or datetime.now(UTC).replace(microsecond=0),
                 sha256=hashlib.sha256(change.tobytes()).hexdigest(),
             )
-        except ValidationError as error:
-            raise InvalidMask(f"mask: {_first(error)}") from None
         return _checked(manifest, change, "mask")
 
     @classmethod
@@ -210,10 +209,8 @@ def _manifest(text: bytes, name: str) -> Manifest:
     version = values.get("version") if isinstance(values, dict) else None
     if version != 1:
         raise InvalidMask(f"{name}: expected a mask of version 1, got {version!r:.40}; a newer facemin may read it")
-    try:
+    with faults_named(f"{name}: ", error=InvalidMask):
         return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        raise InvalidMask(f"{name}: {_first(error)}") from None
 
 
 def _checked(manifest: Manifest, change: NDArray[np.int8], name: str) -> Mask:
@@ -223,8 +220,3 @@ def _checked(manifest: Manifest, change: NDArray[np.int8], name: str) -> Mask:
     change = change.copy()
     change.flags.writeable = False
     return Mask(manifest, change)
-
-
-def _first(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False)[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r:.80}"

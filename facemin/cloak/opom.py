@@ -7,24 +7,14 @@ Source: Zhong and Deng, OPOM: Customized Invisible Cloak towards Face Privacy Pr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from facemin.cloak.mask_file import Mask
-from facemin.cloak.surrogates import Team
-from facemin.cloak.universal import climb, grey_levels, person_faces, plain_embeddings, started, window
-from facemin.runtime.compute import Compute
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from facemin.models import Recogniser
+from facemin.cloak.universal import PersonSeen, UniversalMask, climb
+from facemin.runtime.ranges import check_ranges
 
 Model = Literal["fi-uap", "class-centre", "affine-hull", "convex-hull"]
 """What stands for the person in feature space."""
@@ -35,7 +25,7 @@ _SIMPLEX_STEPS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class OPOM:
+class OPOM(UniversalMask):
     """Fit a mask that is far from the person's features by one of the paper's four models.
 
     Args:
@@ -45,72 +35,43 @@ class OPOM:
         step: of the sign of the gradient, grey levels.
         iterations: steps.
         taper: pixels over which the mask fades at the crop's border; ours, 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours, False for the paper's.
     """
-
-    product: ClassVar[Literal["photo"]] = "photo"
 
     model: Model = "convex-hull"
     epsilon: int = 8
     step: float = 1.0
     iterations: int = 16
     taper: int = 6
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
+        check_ranges(self, {"[1, 32]": "epsilon", "(0, inf)": "step", "[1, inf)": "iterations", "[0, 56]": "taper"})
         if self.model not in NEAREST:
             raise ValueError(f"OPOM model: expected one of {', '.join(NEAREST)}, got {self.model!r}")
-        if not (1 <= self.epsilon <= 32 and self.step > 0 and self.iterations >= 1 and 0 <= self.taper <= 56):
-            raise ValueError(
-                "OPOM: expected epsilon in [1, 32], step above 0, iterations of at least 1 and taper in [0, 56], "
-                f"got {self.epsilon}, {self.step}, {self.iterations}, {self.taper}"
-            )
 
-    def fit(
-        self,
-        faces: NDArray[np.uint8],
-        surrogates: Sequence[Recogniser],
-        *,
-        seed: int = 0,
-        compute: Compute | None = None,
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> Mask:
-        """Learn a person's mask.
+    @property
+    def name(self) -> str:
+        """Of the method and its model."""
+        return f"opom-{self.model}"
 
-        Args:
-            faces: aligned, of one person, uint8 RGB (N, 112, 112, 3); the paper takes ten.
-            surrogates: recognisers to move away from.
-            seed: of the start, in [0, 2^128).
-            compute: where and in which precision.
-            on_step: told before each step how many were taken, and of how many.
-
-        Raises:
-            ValueError: no face or surrogate, or another shape or type.
-        """
-        plain = person_faces(faces)
-        team = Team.on(surrogates, compute or Compute())
-        features = plain_embeddings(team, plain)
-        plain, weight, bound = plain.to(team.device), window(self.taper).to(team.device), self.epsilon / 255
-        change = started(self.step / 255, seed).to(team.device)
+    def _learnt(
+        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
+    ) -> Tensor:
+        del seed
         for iteration in range(self.iterations):
-            if on_step is not None:
-                on_step(iteration, self.iterations)
+            on_step(iteration, self.iterations)
             nearest = NEAREST[self.model] if iteration >= _CENTRE_FIRST else NEAREST[_FIRST.get(self.model, self.model)]
             change.requires_grad_()
-            moved = team((plain + change * weight).clamp(0, 1))
+            moved = seen.team((seen.plain + change * weight).clamp(0, 1))
             away = torch.stack(
                 [
                     (row - nearest(row.detach(), own)).square().sum(1).mean()
-                    for row, own in zip(moved, features, strict=True)
+                    for row, own in zip(moved, seen.features, strict=True)
                 ]
             ).mean()
-            change = climb(change, away, step=self.step / 255, bound=bound)
-        return Mask.make(
-            grey_levels(change * weight),
-            method=f"opom-{self.model}",
-            epsilon=self.epsilon,
-            photos=len(faces),
-            surrogates=team.described,
-            settings=asdict(self),
-        )
+            change = climb(change, away, step=self.step / 255, bound=self.epsilon / 255)
+        return change * weight
 
 
 def _own(moved: Tensor, features: Tensor) -> Tensor:

@@ -4,42 +4,40 @@ Source: Chow, Hu, Huang and Liu, Personalized Privacy Protection Mask Against Un
 (Chameleon): minimise -sum_m arccos<f_m(x), f_m(x + P)> + lambda * max(0, DSIM(x, x + P) - tau), DSIM = (1 - SSIM) / 2,
 by steps of the gradient's sign over the person's photos, lambda halved and doubled as DSIM lies below or above tau.
 
-Ours, and not the paper's: the fading border (`taper`), the end, where a mask that is still too visible is scaled down
-until its mean DSIM is within tau, and the angle taken from the chord, whose slope does not vanish at the start.
+Ours, and not the paper's: mirror images among the photos (`mirrored`), since a mask of few photos holds on those few;
+the fading border (`taper`); the end, where a mask is scaled, up or down, until its mean DSIM is tau, so that few steps
+leave nothing of the budget unused; and the angle taken from the chord, whose slope does not vanish at the start.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from facemin.cloak.mask_file import Mask
-from facemin.cloak.surrogates import Team
-from facemin.cloak.universal import climb, grey_levels, person_faces, plain_embeddings, started, window
+from facemin.cloak.universal import PersonSeen, UniversalMask, climb
 from facemin.metrics import ssim
-from facemin.runtime.compute import Compute
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
-
-    from facemin.models import Recogniser
 
 _POLE = 1 - 1e-4
 """Beyond this sine the slope of the arc is all but infinite."""
 _TINY = 1e-12
 _LAMBDA = 129.0
 """Outside [1 / 129, 129] lambda starts again at 1."""
-_HALVINGS = 12
+_HALVINGS = 14
+_LARGEST_SCALE = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class P3Mask:
+@ranges({"[1, 32]": "epsilon", "(0, 1)": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"})
+class P3Mask(UniversalMask):
     """Fit a personalised privacy protection mask.
 
     Args:
@@ -49,9 +47,8 @@ class P3Mask:
         epochs: passes over the photos.
         together: photos a step.
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours, False for the paper's.
     """
-
-    product: ClassVar[Literal["photo"]] = "photo"
 
     epsilon: int = 16
     tau: float = 0.03
@@ -59,76 +56,42 @@ class P3Mask:
     epochs: int = 50
     together: int = 4
     taper: int = 6
+    mirrored: bool = True
 
-    def __post_init__(self) -> None:
-        if not (1 <= self.epsilon <= 32 and 0 < self.tau < 1 and self.step > 0 and 0 <= self.taper <= 56):
-            raise ValueError(
-                "P3Mask: expected epsilon in [1, 32], tau in (0, 1), step above 0 and taper in [0, 56], "
-                f"got {self.epsilon}, {self.tau}, {self.step}, {self.taper}"
-            )
-        if self.epochs < 1 or self.together < 1:
-            raise ValueError(f"P3Mask: expected epochs and together of at least 1, got {self.epochs}, {self.together}")
-
-    def fit(
-        self,
-        faces: NDArray[np.uint8],
-        surrogates: Sequence[Recogniser],
-        *,
-        seed: int = 0,
-        compute: Compute | None = None,
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> Mask:
-        """Learn a person's mask.
-
-        Args:
-            faces: aligned, of one person, uint8 RGB (N, 112, 112, 3); many different ones carry over better.
-            surrogates: recognisers to be led astray.
-            seed: of the start and the order, in [0, 2^128).
-            compute: where and in which precision.
-            on_step: told before each epoch how many were taken, and of how many.
-
-        Raises:
-            ValueError: no face or surrogate, or another shape or type.
-        """
-        plain = person_faces(faces)
-        team = Team.on(surrogates, compute or Compute())
-        features = plain_embeddings(team, plain)
-        plain, weight = plain.to(team.device), window(self.taper).to(team.device)
-        change = started(self.step / 255, seed).to(team.device)
+    def _learnt(
+        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
+    ) -> Tensor:
         order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1])))
         penalty = 1.0
         for epoch in range(self.epochs):
-            if on_step is not None:
-                on_step(epoch, self.epochs)
-            seen = []
-            for rows in torch.split(torch.from_numpy(order.permutation(len(plain))), self.together):
+            on_step(epoch, self.epochs)
+            visible_so_far = []
+            for rows in torch.split(torch.from_numpy(order.permutation(len(seen.plain))), self.together):
                 change.requires_grad_()
-                cloaked = (plain[rows] + change * weight).clamp(0, 1)
-                angle = _angle(team(cloaked), [own[rows] for own in features])
-                visible = dsim(cloaked, plain[rows])
-                seen.append(visible.detach())
+                cloaked = (seen.plain[rows] + change * weight).clamp(0, 1)
+                angle = _angle(seen.team(cloaked), [own[rows] for own in seen.features])
+                visible = dsim(cloaked, seen.plain[rows])
+                visible_so_far.append(visible.detach())
                 gain = (angle - penalty * (visible - self.tau).clamp_min(0)).mean()
                 change = climb(change, gain, step=self.step / 255, bound=self.epsilon / 255)
-            penalty = _adapted(penalty, float(torch.cat(seen).mean()), self.tau)
-        return Mask.make(
-            grey_levels(self._within_budget(change * weight, plain)),
-            method="p3-mask",
-            epsilon=self.epsilon,
-            photos=len(faces),
-            surrogates=team.described,
-            settings=asdict(self),
-        )
+            penalty = _adapted(penalty, float(torch.cat(visible_so_far).mean()), self.tau)
+        return self._to_budget(change * weight, seen.plain)
 
-    def _within_budget(self, change: Tensor, plain: Tensor) -> Tensor:
-        """The change itself where its mean DSIM is within tau, else as much of it as is."""
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return "p3-mask"
+
+    def _to_budget(self, change: Tensor, plain: Tensor) -> Tensor:
+        """As much of the change, or as many times it, as has a mean DSIM of tau; never beyond the bound."""
+        bound = self.epsilon / 255
         with torch.no_grad():
-            if self._visible(change, plain) <= self.tau:
-                return change
-            low, high = 0.0, 1.0
+            low, high = 0.0, _LARGEST_SCALE
             for _ in range(_HALVINGS):
                 middle = (low + high) / 2
-                low, high = (middle, high) if self._visible(middle * change, plain) <= self.tau else (low, middle)
-            return low * change
+                visible = self._visible((middle * change).clamp(-bound, bound), plain)
+                low, high = (middle, high) if visible <= self.tau else (low, middle)
+            return (low * change).clamp(-bound, bound)
 
     def _visible(self, change: Tensor, plain: Tensor) -> float:
         rounded = (change * 255).round() / 255

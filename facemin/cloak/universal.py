@@ -1,23 +1,113 @@
-"""Shared steps of person-specific masks: faces in, a bounded sign-gradient change out, faded so that no edge shows."""
+"""Universal masks: one bounded change for all photos of a person, by sign gradients, faded so that no edge shows."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from facemin.autograd.pixels import to_tensor, to_unit
+from facemin.cloak.mask_file import Mask
+from facemin.cloak.surrogates import Team
 from facemin.face import SIDE
+from facemin.runtime.compute import DEFAULT_COMPUTE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Unpack
+
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from facemin.cloak.surrogates import Team
+    from facemin.models import Recogniser
+    from facemin.protection.contract import CloakOptions
 
 _SHAPE = (SIDE, SIDE, 3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonSeen:
+    """A person's photos, as a team of surrogates sees them.
+
+    Attributes:
+        plain: aligned faces (N, 3, 112, 112) in [0, 1], and their mirror images where those are learnt from too.
+        team: the surrogates.
+        features: unit embeddings (N, D) by each.
+    """
+
+    plain: Tensor
+    team: Team
+    features: list[Tensor]
+
+
+class UniversalMask(ABC):
+    """A method that learns one change for all photos of a person.
+
+    Attributes:
+        epsilon: bound of every value, grey levels.
+        step: of the gradient's sign, grey levels.
+        taper: pixels over which the mask fades at the crop's border.
+        mirrored: learn from each photo's mirror image too.
+    """
+
+    product: ClassVar[Literal["photo"]] = "photo"
+
+    epsilon: int
+    step: float
+    taper: int
+    mirrored: bool
+
+    def fit(
+        self,
+        faces: NDArray[np.uint8],
+        surrogates: Sequence[Recogniser],
+        **run: Unpack[CloakOptions],
+    ) -> Mask:
+        """Learn a person's mask.
+
+        Args:
+            faces: aligned, of one person, uint8 RGB (N, 112, 112, 3); many different ones carry over better.
+            surrogates: recognisers to be led astray.
+            **run: see `contract.CloakOptions`.
+
+        Raises:
+            ValueError: no face or surrogate, or another shape or type.
+        """
+        seed = run.get("seed", 0)
+        plain = person_faces(faces)
+        plain = torch.cat([plain, plain.flip(3)]) if self.mirrored else plain
+        team = Team.on(surrogates, run.get("compute", DEFAULT_COMPUTE))
+        seen = PersonSeen(plain=plain.to(team.device), team=team, features=plain_embeddings(team, plain))
+        change = self._learnt(
+            seen,
+            started(self.step / 255, seed).to(team.device),
+            window(self.taper).to(team.device),
+            seed,
+            run.get("on_step") or (lambda *_: None),
+        )
+        return Mask.make(
+            grey_levels(change),
+            method=self.name,
+            epsilon=self.epsilon,
+            photos=len(faces),
+            surrogates=team.described,
+            settings=asdict(self),  # type: ignore[call-overload]
+        )
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Of the method, for the mask's manifest."""
+
+    @abstractmethod
+    def _learnt(
+        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
+    ) -> Tensor:
+        """The faded change (1, 3, 112, 112), of one that is started and of the weights that fade it."""
 
 
 def person_faces(faces: NDArray[np.uint8]) -> Tensor:

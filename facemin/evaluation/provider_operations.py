@@ -6,7 +6,6 @@ These are for judging. Their differentiable counterparts, which a protector may 
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from facemin.autograd.pixels import to_grid, to_tensor, to_unit
 from facemin.image import decode
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, 95]": "quality"})
 class Jpeg:
     """JPEG by Pillow's encoder with its own defaults, among them colour at half the resolution (4:2:0).
 
@@ -34,10 +35,6 @@ class Jpeg:
     """
 
     quality: int
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.quality, int) and 1 <= self.quality <= 95):
-            raise ValueError(f"Jpeg quality: expected an integer in [1, 95], got {self.quality!r}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Encode and decode images (B, 3, H, W) in [0, 1]; the result lies on the 8-bit grid."""
@@ -50,6 +47,7 @@ class Jpeg:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, 1)": "factor"})
 class Resize:
     """Scaled down and up again by Pillow, bilinear.
 
@@ -58,10 +56,6 @@ class Resize:
     """
 
     factor: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.factor < 1:
-            raise ValueError(f"Resize factor: expected in (0, 1), got {self.factor}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Resize images (B, 3, H, W) in [0, 1] and back; the result lies on the 8-bit grid."""
@@ -76,6 +70,7 @@ class Resize:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "deviation"})
 class GaussianNoise:
     """Gaussian noise on every value, drawn from the image's own bytes: the same image gets the same noise.
 
@@ -84,10 +79,6 @@ class GaussianNoise:
     """
 
     deviation: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.deviation) and self.deviation > 0):
-            raise ValueError(f"GaussianNoise deviation: expected a finite number above 0, got {self.deviation}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Add noise to images (B, 3, H, W) in [0, 1]; the result is clipped and lies on the 8-bit grid."""
@@ -101,6 +92,7 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, inf)": "pixels"})
 class Shift:
     """Shifted down and to the right, the border repeated: a detector that found the face a little off.
 
@@ -109,10 +101,6 @@ class Shift:
     """
 
     pixels: int
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.pixels, int) and self.pixels >= 1):
-            raise ValueError(f"Shift pixels: expected an integer of at least 1, got {self.pixels!r}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Shift images (B, 3, H, W) of any range; differentiable."""

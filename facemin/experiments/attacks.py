@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.attack.contract import Attack, FittedLinker, FittedReconstructor, Knowledge, Linker, Reconstructor
+    from facemin.attack.contract import Attack, FittedLinker, FittedReconstructor, Knowledge
 
 ENDLESS = Budget(seconds=float("inf"))
 """In which every attack takes all the epochs and steps of its settings."""
@@ -77,18 +77,26 @@ def try_linkers(
     Yields:
         One `Tried` for each attack and kind of probe.
     """
-    for place, (name, attack) in enumerate(attacks.items()):
-        began = time.perf_counter()
-        try:
-            slot = budget.part(1 / (len(attacks) - place))
-            made: FittedLinker = cast("Linker", attack.method).fit(knowledge, slot)
-        except FitError as error:
-            yield Tried(name, "", "", {"missing": str(error)}, time.perf_counter() - began)
+    for name, found_fit, seconds in _fitted(attacks, knowledge, budget):
+        if isinstance(found_fit, FitError):
+            yield Tried(name, "", "", {"missing": str(found_fit)}, seconds)
             continue
-        seconds, rows = time.perf_counter() - began, made.gallery(_unit(gallery))
+        made = cast("FittedLinker", found_fit)
+        rows = made.gallery(_unit(gallery))
         for what, images in probes.items():
             found = linked(made.apply(_unit(images)), rows, far=far)
             yield Tried(name, what, made.words, {**found, "trained_on": made.trained_on}, seconds)
+
+
+def _fitted(attacks: Mapping[str, Attack], knowledge: Knowledge, budget: Budget) -> Iterator[tuple[str, Any, float]]:
+    """Each attack by name, fitted within its share of the time, or why it could not be; and the seconds it took."""
+    for place, (name, attack) in enumerate(attacks.items()):
+        began = time.perf_counter()
+        try:
+            made: Any = attack.method.fit(knowledge, budget.part(1 / (len(attacks) - place)))
+        except FitError as error:
+            made = error
+        yield name, made, time.perf_counter() - began
 
 
 def try_reconstructors(
@@ -113,15 +121,11 @@ def try_reconstructors(
         none of them where the attack could not be fitted.
     """
     plain = _unit(faces)
-    for place, (name, attack) in enumerate(attacks.items()):
-        began = time.perf_counter()
-        try:
-            slot = budget.part(1 / (len(attacks) - place))
-            made: FittedReconstructor = cast("Reconstructor", attack.method).fit(knowledge, slot)
-        except FitError as error:
-            yield Tried(name, "", "", {"missing": str(error)}, time.perf_counter() - began), plain[:0]
+    for name, found_fit, seconds in _fitted(attacks, knowledge, budget):
+        if isinstance(found_fit, FitError):
+            yield Tried(name, "", "", {"missing": str(found_fit)}, seconds), plain[:0]
             continue
-        seconds = time.perf_counter() - began
+        made = cast("FittedReconstructor", found_fit)
         for what, given in images.items():
             again = made.apply(_unit(given[: made.most]))
             target = plain[: len(again)]

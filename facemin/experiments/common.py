@@ -1,9 +1,11 @@
-"""Parts that experiment scripts share: command line, LFW by its official halves, records' provenance."""
+"""Parts that experiment scripts share: command line, LFW by its official halves, records, tables in documents."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +18,10 @@ from facemin.evaluation.pairs import PhotoReader
 from facemin.evaluation.provenance import conditions
 from facemin.face import align_unrounded, nearest_to_centre
 from facemin.image import decode
+from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -37,16 +40,23 @@ _PLACES = frozenset({"shared", "out", "cache", "pictures", "record"})
 """Arguments that are paths of a machine, which no record holds."""
 
 
-def script_parser(description: str | None, *, cache: str = "", **whole: int) -> argparse.ArgumentParser:
-    """A command line with the research folder, and, where asked for, a cache and whole numbers by name.
+def script_parser(
+    description: str | None, *, shared: bool = True, cache: str = "", out: Path | None = None, **whole: int
+) -> argparse.ArgumentParser:
+    """A command line with the research folder, and, where asked for, a cache, an output and whole numbers by name.
 
     Args:
         description: the script's docstring, shown as it is.
+        shared: whether it reads the research folder.
         cache: help of a required --cache; none where it is empty.
+        out: default of --out, where records go; no such option when None.
         whole: defaults of options that take whole numbers.
     """
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared", help="folder with data/lfw")
+    if shared:
+        made.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared", help="folder with data/lfw")
+    if out is not None:
+        made.add_argument("--out", type=Path, default=out)
     if cache:
         made.add_argument("--cache", type=Path, required=True, help=cache)
     for name, value in whole.items():
@@ -84,6 +94,34 @@ def central_faces(paths: Iterable[Path], detector: Detector) -> Tensor:
         nearest = nearest_to_centre(detector(pixels), *pixels.shape[:2])
         faces.append(to_tensor(align_unrounded(pixels, nearest.points[None])[0]))
     return torch.stack(faces)
+
+
+def append_record(path: Path, values: Mapping[str, Any]) -> None:
+    """Append a line of JSON: the time, the values, and the conditions they were measured under."""
+    append_json(path, {"time": datetime.now(UTC).isoformat(timespec="seconds"), **values, **conditions()})
+
+
+def write_record(path: Path, values: Mapping[str, Any]) -> None:
+    """Replace a JSON file by the values and the conditions they were measured under."""
+    write_atomically(path, (json.dumps({**values, **conditions()}, indent=1) + "\n").encode())
+
+
+def replace_section(page: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two marks of a document.
+
+    Raises:
+        ValueError: the document lacks one of them; it is left as it is.
+    """
+    before, first, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, second, after = rest.partition(end)
+    if not first or not second:
+        raise ValueError(f"{page.name}: expected {begin} and {end}, found {'no' if not first else 'only the'} first")
+    write_atomically(page, f"{before}{begin}\n{text.rstrip()}\n{end}{after}".encode())
+
+
+def table_head(*columns: str) -> list[str]:
+    """The first two lines of a Markdown table."""
+    return [f"| {' | '.join(columns)} |", f"| {' | '.join(['---'] * len(columns))} |"]
 
 
 def provenance(given: argparse.Namespace, shared: Path | None = None) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from facemin.data import data_file
+from facemin.runtime.inference_session import inference_session
 
 Floats = NDArray[np.float32]
 
@@ -62,12 +62,7 @@ class CenterFace:
     """
 
     def __init__(self, *, threads: int = 0) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        # Threads that spin while they wait steal the cores they wait for.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(network(), options, providers=["CPUExecutionProvider"])
+        self._session = inference_session(network(), threads=threads)
 
     def __call__(self, images: NDArray[Any]) -> Maps:
         """Maps of RGB images (B,H,W,3) in 0..255, of any type and size; black is added right and below."""

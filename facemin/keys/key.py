@@ -19,7 +19,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from onnx import ModelProto
-from pydantic import ValidationError
 
 from facemin.keys.manifest import Manifest
 from facemin.keys.wire import (
@@ -40,7 +39,7 @@ from facemin.models.recogniser import FACE_SHAPE
 from facemin.models.space import Space
 from facemin.models.space_fit import ends_in_unit_length
 from facemin.runtime.errors import InvalidKey, told_as
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def export_key(
     body = graph.SerializeToString(deterministic=True)
     digest = hashlib.sha256(body).hexdigest()
     space = recogniser.space if cut == recogniser.graph.graph.output[0].name and not layers else None
-    try:
+    with faults_named(f"key of {recogniser.name} at {cut}: "):
         manifest = Manifest(
             version=1 if space is None else 2,
             key_id=key_id or digest[:16],
@@ -228,8 +227,6 @@ def export_key(
             sha256=digest,
             space=space,
         )
-    except ValidationError as error:
-        raise ValueError(f"key of {recogniser.name} at {cut}: {first_fault(error)}") from None
     return _write(body, manifest, signing_key)
 
 
@@ -262,10 +259,8 @@ def renew_key(
     if expires is not None and expires <= created:
         raise ValueError(f"expires: expected a time after the key's making on {created}, got {expires}")
     values = dict(key.manifest) | {"key_id": key_id, "created": created, "expires": expires, "protector": protector}
-    try:
+    with faults_named(f"key {key_id!r:.80}: "):
         manifest = Manifest.model_validate(values)
-    except ValidationError as error:
-        raise ValueError(f"key {key_id!r:.80}: {first_fault(error)}") from None
     return _write(key.graph, manifest, signing_key)
 
 

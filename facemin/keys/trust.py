@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import append_json
 from facemin.runtime.home import home
 
@@ -68,11 +68,8 @@ class TrustLog:
             return []
         found = []
         for number, line in enumerate(self.path.read_bytes().splitlines(), 1):
-            try:
+            with faults_named(f"{self.path}, line {number}: expected a decision on a graph; ", value=False):
                 found.append(Decision.model_validate_json(line))
-            except ValidationError as error:
-                fault = first_fault(error, value=False)
-                raise ValueError(f"{self.path}, line {number}: expected a decision on a graph; {fault}") from None
         return found
 
     def find(self, graph_sha256: str) -> TrustedGraph | None:
@@ -122,10 +119,8 @@ class TrustLog:
             "reason": reason,
             "time": datetime.now(UTC).replace(microsecond=0),
         }
-        try:
+        with faults_named():
             decision = Decision.model_validate(values)
-        except ValidationError as error:
-            raise ValueError(first_fault(error)) from None
         # a log that cannot be read would hide a withdrawal behind it
         self.decisions()
         append_json(self.path, decision.model_dump(mode="json"))

@@ -9,11 +9,10 @@ from datetime import UTC, datetime, timedelta
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from onnx import ModelProto, StringStringEntryProto
-from pydantic import ValidationError
 
 from facemin.keys.manifest import Manifest
 from facemin.runtime.errors import KeyExpired
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 
 CLOCKS_DIFFER = timedelta(days=1)
 """So far ahead may a key's making lie: a later one would outlive every honest successor."""
@@ -45,10 +44,8 @@ def manifest_of(entries: dict[str, str], name: str) -> Manifest:
     text = entries.get(MANIFEST)
     if text is None:
         raise ValueError(f"{name}: expected a provider key, got an ONNX file without the metadata {MANIFEST!r}")
-    try:
+    with faults_named(f"{name}: expected a manifest of version 1 or 2; "):
         return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"{name}: expected a manifest of version 1 or 2; {first_fault(error)}") from None
 
 
 def check_bytes(data: bytes, model: ModelProto, manifest: Manifest, name: str) -> None:

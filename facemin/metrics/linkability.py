@@ -102,15 +102,11 @@ def d_sys(mated: ArrayLike, non_mated: ArrayLike, *, omega: float = 1.0, estimat
     if low == high:
         return 0.0
     if estimate == "histogram":
-        bins = max(2, min(len(first) // _SCORES_A_BIN, _LARGEST_BINS))
-        edges = np.linspace(low, high, bins + 1)
+        edges = _edges(low, high, len(first))
         p, q = (np.histogram(scores, edges)[0] / len(scores) for scores in (first, second))
     else:
         p, q = _kernel(first, second)
-    # omega LR = omega p / q; D = (omega p - q) / (omega p + q) where that is positive, q = 0 included
-    with np.errstate(invalid="ignore"):
-        local = np.where(omega * p > q, (omega * p - q) / (omega * p + q), 0.0)
-    return float((p * local).sum() / p.sum())
+    return float(_local_mean(p, q, omega=omega))
 
 
 def auc(mated: ArrayLike, non_mated: ArrayLike, *, confidence: float = 0.95) -> Area:
@@ -190,22 +186,24 @@ def linkage(
         )
     generator = np.random.default_rng(seed)
     off = ~np.eye(n, dtype=bool)
-    area, unlinkability = _measures(matrix, off)
-    nulls = np.array([_measures(matrix[:, generator.permutation(n)], off) for _ in range(draws)])
-    p_area, p_unlinkability = (1 + (nulls >= (area, unlinkability)).sum(0)) / (draws + 1)
+    orders = np.stack([np.arange(n), *(generator.permutation(n) for _ in range(draws))])
+    areas, linkabilities = _permuted(matrix, orders)
+    p_area, p_unlinkability = (
+        (1 + int((values[1:] >= values[0]).sum())) / (draws + 1) for values in (areas, linkabilities)
+    )
     tail = (1 - confidence) / 2
     low, high = np.quantile(_resampled(matrix, off, samples, generator), [tail, 1 - tail])
     places = 1 + ((matrix >= np.diag(matrix)[:, None]) & off).sum(1)
     hits = [int((places <= k).sum()) for k in ks]
     return Linkage(
         n=n,
-        area=Area(area, Interval(float(low), float(high)), float(p_area), n, n * (n - 1)),
+        area=Area(float(areas[0]), Interval(float(low), float(high)), p_area, n, n * (n - 1)),
         ranks=tuple(
             RankShare(k, hit / n, wilson(hit, n, confidence=confidence), k / n) for k, hit in zip(ks, hits, strict=True)
         ),
-        d_sys=unlinkability,
-        d_sys_null=float(np.quantile(nulls[:, 1], 0.95)),
-        d_sys_p=float(p_unlinkability),
+        d_sys=float(linkabilities[0]),
+        d_sys_null=float(np.quantile(linkabilities[1:], 0.95)),
+        d_sys_p=p_unlinkability,
     )
 
 
@@ -232,9 +230,40 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def _measures(matrix: NDArray[np.float64], off: NDArray[np.bool_]) -> tuple[float, float]:
-    mated, non_mated = np.diag(matrix), matrix[off]
-    return float(_places(mated, non_mated).mean()), d_sys(mated, non_mated)
+def _permuted(
+    matrix: NDArray[np.float64], orders: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Area and D_sys for each order of the gallery's people, (K, N) to (K,) each.
+
+    An order moves scores between mated and non-mated, so that one ranking and one histogram of all serve for each.
+    """
+    n = len(matrix)
+    rows, others = np.arange(n), n * (n - 1)
+    _, value, counts = np.unique(matrix, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[value].reshape(n, n)
+    areas = (ranks[rows, orders].sum(1) - n * (n + 1) / 2) / (n * others)
+    if len(counts) == 1:
+        return areas, np.zeros(len(orders))
+    edges = _edges(matrix.min(), matrix.max(), n)
+    bins = len(edges) - 1
+    place = np.clip(np.searchsorted(edges, matrix, "right") - 1, 0, bins - 1)
+    own = place[rows, orders] + bins * np.arange(len(orders))[:, None]
+    mated = np.bincount(own.ravel(), minlength=bins * len(orders)).reshape(len(orders), bins)
+    p, q = mated / n, (np.bincount(place.ravel(), minlength=bins) - mated) / others
+    return areas, _local_mean(p, q)
+
+
+def _edges(low: float, high: float, mated: int) -> NDArray[np.float64]:
+    """Of the histogram's bins."""
+    return np.linspace(low, high, max(2, min(mated // _SCORES_A_BIN, _LARGEST_BINS)) + 1)
+
+
+def _local_mean(p: NDArray[np.float64], q: NDArray[np.float64], *, omega: float = 1.0) -> NDArray[np.float64]:
+    """Mean of D over mated scores, along the last axis, of densities up to one factor."""
+    # omega LR = omega p / q; D = (omega p - q) / (omega p + q) where that is positive, q = 0 included
+    with np.errstate(invalid="ignore"):
+        local = np.where(omega * p > q, (omega * p - q) / (omega * p + q), 0.0)
+    return np.asarray((p * local).sum(-1) / p.sum(-1))
 
 
 def _resampled(

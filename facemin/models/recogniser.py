@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -37,6 +37,20 @@ class Cut(NamedTuple):
     """Of the whole network's multiply-accumulates that lie before the cut, in [0, 1]."""
 
 
+class AboutRecogniser(TypedDict):
+    """Keywords of `RecogniserGraph` and its differentiable twin.
+
+    Attributes:
+        name: what tables and manifests call it.
+        cuts: names of the values where it may be split; every bottleneck of the graph when None.
+        space: what is to be declared of its embedding where that is a unit-length space; keys cut there declare it.
+    """
+
+    name: str
+    cuts: NotRequired[tuple[str, ...] | None]
+    space: NotRequired[SpaceDeclaration | None]
+
+
 class RecogniserGraph:
     """A network from aligned faces to unit embeddings, as an ONNX graph that onnxruntime runs.
 
@@ -44,9 +58,9 @@ class RecogniserGraph:
 
     Args:
         graph: takes (batch, 3, 112, 112), RGB in [0, 1]; its one output is the embedding, of any length.
-        name: what tables and manifests call it.
-        cuts: names of the values where it may be split; every bottleneck of the graph when None.
-        space: what is to be declared of its embedding where that is a unit-length space; keys cut there declare it.
+        name: see `AboutRecogniser`, as for the others.
+        cuts: likewise.
+        space: likewise.
 
     Raises:
         ValueError: when the graph takes another input, or a named cut is not a bottleneck of it.

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from facemin.models import MODELS, RecogniserGraph, load_graph
 from facemin.models.calibration import Calibration, shipped_calibration
@@ -23,7 +23,7 @@ from facemin.models.preprocess import BYTE_RANGE, Preprocess
 from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
 from facemin.runtime.errors import in_words
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 
@@ -88,12 +88,10 @@ class ModelStore:
         """
         file = self._folder(name) / ENTRY
         try:
-            entry = StoredModel.model_validate_json(file.read_bytes())
+            with faults_named(f"{file}: expected the entry of a stored model; ", value=False):
+                entry = StoredModel.model_validate_json(file.read_bytes())
         except FileNotFoundError:
             raise ValueError(f"{file}: expected the entry of the stored model {name}, found none") from None
-        except ValidationError as error:
-            fault = first_fault(error, value=False)
-            raise ValueError(f"{file}: expected the entry of a stored model; {fault}") from None
         if entry.name != name:
             raise ValueError(f"{file}: expected the entry of {name}, got that of {entry.name!r:.80}")
         return entry

@@ -8,21 +8,21 @@ if TYPE_CHECKING:
     from facemin.ahm.masking.frequency_mask import FrequencyMask
     from facemin.protection.contract import Check, Protected, Protector, TargetProtector
     from facemin.protection.one_pass.protector import OnePassProtector
-    from facemin.protection.photo import protect, protect_photos
+    from facemin.protection.photo import ProtectOptions, protect, protect_photos
     from facemin.protection.pmt.degradations import ProviderOperations
     from facemin.protection.pmt.gradient_kernel import Kernel
     from facemin.protection.pmt.initialisation import (
         STARTS,
         GaussianBlur,
         GaussianNoise,
+        Initialisation,
         LowFrequencyNoise,
         RandomSort,
-        Start,
         image_seed,
     )
     from facemin.protection.pmt.method import PMT
-    from facemin.protection.pmt.optimise import Done
-    from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
+    from facemin.protection.pmt.optimise import OptimisedImage
+    from facemin.protection.pmt.step_rules import L1, RULES, Adam, Sign, StepRule
     from facemin.protection.pmt.transforms import Mix, RandomAffine, RandomNoise, Transform
     from facemin.protection.registry import DEFAULT_PROTECTOR, PROTECTORS
     from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto
@@ -43,7 +43,7 @@ __getattr__, __dir__ = lazy_exports(
         "facemin.ahm.masking.frequency_mask": ("FrequencyMask",),
         "facemin.protection.contract": ("Check", "Protected", "Protector", "TargetProtector"),
         "facemin.protection.one_pass.protector": ("OnePassProtector",),
-        "facemin.protection.photo": ("protect", "protect_photos"),
+        "facemin.protection.photo": ("ProtectOptions", "protect", "protect_photos"),
         "facemin.protection.pmt.degradations": ("ProviderOperations",),
         "facemin.protection.pmt.gradient_kernel": ("Kernel",),
         "facemin.protection.pmt.initialisation": (
@@ -52,16 +52,16 @@ __getattr__, __dir__ = lazy_exports(
             "GaussianNoise",
             "LowFrequencyNoise",
             "RandomSort",
-            "Start",
+            "Initialisation",
             "image_seed",
         ),
         "facemin.protection.pmt.method": ("PMT",),
-        "facemin.protection.pmt.optimise": ("Done",),
+        "facemin.protection.pmt.optimise": ("OptimisedImage",),
         "facemin.protection.pmt.step_rules": (
             "L1",
             "RULES",
             "Adam",
-            "Rule",
+            "StepRule",
             "Sign",
         ),
         "facemin.protection.pmt.transforms": (
@@ -98,16 +98,18 @@ __all__ = [
     "Adam",
     "Check",
     "Compute",
-    "Done",
     "Failure",
     "FrequencyMask",
     "GaussianBlur",
     "GaussianNoise",
+    "Initialisation",
     "Kernel",
     "LowFrequencyNoise",
     "Mix",
     "NothingProtected",
     "OnePassProtector",
+    "OptimisedImage",
+    "ProtectOptions",
     "Protected",
     "ProtectedFace",
     "ProtectedPhoto",
@@ -119,9 +121,8 @@ __all__ = [
     "Revealing",
     "RevealingKey",
     "RevealingWarning",
-    "Rule",
     "Sign",
-    "Start",
+    "StepRule",
     "TargetProtector",
     "Transform",
     "check_revealing",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
-from facemin.runtime.compute import DEFAULT_COMPUTE
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import TypeAlias
+    from typing import TypeAlias, Unpack
 
     from numpy.typing import NDArray
 
@@ -108,6 +106,21 @@ class Protected:
         return self.check.reached
 
 
+class RunOptions(TypedDict):
+    """How a protector runs, whatever it makes: keywords of `Protector.stream` and `TargetProtector.aim`.
+
+    Attributes:
+        seed: of all randomness, in [0, 2^128).
+        compute: where, in which precision of gradients, and how many images at once; no result depends on the last.
+            The best device that is there when not given.
+        on_step: see `OnStep`; nothing is told when not given.
+    """
+
+    seed: int
+    compute: NotRequired[Compute]
+    on_step: NotRequired[OnStep | None]
+
+
 class Protector(Protocol):
     """A method that protects faces themselves.
 
@@ -121,12 +134,9 @@ class Protector(Protocol):
         self,
         faces: Iterable[Any],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
-        """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing; `Done` or `Protected` each."""
+        """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing: `OptimisedImage` or `Protected`."""
 
     def describe(self) -> dict[str, Any]:
         """What decides the images, as JSON has it: records, digests and resuming go by this alone."""
@@ -137,6 +147,20 @@ class Cloaked(Protocol):
 
     def changes(self, faces: Pixels) -> NDArray[Any]:
         """What to add to each of the person's aligned faces (N, 112, 112, 3), grey levels, a signed type."""
+
+
+class CloakOptions(TypedDict, total=False):
+    """How a cloak is fitted, whatever it learns: keywords of `Cloak.fit`.
+
+    Attributes:
+        seed: of all randomness, in [0, 2^128); 0 when not given.
+        compute: where, and in which precision; the best device that is there when not given.
+        on_step: told before each round how many were taken, and of how many.
+    """
+
+    seed: int
+    compute: Compute
+    on_step: Callable[[int, int], None] | None
 
 
 class Cloak(Protocol):
@@ -150,10 +174,7 @@ class Cloak(Protocol):
         self,
         faces: Pixels,
         surrogates: Sequence[Any],
-        *,
-        seed: int = 0,
-        compute: Compute | None = None,
-        on_step: Callable[[int, int], None] | None = None,
+        **run: Unpack[CloakOptions],
     ) -> Cloaked:
         """Learn what it has to know of a person from aligned faces (N, 112, 112, 3), against recognisers."""
 
@@ -165,19 +186,28 @@ class TargetProtector(Protocol):
         self,
         targets: Iterable[Targets],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
-        """Make an image for each, in order of finishing; `Done` or `Protected` each."""
+        """Make an image for each target, of which it holds nothing but the target and fresh randomness.
+
+        Args:
+            targets: for each image one unit vector a key, float32 of that key's dimension; drawn as they are needed.
+            keys: each with one layer, a unit-length embedding.
+            **run: see `RunOptions`.
+
+        Yields:
+            An `OptimisedImage` or `Protected` a target, in order of finishing.
+
+        Raises:
+            ValueError: keys or settings that need the face itself, or a target of another shape or length.
+        """
 
 
 def as_protected(done: Any, keys: Sequence[Key], method: Any) -> Protected:
     """A result of any method in the contract's form.
 
     Args:
-        done: `Protected`, or an optimisation's `Done`, whose pixels are a tensor (3, 112, 112).
+        done: `Protected`, or an optimisation's `OptimisedImage`, whose pixels are a tensor (3, 112, 112).
         keys: those it was made for.
         method: that made it; its own `residual`, where it has one, stands for the keys'.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from facemin.face import Detector
 from facemin.image import MAX_PIXELS
@@ -15,6 +15,7 @@ from facemin.protection.carrier.open import (
     keys_for_carriers,
     open_carrier,
 )
+from facemin.protection.contract import RunOptions
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
 from facemin.protection.sources import open_keys, open_method, open_secret
 from facemin.protection.stream import PhotoStream, PlainStream, PseudonymStream, Reading
@@ -25,6 +26,7 @@ from facemin.runtime.seeds import check_seed, fresh_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from facemin.keys.key import Key
     from facemin.protection.contract import OnStep
@@ -35,43 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "NothingProtected", "ProtectedFace", "ProtectedPhoto", "Upload", "protect", "protect_photos"]
 
 
-def protect(
-    photo: AnyPhoto,
-    *,
-    keys: Sequence[AnyKey] | AnyKey = (),
-    secret: AnySecret = DEFAULT_SECRET,
-    purpose: str = "main",
-    origin: str | Sequence[str] = LOCAL,
-    epoch: int = 0,
-    method: Any = None,
-    upload: Upload = "image",
-    linkable: bool = False,
-    one_image: bool = False,
-    trust_key: bool = False,
-    once: bool = False,
-    seed: int | None = None,
-    detector: Detector | None = None,
-    max_pixels: int = MAX_PIXELS,
-    allow_revealing: bool = False,
-    compute: Compute = DEFAULT_COMPUTE,
-    on_step: OnStep | None = None,
-    carrier: CarrierKind | None = None,
-    network: str | None = None,
-) -> ProtectedPhoto:
-    """Protect a photo for the holders of the keys, under the person's pseudonym with each.
+class ProtectOptions(TypedDict, total=False):
+    """Keywords of `protect` and `protect_photos`, whose signature has the defaults.
 
-    With a secret, what is sent says nothing about the face to anybody without it, the keys' holders included; they
-    recognise the person among what was made with the same secret, purpose, origin and epoch. One secret is for one
-    person: the first face under it is remembered, and of a photo the largest face like it is protected. Without a
-    secret (`secret=None`) every face is protected, and whoever has the key, or a network like it, recognises people.
-
-    Example:
-        >>> out = facemin.protect("me.jpg", keys=["acme.key.onnx"], origin="https://acme.example")  # doctest: +SKIP
-        >>> out.save("me.protected.png")  # doctest: +SKIP
-
-    Args:
-        photo: a path, a file's bytes, a PIL image, a uint8 array (H, W, 3) in RGB or (H, W) in grey, or what `decode`
-            gave.
+    Attributes:
         keys: whose holders shall still recognise the people, each a `Key` or its file. The default key when there is
             none, with a secret only.
         secret: the person's, or its name among `SecretStore`'s; one that is not there is made, see
@@ -101,6 +70,45 @@ def protect(
             insists on a photo; settings are a `FaceCarrier` as `method`. Needs a secret, torch, and a service whose
             network is known, by `keys` or `network`. See docs/carriers.md.
         network: with a carrier, the network that a service without a key of its own runs: "dlib-resnet29".
+    """
+
+    keys: Sequence[AnyKey] | AnyKey
+    secret: AnySecret
+    purpose: str
+    origin: str | Sequence[str]
+    epoch: int
+    method: Any
+    upload: Upload
+    linkable: bool
+    one_image: bool
+    trust_key: bool
+    once: bool
+    seed: int | None
+    detector: Detector | None
+    max_pixels: int
+    allow_revealing: bool
+    compute: Compute
+    on_step: OnStep | None
+    carrier: CarrierKind | None
+    network: str | None
+
+
+def protect(photo: AnyPhoto, **options: Unpack[ProtectOptions]) -> ProtectedPhoto:
+    """Protect a photo for the holders of the keys, under the person's pseudonym with each.
+
+    With a secret, what is sent says nothing about the face to anybody without it, the keys' holders included; they
+    recognise the person among what was made with the same secret, purpose, origin and epoch. One secret is for one
+    person: the first face under it is remembered, and of a photo the largest face like it is protected. Without a
+    secret (`secret=None`) every face is protected, and whoever has the key, or a network like it, recognises people.
+
+    Example:
+        >>> out = facemin.protect("me.jpg", keys=["acme.key.onnx"], origin="https://acme.example")  # doctest: +SKIP
+        >>> out.save("me.protected.png")  # doctest: +SKIP
+
+    Args:
+        photo: a path, a file's bytes, a PIL image, a uint8 array (H, W, 3) in RGB or (H, W) in grey, or what `decode`
+            gave.
+        **options: see `ProtectOptions`.
 
     Returns:
         The photo's protected faces, largest first; a `NothingProtected` where none could be.
@@ -116,30 +124,7 @@ def protect(
         ValueError: no key, an unknown method, or settings out of range.
         FileNotFoundError: when the path does not exist.
     """
-    stream = protect_photos(
-        [photo],
-        keys=keys,
-        secret=secret,
-        purpose=purpose,
-        origin=origin,
-        epoch=epoch,
-        method=method,
-        upload=upload,
-        linkable=linkable,
-        one_image=one_image,
-        trust_key=trust_key,
-        once=once,
-        seed=seed,
-        detector=detector,
-        keep_errors=False,
-        max_pixels=max_pixels,
-        allow_revealing=allow_revealing,
-        compute=compute,
-        on_step=on_step,
-        carrier=carrier,
-        network=network,
-    )
-    result = next(stream)
+    result = next(protect_photos([photo], keep_errors=False, **options))
     assert isinstance(result, ProtectedPhoto)
     return result
 
@@ -174,28 +159,28 @@ def protect_photos(
 
     Args:
         photos: drawn only as fast as faces are protected.
-        keys: as in `protect`, as all that is not named here.
-        secret: as in `protect`; made, where it is not there, once the first photo is drawn.
-        purpose: as in `protect`.
-        origin: as in `protect`.
-        epoch: as in `protect`.
-        method: as in `protect`.
-        upload: as in `protect`.
-        linkable: as in `protect`.
-        one_image: as in `protect`.
-        trust_key: as in `protect`.
-        once: as in `protect`.
-        seed: as in `protect`.
-        detector: as in `protect`.
+        keys: as in `ProtectOptions`, as all that is not named here.
+        secret: as there; made, where it is not there, once the first photo is drawn.
+        purpose: as there.
+        origin: as there.
+        epoch: as there.
+        method: as there.
+        upload: as there.
+        linkable: as there.
+        one_image: as there.
+        trust_key: as there.
+        once: as there.
+        seed: as there.
+        detector: as there.
         aligned: photos are aligned 112 x 112 faces already: detect and align nothing.
         keep_photo: let results with faces hold the plain photo, which `pasted` needs.
         keep_errors: yield a photo that cannot be read or protected as a `Failure` and go on; raise it when False.
-        max_pixels: as in `protect`.
-        allow_revealing: as in `protect`.
-        compute: as in `protect`.
-        on_step: as in `protect`.
-        carrier: as in `protect`.
-        network: as in `protect`.
+        max_pixels: as there.
+        allow_revealing: as there.
+        compute: as there.
+        on_step: as there.
+        carrier: as there.
+        network: as there.
 
     Yields:
         One result a photo; a `NothingProtected` for one without a face that could be protected.
@@ -224,16 +209,15 @@ def protect_photos(
     )
     seed = fresh_seed() if seed is None else seed
     check_seed(seed)
+    run = RunOptions(seed=seed, compute=compute, on_step=on_step)
     if secret is None:
         plain = PlainStream(
             reading,
             method=open_method(method, given),
             keys=given,
-            seed=seed,
             upload=upload,
             allowed=allow_revealing,
-            compute=compute,
-            on_step=on_step,
+            run=run,
         )
         yield from _results(plain, photos, _Made(given, upload, (given,)))
         return
@@ -257,9 +241,7 @@ def protect_photos(
         maker=TargetMaker(identity, given, carried=carried),
         method=painter,
         groups=groups,
-        seed=seed,
-        compute=compute,
-        on_step=on_step,
+        run=run,
     )
     yield from _results(stream, photos, _Made(given, upload, groups, whose, made, epoch))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from facemin.ahm.masking.frequency_mask import FrequencyMask
-from facemin.cloak.makeup import Makeup
+from facemin.cloak.makeup.method import Makeup
 from facemin.cloak.opom import OPOM
 from facemin.cloak.p3_mask import P3Mask
 from facemin.protection.pmt.degradations import ProviderOperations

@@ -28,12 +28,11 @@ if TYPE_CHECKING:
     from facemin.face import Detector
     from facemin.image import Photo
     from facemin.keys.key import Key
-    from facemin.protection.contract import OnStep
+    from facemin.protection.contract import RunOptions
     from facemin.protection.result import Upload
     from facemin.protection.revealing.finding import Revealing
     from facemin.protection.sources import AnyPhoto
     from facemin.protection.targets import TargetMaker
-    from facemin.runtime.compute import Compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +127,9 @@ class PlainStream(PhotoStream):
         reading: how photos are read.
         method: takes faces.
         keys: for whose holders.
-        seed: of the run.
         upload: what is sent.
         allowed: keep what shows the plain face.
-        compute: where, and how many faces at once.
-        on_step: see `contract.OnStep`.
+        run: of the method.
     """
 
     def __init__(
@@ -141,21 +138,17 @@ class PlainStream(PhotoStream):
         *,
         method: Any,
         keys: tuple[Key, ...],
-        seed: int,
         upload: Upload,
         allowed: bool,
-        compute: Compute,
-        on_step: OnStep | None,
+        run: RunOptions,
     ) -> None:
         super().__init__(reading)
-        self.method, self.keys, self.seed, self.upload, self.compute = method, keys, seed, upload, compute
-        self.allowed, self.on_step = allowed, on_step
+        self.method, self.keys, self.upload, self.allowed, self._run = method, keys, upload, allowed, run
         self._owners: dict[int, tuple[OpenPhoto, int, Tensor]] = {}
 
     def run(self, photos: Iterable[AnyPhoto]) -> Iterator[None]:
         """See `PhotoStream`."""
-        stream = self.method.stream
-        for done in stream(self._faces(photos), self.keys, seed=self.seed, compute=self.compute, on_step=self.on_step):
+        for done in self.method.stream(self._faces(photos), self.keys, **self._run):
             opened, position, face = self._owners.pop(done.index)
             opened.done[position] = as_protected(done, self.keys, self.method)
             self._look(opened, position, face)
@@ -220,9 +213,7 @@ class PseudonymStream(PhotoStream):
         maker: of the targets.
         method: takes targets; None where the targets themselves are sent.
         groups: keys that share an image.
-        seed: of the run.
-        compute: where, and how many images at once.
-        on_step: see `contract.OnStep`.
+        run: of the method.
     """
 
     def __init__(
@@ -232,13 +223,10 @@ class PseudonymStream(PhotoStream):
         maker: TargetMaker,
         method: Any,
         groups: Sequence[tuple[Key, ...]],
-        seed: int,
-        compute: Compute,
-        on_step: OnStep | None,
+        run: RunOptions,
     ) -> None:
         super().__init__(reading)
-        self.compute = compute
-        self.maker, self.method, self.groups, self.seed, self.on_step = maker, method, groups, seed, on_step
+        self.maker, self.method, self.groups, self._run = maker, method, groups, run
 
     def run(self, photos: Iterable[AnyPhoto]) -> Iterator[None]:
         """See `PhotoStream`."""
@@ -284,10 +272,7 @@ class PseudonymStream(PhotoStream):
                 owners[group][next(counts[group])] = opened
                 yield made[start : start + len(self.groups[group])]
 
-        streams = {
-            group: self.method.aim(targets(group), keys, seed=self.seed, compute=self.compute, on_step=self.on_step)
-            for group, keys in enumerate(self.groups)
-        }
+        streams = {group: self.method.aim(targets(group), keys, **self._run) for group, keys in enumerate(self.groups)}
         # by turns, so that no group runs ahead of the others and photos pile up
         while streams:
             for group in list(streams):

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from facemin.pseudonym.secret import Secret
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import PRIVATE, locked, private_folder, read_private, write_atomically
 from facemin.runtime.home import home
 
@@ -219,12 +219,9 @@ def _json(entry: SecretEntry, secret: Secret | None) -> bytes:
 
 
 def _parsed(data: bytes, *, where: Path) -> _SecretFile:
-    try:
+    # never the input itself: it may hold the secret
+    with faults_named(f"{where}: expected a secret of facemin; ", value=False):
         return _SecretFile.model_validate_json(data)
-    except ValidationError as error:
-        # never the input itself: it may hold the secret
-        fault = first_fault(error, value=False)
-        raise ValueError(f"{where}: expected a secret of facemin; {fault}") from None
 
 
 def _secret(text: str, *, where: str) -> Secret:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from facemin.runtime.ranges import ranges
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, inf)": "batch"})
 class Compute:
     """Where and how a method computes, never what.
 
@@ -25,10 +28,6 @@ class Compute:
     device: str = "auto"
     precision: Precision = "auto"
     batch: int = 16
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"batch: expected at least 1 image, got {self.batch}")
 
 
 DEFAULT_COMPUTE = Compute()

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from pydantic import ValidationError
 
-    from pydantic import ValidationError
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+
+@contextmanager
+def faults_named(where: str = "", *, value: bool = True, error: type[ValueError] = ValueError) -> Iterator[None]:
+    """Within the block, what pydantic refuses is said in one line.
+
+    Args:
+        where: what comes before the fault.
+        value: as for `first_fault`.
+        error: what is raised.
+    """
+    try:
+        yield
+    except ValidationError as refused:
+        raise error(where + first_fault(refused, value=value)) from None
 
 
 def first_fault(error: ValidationError, *, value: bool = True, root: str = "it") -> str:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from pydantic import ValidationError
 
 from facemin.keys.key import Key, export_key, read_signing_key, renew_key
 from facemin.models.calibration import shipped_calibration
 from facemin.models.store import calibration_of, open_graph
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 from facemin.service.provider import checked_policy, has_space, open_store
 from facemin.service.provider_keys import HeldKey, Keyring, add_key, keep_protector, key_prefix
@@ -99,7 +98,7 @@ def make_provider(
     recogniser = open_graph(model)
     recogniser.cut(cut)
     policy = checked_policy(pseudonyms, space=has_space(recogniser, cut))
-    try:
+    with faults_named():
         settings = Settings(
             provider=provider,
             model=model,
@@ -109,8 +108,6 @@ def make_provider(
             database=database,
             **more,
         )
-    except ValidationError as error:
-        raise ValueError(first_fault(error)) from None
     thresholds = default_thresholds(recogniser, cut, residual)
     thresholds.check(settings.far)
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
 
@@ -106,11 +106,10 @@ def read_settings(folder: Path) -> Settings:
     """
     path = folder / SETTINGS
     try:
-        return Settings.model_validate_json(path.read_bytes())
+        with faults_named(f"{path}: "):
+            return Settings.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{path}: expected a provider's settings (facemin provider init), found no file") from None
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_fault(error)}") from None
 
 
 def write_settings(folder: Path, settings: Settings) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import ValidationError
 from sqlalchemy import func, select
 
 from facemin.models.store import open_graph
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 from facemin.service.making import COMMAND_LINE, default_thresholds, rotate
 from facemin.service.provider import has_space, open_store
@@ -64,11 +64,8 @@ def switch_model(folder: Path, *, model: str, cut: str, residual: float, force: 
             '"memory" in provider.json, drop the table vectors, switch, and set it again'
         )
     changed = {"model": model, "fingerprint": recogniser.fingerprint, "cut": cut, "residual": residual}
-    try:
+    with faults_named():
         settings = Settings.model_validate(before.model_dump() | changed)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}") from None
     thresholds = default_thresholds(recogniser, cut, residual)
     thresholds.check(settings.far)
     database = Database(database_url(folder, before))

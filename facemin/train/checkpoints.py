@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 VERSION = 1
+CHECKPOINT = "checkpoint.pt"
+"""In a run's folder."""
+
+
+def check_fresh(folder: Path) -> None:
+    """Raises ValueError where a folder holds a run already."""
+    if (folder / CHECKPOINT).exists():
+        raise ValueError(f"{folder}: expected a folder without a run, found {CHECKPOINT}; resume it, or name another")
 
 
 @dataclass(frozen=True, kw_only=True)

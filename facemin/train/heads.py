@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemin.runtime.ranges import ranges
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,6 +38,7 @@ class SoftmaxSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [1, 16]": "margin", "[0, inf)": "annealing_start annealing_rate annealing_least"})
 class SphereFaceSettings:
     """Angular margin by a factor on the angle.
 
@@ -57,15 +60,9 @@ class SphereFaceSettings:
     annealing_rate: float = 0.12
     annealing_least: float = 5.0
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.margin, int) or not 1 <= self.margin <= 16:
-            raise ValueError(f"margin: expected an integer from 1 to 16, got {self.margin!r}")
-        numbers = (self.annealing_start, self.annealing_rate, self.annealing_least)
-        if not all(isfinite(number) and number >= 0 for number in numbers):
-            raise ValueError(f"annealing: expected finite numbers of 0 or more, got {numbers}")
-
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "scale", "[0, 2)": "margin"})
 class CosFaceSettings:
     """Margin subtracted from the cosine.
 
@@ -82,13 +79,9 @@ class CosFaceSettings:
     scale: float = 64.0
     margin: float = 0.35
 
-    def __post_init__(self) -> None:
-        _check_scale(self.scale)
-        if not 0 <= self.margin < 2:
-            raise ValueError(f"margin: expected a cosine in [0, 2), got {self.margin!r}")
-
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "scale", "[0, pi)": "margin"})
 class ArcFaceSettings:
     """Margin added to the angle.
 
@@ -107,16 +100,6 @@ class ArcFaceSettings:
     scale: float = 64.0
     margin: float = 0.5
     easy_margin: bool = False
-
-    def __post_init__(self) -> None:
-        _check_scale(self.scale)
-        if not 0 <= self.margin < pi:
-            raise ValueError(f"margin: expected radians in [0, pi), got {self.margin!r}")
-
-
-def _check_scale(scale: float) -> None:
-    if not (isfinite(scale) and scale > 0):
-        raise ValueError(f"scale: expected a finite number above 0, got {scale!r}")
 
 
 class Head(nn.Module, ABC):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from facemin.train import log
-from facemin.train.checkpoints import Checkpoint, read_checkpoint, restore
+from facemin.train.checkpoints import CHECKPOINT, Checkpoint, check_fresh, read_checkpoint, restore
 from facemin.train.data.loading import TrainingFaces, load
-from facemin.train.data.sampler import Batches, derived_seed
+from facemin.train.data.sampler import derived_seed
 from facemin.train.data.sources import open_source
 from facemin.train.data.split import split_people
 from facemin.train.devices import launch
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from facemin.evaluation.pairs import VerificationSet
     from facemin.train.config import TrainingConfig
 
-CHECKPOINT, LOG, FACES = "checkpoint.pt", "log.jsonl", "faces"
-"""In a run's folder."""
+LOG, FACES = "log.jsonl", "faces"
+"""In a run's folder, beside its checkpoint."""
 
 # steps between which processes ask one another whether to stop, which costs each a wait for all
 _AGREE_EVERY = 16
@@ -58,8 +58,8 @@ def train(
         ValueError: wrong data or settings, a folder with another run, or a loss that is not finite.
         OSError: a file that cannot be read or written.
     """
-    if not resume and (out / CHECKPOINT).exists():
-        raise ValueError(f"{out}: expected a folder without a run, found {CHECKPOINT}; resume it, or name another")
+    if not resume:
+        check_fresh(out)
     fabric = launch(device, precision=config.precision)
     with torch.random.fork_rng(devices=[fabric.device.index] if fabric.device.type == "cuda" else []):
         return _Session(config, out, fabric, watch or Watch()).run(resume=resume)
@@ -75,12 +75,8 @@ class _Session:
             self.source = open_source(config.data, cache=out / FACES, write=first, on_aligned=watch.on_aligned)
         self.split = split_people(self.source, config.data)
         self.pairs = self._pairs()
-        self.batches = Batches(
-            images=len(self.split.images),
-            batch=config.batch,
-            epochs=config.epochs,
-            seed=config.seed,
-            flip=config.data.flip,
+        self.batches = config.batches(
+            len(self.split.images),
             accumulate=config.accumulate,
             rank=fabric.global_rank,
             devices=fabric.world_size,

@@ -89,7 +89,9 @@ def test_log_has_reward_entropy_and_counts(whole: Path) -> None:
         ({"kind": "policy", "partners": "any"}, set(COUNTS)),
     ],
 )
-def test_baselines(mixing: dict[str, object], counts: set[int], make_ahm: Make, tmp_path: Path) -> None:
+def test_baselines_mix_their_own_numbers_of_faces(
+    mixing: dict[str, object], counts: set[int], make_ahm: Make, tmp_path: Path
+) -> None:
     train_ahm(make_ahm(mixing=mixing, evaluate={"every": 100, "pairs": 10}), out=tmp_path, device="cpu")
     lines = [line for line in log.read(tmp_path / "log.jsonl") if "loss" in line]
     used = {int(count) for line in lines for count, number in line.get("k", {}).items() if number}

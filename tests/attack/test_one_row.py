@@ -12,10 +12,10 @@ from facemin.attack.contract import FittedLinker, FittedReconstructor, needed
 from facemin.audit import audit
 from facemin.experiments.attacks import choose_attacks, try_linkers, try_reconstructors
 from tests.attack.attack_contract import check_attack, check_attack_says_what_is_missing, shuffled
-from tests.audit.conftest import Make, evidence, home, people_of_patterns
+from tests.audit.conftest import Make, evidence, people_of_patterns
 from tests.audit.test_rows import tiny_key
 
-__all__ = ["evidence", "home"]
+__all__ = ["evidence"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facemin.attack.datasets import ImagePairs
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.training import Epoch, Fitting, batch_of, fit, weights_drawn_from
 
 SETTINGS = Fitting(epochs=4, batch=4, rate=1e-2, flip=True)
@@ -19,9 +19,9 @@ def net(seed: int = 0) -> nn.Module:
     )
 
 
-def pairs(count: int = 10, seed: int = 0) -> ImagePairs:
+def pairs(count: int = 10, seed: int = 0) -> HeldPairs:
     images = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
-    return ImagePairs(images, 1 - images)
+    return HeldPairs(images, 1 - images)
 
 
 def error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def test_leaves_torchs_random_state_alone() -> None:
 
 def test_bytes_stand_for_the_unit_range() -> None:
     image = torch.tensor([0, 51, 255], dtype=torch.uint8)
-    inputs, targets = batch_of(ImagePairs(image[None], image.float()[None] / 255), [0], torch.device("cpu"))
+    inputs, targets = batch_of(HeldPairs(image[None], image.float()[None] / 255), [0], torch.device("cpu"))
     torch.testing.assert_close(inputs, torch.tensor([[0, 0.2, 1]]))
     torch.testing.assert_close(targets, inputs)
 
@@ -136,4 +136,4 @@ def test_refuses_wrong_settings(wrong: dict[str, float]) -> None:
 
 def test_pairs_refuse_two_lengths() -> None:
     with pytest.raises(ValueError, match="expected 2, one an input, got 3"):
-        ImagePairs(torch.zeros(2, 3, 8, 8), torch.zeros(3, 3, 8, 8))
+        HeldPairs(torch.zeros(2, 3, 8, 8), torch.zeros(3, 3, 8, 8))

@@ -1,7 +1,6 @@
 """A small world to audit: people of patterns, tiny recognisers, and protection good and bad."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,11 +15,6 @@ from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
 from tests.models.test_store import tiny_graph
 
 Make = Callable[..., AuditInputs]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
 
 
 def people_of_patterns(people: int, photos: int, *, seed: int = 0) -> PublicFaces:
@@ -64,4 +58,4 @@ def evidence() -> Make:
     return make
 
 
-__all__ = ["Judge", "Make", "evidence", "home", "noise", "people_of_patterns", "plain_key", "tiny"]
+__all__ = ["Judge", "Make", "evidence", "noise", "people_of_patterns", "plain_key", "tiny"]

@@ -45,7 +45,7 @@ def test_an_audit_of_nothing_seldom_says_that_something_was_got(pairs: int, crow
     assert said.count("leak") <= stats.binom.ppf(0.999, audits, LEVEL)
 
 
-def test_protected_strangers_who_are_taken_for_one_another_explain_hits() -> None:
+def test_false_accepts_among_protected_images_explain_hits() -> None:
     """At the plain threshold one stranger of a hundred passes: 4 of 40 are no finding, at FAR 1e-3 they would be."""
     genuine = torch.tensor([0.9] * 4 + [0.0] * 36, dtype=torch.float64)
     impostor = torch.zeros(2000, dtype=torch.float64)

@@ -17,11 +17,10 @@ from facemin.audit.inputs.attackers_data import best_teacher, split_faces
 from facemin.audit.inputs.judges import calibrate_judge, find_panel, joined
 from facemin.audit.rows.attributes import class_outcome
 from facemin.audit.rows.fitted import nothing_to_train_on
+from facemin.audit.rows.reconstruction import trained_inverter, white_box
 from facemin.audit.rows.t0_eye import look
 from facemin.audit.rows.t1_off_the_shelf import no_judges, off_the_shelf
 from facemin.audit.rows.t2_purified import behind_purifiers
-from facemin.audit.rows.t3_white_box import white_box
-from facemin.audit.rows.t4_inverter import trained_inverter
 from facemin.audit.rows.t5_linker import linker, nothing_to_link_by
 from facemin.audit.run import ORDER, STOPPED
 from facemin.keys.default import default_key, plain_key
@@ -127,7 +126,7 @@ class TestOffTheShelf:
         floor = common / (common + rare)
         assert class_outcome(permutation_test(said, truth), figure, floor=floor, cells=5) == outcome
 
-    def test_nobody_here_to_judge(self, evidence: Make) -> None:
+    def test_without_other_recognisers_no_judge_is_named(self, evidence: Make) -> None:
         assert "facemin model add" in no_judges(evidence(3, others=()))
         assert no_judges(evidence(3)) == ""
 
@@ -270,7 +269,7 @@ class TestPanel:
         both = find_panel([default_key(), plain_key()], models=None, plain=[], far=1e-3)
         assert {one.name for one in both.authorised} == {"dlib-resnet29", "dlib-resnet29-space66"}
 
-    def test_a_key_of_somebody_who_is_not_here(self) -> None:
+    def test_a_key_of_an_absent_recogniser_has_no_authorised_judge(self) -> None:
         panel = find_panel([tiny_key()], models=None, plain=[], far=1e-3)
         assert panel.authorised == ()
         assert [one.name for one in panel.others] == ["dlib-resnet29"]

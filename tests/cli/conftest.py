@@ -8,15 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 from skimage import data
 
-from facemin.cli import app
-from facemin.cli.shared.options import WRONG_INPUT
+from facemin import cli
 from facemin.image import encode
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph
-from tests.pictures import encode_tensor
+from tests.pictures import patterned_people
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -40,25 +38,16 @@ class Done(NamedTuple):
 Call = Callable[..., Done]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store, so that no test sees or changes that of whoever runs it."""
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """The command within this process: a process of its own costs seconds of imports, so few tests take one."""
+    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Done:
         capsys.readouterr()
-        try:
-            status, error = app([*map(str, arguments)], result_action="return_value"), ""
-        except (ValueError, OSError) as refusal:
-            status, error = WRONG_INPUT, str(refusal)
+        status = cli.run([*map(str, arguments)])
         out, err = capsys.readouterr()
-        return Done(status, out, err + error)
+        return Done(status, out, err)
 
     return run
 
@@ -73,6 +62,8 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def facemin(tmp_path: Path) -> Run:
+    """The command in a process of its own, as a person runs it: warnings are errors, and no socket opens."""
+
     def run(*arguments: object, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", "error", "-c", GUARD, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
@@ -105,11 +96,4 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight people with three aligned photos each."""
-    root = tmp_path_factory.mktemp("faces")
-    generator = torch.Generator().manual_seed(0)
-    for person in range(8):
-        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
-        for photo in range(3):
-            face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
-            write_atomically(root / f"person {person}" / f"{photo}.png", encode_tensor(face))
-    return root
+    return patterned_people(tmp_path_factory.mktemp("faces"), 8, 3)

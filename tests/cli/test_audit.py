@@ -51,9 +51,9 @@ def test_quick_look_at_one_photo(facemin: Run, photo: Path, tmp_path: Path, monk
     assert "bounded" not in done.stdout.lower()
 
 
-def test_photos_and_what_they_became(facemin: Run, call: Call, photo: Path, tmp_path: Path) -> None:
+def test_photos_and_what_they_became(call: Call, photo: Path, tmp_path: Path) -> None:
     assert call("protect", photo, "--out", tmp_path / "protected", "--seed", 2, "--no-pseudonym").returncode == 0
-    done = facemin("audit", photo, "protected", "--rows", "T0", "--minutes", 0.5, "--out", "audit", "--json")
+    done = call("audit", photo, "protected", "--rows", "T0", "--minutes", 0.5, "--out", "audit", "--json")
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert "Protected images were given: 1 of 1 are audited." in values["remarks"]
@@ -64,7 +64,9 @@ def test_photos_and_what_they_became(facemin: Run, call: Call, photo: Path, tmp_
     # a protected image whose photo is not there cannot be audited, which is listed
     stray = tmp_path / "protected" / "nobody.protected.png"
     shutil.copy(tmp_path / "protected" / "me.protected.png", stray)
-    rest = facemin("audit", photo, "protected", "--rows", "T0", "--minutes", 0.5, "--out", "rest", "--json")
+    rest = call(
+        "audit", photo, tmp_path / "protected", "--rows", "T0", "--minutes", 0.5, "--out", tmp_path / "rest", "--json"
+    )
     assert rest.returncode == 1, rest.stderr
     assert any("nobody" in text for text in json.loads(rest.stdout)["untested"])
     stray.unlink()
@@ -118,7 +120,7 @@ def test_people_in_folders_and_another_recogniser(call: Call, faces: Path, file:
         assert image.size == (112, 112)
 
 
-def test_wrong_input(call: Call, photo: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_named(call: Call, photo: Path, tmp_path: Path) -> None:
     cases = [
         ((), "inputs: expected at least one photo or folder, got none"),
         ((photo, "--rows", "T7"), "rows: expected some of T0, T1, T2, T3, T4, T5, T6, got T7"),

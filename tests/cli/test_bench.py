@@ -8,37 +8,36 @@ import time
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from facemin.experiments import read_records
-from tests.cli.conftest import GUARD, Run
+from tests.cli.conftest import GUARD, Call
 from tests.experiments.conftest import TOML, distance_graph, world
 
 __all__ = ["distance_graph", "world"]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-
-
-def test_run_and_report(facemin: Run, world: Path, tmp_path: Path) -> None:
-    done = facemin("bench", "run", world / "small.toml", "--quick", "--models", world / "models", "--pictures", 2)
+def test_run_and_report(call: Call, world: Path, tmp_path: Path) -> None:
+    done = call("bench", "run", world / "small.toml", "--quick", "--models", world / "models", "--pictures", 2)
     assert done.returncode == 0, done.stderr
     # relative to where it was called, named after the file's folder
     file = Path("results") / world.name / "small.quick.jsonl"
     assert done.stdout == f"{file}: 2 cells measured, 0 passed over\n"
     assert done.stderr.splitlines() == ["Reading faces", "Measuring thresholds", "Measuring"]
     assert len(list((tmp_path / file).parent.glob("pictures/*.png"))) == 2
-    again = facemin("bench", "run", world / "small.toml", "--quick", "--models", world / "models", "--json")
+    again = call("bench", "run", world / "small.toml", "--quick", "--models", world / "models", "--json")
     assert json.loads(again.stdout) == {"file": str(file), "measured": [], "passed_over": ["one", "both"]}
-    shown = facemin("bench", "report")
+    shown = call("bench", "report")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout == "results/report.html: 1 experiments\n"
     page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     assert "A small matrix - faces (quick)" in page
-    pictures = facemin("bench", "report", file.parent, "--pictures", "--out", "p.html", "--json")
-    assert json.loads(pictures.stdout) == {"file": "p.html", "experiments": ["small on faces"], "passed_over": []}
+    pictures = call("bench", "report", file.parent, "--pictures", "--out", "p.html", "--json")
+    assert json.loads(pictures.stdout) == {
+        "file": "p.html",
+        "experiments": ["small on faces"],
+        "passed_over": [],
+        "empty": [],
+        "changed": [],
+    }
     assert "data:image/png" in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
@@ -73,12 +72,12 @@ def test_ctrl_c_keeps_what_is_measured(world: Path, tmp_path: Path) -> None:
     assert [record.cell for record in read_records(records)] == ["one"]
 
 
-def test_other_data_than_the_files(facemin: Run, world: Path, tmp_path: Path) -> None:
+def test_other_data_than_the_files(call: Call, world: Path, tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.txt"
     rows = [f"person {a:02}/0.png\tperson {a:02}/{k}.png\t1" for a in range(16) for k in (1, 2)]
     rows += [f"person {a:02}/0.png\tperson {(a + k) % 16:02}/3.png\t0" for a in range(16) for k in (3, 5)]
     pairs.write_text("\n".join(rows))
-    done = facemin(
+    done = call(
         *("bench", "run", world / "small.toml", "--quick", "--data", world / "faces", "--pairs", pairs),
         *("--models", world / "models", "--out", "here"),
     )
@@ -87,7 +86,7 @@ def test_other_data_than_the_files(facemin: Run, world: Path, tmp_path: Path) ->
     assert record["data"]["source"].startswith("faces, pairs of pairs.txt; aligned by ")
 
 
-def test_wrong_input(facemin: Run, world: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_named(call: Call, world: Path, tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(TOML.replace("genuine = 6", 'genuine = "six"'))
     cases = [
@@ -99,7 +98,7 @@ def test_wrong_input(facemin: Run, world: Path, tmp_path: Path) -> None:
         ),
     ]
     for arguments, message in cases:
-        done = facemin("bench", *arguments)
+        done = call("bench", *arguments)
         assert done.returncode == 2
         assert message in done.stderr
         assert done.stdout == ""

@@ -69,7 +69,7 @@ def test_a_mask_is_not_written_over(call: Call, mine: Path, tmp_path: Path) -> N
         (("apply", "--mask", "{tmp}/none.mask", "--out", "{tmp}/o"), "photos: expected"),
     ],
 )  # fmt: skip
-def test_wrong_input(call: Call, mine: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_input_is_named(call: Call, mine: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     done = call("cloak", *(part.format(tmp=tmp_path) for part in arguments))
     assert done.returncode == 2
     assert said in done.stderr

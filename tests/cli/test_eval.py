@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.conftest import Call, Run
+from tests.cli.conftest import Call
 from tests.pictures import decode_tensor
 
 
@@ -34,13 +34,13 @@ def test_a_folder_and_the_stores_thresholds(call: Call, file: Path, faces: Path)
     assert json.loads(call("model", "show", "tiny", "--json").stdout)["calibration"] == saved
 
 
-def test_a_file_as_model_on_a_bin(facemin: Run, file: Path, faces: Path, tmp_path: Path) -> None:
+def test_a_file_as_model_on_a_bin(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
     photos = sorted(faces.rglob("*.png"))
     images = [path.read_bytes() for at in range(0, 24, 3) for path in (photos[at], photos[at + 1])]
     images += [path.read_bytes() for at in range(8) for path in (photos[3 * at], photos[(3 * at + 3) % 24])]
     path = tmp_path / "mine.bin"
     path.write_bytes(pickle.dumps((images, [True] * 8 + [False] * 8), 4))
-    done = facemin("eval", path, "--model", file, "--scale", 1)
+    done = call("eval", path, "--model", file, "--scale", 1)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "Tiny on mine.bin, aligned as packed"
@@ -49,7 +49,7 @@ def test_a_file_as_model_on_a_bin(facemin: Run, file: Path, faces: Path, tmp_pat
     assert "all pairs of different people" not in done.stdout
 
 
-def test_what_is_refused(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_named(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
     (tmp_path / "hostile.bin").write_bytes(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.")
     for arguments, words in (
         ((faces, "--model", file, "--save"), "--save: expected a stored model"),
@@ -65,7 +65,7 @@ def test_what_is_refused(call: Call, file: Path, faces: Path, tmp_path: Path) ->
         assert done.stdout == ""
 
 
-def test_the_plot(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
+def test_plot_writes_a_picture(call: Call, file: Path, faces: Path, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
     done = call("eval", faces, "--model", file, "--plot", plot)
     if find_spec("matplotlib") is None:

@@ -80,7 +80,7 @@ def test_a_package_that_no_extra_brings_is_no_wrong_input(monkeypatch: pytest.Mo
     "arguments",
     [["nonsense"], ["protect", "--nope"], ["protect", "a", "--out", "x", "--batch", "few"], ["verify", "a"]],
 )
-def test_what_cannot_be_parsed_is_wrong_input(arguments: list[str]) -> None:
+def test_a_line_that_cannot_be_parsed_has_the_status_of_wrong_input(arguments: list[str]) -> None:
     assert run(arguments) == WRONG_INPUT
 
 
@@ -144,7 +144,9 @@ def test_places_are_checked_and_left_as_they_are(tmp_path: Path) -> None:
         ["provider", "init", "--provider", "A", "--home"],
     ],
 )
-def test_out_is_checked_first(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_folder_is_checked_before_any_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_bytes(b"kept")
     assert run([*arguments, str(tmp_path / "file" / "x")]) == WRONG_INPUT
     assert "expected a folder, got the file" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from facemin.models import load_recogniser
 from facemin.models.preprocess import Preprocess
 from facemin.runtime.files import write_atomically
 from facemin.train.families import FAMILIES, stages
-from tests.cli.conftest import Call, Run
+from tests.cli.conftest import Call
 from tests.models.test_store import SIZE, tiny_graph
 from tests.pictures import decode_tensor, encode_tensor
 
@@ -76,8 +76,8 @@ def test_what_is_refused_leaves_nothing(call: Call, file: Path, home: Path, tmp_
     assert not home.exists()
 
 
-def test_cuts_of_a_file_and_of_a_name(facemin: Run, call: Call, file: Path) -> None:
-    rows = json.loads(facemin("model", "cuts", file, "--scale", 1, "--json").stdout)
+def test_cuts_of_a_file_and_of_a_name(call: Call, file: Path) -> None:
+    rows = json.loads(call("model", "cuts", file, "--scale", 1, "--json").stdout)
     assert [(row["name"], row["shape"], row["parameters"]) for row in rows] == [
         ("pooled", [3, 4, 4], 0),
         ("flat", [48], 0),

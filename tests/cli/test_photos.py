@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
-from tests.cli.conftest import Run
+from tests.cli.conftest import Call, Run
 
 
 def names(folder: Path) -> set[str]:
@@ -36,14 +35,14 @@ def copy(photos: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(photos, tmp_path / "photos"))
 
 
-def protect(facemin: Run, *arguments: object) -> tuple[int, dict[str, list[dict[str, object]]], str]:
+def protect(facemin: Run | Call, *arguments: object) -> tuple[int, dict[str, list[dict[str, object]]], str]:
     done = facemin("protect", *arguments, "--no-pseudonym", "--seed", 1, "--json")
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
-def test_a_folder_with_a_broken_file_no_face_and_three_faces(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_a_folder_with_a_broken_file_no_face_and_three_faces(call: Call, copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    status, report, errors = protect(facemin, copy, "--out", out)
+    status, report, errors = protect(call, copy, "--out", out)
     assert status == 1
     assert names(out) == RESULTS
     failed = {Path(str(entry["source"])).name: str(entry["reason"]) for entry in report["failed"]}
@@ -66,18 +65,20 @@ def test_a_folder_with_a_broken_file_no_face_and_three_faces(facemin: Run, copy:
 
     # a rerun does nothing anew, and a missing result is made again
     before = {name: (out / name).stat().st_mtime_ns for name in RESULTS}
-    status, report, _ = protect(facemin, copy, "--out", out)
+    status, report, _ = protect(call, copy, "--out", out)
     assert len(report["done_before"]) == 2
     assert report["protected"] == []
     assert {name: (out / name).stat().st_mtime_ns for name in RESULTS} == before
     again = (out / "one.protected.png").read_bytes()
     (out / "one.protected.png").unlink()
-    _, report, _ = protect(facemin, copy, "--out", out)
+    _, report, _ = protect(call, copy, "--out", out)
     assert len(report["protected"]) == 1
     assert (out / "one.protected.png").read_bytes() == again
 
 
-def test_protected_probe_is_accepted_and_another_person_is_not(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_protected_probe_is_accepted_and_another_person_is_not(
+    facemin: Run, call: Call, copy: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     status, _, errors = protect(facemin, copy / "one.png", "--out", out)
     assert status == 0
@@ -90,24 +91,24 @@ def test_protected_probe_is_accepted_and_another_person_is_not(facemin: Run, cop
     assert verdict["calibration"]["far"] == 1e-3
     noise = tmp_path / "noise.png"
     noise.write_bytes(encode(decode(out / "one.protected.png").pixels[:, ::-1]))
-    refused = facemin("verify", noise, copy / "one.png")
+    refused = call("verify", noise, copy / "one.png")
     assert refused.returncode == 1
     assert "not accepted" in refused.stdout
 
 
-def test_features_are_uploaded_and_accepted(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_features_are_uploaded_and_accepted(call: Call, copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    status, _, _ = protect(facemin, copy / "one.png", "--out", out, "--upload", "features")
+    status, _, _ = protect(call, copy / "one.png", "--out", out, "--upload", "features")
     assert status == 0
     assert names(out) == {"one.protected.safetensors", "one.protected.json"}
-    done = facemin("verify", out / "one.protected.safetensors", copy / "one.png", "--json")
+    done = call("verify", out / "one.protected.safetensors", copy / "one.png", "--json")
     assert json.loads(done.stdout)["accepted"]
 
 
-def test_pasting(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_paste_changes_the_face_alone(call: Call, copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     photo = decode(copy / "one.png")
-    status, _, _ = protect(facemin, copy / "one.png", "--out", out, "--paste")
+    status, _, _ = protect(call, copy / "one.png", "--out", out, "--paste")
     assert status == 0
     pasted = decode(out / "one.pasted.png").pixels
     assert pasted.shape == photo.pixels.shape
@@ -115,52 +116,54 @@ def test_pasting(facemin: Run, copy: Path, tmp_path: Path) -> None:
     assert 0.02 < changed.mean() < 0.5
 
 
-def test_a_key_file_of_ones_own(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_a_key_file_is_used_in_place_of_the_default(call: Call, copy: Path, tmp_path: Path) -> None:
     key, out = tmp_path / "acme.key.onnx", tmp_path / "out"
-    assert facemin("key", "export", key, "--provider", "Acme", "--expires", "2034-01-01").returncode == 0
-    shown = json.loads(facemin("key", "show", key, "--json").stdout)
-    assert (shown["provider"], shown["expires"][:10], shown["signer"]) == ("Acme", "2034-01-01", None)
-    status, _, errors = protect(facemin, copy / "one.png", "--key", key, "--out", out)
+    ends = f"{date.today().year + 2}-01-01"
+    assert call("key", "export", key, "--provider", "Acme", "--expires", ends).returncode == 0
+    shown = json.loads(call("key", "show", key, "--json").stdout)
+    assert (shown["provider"], shown["expires"][:10], shown["signer"]) == ("Acme", ends, None)
+    status, _, errors = protect(call, copy / "one.png", "--key", key, "--out", out)
     assert status == 0
     assert "default key" not in errors
     record = json.loads((out / "one.protected.json").read_bytes())
     assert record["faces"][0]["residuals"].keys() == {shown["key_id"]}
 
 
-def test_an_expired_key_is_shown_but_not_used(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_an_expired_key_is_shown_but_not_used(call: Call, copy: Path, tmp_path: Path) -> None:
     key = tmp_path / "old.key.onnx"
     years = [datetime(year, 1, 1, tzinfo=UTC) for year in (2019, 2020)]
     export_key(
         load_recogniser("dlib-resnet29"), "conv7", provider="Acme", residual=0.5, created=years[0], expires=years[1]
     ).save(key)
-    assert json.loads(facemin("key", "show", key, "--json").stdout)["expired"]
-    refused = facemin("protect", copy / "one.png", "--key", key, "--out", tmp_path / "out")
+    assert json.loads(call("key", "show", key, "--json").stdout)["expired"]
+    refused = call("protect", copy / "one.png", "--key", key, "--out", tmp_path / "out")
     assert refused.returncode == 2
     assert "expired" in refused.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_two_photos_of_one_name_are_not_mixed_up(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_two_photos_of_one_name_are_not_mixed_up(call: Call, copy: Path, tmp_path: Path) -> None:
     twin = copy / "one.jpg"
     twin.write_bytes(encode(decode(copy / "one.png").pixels, format="JPEG"))
-    status, report, _ = protect(facemin, copy / "one.png", twin, "--out", tmp_path / "out")
+    status, report, _ = protect(call, copy / "one.png", twin, "--out", tmp_path / "out")
     assert status == 1
     assert "one.png" in str(report["failed"][0]["reason"])
     assert len(report["protected"]) == 1
 
 
-def test_results_in_the_same_folder_are_not_protected_again(facemin: Run, copy: Path) -> None:
+def test_results_in_the_same_folder_are_not_protected_again(call: Call, copy: Path) -> None:
     (copy / "broken.jpg").unlink()
     (copy / "coffee.png").unlink()
-    assert protect(facemin, copy, "--out", copy)[0] == 0
-    status, report, _ = protect(facemin, copy, "--out", copy)
+    shutil.copy(copy / "one.png", copy / "deep" / "er" / "three.png")
+    assert protect(call, copy, "--out", copy)[0] == 0
+    status, report, _ = protect(call, copy, "--out", copy)
     assert status == 0
     assert len(report["done_before"]) == 2
     assert report["protected"] == []
 
 
-def test_asking_for_a_gpu_that_is_not_there_is_loud(facemin: Run, copy: Path, tmp_path: Path) -> None:
-    done = facemin("protect", copy / "one.png", "--out", tmp_path / "out", "--device", "cuda:9", "--no-pseudonym")
+def test_asking_for_a_gpu_that_is_not_there_is_loud(call: Call, copy: Path, tmp_path: Path) -> None:
+    done = call("protect", copy / "one.png", "--out", tmp_path / "out", "--device", "cuda:9", "--no-pseudonym")
     assert done.returncode == 0
     assert "NO GPU" in done.stderr
     assert "cuda:9" in done.stderr
@@ -186,8 +189,11 @@ def test_asking_for_a_gpu_that_is_not_there_is_loud(facemin: Run, copy: Path, tm
         (("key", "show", "one.png"), "one.png"),
     ],
 )
-def test_wrong_input_is_named(facemin: Run, photos: Path, arguments: tuple[str, ...], words: str) -> None:
-    done: subprocess.CompletedProcess[str] = facemin(*arguments, cwd=photos)
+def test_wrong_input_is_named(
+    call: Call, photos: Path, arguments: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    done = call(*arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -195,14 +201,14 @@ def test_wrong_input_is_named(facemin: Run, photos: Path, arguments: tuple[str, 
     assert not (photos / "k.onnx").exists()
 
 
-def test_missing_photo_is_listed(facemin: Run, tmp_path: Path) -> None:
-    done = facemin("protect", "missing.png", "--out", "x")
+def test_missing_photo_is_listed(call: Call) -> None:
+    done = call("protect", "missing.png", "--out", "x")
     assert done.returncode == 1
     assert "missing.png" in done.stderr
 
 
-def test_demo_writes_one_picture_and_ends_with_two_lines(facemin: Run, tmp_path: Path) -> None:
-    done = facemin("demo", "--out", "shown", "--seed", 3)
+def test_demo_writes_one_picture_and_ends_with_two_lines(call: Call, tmp_path: Path) -> None:
+    done = call("demo", "--out", "shown", "--seed", 3)
     assert done.returncode == 0, done.stderr
     assert names(tmp_path / "shown") == {"demo.png", "demo.json", "astronaut.protected.png"}
     last = done.stdout.strip().splitlines()[-2:]
@@ -216,12 +222,12 @@ def test_demo_writes_one_picture_and_ends_with_two_lines(facemin: Run, tmp_path:
     assert figures["as_expected"]
 
 
-def test_models_are_listed(facemin: Run) -> None:
-    entries = json.loads(facemin("model", "list", "--json").stdout)
+def test_models_are_listed(call: Call) -> None:
+    entries = json.loads(call("model", "list", "--json").stdout)
     assert [entry["name"] for entry in entries if entry["default"]] == ["dlib-resnet29"]
 
 
-def test_signed_key_by_command_line(facemin: Run, tmp_path: Path) -> None:
+def test_signed_key_by_command_line(call: Call, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives import serialization
 
     private = Ed25519PrivateKey.generate()
@@ -229,11 +235,11 @@ def test_signed_key_by_command_line(facemin: Run, tmp_path: Path) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     (tmp_path / "provider.pem").write_bytes(pem)
-    done = facemin("key", "export", "k.onnx", "--provider", "Acme", "--sign", "provider.pem", "--json")
+    done = call("key", "export", "k.onnx", "--provider", "Acme", "--sign", "provider.pem", "--json")
     assert json.loads(done.stdout)["signer"] == private.public_key().public_bytes_raw().hex()
 
 
-def test_what_was_left_and_how_it_was_read_is_said(facemin: Run, photos: Path, tmp_path: Path) -> None:
+def test_skipped_files_and_repairs_are_reported(call: Call, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     Image.open(photos / "one.png").convert("RGB").save(folder / "one.jpg", quality=95)
@@ -242,10 +248,10 @@ def test_what_was_left_and_how_it_was_read_is_said(facemin: Run, photos: Path, t
     (folder / "clip.mov").touch()
     (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
     plain = ("protect", folder, "--out", "out", "--no-pseudonym", "--method", "pmt")
-    done = facemin(*plain, "--json", "--max-pixels", 1000)
+    done = call(*plain, "--json", "--max-pixels", 1000)
     assert done.returncode == 1
     assert "max_pixels raises the limit" in json.loads(done.stdout)["failed"][0]["reason"]
-    done = facemin(*plain)
+    done = call(*plain)
     assert done.returncode == 0, done.stderr
     assert "one.jpg: the JPEG lacked its end marker" in done.stderr
     assert "1 file of no known kind: 1 .mov" in done.stderr

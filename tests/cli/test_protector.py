@@ -1,3 +1,5 @@
+"""`key fit-protector`: the file it writes, resumption, and keys it refuses."""
+
 import json
 from pathlib import Path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemin.image import encode
-from tests.cli.conftest import Call, Run
+from tests.cli.conftest import Call
 from tests.space_keys import person, protector_for, space_key
 
 
@@ -23,12 +23,14 @@ def given(tmp_path: Path) -> tuple[object, ...]:
     return (tmp_path / "in", *files, "--aligned", "--json")
 
 
-def test_a_pseudonym_is_what_one_gets(facemin: Run, given: tuple[object, ...], tmp_path: Path, home: Path) -> None:
-    refused = facemin("protect", *given, "--out", "out")
+def test_protect_makes_a_pseudonym_by_default_and_needs_consent_for_an_unlisted_key(
+    call: Call, given: tuple[object, ...], tmp_path: Path, home: Path
+) -> None:
+    refused = call("protect", *given, "--out", "out")
     assert refused.returncode == 2
     assert "a dishonest network can identify you from your second upload on" in refused.stderr
     assert not (home / "secrets").exists()
-    done = facemin("protect", *given, "--out", "out", "--trust-key", "--for", "https://Acme.example/login")
+    done = call("protect", *given, "--out", "out", "--trust-key", "--for", "https://Acme.example/login")
     assert done.returncode == 0, done.stderr
     assert "made a new secret, default" in done.stderr
     assert "loses every enrolment made with it" in done.stderr
@@ -37,7 +39,9 @@ def test_a_pseudonym_is_what_one_gets(facemin: Run, given: tuple[object, ...], t
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"0.protected.png", "1.protected.png"}
 
 
-def test_what_is_refused_and_what_is_left_out(call: Call, given: tuple[object, ...], tmp_path: Path) -> None:
+def test_relinking_other_people_and_conflicting_options_are_refused(
+    call: Call, given: tuple[object, ...], tmp_path: Path
+) -> None:
     base = (*given, "--out", tmp_path / "out")
     assert call("protect", *base, "--trust-key").returncode == 0
     again = call("protect", *base)

@@ -87,11 +87,10 @@ def test_wrong_words_keep_nothing(call: Call, type_in: Type, text: str, said: st
     assert SecretStore().names() == []
 
 
-def test_words_are_no_argument(call: Call, type_in: Type, capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_are_no_argument(call: Call, type_in: Type) -> None:
     """Arguments stand in the shell's history, and other users of the machine see them."""
     type_in("")
-    with pytest.raises(SystemExit):
-        call("secret", "restore", "default", *a_secret().words.split())
+    assert call("secret", "restore", "default", *a_secret().words.split()).returncode == WRONG_INPUT
     assert SecretStore().names() == []
 
 
@@ -117,7 +116,7 @@ def test_exported_and_imported(call: Call, tmp_path: Path) -> None:
         assert "chmod 600" in call("secret", "import", out, "--name", "again").stderr
 
 
-def test_removing_asks(call: Call, type_in: Type) -> None:
+def test_removal_asks_for_confirmation(call: Call, type_in: Type) -> None:
     SecretStore().add(a_secret())
     type_in("")
     refused = call("secret", "remove", "default")
@@ -143,7 +142,7 @@ def test_a_verb_that_needs_one_makes_it_and_says_so(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == ""
 
 
-def test_as_a_person_runs_it(home: Path, tmp_path: Path) -> None:
+def test_words_are_restored_through_a_pipe(home: Path, tmp_path: Path) -> None:
     """In a process of its own, with the words through a pipe."""
     secret = Secret.new()
     done = subprocess.run(

@@ -14,7 +14,7 @@ import torch
 
 from facemin.cli import app
 from facemin.cli.shared.options import WRONG_INPUT
-from tests.cli.conftest import Run
+from tests.cli.conftest import Call
 from tests.train.conftest import write_people
 
 CONFIG = """
@@ -133,8 +133,8 @@ def test_torchrun_computes_what_one_process_does(folder: Path) -> None:
         torch.testing.assert_close(second[name], weight, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_wrong_input_is_said_in_one_line(facemin: Run, folder: Path) -> None:
-    done = facemin("train", "recogniser", written(folder, epochs=0))
+def test_wrong_input_is_said_in_one_line(call: Call, folder: Path) -> None:
+    done = call("train", "recogniser", written(folder, epochs=0))
     assert done.returncode == WRONG_INPUT
     assert done.stdout == ""
     assert done.stderr.startswith("facemin: ")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemin.cli.shared.options import WRONG_INPUT
-from tests.cli.conftest import Run
+from tests.cli.conftest import Call
 from tests.train.conftest import write_people
 
 CONFIG = """
@@ -42,9 +42,9 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_trains_and_says_what_came_of_it(config: Path, facemin: Run) -> None:
+def test_trains_and_says_what_came_of_it(config: Path, call: Call) -> None:
     out = config.parent / "out"
-    done = facemin("train", "ahm", config, "--out", out, "--device", "cpu")
+    done = call("train", "ahm", config, "--out", out, "--device", "cpu")
     assert done.returncode == 0
     assert "queries masked: accuracy" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == [
@@ -54,13 +54,13 @@ def test_trains_and_says_what_came_of_it(config: Path, facemin: Run) -> None:
         "recogniser.safetensors",
         "record.json",
     ]
-    again = facemin("train", "ahm", config, "--out", out, "--device", "cpu", "--resume", "--json")
+    again = call("train", "ahm", config, "--out", out, "--device", "cpu", "--resume", "--json")
     assert json.loads(again.stdout)["queries"] == json.loads((out / "record.json").read_text())["queries"]
 
 
-def test_wrong_input_is_said_in_one_line(config: Path, facemin: Run) -> None:
+def test_wrong_input_is_said_in_one_line(config: Path, call: Call) -> None:
     config.write_text(CONFIG + '[mixing]\nkind = "fixed"\n')
-    done = facemin("train", "ahm", config)
+    done = call("train", "ahm", config)
     assert done.returncode == WRONG_INPUT
     assert done.stdout == ""
     assert done.stderr.startswith("facemin: ")

@@ -13,11 +13,6 @@ OTHER = "ab" * 32
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-
-
 def listed(capsys: Captured, *options: str) -> list[dict[str, str]]:
     capsys.readouterr()
     assert run(["key", "trusted", "--json", *options]) == 0

@@ -64,7 +64,7 @@ def detector() -> Detector:
 
 
 @pytest.mark.parametrize("scene", DOCUMENT["scenes"], ids=lambda scene: scene["name"])
-def test_faces(scene: dict[str, Any], detector: Detector) -> None:
+def test_faces_are_detected_as_in_the_vectors(scene: dict[str, Any], detector: Detector) -> None:
     photo = composed(scene["recipe"])
     found = detector(photo)
     assert len(found) == len(scene["faces"])
@@ -78,7 +78,7 @@ def test_faces(scene: dict[str, Any], detector: Detector) -> None:
         assert capture_hashes(picture(expected["crop"]))[0].tobytes().hex() == expected["capture_hash"]
 
 
-def test_chain() -> None:
+def test_a_photo_becomes_the_upload_of_the_vectors() -> None:
     key, protector = default_key(), shipped_protector(SPACE_MODEL)
     assert key.space is not None
     assert protector is not None
@@ -109,7 +109,7 @@ def test_chain() -> None:
 
 
 @pytest.mark.parametrize("upload", DOCUMENT["statements"]["uploads"], ids=lambda upload: upload["operation"])
-def test_uploads(upload: dict[str, Any]) -> None:
+def test_uploads_are_signed_as_in_the_vectors(upload: dict[str, Any]) -> None:
     secret = Secret(bytes.fromhex(CHAIN["secret"]))
     key = PossessionKey(secret=secret, origin=CHAIN["origin"], purpose=CHAIN["purpose"])
     digest = hashlib.sha256((FOLDER / upload["data"]).read_bytes()).digest()
@@ -134,7 +134,7 @@ def packed(name: str, kind: str = "files") -> bytes:
 
 
 @pytest.mark.parametrize("name", KEYS["files"])
-def test_keys(name: str) -> None:
+def test_keys_are_read_as_in_the_vectors(name: str) -> None:
     said = KEYS["files"][name]
     if said["refused"]:
         with pytest.raises(ValueError, match=said["refused"]):
@@ -154,7 +154,7 @@ def test_spoilt_keys_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("pair", KEYS["pins"], ids=lambda pair: f"{pair['first']}, then {pair['then']}")
-def test_pins(pair: dict[str, Any], tmp_path: Path) -> None:
+def test_pins_accept_and_refuse_as_in_the_vectors(pair: dict[str, Any], tmp_path: Path) -> None:
     pins, url = Pins(root=tmp_path), "https://id.example"
     pins.accept(url, packed(pair["first"]), now=NOW)
     if pair["taken"]:

@@ -14,7 +14,6 @@ from PIL import Image
 
 from facemin.cloak.folder import CloakedPhoto, CloakJob, cloak_into, plan_cloaking
 from facemin.cloak.mask_file import Mask
-from facemin.cloak.trace import CLOAKED, PLAIN, trace
 from facemin.face import Detector
 from facemin.image import decode, encode
 from facemin.protection.result import Failure
@@ -94,7 +93,21 @@ def test_removing_is_exact_beside_the_record_and_close_without(
     made, _ = run([tmp_path / "out" / "me.cloaked.png"], job(mask, tmp_path / "anew", remove=True))
     assert not made["me.uncloaked.png"].exact
     anew = decode(tmp_path / "anew" / "me.uncloaked.png").pixels
-    assert np.abs(anew.astype(int) - photo).mean() < 0.5 * np.abs(cloaked.astype(int) - photo).mean()
+    assert np.abs(anew.astype(int) - photo).mean() < 0.1 * np.abs(cloaked.astype(int) - photo).mean()
+
+
+def test_a_mask_that_is_not_on_the_photo_is_not_taken_off(folder: Path, mask: Mask, tmp_path: Path) -> None:
+    made, failed = run([folder / "me.png"], job(mask, tmp_path / "back", remove=True))
+    assert not made
+    assert "no trace of the mask" in failed["me.png"]
+    run([folder / "me.png"], job(mask, tmp_path / "out"))
+    (tmp_path / "out" / "me.cloaked.json").unlink()
+    other = Mask.make(
+        mask.change[::-1].copy(), method="p3-mask", epsilon=16, photos=1, surrogates=mask.manifest.surrogates
+    )
+    made, failed = run([tmp_path / "out" / "me.cloaked.png"], job(other, tmp_path / "back", remove=True))
+    assert not made
+    assert "no trace of the mask" in failed["me.cloaked.png"]
 
 
 def test_a_record_of_another_photo_is_not_believed(folder: Path, mask: Mask, tmp_path: Path) -> None:
@@ -200,21 +213,14 @@ def test_what_is_not_there_is_not_taken_off_nor_put_on_twice(folder: Path, mask:
     renamed = tmp_path / "holiday.png"
     shutil.copy(tmp_path / "out" / "me.cloaked.png", renamed)
     made, failed = run([folder / "me.png", renamed], job(mask, tmp_path / "back", remove=True))
-    assert "found no trace of it" in failed["me.png"]
+    assert "found no trace of the mask" in failed["me.png"]
     assert set(made) == {"holiday.uncloaked.png"}
     made, failed = run([folder / "me.png", renamed], job(mask, tmp_path / "again"))
-    assert "carries this mask already" in failed["holiday.png"]
+    assert "has this mask on already" in failed["holiday.png"]
     assert set(made) == {"me.cloaked.png"}
     other = Mask.make(mask.change[::-1], method="p3-mask", epsilon=16, photos=1, surrogates=mask.manifest.surrogates)
     assert run([renamed], job(other, tmp_path / "other", remove=True))[1].keys() == {"holiday.png"}
     assert run([renamed], job(other, tmp_path / "other"))[0].keys() == {"holiday.cloaked.png"}
-
-
-def test_a_mask_leaves_a_trace(mask: Mask, portraits: Pixels) -> None:
-    for face in portraits:
-        (cloaked,) = mask(face[None])
-        assert abs(trace(face, mask.change)) < PLAIN < CLOAKED < trace(cloaked, mask.change)
-        assert trace(np.full_like(face, 7), mask.change) == trace(face, np.zeros_like(mask.change)) == 0
 
 
 def test_results_in_the_folder_itself_are_passed_over(folder: Path, mask: Mask) -> None:

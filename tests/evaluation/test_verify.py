@@ -34,7 +34,7 @@ from facemin.models import Recogniser, load_recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph
-from tests.pictures import encode_tensor
+from tests.pictures import encode_tensor, patterned_people
 
 PEOPLE, PHOTOS = 6, 4
 
@@ -47,14 +47,8 @@ def tiny() -> Recogniser:
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people with four aligned photos each: a pattern of 4 x 4 colours a person, with noise."""
-    root = tmp_path_factory.mktemp("faces")
-    generator = torch.Generator().manual_seed(0)
-    for person in range(PEOPLE):
-        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
-        for photo in range(1, PHOTOS + 1):
-            face = (pattern + 0.3 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
-            write_atomically(root / f"p{person}" / f"p{person}_{photo:04d}.jpg", encode_tensor(face))
-    return root
+    name = "p{person}/p{person}_{photo:04d}.jpg"
+    return patterned_people(tmp_path_factory.mktemp("faces"), PEOPLE, PHOTOS, name=name, first=1)
 
 
 def test_outside_a_photo_it_is_black_or_the_edge(tmp_path: Path) -> None:

@@ -1,18 +1,18 @@
 """A small world to measure in: people of patterns, two tiny recognisers, and a distance of two images."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from facemin.experiments import Outcome, Place, Watch, read_experiment, run
 from facemin.runtime.files import write_atomically
 from tests.models.test_store import tiny_graph
-from tests.pictures import encode_tensor
+from tests.pictures import patterned_people
 
 PEOPLE, PHOTOS = 16, 4
 
@@ -62,22 +62,11 @@ rows = [["Clean", 0.994], ["MobileFace", 0.99]]
 """
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with faces/, models/ and the experiment small.toml."""
     root = tmp_path_factory.mktemp("bench")
-    generator = torch.Generator().manual_seed(0)
-    for person in range(PEOPLE):
-        pattern = torch.rand(3, 4, 4, generator=generator).repeat_interleave(28, 1).repeat_interleave(28, 2)
-        for photo in range(PHOTOS):
-            face = (pattern + 0.4 * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
-            write_atomically(root / "faces" / f"person {person:02}" / f"{photo}.png", encode_tensor(face))
+    patterned_people(root / "faces", PEOPLE, PHOTOS, noise=0.4, name="person {person:02}/{photo}.png")
     write_atomically(root / "models" / "one.onnx", tiny_graph(seed=0))
     write_atomically(root / "models" / "two.onnx", tiny_graph(seed=1))
     write_atomically(root / "models" / "apart.onnx", distance_graph())
@@ -109,29 +98,32 @@ def distance_graph() -> bytes:
 Measure = Callable[..., Outcome]
 
 
+def measured(
+    world: Path,
+    folder: Path,
+    text: str = TOML,
+    *,
+    name: str = "small",
+    quick: bool = False,
+    place: Place | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Run an experiment's text on the world's faces; file and records go to a folder."""
+    file = folder / f"{name}.toml"
+    file.write_text(text, encoding="utf-8")
+    return run(
+        read_experiment(file),
+        name=name,
+        place=place or Place("faces", world / "faces", None, None),
+        models=world / "models",
+        out=folder / "out",
+        quick=quick,
+        device="cpu",
+        watch=watch,
+    )
+
+
 @pytest.fixture
 def measure(world: Path, tmp_path: Path) -> Measure:
-    """Run an experiment's text on the world's faces; records go to a folder of the test's own."""
-
-    def go(
-        text: str = TOML,
-        *,
-        name: str = "small",
-        quick: bool = False,
-        place: Place | None = None,
-        watch: Watch | None = None,
-    ) -> Outcome:
-        file = tmp_path / f"{name}.toml"
-        file.write_text(text, encoding="utf-8")
-        return run(
-            read_experiment(file),
-            name=name,
-            place=place or Place("faces", world / "faces", None, None),
-            models=world / "models",
-            out=tmp_path / "out",
-            quick=quick,
-            device="cpu",
-            watch=watch,
-        )
-
-    return go
+    """`measured` in a folder of the test's own."""
+    return partial(measured, world, tmp_path)

@@ -127,7 +127,7 @@ def test_faces_of_a_bin_have_no_people(world: Path, tmp_path: Path) -> None:
     assert torch.equal(faces.probes[0] * 255, decode_tensor(photos[0][0]).float())
 
 
-def test_finds_data(tmp_path: Path) -> None:
+def test_known_data_sets_are_found_in_the_research_folder(tmp_path: Path) -> None:
     lfw = Data(genuine=1, impostor=0, calibration=10)
     found = find_data(lfw, shared=tmp_path, given=None)
     assert found == Place("lfw", tmp_path / "data" / "lfw", tmp_path / "data" / "lfw_pairs.txt", None)

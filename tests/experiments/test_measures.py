@@ -218,7 +218,7 @@ class TestTogether:
         assert worst.share.value == pytest.approx(2 / 3)
         assert math.isnan(measures.union(record(), ()).value)
 
-    def test_protected_strangers_are_counted_apart(self) -> None:
+    def test_false_accepts_of_protected_pairs_are_counted_apart(self) -> None:
         assert measures.far(record(), "b", "blur-1").value == 1
         assert measures.far(record(), "b").value == 0
         assert math.isnan(measures.far(record(same=(True,) * 4), "b").value)

@@ -66,7 +66,7 @@ def test_the_readme_says_what_the_default_keeps_and_gives_away() -> None:
     assert printed[1:] == [f"{value:.3f}" for value in made]
 
 
-def test_table_vii_says_how_many_of_the_papers_cut_somebody_else_recognises() -> None:
+def test_table_vii_of_the_papers_cut_equals_its_records() -> None:
     name = "mobilefacenet-casia-arcface, five convolutions"
     record = cells("table7")[name]
     printed = row("docs/paper.md", "table7", name)
@@ -97,6 +97,24 @@ def test_table_iii_says_what_a_start_gives_the_opponent(start: str) -> None:
     assert first(printed[5]) == f"{accepted(record, opponent, 'none').mean():.2f}"
     assert printed[3].split(", ")[1] == f"{strict.mean():.2f}"
     assert printed[-1] == str(len(same))
+
+
+@pytest.mark.parametrize("protection", ["robust", "low-frequency", "pseudonym"])
+def test_the_table_of_adversaries_says_what_raw_scores_give(protection: str) -> None:
+    lines = (RESULTS / "attacks" / "adversaries.jsonl").read_text(encoding="utf-8").splitlines()
+    record = {each["protection"]: each for each in map(json.loads, lines)}[protection]
+    column = row("docs/attacks.md", "row", "adversary").index(record["words"])
+    for adversary in ("the key itself", "a recogniser off the shelf", "the same, centred"):
+        found = next(each for each in record["rows"] if each["adversary"] == adversary)
+        scores = np.array(found["scores"])
+        own, strangers = np.diag(scores), scores[~np.eye(len(scores), dtype=bool)]
+        area = (own[:, None] > strangers).mean() + (own[:, None] == strangers).mean() / 2
+        ranks = 1 + ((scores >= own[:, None]) & ~np.eye(len(scores), dtype=bool)).sum(1)
+        printed = row("docs/attacks.md", found["row"], adversary)[column]
+        # scores are kept to three decimals, so that the last digit may turn
+        assert float(first(printed)) == pytest.approx(area, abs=0.006)
+        assert f"rank 1 {(ranks <= 1).mean():.2f} (chance {1 / len(own):.2f})" in printed
+        assert f"n {len(own)}" in printed
 
 
 def test_the_page_of_recognisers_says_what_lfw_gives() -> None:

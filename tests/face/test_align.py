@@ -143,5 +143,5 @@ class TestInside:
         assert inside(points, SIDE, SIDE).tolist() == [1.0, 0.25, 0.0]
         assert inside(TEMPLATE[None], 28, SIDE).tolist() == [0.25]
 
-    def test_none(self) -> None:
+    def test_no_points_give_no_answers(self) -> None:
         assert inside(np.empty((0, 5, 2)), 10, 10).shape == (0,)

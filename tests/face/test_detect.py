@@ -74,7 +74,7 @@ class TestOnAPhoto:
         assert distances(turned.points, expected).mean() < 6
 
     @pytest.mark.parametrize("side", [40, 60, 112])
-    def test_small_photos(self, detector: Detector, astronaut: Image.Image, side: int) -> None:
+    def test_a_face_is_found_in_small_photos(self, detector: Detector, astronaut: Image.Image, side: int) -> None:
         (whole,) = detector(array(astronaut))
         (face,) = detector(array(astronaut.crop((150, 40, 310, 200)).resize((side, side))))
         expected = (whole.points - np.array([150.0, 40]) + 0.5) * side / 160 - 0.5

@@ -293,7 +293,7 @@ class TestRefusals:
             decode(data, max_pixels=0)
 
     @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
-    def test_zero_size(self, size: tuple[int, int]) -> None:
+    def test_a_declared_size_of_zero_is_refused(self, size: tuple[int, int]) -> None:
         with pytest.raises(ValueError, match="expected a whole"):
             decode(png(*size, 8, 2, []))
 
@@ -376,7 +376,7 @@ class TestEncodeRefuses:
             encode(np.zeros(shape, np.uint8))
 
     @pytest.mark.parametrize("shape", [(0, 4, 3), (4, 0, 3)])
-    def test_nothing(self, shape: tuple[int, ...]) -> None:
+    def test_empty_input_is_refused(self, shape: tuple[int, ...]) -> None:
         with pytest.raises(ValueError, match="image: expected at least one pixel"):
             encode(np.zeros(shape, np.uint8))
 
@@ -385,7 +385,7 @@ class TestEncodeRefuses:
         with pytest.raises(ValueError, match=r"image: expected uint8 RGB"):
             encode(np.zeros((4, 4, 3), dtype))
 
-    def test_other_things(self) -> None:
+    def test_other_types_of_input_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"image: expected uint8 RGB \(H, W, 3\), got list"):
             encode([[[0, 0, 0]]])  # type: ignore[arg-type]
 

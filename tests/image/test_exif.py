@@ -31,7 +31,7 @@ class TestOrientation:
         ("encoding", "options"),
         [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})],
     )
-    def test_all_eight(self, orientation: int, encoding: str, options: dict[str, Any]) -> None:
+    def test_all_eight_orientations(self, orientation: int, encoding: str, options: dict[str, Any]) -> None:
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = orientation
         exif[ExifTags.Base.Make] = "camera"

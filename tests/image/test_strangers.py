@@ -191,7 +191,7 @@ class TestTransparency:
         header += masks + b"BGRs" + bytes(48)
         return b"BM" + struct.pack("<IHHI", 14 + len(header) + len(pixels), 0, 0, 14 + len(header)) + header + pixels
 
-    def test_a_bmp_whose_alpha_nobody_set(self) -> None:
+    def test_a_bmp_with_an_alpha_channel_of_zeros_is_opaque(self) -> None:
         np.testing.assert_array_equal(hwc(decode(self.bmp((0, 0)))), [[[30, 20, 10]] * 2])
 
     def test_a_bmp_whose_alpha_was_set(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemin.image import SUFFIXES, describe, walk
+from tests.pictures import forbid_listing
 
 APPLE = b"\0\5\x16\7\0\2\0\0"
 
@@ -31,7 +32,7 @@ def test_photos_and_what_else_there_is(root: Path) -> None:
     ]
 
 
-def test_loops_end(root: Path) -> None:
+def test_a_loop_of_links_ends(root: Path) -> None:
     (root / "a" / "up").symlink_to(root, target_is_directory=True)
     (root / "a" / "self").symlink_to(root / "a", target_is_directory=True)
     found = walk(root)
@@ -92,18 +93,11 @@ def test_a_pipe_is_not_waited_for(root: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = os.scandir
-
-    def scandir(path: str | Path) -> object:
-        if Path(path).name == "a":
-            raise PermissionError(13, "Permission denied", str(path))
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    forbid_listing(monkeypatch, "a")
     (error,) = walk(root).unread
     assert error.filename == str(root / "a")
 
 
-def test_suffixes() -> None:
+def test_suffixes_of_all_formats_are_photos() -> None:
     assert {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".mpo"} <= SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)

@@ -40,7 +40,7 @@ def test_floors_fit_the_similarities() -> None:
 
 @given(st.lists(st.integers(-2, 5), min_size=2, max_size=40).map(torch.tensor))
 @settings(deadline=None)
-def test_nobody_meets_themselves(labels: Tensor) -> None:
+def test_no_row_is_paired_with_its_own_person(labels: Tensor) -> None:
     longest = int(torch.unique(labels, return_counts=True)[1].max())
     if 2 * longest > len(labels):
         with pytest.raises(ValueError, match=f"nobody on more than half of {len(labels)} rows, got one on {longest}"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from facemin.metrics import wilson
-from facemin.metrics.linkability import _resampled, auc, d_sys, holm, linkage
+from facemin.metrics.linkability import _permuted, _resampled, auc, d_sys, holm, linkage
 
 
 def test_d_sys_by_hand() -> None:
@@ -23,7 +23,7 @@ def test_d_sys_by_hand() -> None:
     assert d_sys(mated, non_mated, omega=3) == pytest.approx(3 / 4 * 0.8)
 
 
-def test_d_sys_where_no_stranger_ever_is() -> None:
+def test_d_sys_where_no_non_mated_score_falls() -> None:
     # half of the mated scores lie where no non-mated one does: D = 1 there, 0 where the densities are 1/2 and 1
     assert d_sys([0.0] * 10 + [2.0] * 10, [0.0] * 20) == pytest.approx(1 / 2)
 
@@ -146,6 +146,19 @@ def test_a_constant_linker_is_at_chance() -> None:
     found = linkage(np.ones((12, 12)), samples=20, draws=20)
     assert (found.area.auc, found.area.interval, found.d_sys) == (0.5, (0.5, 0.5), 0)
     assert [rank.share for rank in found.ranks] == [0, 0]
+
+
+@pytest.mark.parametrize("levels", [1, 4, None])
+def test_permutations_give_what_each_order_gives_by_itself(levels: int | None) -> None:
+    generator = np.random.default_rng(3)
+    matrix = generator.standard_normal((25, 25)) if levels is None else generator.integers(levels, size=(25, 25)) / 7
+    off = ~np.eye(25, dtype=bool)
+    orders = np.stack([np.arange(25), *(generator.permutation(25) for _ in range(20))])
+    areas, linkabilities = _permuted(np.asarray(matrix, np.float64), orders)
+    for order, area, linkability in zip(orders, areas, linkabilities, strict=True):
+        permuted = matrix[:, order]
+        assert area == pytest.approx(auc(np.diag(permuted), permuted[off]).auc)
+        assert linkability == pytest.approx(d_sys(np.diag(permuted), permuted[off]))
 
 
 def test_the_bootstrap_draws_people() -> None:

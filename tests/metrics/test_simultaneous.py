@@ -40,7 +40,7 @@ class TestUnion:
 
 
 class TestTails:
-    def test_equal_scipys(self) -> None:
+    def test_simultaneous_bounds_equal_scipys(self) -> None:
         assert binomial_tail(3, 40, 0.02) == pytest.approx(stats.binom.sf(2, 40, 0.02))
         assert exceedance_tail(3, 40, admitted=2, impostors=900) == pytest.approx(
             stats.betabinom.sf(2, 40, 3, 898), rel=1e-9
@@ -136,7 +136,7 @@ class TestAFindingIsFound:
         assert got.union >= 38
         assert got.union_p == pytest.approx(1 / 200)
 
-    def test_a_cell_that_takes_everybody_finds_nobody(self) -> None:
+    def test_a_cell_that_accepts_all_pairs_has_p_one(self) -> None:
         scores = cells_of_nobody(np.random.default_rng(6), cells=1, people=10)
         got = family(scores, [-2.0])
         assert got.hits.tolist() == [10]

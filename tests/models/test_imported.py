@@ -226,7 +226,6 @@ class TestAgreement:
             load_recogniser(saved(tmp_path, model))
 
     def test_the_store_compares_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
         monkeypatch.setattr(agreement, "TOLERANCE", -1.0)
         file = tmp_path / "acme.onnx"
         file.write_bytes(tiny_graph())
@@ -265,7 +264,6 @@ class TestOutputs:
             load_recogniser(path, preprocess=Preprocess(output="nowhere"))
 
     def test_the_store_remembers_the_output(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
         path = saved(tmp_path, with_norm())
         entry = ModelStore().add(path, name="acme", licence="MIT", preprocess=Preprocess(output="embedding"))
         assert (entry.preprocess.output, ModelStore().open("acme").embedding_size) == ("embedding", 8)
@@ -367,7 +365,6 @@ def split_off(folder: Path, location: str = "weights.bin", **settings: int) -> P
 
 class TestExternalData:
     def test_beside_the_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
         path, plain = split_off(tmp_path), tmp_path / "plain.onnx"
         plain.write_bytes(tiny_graph())
         faces = torch.from_numpy(random_faces())
@@ -409,7 +406,6 @@ class TestExternalData:
     def test_never_outside_its_folder(
         self, location: str, settings: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
         inner = tmp_path / "inner"
         (inner / "sub").mkdir(parents=True)
         path = split_off(inner, location, **settings)
@@ -442,7 +438,6 @@ class TestExternalData:
 class TestForms:
     def test_channels_last(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """As tf2onnx writes them, a transposition first."""
-        monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
         nodes: list[Node] = [
             ("Transpose", ["image"], ["first"], {"perm": [0, 3, 1, 2]}),
             ("AveragePool", ["first"], ["last"], {"kernel_shape": [14, 14], "strides": [14, 14]}),

@@ -102,7 +102,7 @@ def test_fingerprint_says_which_value_is_the_embedding_and_what_operators_mean()
     assert softmax_twice("second", 13).fingerprint == softmax_twice("second", 14).fingerprint
 
 
-def test_whoever_is_sent_the_embedding_has_nothing_left_to_compute(recogniser: Recogniser) -> None:
+def test_the_head_after_the_embedding_is_the_identity(recogniser: Recogniser) -> None:
     output = recogniser.graph.graph.output[0].name
     if output not in {cut.name for cut in recogniser.cuts}:
         pytest.skip("its embedding is no cut")

@@ -54,8 +54,7 @@ def calibration(name: str, fingerprint: str) -> Calibration:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
+def store() -> ModelStore:
     return ModelStore()
 
 
@@ -212,7 +211,7 @@ def test_changed_files_are_refused(store: ModelStore, file: Path) -> None:
     assert store.names() == []
 
 
-def test_remove(store: ModelStore, file: Path) -> None:
+def test_a_removed_model_is_gone(store: ModelStore, file: Path) -> None:
     store.add(file, name="acme", licence="MIT")
     store.remove("acme")
     assert list(store.root.iterdir()) == []

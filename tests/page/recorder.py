@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -75,25 +75,43 @@ def parsed(data: bytes) -> list[Sent]:
 
 
 @contextmanager
+def accepting(listening: socket.socket, serve: Callable[[socket.socket], None]) -> Iterator[None]:
+    """Serve every connection in a thread, one after another; at the end the socket is closed."""
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            serve(client)
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(5)
+
+
+@contextmanager
 def recording(upstream: int) -> Iterator[Recorder]:
     """A proxy on loopback for a server on another port of it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         recorder = Recorder(listening.getsockname()[1], upstream)
         threads: list[threading.Thread] = []
 
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = listening.accept()
-                except OSError:
-                    return
-                kept = bytearray()
-                recorder.sent.append(kept)
-                server = socket.create_connection(("127.0.0.1", recorder.upstream))
-                recorder.live += (client, server)
-                for one, other, keep in ((client, server, kept), (server, client, None)):
-                    threads.append(threading.Thread(target=relay, args=(one, other, keep), daemon=True))
-                    threads[-1].start()
+        def serve(client: socket.socket) -> None:
+            kept = bytearray()
+            recorder.sent.append(kept)
+            server = socket.create_connection(("127.0.0.1", recorder.upstream))
+            recorder.live += (client, server)
+            for one, other, keep in ((client, server, kept), (server, client, None)):
+                threads.append(threading.Thread(target=relay, args=(one, other, keep), daemon=True))
+                threads[-1].start()
 
         def relay(one: socket.socket, other: socket.socket, keep: bytearray | None) -> None:
             with suppress(OSError):
@@ -108,15 +126,8 @@ def recording(upstream: int) -> Iterator[Recorder]:
                     each.shutdown(socket.SHUT_RDWR)
                 each.close()
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
+        with accepting(listening, serve):
             yield recorder
-        finally:
-            with suppress(OSError):
-                listening.shutdown(socket.SHUT_RDWR)
-            listening.close()
-            thread.join(5)
 
 
 @contextmanager
@@ -124,24 +135,12 @@ def noting_others(notes: list[str]) -> Iterator[int]:
     """A proxy that a browser uses for every host but this one; it notes which were asked for and gives nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = listening.accept()
-                except OSError:
-                    return
-                with client, suppress(OSError):
-                    client.settimeout(5)
-                    host = client.recv(CHUNK).split(b" ")[1].decode().removeprefix("http://").partition("/")[0]
-                    if not host.partition(":")[0].endswith(OWN):
-                        notes.append(host)
+        def serve(client: socket.socket) -> None:
+            with client, suppress(OSError):
+                client.settimeout(5)
+                host = client.recv(CHUNK).split(b" ")[1].decode().removeprefix("http://").partition("/")[0]
+                if not host.partition(":")[0].endswith(OWN):
+                    notes.append(host)
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
+        with accepting(listening, serve):
             yield listening.getsockname()[1]
-        finally:
-            with suppress(OSError):
-                listening.shutdown(socket.SHUT_RDWR)
-            listening.close()
-            thread.join(5)

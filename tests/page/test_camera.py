@@ -63,7 +63,7 @@ def filmed(stills: tuple[Path, Path], others: list[str], tmp_path_factory: pytes
         yield made
 
 
-def test_somebody_is_verified_by_the_camera_and_no_frame_leaves(
+def test_camera_verification_sends_no_frame(
     filmed: Browser, page_server: Running, stills: tuple[Path, Path], elsewhere: list[str]
 ) -> None:
     token = session(page_server, "filmed")

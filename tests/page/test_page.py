@@ -117,7 +117,7 @@ def test_a_person_enrols_is_verified_renews_and_is_deleted(
     assert person not in people
 
 
-def test_images_may_be_sent_in_place_of_numbers_and_show_nobody(
+def test_protected_images_sent_in_place_of_features_do_not_show_the_face(
     browser: Browser, page_server: Running, photos: dict[str, Path], elsewhere: list[str]
 ) -> None:
     token = session(page_server, "image")
@@ -138,7 +138,7 @@ def test_images_may_be_sent_in_place_of_numbers_and_show_nobody(
     assert kinds == ["image", "image"]
 
 
-def test_a_stranger_is_refused_on_either_device(
+def test_another_person_is_refused_with_the_same_secret_and_with_their_own(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     """Somebody else with the person's own device, and somebody else with their own."""
@@ -211,7 +211,7 @@ def test_what_is_wrong_with_a_photo_is_said_and_nothing_is_sent(
     assert [request for request in recorder.requests() if request.body] == []
 
 
-def test_somebody_is_found_by_a_session_that_may_identify(
+def test_an_identify_session_finds_the_enrolled_person(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with browser.page() as page:

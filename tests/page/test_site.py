@@ -14,7 +14,7 @@ DEVICES: dict[str, dict[str, Any]] = {"desktop": DESKTOP, "phone": PHONE}
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_can_be_used_by_everybody_and_load_nothing_from_elsewhere(
+def test_pages_meet_accessibility_rules_and_load_from_their_own_origin_alone(
     browser: Browser, server: Running, elsewhere: list[str], device: str, scheme: str
 ) -> None:
     with recording(server.port) as recorder, browser.page(DEVICES[device], colorScheme=scheme) as page:

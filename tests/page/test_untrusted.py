@@ -33,9 +33,7 @@ def answer(page: Page, pattern: str, body: bytes, status: int = 200, kind: str =
     page.do(code, given)
 
 
-def test_a_network_nobody_vouches_for_is_used_only_after_the_person_said_why(
-    browser: Browser, page_server: Running
-) -> None:
+def test_an_untrusted_network_is_used_only_after_consent_with_a_reason(browser: Browser, page_server: Running) -> None:
     where = address(page_server.url, session(page_server, "wary"), "wary")
     with browser.page() as page:
         answer(page, "**/v1/key", unsigned().data)

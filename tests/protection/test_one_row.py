@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,17 +17,21 @@ from facemin.attack import Budget
 from facemin.audit.inputs.attackers_data import TrainingPairs
 from facemin.autograd.pixels import to_array
 from facemin.cli import run
+from facemin.experiments import read_records
 from facemin.experiments.methods import describe_method, make_method
 from facemin.image import decode
 from facemin.protection import PROTECTORS
 from facemin.protection.contract import Check, Protected
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
+from tests.audit.test_rows import tiny_key
+from tests.experiments.conftest import TOML, Measure, home, measure, world
 from tests.pictures import encode_tensor
 from tests.protection.protector_contract import check_description, check_protector
 
+__all__ = ["home", "measure", "world"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -79,7 +85,6 @@ def test_meets_the_contract(faces: Tensor, dlib_keys: dict[str, Key]) -> None:
 def test_is_a_method_of_protect(
     faces: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
     photo, out = tmp_path / "a.png", tmp_path / "out"
     photo.write_bytes(encode_tensor(faces[0]))
     command = ["protect", str(photo), "--aligned", "--no-pseudonym", "--out", str(out), "--seed", "3", "--json"]
@@ -110,3 +115,25 @@ def test_an_auditor_and_an_experiment_take_it(faces: Tensor, dlib_keys: dict[str
         make_method({"preset": "quantised", "levels": 1})
     with pytest.raises(ValueError, match=r"quantised: expected settings among levels, got .'lvels'."):
         make_method({"preset": "quantised", "lvels": 3})
+
+
+def test_a_whole_audit_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, photo, out = tmp_path / "a.key.onnx", tmp_path / "me.jpg", tmp_path / "audit"
+    tiny_key().save(key)
+    photo.write_bytes(Path(str(files("facemin.data") / "astronaut.jpg")).read_bytes())
+    command = ["audit", str(photo), "--key", str(key), "--method", "quantised", "--minutes", "0.05", "--seed", "1"]
+    assert run([*command, "--out", str(out), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert [row["row"] for row in values["rows"]] == ["T0", "T1", "T2", "T3", "T4", "T5", "T6"]
+    assert values["rows"][0]["outcome"] == "look"
+    sent = decode(out / "protected" / "me.protected.png").pixels
+    assert len(np.unique(sent.reshape(-1, 3), axis=0)) <= 4**3
+
+
+def test_an_experiments_file_takes_it(measure: Measure) -> None:
+    changed = TOML.replace('preset = "pmt"\nsteps = 25\nresidual = 0.05', 'preset = "quantised"\nlevels = 3')
+    changed = changed.replace('cut = "flat" }', 'cut = "flat", residual = 0.05 }').replace("steps = 8", "levels = 2")
+    changed = changed.replace('cut = "embedding" }', 'cut = "embedding", residual = 0.05 }').replace("\nsteps = 3", "")
+    done = measure(changed, quick=True)
+    described = {record.cell: record.resolved["method"] for record in read_records(done.file)}
+    assert described == {name: {"kind": "quantised", "levels": levels} for name, levels in (("one", 3), ("both", 2))}

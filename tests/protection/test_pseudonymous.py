@@ -33,19 +33,14 @@ from facemin.protection import (
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, plan, protect_into
 from facemin.protection.sources import open_method, open_secret
-from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, Secret, SecretStore
+from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, SecretStore
 from facemin.runtime.files import write_atomically
 from tests.pictures import Pixels
+from tests.pseudonym.conftest import a_secret
 from tests.space_keys import D, person, protector_for, space_key
 
 PACKAGE = Path(facemin.__file__).parent
-SECRET = Secret(bytes(range(7, 7 + 64, 2))[:31] + b"\xf1")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+SECRET, OTHER_SECRET = a_secret("ann"), a_secret("bob")
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +128,14 @@ class TestWhatReachesTheResult:
         pseudonym = Pseudonym(secret=SECRET, context=_context(key, **context))
         assert np.array_equal(found, pseudonym.targets(embedded)[0])
 
-    def test_a_person_is_met_again_and_another_pseudonym_is_a_stranger(self, key: Key) -> None:
+    def test_targets_agree_under_one_pseudonym_and_are_unrelated_under_others(self, key: Key) -> None:
         base = feature(person(1, 0), key)
         assert float(base @ feature(person(1, 1), key)) > 0.9
         others = [
             feature(person(1, 2), key, purpose="other"),
             feature(person(1, 3), key, origin="https://acme.example"),
             feature(person(1, 4), key, epoch=1),
-            feature(person(1, 5), key, secret=Secret.new()),
+            feature(person(1, 5), key, secret=OTHER_SECRET),
         ]
         # twelve dimensions: random points are seldom so near
         assert all(abs(float(base @ other)) < 0.9 for other in others)
@@ -304,7 +299,7 @@ class TestFolders:
         results = list(protect_into(plan([photos], job), job))
         assert all(isinstance(result, FolderResult) for result in results)
         assert len(plan([photos], FolderJob(**values, secret=SECRET, seed=3)).done) == 2
-        for change in ({"secret": Secret.new()}, {"purpose": "b"}, {"origin": "https://a.example"}, {"epoch": 1}):
+        for change in ({"secret": OTHER_SECRET}, {"purpose": "b"}, {"origin": "https://a.example"}, {"epoch": 1}):
             assert len(plan([photos], FolderJob(**values | {"secret": SECRET} | change)).todo) == 2, change
         record_file = tmp_path / "out" / "0.protected.json"
         record = json.loads(record_file.read_bytes())

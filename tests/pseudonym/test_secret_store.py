@@ -264,7 +264,7 @@ def test_without_the_extra_it_says_how(store: SecretStore, monkeypatch: pytest.M
 
 
 @posix
-def test_a_stranger_s_file_is_refused(store: SecretStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_user_is_refused(store: SecretStore, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = store.load_or_make()[0]
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(ValueError, match="a file of your own") as refusal:

@@ -31,7 +31,7 @@ def context(values: dict[str, Any]) -> Context:
 
 
 @pytest.mark.parametrize("vector", DOCUMENT["vectors"], ids=lambda vector: vector["name"])
-def test_vectors(vector: dict[str, Any]) -> None:
+def test_python_computes_the_test_vectors(vector: dict[str, Any]) -> None:
     secret, bound = Secret(bytes.fromhex(vector["secret"])), context(vector["context"])
     made = Pseudonym(secret=secret, context=bound)
     seed = derive_seed(secret, bound)
@@ -63,7 +63,7 @@ def test_vectors(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("line", DOCUMENT["origins"], ids=lambda line: line["url"])
-def test_origins(line: dict[str, str]) -> None:
+def test_python_normalises_the_origins_of_the_vectors(line: dict[str, str]) -> None:
     assert normalise_origin(line["url"]) == line["origin"]
 
 

@@ -11,14 +11,13 @@ from scipy.stats import binomtest
 
 from facemin.pseudonym import (
     Pseudonym,
-    Secret,
     haar,
     identification_threshold,
     stranger_far,
     stranger_threshold,
 )
 from facemin.pseudonym.stranger import regularised_incomplete_beta
-from tests.pseudonym.conftest import a_context
+from tests.pseudonym.conftest import a_context, a_secret
 
 
 def test_two_dimensions_by_hand() -> None:
@@ -88,7 +87,7 @@ def test_drawn_rotations_follow_the_law() -> None:
     """Two photos of one person under different rotations score as strangers, at the rate the law says."""
     face = np.ones((1, 16))
     uploads = np.concatenate(
-        [Pseudonym(secret=Secret.new(), context=a_context(dimension=16)).targets(face) for _ in range(300)]
+        [Pseudonym(secret=a_secret(f"{n}"), context=a_context(dimension=16)).targets(face) for n in range(300)]
     ).astype(np.float64)
     scores = (uploads @ uploads.T)[np.triu_indices(300, 1)]
     # pairs of uniform points are independent pair by pair, so that the count is binomial up to rounding

@@ -1,3 +1,5 @@
+"""Atomic and private files, appended lines, locks, and what an interrupted write leaves."""
+
 import json
 import os
 import subprocess

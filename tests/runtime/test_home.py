@@ -24,3 +24,21 @@ def test_home_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", "/local")
     assert home() == Path("/local/facemin")
+
+
+@pytest.mark.parametrize(("chosen", "got"), [(None, "no home folder of this user"), ("~nobody-here/x", "~nobody-here")])
+def test_a_user_without_a_home_folder_is_told_to_name_one(
+    monkeypatch: pytest.MonkeyPatch, chosen: str | None, got: str
+) -> None:
+    def absent(self: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(absent))
+    if chosen is None:
+        monkeypatch.delenv("FACEMIN_HOME")
+    else:
+        monkeypatch.setenv("FACEMIN_HOME", chosen)
+    with pytest.raises(ValueError, match=rf"\$FACEMIN_HOME: expected a folder .*, got {got}"):
+        home()

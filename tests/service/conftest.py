@@ -1,7 +1,9 @@
 """Stores on both databases, and sockets on this machine only."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 from facemin.autograd.pixels import to_tensor
 from facemin.cli.demo.run import astronaut
 from facemin.face import Detector, crop
+from facemin.service.api.limits import rate_limits
 from facemin.service.storage.crypto import Secrets, TemplateCipher
 from facemin.service.storage.database import Database
 from facemin.service.storage.records import Kind
@@ -19,6 +22,7 @@ from facemin.service.storage.search.memory import MemorySearch
 from facemin.service.storage.store import TemplateStore
 from tests.loopback import _no_sockets  # noqa: F401 - a fixture
 from tests.service.cluster import Cluster, cluster
+from tests.service.device import SPACE
 from tests.service.running import Running, running
 
 SIZE = 16
@@ -65,6 +69,13 @@ def store(database: Database) -> TemplateStore:
     return made
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits of rates that are not refilled during a test, however slow the machine is."""
+    now = time.monotonic()
+    monkeypatch.setattr(rate_limits, "time", SimpleNamespace(monotonic=lambda: now))
+
+
 Enrol = Callable[..., None]
 
 
@@ -89,6 +100,19 @@ def unit_rows(count: int, size: int = SIZE, seed: int = 0) -> NDArray[np.float32
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("provider") / "home") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A provider whose key ends in a space."""
+    with running(tmp_path_factory.mktemp("spaced") / "home", **SPACE) as made:
+        yield made
+
+
+@pytest.fixture
+def place(spaced: Running) -> str:
+    """Name of a collection of one test's own."""
+    return spaced.new_collection().rpartition("/")[2]
 
 
 @pytest.fixture(scope="session")

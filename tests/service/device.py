@@ -3,9 +3,11 @@
 import base64
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
@@ -29,6 +31,14 @@ def again(embedding: NDArray[np.float64], seed: int, noise: float = 0.05) -> NDA
     """Another capture of the same person."""
     row = embedding + noise * face(seed, len(embedding))
     return np.asarray(row / np.linalg.norm(row))
+
+
+def photos(shared: Path, person: str, count: int) -> list[Path]:
+    """The first photos of one of LFW's people."""
+    found = sorted((shared / "data" / "lfw" / person).glob("*.jpg"))[:count]
+    if len(found) < count:
+        pytest.skip(f"needs {count} photos of one person of LFW")
+    return found
 
 
 @dataclass

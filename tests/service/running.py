@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import itertools
 import json
 import threading
 import time
@@ -22,6 +23,7 @@ from facemin.service.provider import Provider
 from facemin.service.server import make_server
 from tests.pictures import encode_tensor
 
+NUMBERS = itertools.count()
 CUT = MODELS[DEFAULT_MODEL].default_cut
 
 
@@ -89,6 +91,10 @@ class Running:
     def collection(self, name: str, **more: Any) -> str:
         assert self("POST", "/v1/collections", {"name": name} | more).status == 201
         return f"/v1/collections/{name}"
+
+    def new_collection(self, **more: Any) -> str:
+        """A collection that no other test has."""
+        return self.collection(f"new-{next(NUMBERS)}", **more)
 
 
 @contextmanager

@@ -27,9 +27,8 @@ from tests.service.running import CUT, Reply, Running, noise
 
 
 @pytest.fixture
-def place(server: Running, request: pytest.FixtureRequest) -> str:
-    name = f"c{abs(hash(request.node.nodeid)):x}"[:40]
-    return server.collection(name)
+def place(server: Running) -> str:
+    return server.new_collection()
 
 
 def enrol(server: Running, place: str, person: str, *pixels: Tensor) -> Reply:
@@ -249,7 +248,7 @@ def test_a_far_that_was_not_measured_is_refused(server: Running, place: str) -> 
     assert server("POST", "/v1/collections", {"name": "x", "far": 0.123}).status == 422
 
 
-def test_metrics_count_by_route_and_name_nobody(server: Running, place: str) -> None:
+def test_metrics_count_by_route_and_hold_no_names(server: Running, place: str) -> None:
     enrol(server, place, "somebody", noise(80))
     text = server("GET", "/v1/metrics").data.decode()
     assert 'facemin_requests_total{method="POST",route="/v1/collections/{collection}/persons",status="201"}' in text

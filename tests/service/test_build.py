@@ -126,7 +126,7 @@ def test_without_settings_it_is_the_public_registry(
     assert build.registry() == "https://registry.npmjs.org/"
 
 
-def test_what_npm_laid_down_is_taken_without_asking_anybody(
+def test_files_installed_by_npm_are_taken_without_a_request(
     build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1/")

@@ -16,14 +16,13 @@ from facemin.image.codec import Encoding
 from facemin.protection.carrier import CarrierRefused
 from facemin.protection.carrier.base import base_of, resized
 from facemin.pseudonym import Secret
-from tests.service.device import Device, face
+from tests.service.device import Device, face, photos
 from tests.service.running import Running
-from tests.service.test_pseudonymous_client import _own_home, photos, place, spaced  # noqa: F401 - fixtures
 
 torch = pytest.importorskip("torch")
 
 
-def test_a_collection_takes_none_before_it_says_so(spaced: Running, place: str) -> None:  # noqa: F811
+def test_a_collection_takes_none_before_it_says_so(spaced: Running, place: str) -> None:
     url = f"/v1/collections/{place}"
     assert spaced("GET", url).json()["carriers"] == "off"
     assert spaced("PATCH", url, {"carriers": "allowed"}).json()["carriers"] == "allowed"
@@ -33,7 +32,7 @@ def test_a_collection_takes_none_before_it_says_so(spaced: Running, place: str) 
     assert asked["carriers"] == "allowed"
 
 
-def test_faces_of_nobody_are_taken_and_photos_of_somebody_are_not(spaced: Running, place: str) -> None:  # noqa: F811
+def test_carriers_are_accepted_and_plain_photos_refused(spaced: Running, place: str) -> None:
     device = Device(spaced, f"/v1/collections/{place}")
     device.enrol("me", face(1))
     carrier = base_of(b"\5" * 32).at(512)
@@ -65,7 +64,7 @@ def test_faces_of_nobody_are_taken_and_photos_of_somebody_are_not(spaced: Runnin
         assert sent(name) == (422, "plain_face"), name
 
 
-def test_enrolment_and_verification_by_carriers(spaced: Running, place: str, shared: Path) -> None:  # noqa: F811
+def test_enrolment_and_verification_by_carriers(spaced: Running, place: str, shared: Path) -> None:
     mine, other = photos(shared, "George_W_Bush", 3), photos(shared, "Serena_Williams", 1)
     client = facemin.Client(spaced.url, spaced.admin, collection=place, secret=Secret.new(), carrier="face")
     with pytest.raises(ProviderError, match="takes no carriers"):
@@ -81,7 +80,7 @@ def test_enrolment_and_verification_by_carriers(spaced: Running, place: str, sha
     assert not thief.verify("me", other[0]).accepted
 
 
-def test_carriers_are_asked_for_with_a_secret_and_as_images(spaced: Running) -> None:  # noqa: F811
+def test_carriers_are_asked_for_with_a_secret_and_as_images(spaced: Running) -> None:
     with pytest.raises(CarrierRefused, match="expected a secret"):
         facemin.Client(spaced.url, spaced.admin, secret=None, carrier="face")
     with pytest.raises(CarrierRefused, match="expected upload 'image'"):

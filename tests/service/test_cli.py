@@ -61,9 +61,8 @@ def test_a_provider_from_its_making_to_its_back_up(tmp_path: Path, capsys: pytes
 
 
 def test_a_client_enrols_verifies_identifies_and_deletes(
-    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Running, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path))
     monkeypatch.setenv("FACEMIN_TOKEN", server.admin)
     at = ("--url", server.url, "--device", "cpu")
     plain = (*at, "--no-pseudonym")
@@ -73,8 +72,9 @@ def test_a_client_enrols_verifies_identifies_and_deletes(
     assert run("client", "identify", astronaut(), *plain, "--json") == 0
     assert json.loads(capsys.readouterr().out)[0][0]["person"] == "cli"
     assert run("client", "delete", "cli", "--url", server.url) == 0
+    assert list(home.rglob("pin.json")) != []
     assert run("client", "forget", "--url", server.url) == 0
-    assert list(tmp_path.rglob("pin.json")) == []
+    assert list(home.rglob("pin.json")) == []
 
 
 def test_the_deployment_files_name_what_is_there() -> None:

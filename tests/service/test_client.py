@@ -176,7 +176,7 @@ class TestTransport:
                 Transport(url=url, token="t")("POST", "/x", {})
             assert elsewhere == []
 
-    def test_nobody_there_is_said(self) -> None:
+    def test_a_refused_connection_is_a_provider_error(self) -> None:
         with pytest.raises(ProviderError, match="expected an answer from") as caught:
             Transport(url="http://127.0.0.1:9", tries=1)("GET", "/x")
         assert caught.value.status == 0

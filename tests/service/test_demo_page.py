@@ -26,7 +26,7 @@ from tests.conftest import REPOSITORY
 from tests.service.page_files import write_page
 
 
-def test_samples_are_photos_of_two_people_whom_the_recogniser_tells_apart() -> None:
+def test_sample_photos_are_of_two_people_above_and_below_the_threshold() -> None:
     found = samples()
     listed = json.loads(found["index.json"])
     assert {entry["file"] for entry in listed} == set(found) - {"index.json"}

@@ -33,11 +33,6 @@ def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "device"))
-
-
 def protector(space: str) -> bytes:
     """One that was never trained."""
     rng = np.random.default_rng(0)

@@ -1,7 +1,6 @@
 """A client under a pseudonym against a real server, with photos of people."""
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,31 +12,8 @@ from facemin.client.client import NoSpace, Prepared, ProviderError, SharedSecret
 from facemin.keys.trust import TrustLog
 from facemin.pseudonym import CaptureReused, OtherPerson, Secret, SecretStore
 from facemin.service.making import rotate
-from tests.service.device import SPACE
-from tests.service.running import Running, running
-
-
-@pytest.fixture(scope="module")
-def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("spaced") / "home", **SPACE) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "device"))
-
-
-@pytest.fixture
-def place(spaced: Running, request: pytest.FixtureRequest) -> str:
-    return spaced.collection(f"c{abs(hash(request.node.nodeid)):x}"[:40]).rpartition("/")[2]
-
-
-def photos(shared: Path, person: str, count: int) -> list[Path]:
-    found = sorted((shared / "data" / "lfw" / person).glob("*.jpg"))[:count]
-    if len(found) < count:
-        pytest.skip(f"needs {count} photos of one person of LFW")
-    return found
+from tests.service.device import photos
+from tests.service.running import Running
 
 
 def code(caught: pytest.ExceptionInfo[ProviderError]) -> str:

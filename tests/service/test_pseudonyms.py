@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,13 @@ from facemin.pseudonym import Secret
 from facemin.service.api.errors import ServiceError
 from facemin.service.making import rotate
 from facemin.service.storage.tables import templates
-from tests.service.device import SPACE, Device, again, face
-from tests.service.running import Running, noise, running
-
-
-@pytest.fixture(scope="module")
-def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("spaced") / "home", **SPACE) as made:
-        yield made
+from tests.service.device import Device, again, face
+from tests.service.running import Running, noise
 
 
 @pytest.fixture
 def device(spaced: Running, request: pytest.FixtureRequest) -> Device:
-    name = f"p{abs(hash(request.node.nodeid)):x}"[:40]
-    return Device(spaced, spaced.collection(name, pseudonyms=getattr(request, "param", "required")))
+    return Device(spaced, spaced.new_collection(pseudonyms=getattr(request, "param", "required")))
 
 
 def code(reply: Any) -> tuple[int, str]:
@@ -136,7 +128,7 @@ def test_a_feature_has_unit_length(device: Device) -> None:
     assert code(device.send("me", save({name: row}, header))) == (422, "not_unit_length")
 
 
-def test_policies(spaced: Running) -> None:
+def test_a_collection_refuses_uploads_against_its_policy_on_pseudonyms(spaced: Running) -> None:
     required = Device(spaced, spaced.collection("needed", pseudonyms="required"))
     plain = {"person": "x", "uploads": [spaced.upload(noise(700))]}
     assert code(spaced("POST", f"{required.place}/persons", plain)) == (422, "pseudonym_required")
@@ -238,7 +230,7 @@ def test_renewal_raises_the_epoch_and_the_old_one_is_refused(device: Device) -> 
     assert code(device.renew("me", again(me, 9), again(me, 10), epoch=1, raised=2)) == (409, "wrong_epoch")
 
 
-def test_renewal_by_another_secret_replaces_and_nobody_can_put_theirs_in_between(device: Device) -> None:
+def test_renewal_under_another_secret_needs_both_signatures(device: Device) -> None:
     me = face(1)
     device.enrol("me", me)
     fresh, thief = (Device(device.server, device.place, Secret.new()) for _ in range(2))

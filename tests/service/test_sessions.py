@@ -159,7 +159,7 @@ def test_a_new_endpoint_is_closed_to_sessions(server: Running, backend: str) -> 
         assert asyncio.run(get(path, token)) == 403
 
 
-def test_a_body_that_names_somebody_else_is_refused(server: Running, backend: str) -> None:
+def test_a_body_naming_another_person_is_refused(server: Running, backend: str) -> None:
     token = session(server, backend, person="ann")
     for person in ("bob", None):
         answer = server("POST", "/v1/collections/main/persons", enrolment(server, person, 7001), token=token)
@@ -265,6 +265,7 @@ def test_a_token_has_so_many_sessions_at_once_and_ended_ones_make_room(
         assert connection.scalar(text("SELECT count(*) FROM sessions")) == 2
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_sessions_have_their_own_rate_and_never_lock_their_backend_out(tmp_path: Path) -> None:
     with running(tmp_path / "home", session_requests_per_minute=3, requests_per_minute=8) as server:
         backend = server.token("session:main")

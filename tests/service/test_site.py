@@ -61,7 +61,7 @@ def home(tmp_path: Path, server: Running) -> Path:
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", "application/octet-stream"])
-def test_programs_get_what_they_got_before_there_were_pages(server: Running, accept: str | None) -> None:
+def test_api_answers_are_those_recorded_before_there_were_pages(server: Running, accept: str | None) -> None:
     changed = []
     for said in json.loads(STORED.read_text()):
         headers = {"X-Request-ID": "golden"} | ({"Accept": accept} if accept else {})
@@ -116,7 +116,7 @@ def opened(server: Running, path: str) -> Words:
 
 
 @pytest.mark.parametrize("path", ["/", "/about"])
-def test_somebody_who_opens_the_address_is_told_what_it_is(server: Running, path: str) -> None:
+def test_a_browser_at_the_address_gets_the_landing_page(server: Running, path: str) -> None:
     words = opened(server, path)
     assert "Acme" in words.words
     assert "without being sent their photos" in words.words
@@ -159,7 +159,7 @@ def test_a_browser_without_a_token_is_refused_in_words(server: Running, path: st
     assert with_token.json()["code"] == "bad_request"
 
 
-def test_what_a_stranger_sends_is_text_on_a_page(server: Running) -> None:
+def test_a_path_and_a_header_are_escaped_on_error_pages(server: Running) -> None:
     reply = server("GET", "/%3Cscript%3E", token=None, headers=BROWSER | {"X-Request-ID": "<b>"})
     assert b"<script" not in reply.data
     assert b"<b>" not in reply.data
@@ -254,6 +254,7 @@ def test_serve_says_which_files_of_the_page_are_missing(
     assert run(["serve", "--home", str(home), "--port", "0"]) == 2
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_an_address_may_read_files_of_many_visits_and_no_more(page: Path, tmp_path: Path) -> None:
     with running(tmp_path / "home", page=True, open_requests_per_minute=2) as server:
         files = [server("GET", "/page.css", token=None).status for _ in range(2 * VISIT_FILES + 1)]

@@ -118,7 +118,6 @@ def test_the_command_line_s_client_sends(tmp_path: Path, monkeypatch: pytest.Mon
     """As far as a provider that is not there: every step before it needs no torch."""
     (tmp_path / "first.png").write_bytes(astronaut().read_bytes())
     monkeypatch.setenv("FACEMIN_TOKEN", "t")
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
     for verb in (["enrol", "me"], ["verify", "me"], ["identify"]):
         done = without_torch("client", *verb, tmp_path / "first.png", "--url", "http://127.0.0.1:9")
         assert "torch" not in done.stderr, done.stderr
@@ -158,7 +157,6 @@ def test_verbs_that_need_torch_say_so(
     arguments: list[str], face: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
     Path("face.png").write_bytes(encode(face))
     done = without_torch(*arguments)
     assert done.returncode == 2, done.stdout

@@ -1,3 +1,5 @@
+"""Training checkpoints: read back bit by bit, or refused."""
+
 import pickle
 from pathlib import Path
 from typing import Any

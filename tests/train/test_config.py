@@ -1,3 +1,5 @@
+"""Training configurations: defaults, paths, and refusals that name file and field."""
+
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ def test_an_absolute_root_stays(tmp_path: Path) -> None:
         ("rate = 0.1", "rate = 0", "optimiser.rate: .*greater than 0"),
         ('"ir50"', '"ir51"', "model: expected a family among .*ir50.*, got 'ir51'"),
         ('"arcface"', '"archface"', "head: expected a kind among .*arcface"),
-        ("margin = 0.3", "margin = 4", "head: margin: expected radians"),
+        ("margin = 0.3", "margin = 4", r"head: ArcFaceSettings margin: expected in \[0, pi\), got 4"),
         ("margin = 0.3", 'margin = "x"', "head: "),
         ("margin = 0.3", "margins = 0.3", "head: expected settings of arcface, got {'margins': 0.3}"),
         ('"step"', '"steps"', "schedule: "),

@@ -1,3 +1,5 @@
+"""Training logs: rewound to a step, a torn last line forgotten."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""Learning-rate schedules by hand."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""The training module: families with heads, losses, weight decay, mirroring and memory layout."""
+
 import pytest
 import torch
 from torch import nn

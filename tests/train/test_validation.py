@@ -1,3 +1,5 @@
+"""Validation on held-out people: pairs drawn, and the scores of an ideal and of a guessing network."""
+
 from pathlib import Path
 
 import pytest

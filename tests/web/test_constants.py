@@ -25,7 +25,7 @@ def number(name: str, constant: str) -> float:
     return float(found[1])
 
 
-def test_trust() -> None:
+def test_trusted_spaces_are_those_of_python() -> None:
     text = source("trust.ts")
     protector = shipped_protector(SPACE_MODEL)
     assert protector is not None
@@ -37,7 +37,7 @@ def test_trust() -> None:
     assert f'path: "models/protectors/{SHIPPED[SPACE_MODEL]}"' in text
 
 
-def test_thresholds() -> None:
+def test_thresholds_are_those_of_python() -> None:
     file = resources.files("facemin") / "calibrations" / "pseudonym" / f"{SPACE_MODEL}.json"
     thresholds = json.loads(file.read_text(encoding="utf-8"))["thresholds"]
     assert [each["threshold"] for each in thresholds if each["far"] == 1e-2] == [number("trust.ts", "SAME_PERSON")]
@@ -47,7 +47,7 @@ def test_thresholds() -> None:
     assert number("crop.ts", "EDGE") == EDGE
 
 
-def test_operators() -> None:
+def test_permitted_operators_are_those_of_python() -> None:
     words = " ".join(re.findall(r'"([A-Za-z0-9 ]+)"', source("operators.ts"))).split()
     assert set(words) == ALLOWED
     assert len(words) == len(ALLOWED)

@@ -39,7 +39,7 @@ def test_the_page_is_what_the_sources_give(node: str, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (BUILT / name).read_bytes(), f"{name}: npm --prefix web run build"
 
 
-def test_the_page_asks_nobody_else_and_runs_no_text() -> None:
+def test_the_built_page_names_no_other_host_and_evaluates_no_text() -> None:
     """No address but the namespace-free own ones, no markup from strings, no code from strings, no inline script."""
     for name in ("page.js", "engine.js", "page.css", "index.html"):
         text = (BUILT / name).read_text(encoding="utf-8")

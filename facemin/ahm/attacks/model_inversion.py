@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from facemin.attack.contract import Adversary
 from facemin.attack.reconstruct.parametrisation import GREY, Pyramid
 from facemin.runtime.device import choose_device
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,14 @@ class Inversion(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[1, inf)": "steps batch",
+        "[0, 16]": "shift",
+        "[0, inf)": "total_variation closeness drift",
+        "(0, inf)": "rate",
+    }
+)
 class ModelInversion:
     """Invert a recogniser with its weights in hand.
 
@@ -74,12 +83,6 @@ class ModelInversion:
     seed: int = 0
     batch: int = 16
     device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or not 0 <= self.shift <= 16:
-            raise ValueError(f"steps, batch, shift: expected 1 or more and 0 to 16 pixels, got {self}")
-        if min(self.total_variation, self.closeness, self.drift) < 0 or not self.rate > 0:
-            raise ValueError(f"weights, rate: expected 0 or more and above 0, got {self}")
 
     def __call__(
         self,

@@ -15,7 +15,6 @@ key's own, the image says little, and what its features are then away from the f
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -31,23 +30,26 @@ from facemin.ahm.masking.order import hiding_order
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
-from facemin.protection.pmt.optimise import ROWS_AT_LEAST, Done
+from facemin.protection.pmt.optimise import ROWS_AT_LEAST, OptimisedImage
 from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.device import choose_device
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from torch import Tensor
 
     from facemin.keys.key import Key
-    from facemin.protection.pmt.optimise import OnStep
+    from facemin.protection.contract import RunOptions
     from facemin.runtime.compute import Compute
 
 _GREY = 0.5 - 128 / 255  # of Y - 128/255, so that a face without detail is mid-grey
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({f"[1, {FREQUENCIES})": "kept", "(0, inf)": "gain"})
 class FrequencyMask:
     """Mask faces in the frequency domain for a recogniser that was trained on such images.
 
@@ -73,16 +75,10 @@ class FrequencyMask:
     hiding: bool = True
     gain: float = 0.5
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.kept < FREQUENCIES:
-            raise ValueError(f"kept: expected 1 to {FREQUENCIES - 1} channels a colour, got {self.kept}")
-        if not (math.isfinite(self.gain) and self.gain > 0):
-            raise ValueError(f"gain: expected a finite factor above 0, got {self.gain}")
-
     def __call__(
         self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE
-    ) -> list[Done]:
-        """Mask aligned faces (B, 3, 112, 112), RGB in [0, 1]; one `Done` a face, in order.
+    ) -> list[OptimisedImage]:
+        """Mask aligned faces (B, 3, 112, 112), RGB in [0, 1]; one `OptimisedImage` a face, in order.
 
         Args:
             faces: left as they are.
@@ -100,24 +96,10 @@ class FrequencyMask:
         self,
         faces: Iterable[Tensor],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
-    ) -> Iterator[Done]:
-        """The same for a stream of faces (3, 112, 112), in their order.
-
-        Args:
-            faces: drawn as they are needed.
-            keys: as for a call.
-            seed: as for a call.
-            compute: as for a call.
-            on_step: never told anything, since there are no steps.
-
-        Raises:
-            ValueError: as for a call.
-        """
-        del seed, on_step
+        **run: Unpack[RunOptions],
+    ) -> Iterator[OptimisedImage]:
+        """The same for a stream of faces, see `contract.Protector.stream`; `on_step` is never told anything."""
+        compute = run.get("compute", DEFAULT_COMPUTE)
         device = choose_device(compute.device)
         # refuses where there is no key
         judge = FeatureMatching(keys, residual=None, device=device)
@@ -131,7 +113,7 @@ class FrequencyMask:
             seconds = time.perf_counter() - began
             for image, distances in zip(pixels.cpu(), residuals.cpu(), strict=True):
                 unmet = (~(distances <= judge.limits.cpu())).nonzero()[:, 0]
-                yield Done(
+                yield OptimisedImage(
                     index=index,
                     pixels=image.contiguous(),
                     steps=0,

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from facemin.ahm.masking.frequency import CHANNELS
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,7 @@ _GRID = 7
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "penalty"})
 class Selection:
     """How channels are learnt.
 
@@ -41,10 +43,6 @@ class Selection:
     rate: float = 0.01
     batch: int = 64
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or not self.rate > 0 or not self.penalty >= 0:
-            raise ValueError(f"Selection: expected steps, batch, rate above 0 and a penalty of 0 or more, got {self}")
 
     def __call__(self, channels: Tensor, labels: Tensor, energy: Tensor) -> Tensor:
         """Score channels; the higher, the sooner to be kept.

@@ -11,9 +11,11 @@ from torch.nn import functional as F
 
 from facemin.attack.attributes.probe import people_folds
 from facemin.attack.contract import FittedProber
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import BATCH
 from facemin.attack.training import Fitting, fit, weights_drawn_from
 from facemin.autograd.pixels import to_unit
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from facemin.attack.budget import Budget
@@ -23,26 +25,8 @@ SIDE = 56
 """Images are averaged to this side: what a protected image leaks is coarse."""
 
 
-class Labelled:
-    """Pairs of an image and its class, one-hot.
-
-    Args:
-        images: (N, 3, H, W), uint8 or in [0, 1].
-        labels: (N,) integers in [0, classes).
-        classes: K.
-    """
-
-    def __init__(self, images: Tensor, labels: Tensor, classes: int) -> None:
-        self.images, self.targets = images, F.one_hot(labels.long(), classes).float()
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.images[index], self.targets[index]
-
-
 @dataclass(frozen=True, kw_only=True)
+@ranges({"integer [2, inf)": "folds", "integer [1, inf)": "width"})
 class ConvolutionalProbe:
     """Predicts every image's class from other people's images; each fold's network is trained from nothing.
 
@@ -59,10 +43,6 @@ class ConvolutionalProbe:
     width: int = 16
     fitting: Fitting = field(default_factory=lambda: Fitting(epochs=12, batch=16, rate=2e-3))
 
-    def __post_init__(self) -> None:
-        if self.folds < 2 or self.width < 1:
-            raise ValueError(f"folds, width: expected at least 2 and 1, got {self.folds}, {self.width}")
-
     def fit(self, knowledge: Knowledge, budget: Budget) -> FittedProber:
         """See `facemin.attack.contract.Prober`; it is trained where it is applied, on other people's images."""
         del budget
@@ -70,19 +50,7 @@ class ConvolutionalProbe:
         return FittedProber(apply=seeded.classes, words="image, by convolutions")
 
     def classes(self, images: Tensor, labels: Tensor, people: Tensor) -> Tensor:
-        """Predict each image's class.
-
-        Args:
-            images: protected, (N, 3, 112, 112), uint8 or in [0, 1].
-            labels: (N,) integers from 0.
-            people: whose each image is, (N,) integers; at least `folds` people.
-
-        Returns:
-            (N,) int64.
-
-        Raises:
-            ValueError: shapes do not fit, or there are fewer people than folds.
-        """
+        """Predict each protected image's class, (N, 3, 112, 112), uint8 or in [0, 1]; the rest as `Probe.classes`."""
         n = len(images)
         if images.ndim != 4 or labels.shape != (n,) or people.shape != (n,):
             raise ValueError(
@@ -96,7 +64,7 @@ class ConvolutionalProbe:
             network = weights_drawn_from(self.fitting.seed, lambda: _network(self.width, kinds))
             fit(
                 network,
-                Labelled(images[fold != out], labels[fold != out], kinds),
+                HeldPairs(images[fold != out], F.one_hot(labels[fold != out].long(), kinds).float()),
                 settings=self.fitting,
                 loss=lambda seen, told: -(F.log_softmax(seen, 1) * told).sum(1),
                 score=lambda seen, told: (seen.argmax(1) == told.argmax(1)).float(),

@@ -14,8 +14,9 @@ import torch
 from torch.nn import functional as F
 
 from facemin.attack.contract import FittedLinker, needed, own_pairs
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import BATCH
-from facemin.attack.link.student import TaughtPairs, teach
+from facemin.attack.link.student import teach
 from facemin.attack.training import batch_of
 
 if TYPE_CHECKING:
@@ -65,11 +66,11 @@ class RidgeLinking:
         recognisers = needed(knowledge.recognisers, "another recogniser as a teacher")
         teacher, seen = recognisers[0], recognisers[-1]
         images, rows = own_pairs(knowledge, budget.part(_PROTECTING))
-        pairs = TaughtPairs(images, teach(teacher, needed(knowledge.public, "plain faces").faces[rows]))
+        pairs = HeldPairs(images, teach(teacher, needed(knowledge.public, "plain faces").faces[rows]))
         validation = None
         if knowledge.validation is not None and knowledge.protector is not None:
             held, of = knowledge.protector(knowledge.validation.faces, budget)
-            validation = TaughtPairs(held, teach(teacher, knowledge.validation.faces[of]))
+            validation = HeldPairs(held, teach(teacher, knowledge.validation.faces[of]))
         return FittedLinker(
             apply=train_ridge_linker(seen, pairs, validation=validation),
             gallery=partial(teach, teacher),

@@ -16,17 +16,14 @@ from torch.nn import functional as F
 from facemin.attack.features import BATCH, KeyFeatures
 from facemin.attack.link.trainable import Trainable
 from facemin.attack.training import Fitting, fit, floating, weights_drawn_from
-from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.train.families import mobilefacenet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from typing import Unpack
 
-    from facemin.attack.training import Epoch, Pairs
+    from facemin.attack.training import FitOptions, Pairs
     from facemin.keys.key import Key
     from facemin.models import Recogniser
-    from facemin.runtime.compute import Compute
 
 Body = Literal["recogniser", "scratch", "key"]
 
@@ -54,32 +51,6 @@ class StudentTraining:
             raise ValueError(f"body: expected recogniser, scratch or key, got {self.body!r}")
 
 
-@dataclass(frozen=True, eq=False)
-class TaughtPairs:
-    """Pairs of a protected image and the teacher's embedding of the plain face.
-
-    Args:
-        images: (N, 3, 112, 112), uint8 or in [0, 1]: protected, or plain for a student on a key.
-        embeddings: (N, D) unit rows, see `teach`.
-
-    Raises:
-        ValueError: different numbers of them.
-    """
-
-    images: Tensor
-    embeddings: Tensor
-
-    def __post_init__(self) -> None:
-        if len(self.images) != len(self.embeddings):
-            raise ValueError(f"embeddings: expected {len(self.images)}, one an image, got {len(self.embeddings)}")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.images[index], self.embeddings[index]
-
-
 def teach(teacher: Recogniser, faces: Tensor) -> Tensor:
     """What the teacher sees in plain faces (N, 3, 112, 112), uint8 or in [0, 1]: unit rows (N, D) on the CPU."""
     device = next(iter(teacher.buffers()), faces).device
@@ -94,26 +65,18 @@ def train_student(
     teacher: Recogniser | None = None,
     key: Key | None = None,
     settings: StudentTraining | None = None,
-    compute: Compute = DEFAULT_COMPUTE,
-    validation: Pairs | None = None,
-    checkpoint: Path | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    **run: Unpack[FitOptions],
 ) -> Student:
     """Train a student on pairs of (image, the teacher's embedding of the plain face), with the loss 1 - cosine.
 
     Source: FaceLinkGen, section 4: L = 1 - cos(f_s(T(x)), f_t(x)).
 
     Args:
-        pairs: index to (image (3, 112, 112), embedding (D,)), such as `TaughtPairs`.
+        pairs: index to (image (3, 112, 112), embedding (D,)), such as `HeldPairs` of images and `teach`.
         teacher: whose weights body "recogniser" begins from; another recogniser will do as well.
         key: whose features body "key" reads. On pairs of plain faces this is a key-only linker with a teacher.
         settings: how.
-        compute: see `fit`.
-        validation: pairs of people that are in neither training nor test: the best epoch's weights are kept.
-        checkpoint: see `fit`, as for the rest.
-        on_epoch: told after each epoch.
-        stop: asked after each epoch.
+        **run: see `FitOptions`.
 
     Raises:
         ValueError: no teacher or key where the body needs one, or as `fit` says.
@@ -126,11 +89,7 @@ def train_student(
         settings=settings.fitting,
         loss=lambda seen, told: 1 - F.cosine_similarity(seen, told),
         score=F.cosine_similarity,
-        compute=compute,
-        validation=validation,
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
-        stop=stop,
+        **run,
     )
     return Student(network)
 

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from facemin.attack.contract import FitError, FittedLinker, needed, own_pairs
-from facemin.attack.link.student import StudentTraining, TaughtPairs, teach, train_student
+from facemin.attack.datasets import HeldPairs
+from facemin.attack.link.student import StudentTraining, teach, train_student
 from facemin.attack.training import Fitting, affordable_epochs
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class StudentAttack:
         if self.learns_from == "protected":
             images, rows = own_pairs(knowledge, budget.part(_PROTECTING), fewest=FEWEST_STUDENTS)
             faces = public.faces[rows]
-        pairs = TaughtPairs(images, teach(teacher, faces))
+        pairs = HeldPairs(images, teach(teacher, faces))
         validation = None if knowledge.validation is None else self._validation(knowledge, knowledge.validation, budget)
         fitting = replace(self.settings.fitting, seed=knowledge.seed)
         train = partial(train_student, teacher=start, key=key, compute=knowledge.compute)
@@ -64,9 +65,9 @@ class StudentAttack:
             trained_on=len(pairs),
         )
 
-    def _validation(self, knowledge: Knowledge, faces: PublicFaces, budget: Budget) -> TaughtPairs:
+    def _validation(self, knowledge: Knowledge, faces: PublicFaces, budget: Budget) -> HeldPairs:
         teacher = knowledge.recognisers[0]
         if self.learns_from == "plain":
-            return TaughtPairs(faces.faces, teach(teacher, faces.faces))
+            return HeldPairs(faces.faces, teach(teacher, faces.faces))
         images, rows = needed(knowledge.protector, "the protection")(faces.faces, budget)
-        return TaughtPairs(images, teach(teacher, faces.faces[rows]))
+        return HeldPairs(images, teach(teacher, faces.faces[rows]))

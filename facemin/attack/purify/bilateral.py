@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from facemin.runtime.ranges import ranges
+
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "sigma colour", "integer [1, inf)": "reach"})
 class Bilateral:
     """Mean over neighbours, weighted by how near they lie and how alike their colour is; the border repeated.
 
@@ -26,14 +28,6 @@ class Bilateral:
     sigma: float
     colour: float
     reach: int = 3
-
-    def __post_init__(self) -> None:
-        for name in ("sigma", "colour"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"Bilateral {name}: expected a finite number above 0, got {value}")
-        if not (isinstance(self.reach, int) and self.reach >= 1):
-            raise ValueError(f"Bilateral reach: expected an integer of at least 1, got {self.reach!r}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Filter images (B, C, H, W) in [0, 1]; differentiable."""

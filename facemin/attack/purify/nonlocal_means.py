@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from facemin.runtime.ranges import check_ranges
 
 CUTOFF = 5.0
 """Patches further apart than this, in units of the strength, count for nothing."""
@@ -33,12 +34,9 @@ class NonLocalMeans:
     reach: int = 5
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.strength) and self.strength > 0):
-            raise ValueError(f"NonLocalMeans strength: expected a finite number above 0, got {self.strength}")
+        check_ranges(self, {"(0, inf)": "strength", "integer [1, inf)": "reach"})
         if not (isinstance(self.patch, int) and self.patch >= 3 and self.patch % 2):
             raise ValueError(f"NonLocalMeans patch: expected an odd integer of at least 3, got {self.patch!r}")
-        if not (isinstance(self.reach, int) and self.reach >= 1):
-            raise ValueError(f"NonLocalMeans reach: expected an integer of at least 1, got {self.reach!r}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Denoise images (B, C, H, W) in [0, 1]; differentiable. H and W above half a patch's side."""

@@ -18,12 +18,14 @@ from facemin.attack.purify.median import Median
 from facemin.attack.purify.nonlocal_means import NonLocalMeans
 from facemin.attack.purify.total_variation import TotalVariation
 from facemin.evaluation.provider_operations import GaussianNoise, Jpeg, Resize, Shift
+from facemin.runtime.ranges import ranges
 
 Purifier = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) in [0, 1] to images of the same shape and range, each row on its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "sigma"})
 class GaussianBlur:
     """Gaussian blur, separable, the border repeated; the kernel ends at four deviations, as in scipy.
 
@@ -32,10 +34,6 @@ class GaussianBlur:
     """
 
     sigma: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.sigma) and self.sigma > 0):
-            raise ValueError(f"GaussianBlur sigma: expected a finite number of pixels above 0, got {self.sigma}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Blur images (B, C, H, W) of any range; differentiable."""

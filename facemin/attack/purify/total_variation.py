@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from facemin.runtime.ranges import ranges
+
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "weight", "integer [1, inf)": "steps"})
 class TotalVariation:
     """Minimise ||u - f||^2 / 2 + weight * TV(u) over images u, each channel on its own.
 
@@ -26,12 +28,6 @@ class TotalVariation:
 
     weight: float
     steps: int = 100
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight > 0):
-            raise ValueError(f"TotalVariation weight: expected a finite number above 0, got {self.weight}")
-        if not (isinstance(self.steps, int) and self.steps >= 1):
-            raise ValueError(f"TotalVariation steps: expected an integer of at least 1, got {self.steps!r}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Denoise images (B, C, H, W) of any range; differentiable, at the cost of all steps' memory."""

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from facemin.attack.training import weights_drawn_from
+from facemin.runtime.ranges import ranges
 
 _FIRST = 7
 _DOUBLINGS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "width", "(0, 1)": "rate"})
 class ImagePrior:
     """How such a network is made.
 
@@ -30,10 +32,6 @@ class ImagePrior:
 
     width: int = 64
     rate: float = 5e-3
-
-    def __post_init__(self) -> None:
-        if self.width < 1 or not 0 < self.rate < 1:
-            raise ValueError(f"ImagePrior: expected a width of at least 1 and a rate in (0, 1), got {self}")
 
     def canvas(self, *, seed: int, device: torch.device) -> PriorCanvas:
         """A network for one image, drawn from a seed."""

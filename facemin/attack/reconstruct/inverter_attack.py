@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from facemin.attack.contract import FEWEST_PAIRS, FitError, FittedReconstructor, needed, own_pairs
-from facemin.attack.datasets import ImagePairs
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import BATCH
 from facemin.attack.reconstruct.train_inverter import InverterTraining, train_inverter, train_key_inverter
 from facemin.attack.training import Fitting, affordable_epochs
@@ -59,10 +59,10 @@ class InverterAttack:
         if self.learns_from == "plain":
             if len(public.faces) < 2:
                 raise FitError(f"it trains on at least 2 plain faces, {len(public.faces)} were given")
-            pairs = ImagePairs(public.faces, public.faces)
+            pairs = HeldPairs(public.faces, public.faces)
         else:
             images, rows = own_pairs(knowledge, budget.part(_PROTECTING), fewest=FEWEST_PAIRS)
-            pairs = ImagePairs(images, public.faces[rows])
+            pairs = HeldPairs(images, public.faces[rows])
         if knowledge.validation is not None:
             validation = self._validation(knowledge, knowledge.validation, budget)
         # a mirrored protected image is not what the mirrored face would have become
@@ -82,11 +82,11 @@ class InverterAttack:
             words=f"{name} of {len(pairs)} {self.learns_from} pairs",
         )
 
-    def _validation(self, knowledge: Knowledge, faces: PublicFaces, budget: Budget) -> ImagePairs:
+    def _validation(self, knowledge: Knowledge, faces: PublicFaces, budget: Budget) -> HeldPairs:
         if self.learns_from == "plain":
-            return ImagePairs(faces.faces, faces.faces)
+            return HeldPairs(faces.faces, faces.faces)
         images, rows = needed(knowledge.protector, "the protection")(faces.faces, budget)
-        return ImagePairs(images, faces.faces[rows])
+        return HeldPairs(images, faces.faces[rows])
 
 
 def _applied(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:

@@ -13,23 +13,22 @@ from facemin.attack.geometry import geometry_of
 from facemin.attack.reconstruct.inverter import Inverter
 from facemin.attack.training import Fitting, batch_of, fit, weights_drawn_from
 from facemin.metrics import ssim
-from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from typing import Unpack
 
     from torch import Tensor
 
     from facemin.attack.geometry import Geometry
-    from facemin.attack.training import Epoch, Pairs
+    from facemin.attack.training import FitOptions, Pairs
     from facemin.keys.key import Key
-    from facemin.runtime.compute import Compute
 
 _STANDARDISED = 256  # pairs that each channel's mean and deviation are taken from
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 10]": "structure"})
 class InverterTraining:
     """How an inverter is made and trained.
 
@@ -45,10 +44,6 @@ class InverterTraining:
     depth: int = 1
     structure: float = 0.2
     fitting: Fitting = field(default_factory=Fitting)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.structure <= 10:
-            raise ValueError(f"structure: expected a weight in [0, 10], got {self.structure}")
 
 
 class KeyInverter(nn.Module):
@@ -74,11 +69,7 @@ def train_inverter(
     *,
     settings: InverterTraining | None = None,
     geometry: Geometry | None = None,
-    compute: Compute = DEFAULT_COMPUTE,
-    validation: Pairs | None = None,
-    checkpoint: Path | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    **run: Unpack[FitOptions],
 ) -> Inverter:
     """Train an inverter on pairs of (features or image, face).
 
@@ -86,18 +77,14 @@ def train_inverter(
         pairs: index to (input, face): (C, h, w), (C,) or an image (3, 112, 112), and (3, 112, 112) in [0, 1].
         settings: how.
         geometry: where features lie on the face, from `geometry_of`; evenly spread when None.
-        compute: see `fit`.
-        validation: pairs of people that are in neither training nor test: the best epoch's weights are kept.
-        checkpoint: see `fit`, as for the rest.
-        on_epoch: told after each epoch.
-        stop: asked after each epoch.
+        **run: see `FitOptions`.
 
     Raises:
         ValueError: as `fit` and `Inverter` say.
     """
     settings = settings or InverterTraining()
     inverter = _made(_sample(pairs), settings, geometry)
-    _fit(inverter, pairs, settings, compute, validation, checkpoint, on_epoch, stop)
+    _fit(inverter, pairs, settings, run)
     return inverter
 
 
@@ -106,11 +93,7 @@ def train_key_inverter(
     pairs: Pairs,
     *,
     settings: InverterTraining | None = None,
-    compute: Compute = DEFAULT_COMPUTE,
-    validation: Pairs | None = None,
-    checkpoint: Path | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    **run: Unpack[FitOptions],
 ) -> KeyInverter:
     """The same from pairs of (image, face), whose features the key makes anew at each step: nothing is stored.
 
@@ -121,11 +104,7 @@ def train_key_inverter(
         key: the key.
         pairs: index to (image, face), (3, 112, 112) in [0, 1] or uint8 each.
         settings: how.
-        compute: see `fit`.
-        validation: as for `train_inverter`, and so the rest.
-        checkpoint: see `fit`.
-        on_epoch: told after each epoch.
-        stop: asked after each epoch.
+        **run: see `FitOptions`.
 
     Raises:
         ValueError: as `fit` says.
@@ -134,7 +113,7 @@ def train_key_inverter(
     front = KeyFeatures(key)
     geometry = geometry_of(front.shallow) if len(front.shape) == 3 else None
     network = KeyInverter(front, _made(front(_sample(pairs)), settings, geometry))
-    _fit(network, pairs, settings, compute, validation, checkpoint, on_epoch, stop)
+    _fit(network, pairs, settings, run)
     return network
 
 
@@ -160,11 +139,7 @@ def _fit(
     network: nn.Module,
     pairs: Pairs,
     settings: InverterTraining,
-    compute: Compute,
-    validation: Pairs | None,
-    checkpoint: Path | None,
-    on_epoch: Callable[[Epoch], None] | None,
-    stop: Callable[[], bool] | None,
+    run: FitOptions,
 ) -> None:
     def loss(faces: Tensor, targets: Tensor) -> Tensor:
         error = (faces - targets).abs().mean((1, 2, 3))
@@ -178,9 +153,5 @@ def _fit(
         settings=settings.fitting,
         loss=loss,
         score=ssim,
-        compute=compute,
-        validation=validation,
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
-        stop=stop,
+        **run,
     )

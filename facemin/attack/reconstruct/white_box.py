@@ -274,16 +274,13 @@ their number, nor the start: beta and start are UnSplit's, which it cites; the s
 TV no weight, but the range of x and z, on which that depends, is not given either: on values in [0, 1] a tenth
 reconstructs far better than 1 (SSIM 0.83 against 0.38 on four unprotected faces), so the attacker gets a tenth."""
 
-UNSPLIT = WhiteBox(
+UNSPLIT = replace(
+    PAPER,
+    rule="adam",
     rate=1e-2,
-    decay=False,
     distance="mean-square",
     total_variation=0.1 / (3 * SIDE * SIDE),
-    anneal=1.0,
-    exponent=2.0,
     energy=1.0,
-    scales=(SIDE,),
-    noise=0.0,
     steps=1000,
 )
 """UnSplit's loss with a known model (Erdogan et al. 2022): mean squared error, 0.1 mean TV, mean square, start 0.5. Its

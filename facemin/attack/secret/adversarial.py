@@ -10,11 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from facemin.runtime.ranges import ranges
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps looks batch width", "(0, inf)": "rate", "[0, 1)": "orthogonal", "[0, 0.5)": "smoothing"})
 class AdversarialAlignment:
     """Settings.
 
@@ -40,12 +43,6 @@ class AdversarialAlignment:
     orthogonal: float = 0.01
     smoothing: float = 0.1
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.looks, self.batch, self.width) < 1 or not self.rate > 0:
-            raise ValueError("steps, looks, batch, width, rate: expected positive numbers")
-        if not (0 <= self.orthogonal < 1 and 0 <= self.smoothing < 0.5):
-            raise ValueError("orthogonal, smoothing: expected in [0, 1) and [0, 0.5)")
 
 
 def adversarial_rotation(

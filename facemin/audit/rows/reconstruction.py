@@ -1,4 +1,4 @@
-"""Reconstruction by the registry's attacks: the shared part of rows T3 and T4, and its judgement."""
+"""T3 and T4, a white box and a trained inverter: reconstruction by the registry's attacks, and its judgement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from facemin.audit.figures import FEWEST_FOR_A_MEAN, averaged, entry
 from facemin.audit.inputs.attackers_data import knowledge_of
-from facemin.audit.result import Figure, Grid, Line, RowResult, Table
+from facemin.audit.result import AuditRow, Figure, Grid, Line, RowResult, Table
 from facemin.audit.rows.fitted import fitted, other_keys
 from facemin.audit.rows.identity import recognised, worst_trial
 from facemin.audit.sample_size import Outcome, strongest
@@ -20,15 +20,32 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.attack.budget import Budget
-    from facemin.attack.contract import Row
     from facemin.audit.inputs.audit_inputs import AuditInputs
 
 SHOWN = 6
 
 
-def reconstruct(
-    row: Row, evidence: AuditInputs, budget: Budget, *, title: str, knows: str, untested: tuple[str, ...]
-) -> RowResult:
+WHITE_BOX = AuditRow(row="T3", title="A white box", knows="the protected image and the key")
+INVERTER = AuditRow(
+    row="T4",
+    title="A trained inverter",
+    knows="the key, the protected image, and pairs of faces and what became of them",
+)
+
+
+def white_box(evidence: AuditInputs, budget: Budget) -> RowResult:
+    """Reconstruct faces from protected ones with the key in hand, as many and as long as time allows."""
+    more = "Restarts, an untrained network as a prior, and generators of faces: use facemin.attack."
+    return _reconstruct(WHITE_BOX, evidence, budget, untested=more)
+
+
+def trained_inverter(evidence: AuditInputs, budget: Budget) -> RowResult:
+    """Train inverters on plain pairs (the paper's level 1), and on protected ones, which it left out."""
+    more = "Inverters of more pairs and longer training: use facemin.attack, on a GPU."
+    return _reconstruct(INVERTER, evidence, budget, untested=more)
+
+
+def _reconstruct(tested: AuditRow, evidence: AuditInputs, budget: Budget, *, untested: str) -> RowResult:
     """Run every reconstructor that the registry has for a row, on protected faces and, as a control, on plain ones.
 
     An attack made for the protection, from pairs with a protected side, has no control: on plain faces it does nothing.
@@ -38,7 +55,8 @@ def reconstruct(
     controls: dict[str, Tensor] = {}
     left_out: list[str] = []
     failed: list[str] = []
-    for one in fitted(row, "reconstructor", knowledge_of(evidence), budget):
+    assert tested.row is not None
+    for one in fitted(tested.row, "reconstructor", knowledge_of(evidence), budget):
         if one.made is None:
             failed.append(one.reason)
             continue
@@ -52,7 +70,7 @@ def reconstruct(
         if count < len(rows):
             left_out.append(f"{len(rows) - count} of {len(rows)} faces by the {name}, for time.")
     if not attacked:
-        return RowResult(row=row, title=title, knows=knows, outcome="not tested", verdict=" ".join(failed))
+        return tested.result("not tested", " ".join(failed))
     fewest = min(map(len, attacked.values()))
     first, plain = ({name: images[:fewest] for name, images in some.items()} for some in (attacked, controls))
     judged = judge_reconstructions(first, plain, evidence, torch.arange(fewest))
@@ -60,16 +78,13 @@ def reconstruct(
     words = [f"Tried on {fewest} face{'s' * (fewest > 1)}: {tried}.", judged.words]
     if failed:
         words.append("Not every attack of this row could be fitted.")
-    return RowResult(
-        row=row,
-        title=title,
-        knows=knows,
-        outcome=strongest([judged.outcome, "cannot tell"]) if failed else judged.outcome,
-        verdict=" ".join(words),
+    return tested.result(
+        strongest([judged.outcome, "cannot tell"]) if failed else judged.outcome,
+        " ".join(words),
         figures=judged.figures,
         tables=judged.tables,
         pictures=judged.pictures,
-        untested=(*judged.untested, *left_out, *failed, *untested, *other_keys(evidence)),
+        untested=(*judged.untested, *left_out, *failed, untested, *other_keys(evidence)),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from facemin.attack.link.cross_matching import purified
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import FEWEST_FOR_A_MEAN, averaged, rows_of
-from facemin.audit.result import Grid, RowResult
+from facemin.audit.result import AuditRow, Grid, RowResult
 from facemin.audit.similarity import FLOOR, closeness, floors, similarities, similarity_table
 
 if TYPE_CHECKING:
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
-TITLE = "An eye"
-KNOWS = "the protected image"
+EYE = AuditRow(
+    row="T0",
+    title="An eye",
+    knows="the protected image",
+)
 SHOWN = 6
 """Faces in a grid."""
 
@@ -55,15 +58,12 @@ def look(evidence: AuditInputs, budget: Budget) -> RowResult:
     if nearest not in ("none", "blur-2"):
         grid.append((f"protected, {nearest} (nearest to the photo)", best[:SHOWN]))
     skipped = (f"Purifiers that no time was left for: {', '.join(unreached)}.",) if unreached else ()
-    return RowResult(
-        row="T0",
-        title=TITLE,
-        knows=KNOWS,
-        outcome=outcome,
-        verdict=f"{words} {CAUTION}",
-        figures=tuple(figures),
-        tables=(similarity_table(figures),),
-        pictures=(Grid(caption="What an eye sees", rows=tuple(grid)),),
+    return EYE.result(
+        outcome,
+        f"{words} {CAUTION}",
+        figures=figures,
+        tables=[similarity_table(figures)],
+        pictures=[Grid(caption="What an eye sees", rows=tuple(grid))],
         untested=(*absent, *skipped, "People: nobody was asked to recognise anyone."),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import percent
 from facemin.audit.inputs.judges import ADD
-from facemin.audit.result import RowResult
+from facemin.audit.result import AuditRow, RowResult
 from facemin.audit.rows.attributes import MARGIN, read_traits
 from facemin.audit.rows.identity import judged, match_all, raw_table
 from facemin.audit.sample_size import strongest
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from facemin.attack.budget import Budget
     from facemin.audit.inputs.audit_inputs import AuditInputs
 
-TITLE = "An off-the-shelf recogniser or attribute estimator"
-KNOWS = "the protected image"
+OFF_THE_SHELF = AuditRow(
+    row="T1",
+    title="An off-the-shelf recogniser or attribute estimator",
+    knows="the protected image",
+)
 RAW = {"none": PURIFIERS["none"]}
 
 
-def nobody(evidence: AuditInputs) -> str:
+def no_recogniser(evidence: AuditInputs) -> str:
     """Why no other recogniser judges: none is here, or those that are lack a threshold."""
     if not evidence.others:
         return f"No other recogniser is here: {ADD}."
@@ -34,7 +37,7 @@ def no_judges(evidence: AuditInputs) -> str:
     """Why nothing off the shelf can judge; empty when something can."""
     if evidence.judges or evidence.estimators:
         return ""
-    return f"{nobody(evidence)} No attribute estimator is here either."
+    return f"{no_recogniser(evidence)} No attribute estimator is here either."
 
 
 def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
@@ -44,7 +47,7 @@ def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
     outcomes, words, untested = [traits.outcome], list(traits.words), []
     figures, tables = traits.figures, traits.tables
     if identity is None:
-        words.insert(0, nobody(evidence))
+        words.insert(0, no_recogniser(evidence))
     else:
         found = judged(identity, evidence)
         outcomes.append(found.outcome)
@@ -61,13 +64,4 @@ def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
         words.append(f"Attributes agree at most {percent(MARGIN)} more often than somebody who saw no face.")
     if not evidence.estimators:
         untested.append("Attributes: no estimator is here.")
-    return RowResult(
-        row="T1",
-        title=TITLE,
-        knows=KNOWS,
-        outcome=strongest(outcomes),
-        verdict=" ".join(words),
-        figures=figures,
-        tables=tables,
-        untested=tuple(untested),
-    )
+    return OFF_THE_SHELF.result(strongest(outcomes), " ".join(words), figures=figures, tables=tables, untested=untested)

@@ -9,11 +9,11 @@ import torch
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import counted
 from facemin.audit.inputs.attackers_data import knowledge_of
-from facemin.audit.result import Figure, RowResult, Table
+from facemin.audit.result import AuditRow, Figure, RowResult, Table
 from facemin.audit.rows.attributes import beside, class_outcome, read_traits
 from facemin.audit.rows.fitted import fitted
 from facemin.audit.rows.identity import judged, match_all, purified_table
-from facemin.audit.rows.t1_off_the_shelf import nobody
+from facemin.audit.rows.t1_off_the_shelf import no_recogniser
 from facemin.audit.sample_size import strongest
 from facemin.metrics import permutation_test
 
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
-TITLE = "The same behind a purifier"
-KNOWS = "the protected image, how to clean images, and, for the probe, the key and protected faces of others"
+BEHIND_PURIFIERS = AuditRow(
+    row="T2",
+    title="The same behind a purifier",
+    knows="the protected image, how to clean images, and, for the probe, the key and protected faces of others",
+)
 PURIFIED = {name: purify for name, purify in PURIFIERS.items() if name != "none"}
 FEWEST_FOR_A_PROBE = 40
 """Faces below which nothing can be trained and tested."""
@@ -50,7 +53,7 @@ def behind_purifiers(evidence: AuditInputs, budget: Budget) -> RowResult:
         figures, tables = found.figures, (purified_table(identity, evidence.judges),)
         unreached["recognisers"] = identity.unreached
     else:
-        words.append(nobody(evidence))
+        words.append(no_recogniser(evidence))
     if evidence.estimators:
         traits = read_traits(evidence, PURIFIED, budget.part(0.7))
         outcomes.append(traits.outcome)
@@ -70,15 +73,8 @@ def behind_purifiers(evidence: AuditInputs, budget: Budget) -> RowResult:
             words.append(f"Time was left for {len(PURIFIED) - len(names)} of {len(PURIFIED)} before the {who}.")
             outcomes.append("cannot tell")
     untested.append("A trained denoiser as a purifier: it is tried as an inverter, in T4.")
-    return RowResult(
-        row="T2",
-        title=TITLE,
-        knows=KNOWS,
-        outcome=strongest(outcomes),
-        verdict=" ".join(words),
-        figures=figures,
-        tables=tables,
-        untested=tuple(untested),
+    return BEHIND_PURIFIERS.result(
+        strongest(outcomes), " ".join(words), figures=figures, tables=tables, untested=untested
     )
 
 

@@ -8,7 +8,7 @@ import torch
 
 from facemin.audit.figures import counted, entry
 from facemin.audit.inputs.attackers_data import knowledge_of, split_faces
-from facemin.audit.result import Figure, Line, RowResult, Table
+from facemin.audit.result import AuditRow, Figure, Line, RowResult, Table
 from facemin.audit.rows.fitted import fitted, nothing_to_train_on, other_keys
 from facemin.audit.rows.identity import Trial, trial, trials, worst_trial
 from facemin.metrics import cross_identity_threshold
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     Embed = Callable[[Tensor], Tensor]
 
-TITLE = "A linker"
-KNOWS = "the key alone; or pairs of protected images and identities"
+LINKER = AuditRow(
+    row="T5",
+    title="A linker",
+    knows="the key alone; or pairs of protected images and identities",
+)
 CAUTION = (
     "Whoever holds the provider's whole recogniser, or a deep enough key, can recognise people: that is what they are "
     "for. So this row cannot be zero; it says how far the key alone goes."
@@ -58,14 +61,11 @@ def linker(evidence: AuditInputs, budget: Budget) -> RowResult:
         words += [evidence.pairs.words, text]
     figures = [figure for one in found for figure in one.figures]
     untested.append("Linkers trained on more people, and heads of more layers: use facemin.attack, on a GPU.")
-    return RowResult(
-        row="T5",
-        title=TITLE,
-        knows=KNOWS,
-        outcome="cannot tell" if outcome == "not tested" else outcome,
-        verdict=" ".join(words),
-        figures=tuple(figures),
-        tables=(_table(figures),),
+    return LINKER.result(
+        "cannot tell" if outcome == "not tested" else outcome,
+        " ".join(words),
+        figures=figures,
+        tables=[_table(figures)],
         untested=(*untested, *other_keys(evidence)),
     )
 

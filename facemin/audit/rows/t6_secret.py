@@ -9,7 +9,7 @@ import torch
 
 from facemin.attack.features import features_of
 from facemin.audit.figures import counted, entry, interval
-from facemin.audit.result import RowResult, Table
+from facemin.audit.result import AuditRow, RowResult, Table
 from facemin.audit.sample_size import classify_rate
 from facemin.pseudonym import average_views, haar
 
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-TITLE = "One who attacks the secret"
-KNOWS = "the key, one upload of each person as a pseudonym, and one plain photo of each"
+ON_THE_SECRET = AuditRow(
+    row="T6",
+    title="One who attacks the secret",
+    knows="the key, one upload of each person as a pseudonym, and one plain photo of each",
+)
 FEWEST = 3
 """People among whom somebody can be looked for."""
 
@@ -67,22 +70,16 @@ def secret(evidence: AuditInputs, budget: Budget) -> RowResult:
     ).outcome
     words = "; ".join(f"{where}, {interval(figure)}" for where, figure in found.items())
     own = " Each is its own photo's." if pairs.own else ""
-    return RowResult(
-        row="T6",
-        title=TITLE,
-        knows=KNOWS,
-        outcome=outcome,
-        verdict=(
-            f"The key's nearest plain photo is the person's: {words}; a guess in 1 of {len(held)}.{own} {CAUTION}"
-        ),
-        figures=tuple(found.values()),
-        tables=(
-            Table(
-                caption="People found by the key in one upload each",
-                head=("a pseudonym", "found first"),
-                rows=tuple((where, entry(figure)) for where, figure in found.items()),
-            ),
-        ),
+    table = Table(
+        caption="People found by the key in one upload each",
+        head=("a pseudonym", "found first"),
+        rows=tuple((where, entry(figure)) for where, figure in found.items()),
+    )
+    return ON_THE_SECRET.result(
+        outcome,
+        f"The key's nearest plain photo is the person's: {words}; a guess in 1 of {len(held)}.{own} {CAUTION}",
+        figures=found.values(),
+        tables=[table],
         untested=("Several uploads of a person, known pairs and guessed secrets: use facemin.attack.secret.",),
     )
 

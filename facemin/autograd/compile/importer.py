@@ -3,7 +3,6 @@
 Steps are tried on tensors without memory before anything is computed, so limits hold before memory is spent.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -17,19 +16,12 @@ from torch import Tensor
 from facemin.autograd.operator_api import KEPT, BatchMovedError, Lowered, Node, Run, Value
 from facemin.autograd.operators import OPERATORS
 from facemin.autograd.operators.shape import TYPES
-from facemin.models.onnx.analysis.shapes import image_shape
+from facemin.models.onnx.analysis.known_graph import KnownGraph, image_shape, used_outputs
 from facemin.models.onnx.attributes import LONGEST_STATIC
 from facemin.models.onnx.limits import GraphLimits
-from facemin.models.onnx.operators import IMAGES_ONLY
+from facemin.models.onnx.operators import IMAGES_ONLY, MIXING, WEIGHTED
 
 PROBE_ROWS = 2
-WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-"""Operators whose elementary operations are multiply-accumulates."""
-
-MIXING = frozenset({"Cast", "Where"})
-"""Operators that take other than floats beside what depends on the image."""
-
-WITH_OPTIONAL_OUTPUTS = frozenset({"Dropout", "GroupNormalization", "LayerNormalization", "MaxPool"})
 
 
 @dataclass(frozen=True)
@@ -42,27 +34,17 @@ class Step:
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, kw_only=True)
+class Plan(KnownGraph):
     """A graph ready to run.
 
     Args:
-        inputs: names of the images it takes.
-        outputs: names of what it gives.
         steps: what depends on the images, in order.
         constants: everything else that steps need, by name.
-        shapes: shape of every value that depends on the images, at a batch of one.
-        macs: multiply-accumulates by the step's first output, for one image.
-        inner: values with rows in another place than the file's batch axis: they serve inside the plan alone.
     """
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
     steps: list[Step]
     constants: dict[str, Tensor]
-    shapes: dict[str, tuple[int, ...]]
-    macs: dict[str, int]
-    inner: frozenset[str] = frozenset()
 
 
 def read_tensor(tensor: TensorProto, *, elements: bool = True) -> Tensor:
@@ -164,7 +146,7 @@ class _Tracer:
         if build is None:
             raise ValueError("the operator is not among those facemin runs")
         attributes = {a.name: attribute_value(a, elements=self.weights) for a in proto.attribute}
-        given, outputs = list(proto.input), self._outputs(proto)
+        given, outputs = list(proto.input), used_outputs(proto, self.used)
         lifted = any(self.values[name].lifted for name in given if name)
         if lifted:
             given = [self._lifted(proto.op_type, name) for name in given]
@@ -191,15 +173,6 @@ class _Tracer:
                 self._check_type(node, node.value(source))
                 names.append(given[source])
         self._emit(proto, lowered, names, outputs)
-
-    def _outputs(self, proto: NodeProto) -> list[str]:
-        """A node's outputs without the optional ones at the end that nothing uses: a mask, indices, statistics."""
-        outputs = list(proto.output)
-        while len(outputs) > 1 and (
-            not outputs[-1] or (proto.op_type in WITH_OPTIONAL_OUTPUTS and outputs[-1] not in self.used)
-        ):
-            outputs.pop()
-        return outputs
 
     def _lifted(self, op: str, name: str) -> str:
         """The name of a value with its rows before all of the file's axes."""
@@ -321,13 +294,3 @@ def _probe(value: Value) -> Tensor:
 
 def _as_tuple(result: Any) -> tuple[Tensor, ...]:
     return (result,) if isinstance(result, Tensor) else tuple(result)
-
-
-def live_steps(plan: Plan, outputs: Mapping[str, Any] | tuple[str, ...]) -> list[Step]:
-    """The steps that the named outputs need, in order."""
-    needed, kept = set(outputs), []
-    for step in reversed(plan.steps):
-        if needed.intersection(step.outputs):
-            needed.update(step.inputs)
-            kept.append(step)
-    return kept[::-1]

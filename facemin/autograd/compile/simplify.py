@@ -12,11 +12,12 @@ from math import prod
 import torch
 from torch import Tensor
 
-from facemin.autograd.compile.importer import Plan, Step, live_steps
+from facemin.autograd.compile.importer import Plan, Step
 from facemin.autograd.operators.conv import Conv, Linear
 from facemin.autograd.operators.norm import Affine
 from facemin.autograd.operators.pointwise import divide, identity_tensor
 from facemin.autograd.operators.shape import flattens
+from facemin.models.onnx.analysis.known_graph import live_steps
 
 
 def simplify(plan: Plan, outputs: tuple[str, ...]) -> Plan:
@@ -29,7 +30,7 @@ class _Simplifier:
         self.old, self.outputs = plan, outputs
         self.shapes = dict(plan.shapes)
         self.constants = dict(plan.constants)
-        self.steps = [self._as_affine(step) for step in self._without_identities(live_steps(plan, outputs))]
+        self.steps = [self._as_affine(step) for step in self._without_identities(live_steps(plan.steps, outputs))]
         self.uses = Counter(name for step in self.steps for name in step.inputs)
         self.makers: dict[str, Step] = {}
 
@@ -38,7 +39,7 @@ class _Simplifier:
             folded = self._fold_forwards(self._fold_backwards(step))
             for name in folded.outputs:
                 self.makers[name] = folded
-        kept = live_steps(replace(self.old, steps=list(dict.fromkeys(self.makers.values()))), self.outputs)
+        kept = live_steps(list(dict.fromkeys(self.makers.values())), self.outputs)
         kept = [self._finished(step) for step in kept]
         used = {name for step in kept for name in step.inputs}
         constants = {name: tensor for name, tensor in self.constants.items() if name in used}

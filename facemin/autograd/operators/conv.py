@@ -1,15 +1,15 @@
 """Builders for convolutions and matrix products."""
 
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemin.autograd.operator_api import Lowered, Node, Value, check_intermediate
+from facemin.autograd.operator_api import Lowered, Node, Value
 from facemin.models.onnx.attributes import WIDEST_WINDOW
+from facemin.models.onnx.operators import check_intermediate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +43,30 @@ class Linear:
         return F.linear(x, weight, bias)
 
 
-def _conv_1d(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    *,
-    stride: list[int],
-    dilation: list[int],
-    groups: int,
-    pads: tuple[int, int],
-) -> Tensor:
-    return F.conv1d(F.pad(x, pads), weight, bias, stride, 0, dilation, groups)
+@dataclass(frozen=True, kw_only=True)
+class _Window:
+    """How a window slides over an input that is padded or cropped by `pads`, the last axis first."""
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    pads: tuple[int, ...]
+
+
+class _Conv1d(_Window):
+    """A convolution along one axis."""
+
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.conv1d(F.pad(x, self.pads), weight, bias, self.stride, 0, self.dilation, self.groups)
+
+
+class _ConvTranspose(_Window):
+    """A transposed convolution along two axes, padded or cropped after it."""
+
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        out = F.conv_transpose2d(x, weight, None, self.stride, 0, 0, self.groups, self.dilation)
+        out = F.pad(out, self.pads)
+        return out if bias is None else out + bias.reshape(-1, 1, 1)
 
 
 def window_pads(node: Node, x: Value, kernel: list[int], strides: list[int], dilations: list[int]) -> list[int]:
@@ -120,7 +133,7 @@ def conv(node: Node) -> Lowered:
     check_fits(x, list(weight.shape[2:]), dilations, pads)
     if sides == 1:
         check_intermediate(prod(weight.shape[1:]) * (x.shape[2] + sum(pads)), "an unfolded input")
-        line = partial(_conv_1d, stride=strides, dilation=dilations, groups=group, pads=(pads[0], pads[1]))
+        line = _Conv1d(stride=tuple(strides), dilation=tuple(dilations), groups=group, pads=(pads[0], pads[1]))
         return Lowered(line, node.present(), taps=prod(weight.shape[1:]))
     height, width = (size + low + high for size, low, high in zip(x.shape[2:], pads[:2], pads[2:], strict=True))
     unfolded = prod(weight.shape[1:]) * (height // strides[0] + 1) * (width // strides[1] + 1)
@@ -134,20 +147,6 @@ def conv(node: Node) -> Lowered:
         before=None if even else (pads[1], pads[3], pads[0], pads[2]),
     )
     return Lowered(run, node.present(), taps=prod(weight.shape[1:]))
-
-
-def _conv_transpose(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    *,
-    stride: list[int],
-    dilation: list[int],
-    groups: int,
-    pads: tuple[int, ...],
-) -> Tensor:
-    out = F.pad(F.conv_transpose2d(x, weight, None, stride, 0, 0, groups, dilation), pads)
-    return out if bias is None else out + bias.reshape(-1, 1, 1)
 
 
 def conv_transpose(node: Node) -> Lowered:
@@ -165,7 +164,7 @@ def conv_transpose(node: Node) -> Lowered:
     check_intermediate(weight.shape[1] * group * prod(full), "an output before cropping")
     pads = _transposed_pads(node, x, full, strides, extra)
     around = (-pads[1], extra[1] - pads[3], -pads[0], extra[0] - pads[2])
-    run = partial(_conv_transpose, stride=strides, dilation=dilations, groups=group, pads=around)
+    run = _ConvTranspose(stride=tuple(strides), dilation=tuple(dilations), groups=group, pads=around)
     return Lowered(run, node.present(), taps=x.shape[1] // group * prod(weight.shape[2:]))
 
 

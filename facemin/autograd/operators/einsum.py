@@ -1,6 +1,5 @@
 """Builder for sums of products written with a letter for each axis."""
 
-import re
 from functools import partial
 from string import ascii_letters
 
@@ -8,8 +7,7 @@ import torch
 from torch import Tensor
 
 from facemin.autograd.operator_api import BatchMovedError, Lowered, Node, Value
-
-_EQUATION = re.compile(r"[a-zA-Z]+(,[a-zA-Z]+){0,3}->[a-zA-Z]+")
+from facemin.models.onnx.analysis.batch_axis import EQUATION
 
 
 def _einsum(*tensors: Tensor, equation: str) -> Tensor:
@@ -19,7 +17,7 @@ def _einsum(*tensors: Tensor, equation: str) -> Tensor:
 def einsum(node: Node) -> Lowered:
     """One to four tensors; a letter for each axis, and the result's axes named."""
     equation = node.text("equation", "").replace(" ", "")
-    if not _EQUATION.fullmatch(equation):
+    if not EQUATION.fullmatch(equation):
         raise ValueError(
             "expected an equation like 'bic,bcj->bij', a letter for each axis and the result named, "
             f"got {equation!r:.80}"

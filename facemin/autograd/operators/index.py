@@ -16,20 +16,10 @@ def _slice(x: Tensor, *, cuts: tuple[slice, ...], flips: list[int]) -> Tensor:
 
 
 def slice_axes(node: Node) -> Lowered:
-    """Ranges along axes: attributes before opset 10, inputs from there on."""
+    """Ranges along axes."""
     x = node.value(0)
-    starts = node.attribute_or_input("starts", 1, moved=10)
-    ends = node.attribute_or_input("ends", 2, moved=10)
-    axes = node.attribute_or_input("axes", 3, moved=10)
-    steps = (node.integers(4) if node.optional(4) else None) if node.opset >= 10 else None
-    if starts is None or ends is None:
-        raise ValueError("expected starts and ends")
-    axes = list(range(len(starts))) if axes is None else axes
-    steps = [1] * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise ValueError(f"expected as many starts, ends, axes and steps other than 0, got {starts, ends, axes, steps}")
     cuts, flips = [slice(None)] * x.rank, []
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+    for start, end, axis, step in node.slice_ranges():
         everything = start == 0 and step == 1 and end >= 1 << 30
         if x.batched and everything and x.place is not None and axis in (x.place, x.place - len(x.written)):
             continue

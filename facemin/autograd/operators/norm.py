@@ -9,6 +9,7 @@ from torch import Tensor
 
 from facemin.autograd.operator_api import Lowered, Node, Value, axis_of
 from facemin.autograd.operators.conv import constant_input
+from facemin.models.onnx.operators import FACTOR_A_CHANNEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,17 +108,13 @@ def _group_normalization(x: Tensor, scale: Tensor, shift: Tensor, *, groups: int
     return F.group_norm(x, groups, scale, shift, epsilon)
 
 
-GROUP_CHANNELS = 21
-"""The opset from which on group normalisation has a factor for each channel instead of each group."""
-
-
 def group_normalization(node: Node) -> Lowered:
     """Normalisation of each group of channels of each image by its own mean and variance."""
     x, groups = node.value(0), node.integer("num_groups", 0)
     if x.rank < 3 or groups < 1 or x.shape[1] % groups:
         raise ValueError(f"expected groups that divide the channels of (batch, channels, ...), got {groups}, {x.shape}")
     scale, shift = constant_input(node, 1), constant_input(node, 2)
-    each = x.shape[1] if node.opset >= GROUP_CHANNELS else groups
+    each = x.shape[1] if node.opset >= FACTOR_A_CHANNEL else groups
     if tuple(scale.shape) != (each,) or tuple(shift.shape) != (each,):
         raise ValueError(f"expected two vectors of {each}, got {tuple(scale.shape)} and {tuple(shift.shape)}")
     scale, shift = (held.repeat_interleave(x.shape[1] // each) for held in (scale, shift))

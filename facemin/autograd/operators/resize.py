@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemin.autograd.operator_api import Lowered, Node, Value, check_intermediate
+from facemin.autograd.operator_api import Lowered, Node, Value
+from facemin.models.onnx.operators import check_intermediate
 
 Float = np.float32
 """Coordinates are computed in single precision, as the reference runtime does: ties in nearest mode depend on it."""

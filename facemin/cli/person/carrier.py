@@ -1,4 +1,4 @@
-"""Flags of `protect` that ask for a carrier: a photo of a face of nobody."""
+"""Flags of `protect` that ask for a carrier: a photo of a synthetic face."""
 
 from __future__ import annotations
 

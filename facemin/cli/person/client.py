@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from facemin.cli.person.secrets import secret_in_use
 from facemin.cli.shared.options import FAILED, Device, Json
-from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
+from facemin.cli.shared.output import answer, available_device, errors, note, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from facemin.client.client import Client, Decision
     from facemin.pseudonym import Secret
@@ -42,33 +43,53 @@ UploadForm = Annotated[
 Far = Annotated[float | None, Parameter(help="False accept rate whose threshold decides; else the collection's.")]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A collection of a provider, and the token for it."""
+
+    url: Url
+    token: Token = None
+    collection: Collection = "main"
+
+    @property
+    def bearer(self) -> str | None:
+        """The token; the environment's where none was given."""
+        return self.token or os.environ.get("FACEMIN_TOKEN")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Sending(Place):
+    """How faces are sent under a pseudonym."""
+
+    signer: Signer = None
+    secret: SecretName = FIRST
+    purpose: Purpose = None
+    upload: UploadForm = "auto"
+    device: Device = "auto"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SendingEither(Sending):
+    """How faces are sent, under a pseudonym or under none."""
+
+    no_pseudonym: NoPseudonym = False
+
+
 @app.command(name="enrol")
 def client_enrol(
     person: Annotated[str, Parameter(help="What the provider is to call them: a pseudonym.")],
     *photos: Annotated[Path, Parameter(help="The largest face of each is enrolled.")],
-    url: Url,
-    token: Token = None,
-    collection: Collection = "main",
-    signer: Signer = None,
-    secret: SecretName = FIRST,
-    no_pseudonym: NoPseudonym = False,
-    purpose: Purpose = None,
-    upload: UploadForm = "auto",
+    given: SendingEither,
     replace: Annotated[bool, Parameter(negative="", help="Take out the person's earlier templates.")] = False,
-    device: Device = "auto",
     as_json: Json = False,
 ) -> int:
     """Enrol a person, or add faces to one."""
-    if not photos:
-        raise ValueError("photos: expected at least one, got none")
-    _check(url, photos)
-    name = _client(
-        url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
-    ).enrol(person, photos, replace=replace)
-    if as_json:
-        print_json({"person": name})
-    else:
-        tell(f"enrolled {name} in {collection}")
+    _check(given.url, photos)
+    name = _client(given, _secret(given)).enrol(person, photos, replace=replace)
+    answer({"person": name}, f"enrolled {name} in {given.collection}", as_json=as_json)
     return 0
 
 
@@ -78,30 +99,17 @@ def client_verify(
     photo: Annotated[Path, Parameter(help="Its largest face is verified.")],
     /,
     *,
-    url: Url,
-    token: Token = None,
-    collection: Collection = "main",
-    signer: Signer = None,
-    secret: SecretName = FIRST,
-    no_pseudonym: NoPseudonym = False,
-    purpose: Purpose = None,
-    upload: UploadForm = "auto",
+    given: SendingEither,
     far: Far = None,
-    device: Device = "auto",
     as_json: Json = False,
 ) -> int:
     """Ask whether a photo shows a person.
 
     Exit status: 0 when accepted, 1 when not, 2 on wrong input or where the provider refused.
     """
-    _check(url, [photo])
-    decision = _client(
-        url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
-    ).verify(person, photo, far=far)
-    if as_json:
-        print_json(asdict(decision))
-    else:
-        tell(_told(decision))
+    _check(given.url, [photo])
+    decision = _client(given, _secret(given)).verify(person, photo, far=far)
+    answer(asdict(decision), _told(decision), as_json=as_json)
     return 0 if decision.accepted else FAILED
 
 
@@ -110,32 +118,23 @@ def client_identify(
     photo: Annotated[Path, Parameter(help="All its faces are looked up.")],
     /,
     *,
-    url: Url,
-    token: Token = None,
-    collection: Collection = "main",
-    signer: Signer = None,
-    secret: SecretName = FIRST,
-    no_pseudonym: NoPseudonym = False,
-    purpose: Purpose = None,
-    upload: UploadForm = "auto",
+    given: SendingEither,
     far: Far = None,
     top: Annotated[int, Parameter(help="People named for each face.")] = 5,
-    device: Device = "auto",
     as_json: Json = False,
 ) -> int:
     """Ask who the people in a photo are, the largest face first.
 
     Exit status: 0 when some face was accepted as somebody, 1 when none was, 2 as for verify.
     """
-    _check(url, [photo])
-    found = _client(
-        url, token, collection, signer, device, _who(secret, no_pseudonym=no_pseudonym), purpose, upload
-    ).identify(photo, far=far, top=top)
-    if as_json:
-        print_json([[asdict(decision) for decision in decisions] for decisions in found])
-    else:
-        for number, decisions in enumerate(found, 1):
-            tell(f"face {number}:", *(f"  {_told(decision)}" for decision in decisions))
+    _check(given.url, [photo])
+    found = _client(given, _secret(given)).identify(photo, far=far, top=top)
+    lines = [
+        line
+        for number, decisions in enumerate(found, 1)
+        for line in (f"face {number}:", *(f"  {_told(decision)}" for decision in decisions))
+    ]
+    answer([[asdict(decision) for decision in decisions] for decisions in found], *lines, as_json=as_json)
     return 0 if any(decision.accepted for decisions in found for decision in decisions) else FAILED
 
 
@@ -144,30 +143,19 @@ def client_renew(
     person: Annotated[str, Parameter(help="As enrolled.")],
     photo: Annotated[Path, Parameter(help="To be verified under the old pseudonym.")],
     *photos: Annotated[Path, Parameter(help="To be enrolled under the new one; none of them sent before.")],
-    url: Url,
-    token: Token = None,
-    collection: Collection = "main",
-    signer: Signer = None,
-    secret: SecretName = FIRST,
+    given: Sending,
     new_secret: Annotated[
         str | None, Parameter(help="Another secret to renew by; else the old one's next epoch.")
     ] = None,
-    purpose: Purpose = None,
-    upload: UploadForm = "auto",
-    device: Device = "auto",
     as_json: Json = False,
 ) -> int:
     """Put a fresh pseudonym in place of the old one; the old one is refused from then on."""
-    if not photos:
-        raise ValueError("photos: expected at least one to be enrolled, got none")
-    _check(url, [photo, *photos])
-    new = _who(new_secret, no_pseudonym=False) if new_secret is not None else None
-    client = _client(url, token, collection, signer, device, _who(secret, no_pseudonym=False), purpose, upload)
-    epoch = client.renew(person, photo, photos, secret=new)
-    if as_json:
-        print_json({"person": person, "epoch": epoch})
-    else:
-        tell(f"renewed {person} in {collection}: epoch {epoch}")
+    _check(given.url, photos)
+    _check(given.url, [photo])
+    new = secret_in_use(new_secret) if new_secret is not None else None
+    epoch = _client(given, secret_in_use(given.secret)).renew(person, photo, photos, secret=new)
+    line = f"renewed {person} in {given.collection}: epoch {epoch}"
+    answer({"person": person, "epoch": epoch}, line, as_json=as_json)
     return 0
 
 
@@ -184,34 +172,23 @@ def client_trust(
     from facemin.keys.trust import CONSENT
 
     note(CONSENT)
-    client = Client(url, token or os.environ.get("FACEMIN_TOKEN"), secret=None)
+    client = Client(url, Place(url=url, token=token).bearer, secret=None)
     client.trust(reason)
     graph = client.key().manifest.sha256
-    if as_json:
-        print_json({"trusted": graph})
-    else:
-        tell(f"trusted {graph} of {url}")
+    answer({"trusted": graph}, f"trusted {graph} of {url}", as_json=as_json)
     return 0
 
 
 @app.command(name="delete")
 def client_delete(
-    person: Annotated[str, Parameter(help="As enrolled.")],
-    /,
-    *,
-    url: Url,
-    token: Token = None,
-    collection: Collection = "main",
-    as_json: Json = False,
+    person: Annotated[str, Parameter(help="As enrolled.")], /, *, given: Place, as_json: Json = False
 ) -> int:
     """Delete a person with every template of theirs; needs a token with the scope admin."""
     from facemin.client.client import Client
 
-    Client(url, token or os.environ.get("FACEMIN_TOKEN"), collection=collection, secret=None).delete(person)
-    if as_json:
-        print_json({"deleted": person, "collection": collection})
-    else:
-        tell(f"deleted {person} from {collection}")
+    Client(given.url, given.bearer, collection=given.collection, secret=None).delete(person)
+    values = {"deleted": person, "collection": given.collection}
+    answer(values, f"deleted {person} from {given.collection}", as_json=as_json)
     return 0
 
 
@@ -221,44 +198,34 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     from facemin.client.client import Client
 
     Client(url, secret=None).forget()
-    if as_json:
-        print_json({"forgot": url})
-    else:
-        tell(f"forgot the key of {url}; the next one is trusted")
+    answer({"forgot": url}, f"forgot the key of {url}; the next one is trusted", as_json=as_json)
     return 0
 
 
-def _check(url: str, photos: Iterable[Path]) -> None:
-    """Refuse an address that is none, and photos that are not there, before a secret is made for them."""
+def _check(url: str, photos: Sequence[Path]) -> None:
+    """Refuse an address that is none, and photos that are not there, before a secret is made for them.
+
+    Raises:
+        ValueError: so it is.
+    """
     from facemin.client.transport import Transport
 
     Transport(url=url).close()
+    if not photos:
+        raise ValueError("photos: expected at least one, got none")
     for photo in photos:
         if not photo.is_file():
             raise ValueError(f"{photo}: expected a photo, found {'no file' if photo.exists() else 'nothing there'}")
 
 
-def _who(secret: str, *, no_pseudonym: bool) -> Secret | None:
-    from facemin.cli.person.secrets import secret_in_use
-
-    if no_pseudonym:
-        note(
-            "without a pseudonym whoever has the provider's key, the provider included, recognises you on what is sent"
-        )
-        return None
-    return secret_in_use(secret)
+def _secret(given: SendingEither) -> Secret | None:
+    if not given.no_pseudonym:
+        return secret_in_use(given.secret)
+    note("without a pseudonym whoever has the provider's key, the provider included, recognises you on what is sent")
+    return None
 
 
-def _client(
-    url: str,
-    token: str | None,
-    collection: str,
-    signer: str | None,
-    device: str,
-    secret: Secret | None,
-    purpose: str | None,
-    upload: Literal["auto", "image", "features"],
-) -> Client:
+def _client(given: Sending, secret: Secret | None) -> Client:
     from facemin.cli.person.photos import public_key
 
     # fetching a key, loading it and protecting take seconds
@@ -267,14 +234,14 @@ def _client(
     from facemin.runtime.compute import Compute
 
     return Client(
-        url,
-        token or os.environ.get("FACEMIN_TOKEN"),
-        collection=collection,
-        signer=public_key(signer),
+        given.url,
+        given.bearer,
+        collection=given.collection,
+        signer=public_key(given.signer),
         secret=secret,
-        purpose=purpose,
-        upload=upload,
-        compute=Compute(device=available_device(device)),
+        purpose=given.purpose,
+        upload=given.upload,
+        compute=Compute(device=available_device(given.device)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -127,18 +128,38 @@ def fit(
     return FAILED if gathered.failures else 0
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Laying:
+    """How a mask is put on photos, or taken off."""
+
+    mask: MaskFile
+    out: Out
+    whom: Whom = "largest"
+    form: Form = "png"
+    quality: Quality = None
+    exif: Exif = False
+    max_pixels: MaxPixels = 64_000_000
+
+    def job(self, *, remove: bool) -> CloakJob:
+        """What is to be done, with the mask loaded.
+
+        Raises:
+            ValueError: options that do not go together, or a mask that cannot be used.
+        """
+        from facemin.cli.shared.places import check_folder
+        from facemin.cloak.folder import CloakJob
+        from facemin.cloak.mask_file import Mask
+
+        if self.quality is not None and self.form != "jpeg":
+            raise ValueError(f"--quality: expected with --format jpeg, got it with {self.form}")
+        check_folder("--out", self.out)
+        quality = 95 if self.quality is None else self.quality
+        return CloakJob(**vars(self) | {"mask": Mask.load(self.mask), "remove": remove, "quality": quality})
+
+
 @app.command
-def apply(
-    *photos: Photos,
-    mask: MaskFile,
-    out: Out,
-    whom: Whom = "largest",
-    form: Form = "png",
-    quality: Quality = None,
-    exif: Exif = False,
-    max_pixels: MaxPixels = 64_000_000,
-    as_json: Json = False,
-) -> int:
+def apply(*photos: Photos, given: Laying, as_json: Json = False) -> int:
     """Put a person's mask on photos: a/b.jpg becomes OUT/a/b.cloaked.png, at its own size.
 
     Faces of other people stay as they are, and so does one that carries the mask already. A rerun skips what is done;
@@ -146,88 +167,31 @@ def apply(
 
     Exit status: 0 when all is done, 1 when something was not, which is listed, 2 on wrong input, 130 after Ctrl-C.
     """
-    return _run(
-        photos,
-        mask,
-        out,
-        remove=False,
-        whom=whom,
-        form=form,
-        quality=quality,
-        exif=exif,
-        max_pixels=max_pixels,
-        as_json=as_json,
-    )
+    return _run(photos, given, remove=False, as_json=as_json)
 
 
 @app.command
-def remove(
-    *photos: Photos,
-    mask: MaskFile,
-    out: Out,
-    whom: Whom = "largest",
-    form: Form = "png",
-    quality: Quality = None,
-    exif: Exif = False,
-    max_pixels: MaxPixels = 64_000_000,
-    as_json: Json = False,
-) -> int:
+def remove(*photos: Photos, given: Laying, as_json: Json = False) -> int:
     """Take a person's mask off cloaked photos: b.cloaked.png becomes OUT/b.uncloaked.png.
 
     Exact where b.cloaked.json still lies beside the photo, but for values that the mask had driven to black or white;
-    else the face is found anew, and a photo whose face shows no trace of the mask is left as it is and listed. Of a
-    folder, only *.cloaked.png and *.cloaked.jpg are taken.
+    else the mask itself says where; a photo that shows no trace of it stays as it is, and is listed. Of a folder, only
+    *.cloaked.png and *.cloaked.jpg are taken.
 
     Exit status: as for apply.
     """
-    return _run(
-        photos,
-        mask,
-        out,
-        remove=True,
-        whom=whom,
-        form=form,
-        quality=quality,
-        exif=exif,
-        max_pixels=max_pixels,
-        as_json=as_json,
-    )
+    return _run(photos, given, remove=True, as_json=as_json)
 
 
-def _run(
-    photos: tuple[Path, ...],
-    mask: Path,
-    out: Path,
-    *,
-    remove: bool,
-    whom: Literal["largest", "centre", "all"],
-    form: Literal["png", "jpeg"],
-    quality: int | None,
-    exif: bool,
-    max_pixels: int,
-    as_json: bool,
-) -> int:
-    from facemin.cli.shared.places import check_folder, clear_unfinished
+def _run(photos: tuple[Path, ...], given: Laying, *, remove: bool, as_json: bool) -> int:
+    from facemin.cli.shared.places import clear_unfinished
     from facemin.cli.shared.signals import interruptible
-    from facemin.cloak.folder import CloakJob, cloak_into, plan_cloaking
-    from facemin.cloak.mask_file import Mask
+    from facemin.cloak.folder import cloak_into, plan_cloaking
     from facemin.protection.result import Failure
 
     if not photos:
         raise ValueError("photos: expected at least one photo or folder, got none")
-    if quality is not None and form != "jpeg":
-        raise ValueError(f"--quality: expected with --format jpeg, got it with {form}")
-    check_folder("--out", out)
-    job = CloakJob(
-        mask=Mask.load(mask),
-        out=out,
-        remove=remove,
-        whom=whom,
-        form=form,
-        quality=95 if quality is None else quality,
-        exif=exif,
-        max_pixels=max_pixels,
-    )
+    job = given.job(remove=remove)
     plan = plan_cloaking(photos, job)
     clear_unfinished(plan.folders)
     console, failures, stopped = errors(), list(plan.failures), False
@@ -288,7 +252,7 @@ def _tell(
         if each.others:
             say(console, f"[yellow]left plain:[/] {name}: {each.others} other faces")
         if job.remove and not each.exact:
-            say(console, f"[yellow]note:[/] {name}: the face was found anew, so that the mask may leave traces")
+            say(console, f"[yellow]note:[/] {name}: no record beside it, so that the mask may leave traces")
     for line in describe(plan.skipped):
         say(console, f"[yellow]not {job.word}:[/] {escape(line)}")
     for failure in failures:

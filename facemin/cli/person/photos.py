@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from facemin.cli.person.carrier import WITHOUT, CarrierFlags
-from facemin.cli.shared.options import Device, Json, MaxPixels, Seed
+from facemin.cli.shared.options import Device, Json, KeyFiles, MaxPixels, Seed
 from facemin.cli.shared.output import available_device, note
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ SHALLOW = 0.25
 def protect(
     *inputs: Annotated[Path, Parameter(help="Photos, and folders of photos (walked recursively).")],
     out: Annotated[Path, Parameter(help="Folder for the results.")],
-    key: Annotated[
-        tuple[Path, ...], Parameter(negative="", help="A provider's key file; repeat it for several providers.")
-    ] = (),
+    key: KeyFiles = (),
     signer: Annotated[
         str | None, Parameter(help="Ed25519 public key, 64 hexadecimal digits, that must have signed every key.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from facemin.cli.shared.options import FAILED, Json
-from facemin.cli.shared.output import note, print_json, tell
+from facemin.cli.shared.output import answer, note, print_json, tell
 
 if TYPE_CHECKING:
     from facemin.pseudonym import Secret, SecretEntry
@@ -107,10 +107,11 @@ def secret_export(
     from facemin.pseudonym import SecretStore
 
     entry = SecretStore().export(name, out)
-    if as_json:
-        print_json(entry.model_dump(mode="json") | {"file": str(out)})
-    else:
-        tell(f"wrote the secret {name} ({entry.fingerprint}) to {out}")
+    answer(
+        entry.model_dump(mode="json") | {"file": str(out)},
+        f"wrote the secret {name} ({entry.fingerprint}) to {out}",
+        as_json=as_json,
+    )
     note("whoever reads that file has the secret: delete it when the other device has it")
     return 0
 
@@ -157,10 +158,7 @@ def secret_remove(
             note("not removed")
             return FAILED
     store.remove(name)
-    if as_json:
-        print_json(entry.model_dump(mode="json") | {"removed": True})
-    else:
-        tell(f"removed {name} ({entry.fingerprint})")
+    answer(entry.model_dump(mode="json") | {"removed": True}, f"removed {name} ({entry.fingerprint})", as_json=as_json)
     return 0
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from facemin.cli.provider.cut import CALIBRATED, CutFlags
 from facemin.cli.shared.options import Json, Model
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.output import print_values
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 from facemin.keys.provider_name import displayed
 
@@ -30,10 +31,7 @@ def key_export(
     *,
     provider: Annotated[str, Parameter(help="Whose key it is.")],
     model: Model = "",
-    cut: Annotated[str, Parameter(help="Where to split it; by default the model's calibrated cut.")] = "",
-    residual: Annotated[
-        float | None, Parameter(help="Feature distance at which protecting stops; by default as calibrated.")
-    ] = None,
+    split: CutFlags = CALIBRATED,
     key_id: Annotated[str | None, Parameter(help="Name of the key; by default the start of its graph's hash.")] = None,
     expires: Annotated[str | None, Parameter(help="End of validity, ISO 8601 with a time zone or a date.")] = None,
     sign: Annotated[Path | None, Parameter(help="Ed25519 private key (PEM, PKCS 8, unencrypted).")] = None,
@@ -42,22 +40,19 @@ def key_export(
 ) -> int:
     """Write a provider key: the recogniser's part before a cut, with its manifest."""
     from facemin.cli.shared.places import check_file
-    from facemin.keys.default import stopping_residual
     from facemin.keys.key import export_key, read_signing_key
-    from facemin.models import DEFAULT_MODEL, MODELS
+    from facemin.models import DEFAULT_MODEL
     from facemin.models.store import open_graph
 
     check_file("OUT", out)
     name = model or DEFAULT_MODEL
     recogniser = open_graph(name, preprocess=preprocess.given())
-    if not cut and name not in MODELS:
-        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in recogniser.cuts)}; got none")
-    cut = cut or MODELS[name].default_cut
+    cut, residual = split.of(recogniser, name)
     made = export_key(
         recogniser,
         cut,
         provider=provider,
-        residual=stopping_residual(recogniser, cut) if residual is None else residual,
+        residual=residual,
         key_id=key_id,
         expires=_time(expires) if expires else None,
         signing_key=read_signing_key(sign) if sign else None,
@@ -68,14 +63,8 @@ def key_export(
 
 
 @app.command(name="show")
-def key_show(file: Path, /, *, as_json: Json = False) -> int:
-    """Check a provider key and print its manifest; an expired key is shown as such.
-
-    Parameters
-    ----------
-    file: Path
-        The key file.
-    """
+def key_show(file: Annotated[Path, Parameter(help="The key file.")], /, *, as_json: Json = False) -> int:
+    """Check a provider key and print its manifest; an expired key is shown as such."""
     from facemin.keys.key import Key
 
     _print_key(Key.load(file, allow_expired=True), file, as_json=as_json)
@@ -104,10 +93,8 @@ def _print_key(key: Key, file: Path, *, as_json: bool) -> None:
         "expired": expired,
     }
     values = manifest.model_dump(mode="json") | extra
-    if as_json:
-        print_json(values)
-        return
-    for name, value in values.items():
-        missing = "none: unsigned" if name == "signer" else "never"
-        shown = displayed(value) if isinstance(value, str) else value
-        tell(f"{name:12} {missing if value is None else shown}")
+    absent = {
+        name: "none: unsigned" if name == "signer" else "never" for name, value in values.items() if value is None
+    }
+    shown = {name: displayed(value) if isinstance(value, str) else value for name, value in values.items()}
+    print_values(values if as_json else shown | absent, as_json=as_json)

@@ -18,6 +18,10 @@ from facemin.cli.shared.signals import INTERRUPTED, ending_signals
 if TYPE_CHECKING:
     from facemin.train.one_pass.loop import Fit
 
+RunFolder = Annotated[Path | None, Parameter(help="Folder of the run's state, log and record; OUT.run when not given.")]
+Earlier = Annotated[
+    Path | None, Parameter(help="state.pt of another run for this key, whose weights a new run begins with.")
+]
 NOTED = 100
 """Steps between two lines where the output is no terminal."""
 
@@ -27,12 +31,8 @@ def fit_protector(
     /,
     *,
     out: Annotated[Path, Parameter(help="The protector file to write, say protector.onnx.")],
-    run: Annotated[
-        Path | None, Parameter(help="Folder of the run's state, log and record; OUT.run when not given.")
-    ] = None,
-    begin_from: Annotated[
-        Path | None, Parameter(help="state.pt of another run for this key, whose weights a new run begins with.")
-    ] = None,
+    run: RunFolder = None,
+    begin_from: Earlier = None,
     size: Annotated[
         Literal["small", "medium", "large"], Parameter(help="About one, four or ten million parameters.")
     ] = "medium",

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from facemin.cli.provider.cut import CALIBRATED, CutFlags
 from facemin.cli.shared.options import FAILED, Json, Model
-from facemin.cli.shared.output import note, print_json, tell
+from facemin.cli.shared.output import answer, note, print_json, print_values, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
 
     from facemin.service.settings import Settings
     from facemin.service.storage.database import Database
 
+DatabaseUrl = Annotated[
+    str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
+]
+TokenId = Annotated[str, Parameter(help="The token's id (16 digits).")]
 DAY = 86_400.0
 app = App(name="provider", help="Run your own provider: make it, rotate its keys, give out tokens, back it up.")
 token_app = App(name="token", help="Tokens of apps and people.")
@@ -34,13 +41,8 @@ def provider_init(
     provider: Annotated[str, Parameter(help="Whose service it is, for people.")],
     home: Home = None,
     model: Model = "",
-    cut: Annotated[str, Parameter(help="Where to split the recogniser; by default its calibrated cut.")] = "",
-    residual: Annotated[
-        float | None, Parameter(help="Feature distance at which protecting stops; by default as calibrated.")
-    ] = None,
-    database: Annotated[
-        str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
-    ] = None,
+    split: CutFlags = CALIBRATED,
+    database: DatabaseUrl = None,
     search: Annotated[
         Literal["memory", "pgvector", "pgvector-hnsw"],
         Parameter(help="pgvector compares inside PostgreSQL, where templates then lie unencrypted."),
@@ -58,17 +60,15 @@ def provider_init(
     The token is printed once and can be read nowhere again.
     """
     from facemin.cli.shared.places import check_folder
-    from facemin.keys.default import stopping_residual
-    from facemin.models import MODELS, SPACE_MODEL
+    from facemin.models import SPACE_MODEL
     from facemin.models.store import open_graph
     from facemin.service.making import make_provider
     from facemin.service.provider import has_space
     from facemin.service.settings import provider_home
 
     name = model or SPACE_MODEL
-    if not cut and name not in MODELS:
-        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_graph(name).cuts)}; got none")
-    cut = cut or MODELS[name].default_cut
+    recogniser = open_graph(name)
+    cut, residual = split.of(recogniser, name)
     folder = provider_home(home)
     check_folder("--home", folder)
     with plainly():
@@ -77,14 +77,14 @@ def provider_init(
             provider=provider,
             model=name,
             cut=cut,
-            residual=stopping_residual(open_graph(name), cut) if residual is None else residual,
+            residual=residual,
             database=database,
             search=search,
             key_access=key_access,
             key_days=key_days,
             pseudonyms=pseudonyms,
         )
-        space = has_space(open_graph(name), cut)
+        space = has_space(recogniser, cut)
     if as_json:
         print_json({"home": str(folder), "token": token, "space": space})
         return 0
@@ -180,19 +180,14 @@ def token_add(
     as_json: Json = False,
 ) -> int:
     """Make a token, which is printed once."""
-    from facemin.service.making import COMMAND_LINE
-    from facemin.service.storage.audit_log import record
     from facemin.service.tokens import make_token, parse_grant
 
     parsed = frozenset(parse_grant(grant) for grant in grants)
     expires = time.time() + days * DAY if days is not None else None
-    with opened(home) as (database, _, _), database.writing() as connection:
+    with logged(home, "make_token") as (connection, log):
         made, text = make_token(connection, name, parsed, expires=expires)
-        record(connection, "make_token", made.id, request_id=COMMAND_LINE)
-    if as_json:
-        print_json({"id": made.id, "token": text})
-    else:
-        tell(text)
+        log(made.id)
+    answer({"id": made.id, "token": text}, text, as_json=as_json)
     return 0
 
 
@@ -204,34 +199,22 @@ def token_list(*, home: Home = None, as_json: Json = False) -> int:
 
     with opened(home) as (database, _, _), database.reading() as connection:
         found = [token_out(token).model_dump(mode="json") for token in list_tokens(connection)]
-    if as_json:
-        print_json(found)
-        return 0
-    for token in found:
-        grants = " ".join(scope if place == "*" else f"{scope}:{place}" for scope, place in token["grants"])
-        state = "revoked" if token["revoked"] else f"until {token['expires'] or 'revoked'}"
-        tell(f"{token['id']}  {state:24}  {grants}  {token['name']}")
+    answer(found, *map(_token_line, found), as_json=as_json)
     return 0
+
+
+def _token_line(token: dict[str, Any]) -> str:
+    grants = " ".join(scope if place == "*" else f"{scope}:{place}" for scope, place in token["grants"])
+    state = "revoked" if token["revoked"] else f"until {token['expires'] or 'revoked'}"
+    return f"{token['id']}  {state:24}  {grants}  {token['name']}"
 
 
 @token_app.command(name="revoke")
-def token_revoke(
-    token_id: Annotated[str, Parameter(help="The token's id (16 digits).")],
-    /,
-    *,
-    home: Home = None,
-    as_json: Json = False,
-) -> int:
+def token_revoke(token_id: TokenId, /, *, home: Home = None, as_json: Json = False) -> int:
     """Refuse a token from its next request on."""
-    from facemin.service.making import COMMAND_LINE
-    from facemin.service.storage.audit_log import record
     from facemin.service.tokens import revoke_token
 
-    with opened(home) as (database, _, _), database.writing() as connection:
-        revoke_token(connection, token_id)
-        record(connection, "revoke_token", token_id, request_id=COMMAND_LINE)
-    print_values({"revoked": token_id}, as_json=as_json)
-    return 0
+    return revoked(home, "revoke_token", revoke_token, token_id, as_json=as_json)
 
 
 @app.command(name="check")
@@ -251,10 +234,7 @@ def provider_check(*, home: Home = None, as_json: Json = False) -> int:
             open_store(
                 database, Secrets.load(folder / MASTER), settings, open_graph(settings.model).embedding_size
             ).warm()
-    if as_json:
-        print_json({"wrong": wrong})
-    else:
-        tell(*(wrong or ["all is whole"]))
+    answer({"wrong": wrong}, *(wrong or ["all is whole"]), as_json=as_json)
     return FAILED if wrong else 0
 
 
@@ -304,10 +284,7 @@ def provider_restore(
     folder = provider_home(home)
     check_folder("--home", folder)
     missing = restore(file, folder)
-    if as_json:
-        print_json({"home": str(folder), "missing": missing})
-    else:
-        tell(f"restored to {folder}")
+    answer({"home": str(folder), "missing": missing}, f"restored to {folder}", as_json=as_json)
     if missing:
         note(f"not in the back-up, put them into {folder}: {', '.join(missing)}")
     return 0
@@ -331,6 +308,27 @@ def opened(home: Path | None) -> Iterator[tuple[Database, Path, Settings]]:
 
 
 @contextmanager
+def logged(home: Path | None, action: str) -> Iterator[tuple[Connection, Callable[[str], None]]]:
+    """A transaction of the provider's database, and what writes its outcome into the audit log."""
+    from facemin.service.making import COMMAND_LINE
+    from facemin.service.storage.audit_log import record
+
+    with opened(home) as (database, _, _), database.writing() as connection:
+        yield connection, lambda outcome: record(connection, action, outcome, request_id=COMMAND_LINE)
+
+
+def revoked(
+    home: Path | None, action: str, revoke: Callable[[Connection, str], object], what: str, *, as_json: bool
+) -> int:
+    """Revoke a key or a token, with a line in the audit log; the exit status."""
+    with logged(home, action) as (connection, log):
+        revoke(connection, what)
+        log(what)
+    print_values({"revoked": what}, as_json=as_json)
+    return 0
+
+
+@contextmanager
 def plainly() -> Iterator[None]:
     """A service's refusal as the command line's wrong input."""
     from facemin.service.api.errors import ServiceError
@@ -339,12 +337,3 @@ def plainly() -> Iterator[None]:
         yield
     except ServiceError as error:
         raise ValueError(str(error)) from None
-
-
-def print_values(values: dict[str, Any], *, as_json: bool) -> None:
-    """Name and value a line, or one JSON object."""
-    if as_json:
-        print_json(values)
-        return
-    for name, value in values.items():
-        tell(f"{name:12} {value}")

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from facemin.cli.provider.provider import Home, opened, print_values
+from facemin.cli.provider.cut import CALIBRATED, CutFlags
+from facemin.cli.provider.provider import Home, opened, revoked
 from facemin.cli.shared.options import Json
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.output import answer, print_values
 
 
 def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
@@ -21,12 +22,12 @@ def provider_keys(*, home: Home = None, as_json: Json = False) -> int:
         found = [
             key_out(key, state).model_dump(mode="json") for key, state in Keyring(database, settings.fingerprint).all()
         ]
-    if as_json:
-        print_json(found)
-        return 0
-    for key in found:
-        end = key["until"] or key["expires"] or "never"
-        tell(f"{key['key_id']:20} {key['state']:9} made {key['created']}, ends {end}, {key['fingerprint'][:16]}")
+    lines = (
+        f"{key['key_id']:20} {key['state']:9} made {key['created']}, "
+        f"ends {key['until'] or key['expires'] or 'never'}, {key['fingerprint'][:16]}"
+        for key in found
+    )
+    answer(found, *lines, as_json=as_json)
     return 0
 
 
@@ -46,10 +47,7 @@ def provider_switch(
     /,
     *,
     home: Home = None,
-    cut: Annotated[str, Parameter(help="Where to split it; by default its calibrated cut.")] = "",
-    residual: Annotated[
-        float | None, Parameter(help="Feature distance at which protecting stops; by default as calibrated.")
-    ] = None,
+    split: CutFlags = CALIBRATED,
     force: Annotated[
         bool, Parameter(negative="", help="Also where people are enrolled: they have to enrol anew.")
     ] = False,
@@ -57,19 +55,15 @@ def provider_switch(
 ) -> int:
     """Give a stopped provider another recogniser, so that an old one takes pseudonyms; its keys until now end."""
     from facemin.cli.provider.provider import plainly
-    from facemin.keys.default import stopping_residual
-    from facemin.models import MODELS, SPACE_MODEL
+    from facemin.models import SPACE_MODEL
     from facemin.models.store import open_graph
     from facemin.service.settings import provider_home
     from facemin.service.switching import switch_model
 
     name = model or SPACE_MODEL
-    if not cut and name not in MODELS:
-        raise ValueError(f"--cut: expected one of {', '.join(c.name for c in open_graph(name).cuts)}; got none")
-    cut = cut or MODELS[name].default_cut
-    asked = stopping_residual(open_graph(name), cut) if residual is None else residual
+    cut, residual = split.of(open_graph(name), name)
     with plainly():
-        done = switch_model(provider_home(home), model=name, cut=cut, residual=asked, force=force)
+        done = switch_model(provider_home(home), model=name, cut=cut, residual=residual, force=force)
     print_values(
         {"key_id": done.key_id, "templates_to_enrol_anew": done.templates, "pseudonyms_allowed": list(done.allowed)},
         as_json=as_json,
@@ -98,12 +92,6 @@ def provider_revoke(
     key_id: Annotated[str, Parameter(help="Of the key.")], /, *, home: Home = None, as_json: Json = False
 ) -> int:
     """Refuse uploads for a key from now on, and give it to nobody. Rotate first where it is the current one."""
-    from facemin.service.making import COMMAND_LINE
     from facemin.service.provider_keys import revoke_key
-    from facemin.service.storage.audit_log import record
 
-    with opened(home) as (database, _, _), database.writing() as connection:
-        revoke_key(connection, key_id)
-        record(connection, "revoke_key", key_id, request_id=COMMAND_LINE)
-    print_values({"revoked": key_id}, as_json=as_json)
-    return 0
+    return revoked(home, "revoke_key", revoke_key, key_id, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 from cyclopts import Parameter
 
 from facemin.cli.shared.options import Json
-from facemin.cli.shared.output import note, print_json, tell
+from facemin.cli.shared.output import answer, note, print_json, tell
 
 GRAPH = re.compile(r"[0-9a-f]{64}")
 
@@ -87,7 +87,8 @@ def _graph(given: str, name: str | None) -> _Named:
 
 
 def _said(what: str, graph: _Named, *, as_json: bool) -> None:
-    if as_json:
-        print_json({what.replace(" ", "_"): graph.graph_sha256, "name": graph.name})
-    else:
-        tell(f"{what}: {graph.graph_sha256} ({graph.name})")
+    answer(
+        {what.replace(" ", "_"): graph.graph_sha256, "name": graph.name},
+        f"{what}: {graph.graph_sha256} ({graph.name})",
+        as_json=as_json,
+    )

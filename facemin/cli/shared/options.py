@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -17,8 +18,19 @@ Model = Annotated[
         help="A recogniser's name, or an ONNX file that takes RGB in [0, 255]; dlib-resnet29 when not given.",
     ),
 ]
+KeyFiles = Annotated[
+    tuple[Path, ...], Parameter(negative="", help="A provider's key file; repeat it for several providers.")
+]
 MaxPixels = Annotated[
     int, Parameter(help="Most pixels that a photo may have; a 108-megapixel phone needs 108000000 or more.")
+]
+
+Landmarks = Annotated[
+    Path | None, Parameter(help="Five points of each photo, .npz of names and pts; else faces are found.")
+]
+Models = Annotated[
+    Path | None,
+    Parameter(help="Folder of ONNX recognisers (audits: attribute estimators too) that take RGB in [0, 255]."),
 ]
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130

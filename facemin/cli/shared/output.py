@@ -53,6 +53,19 @@ def _finite(value: Any) -> Any:
     return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def answer(values: Any, *lines: str, as_json: bool) -> None:
+    """A result on standard output: as one JSON document, or in lines for people."""
+    if as_json:
+        print_json(values)
+    elif lines:
+        tell(*lines)
+
+
+def print_values(values: dict[str, Any], *, as_json: bool, width: int = 12) -> None:
+    """Name and value a line, or one JSON object."""
+    answer(values, *(f"{name:{width}} {value}" for name, value in values.items()), as_json=as_json)
+
+
 def available_device(name: str) -> str:
     """A device that is there: a GPU that was asked for and is not becomes the CPU, loudly.
 

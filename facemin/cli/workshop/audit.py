@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.markup import escape
 
-from facemin.cli.shared.options import FAILED, INTERRUPTED, Device, Json, Seed
+from facemin.cli.shared.options import FAILED, INTERRUPTED, Device, Json, KeyFiles, Models, Seed
 from facemin.cli.shared.output import available_device, errors, print_json, say, tell
 from facemin.cli.shared.places import check_folder
 
 if TYPE_CHECKING:
     from facemin.audit import Audit
 
+Quick = Annotated[bool, Parameter(negative="", help="A first look at up to four photos, in under two minutes.")]
+Method = Annotated[
+    str, Parameter(help="How photos are protected, here and by attackers who train: a method of facemin protect.")
+]
 QUICK_MINUTES, QUICK_MOST = 1.5, 4
 MINUTES, MOST = 20.0, 100
 
@@ -26,20 +30,12 @@ def audit(
         Path, Parameter(help="Photos and what they became (b.protected.png), or folders; photos alone are protected.")
     ],
     out: Annotated[Path, Parameter(help="Folder for audit.html and audit.json.")],
-    key: Annotated[
-        tuple[Path, ...], Parameter(negative="", help="The provider's key file; repeat it for several providers.")
-    ] = (),
+    key: KeyFiles = (),
     rows: Annotated[str, Parameter(help="Rows of the threat model, separated by commas.")] = "T0,T1,T2,T3,T4,T5",
     minutes: Annotated[float | None, Parameter(help="Time for all of it; 20, with --quick 1.5.")] = None,
-    quick: Annotated[
-        bool, Parameter(negative="", help="A first look at up to four photos, in under two minutes.")
-    ] = False,
-    method: Annotated[
-        str, Parameter(help="How photos are protected, here and by attackers who train: a method of facemin protect.")
-    ] = "robust",
-    models: Annotated[
-        Path | None, Parameter(help="Folder of ONNX recognisers and attribute estimators that take RGB in [0, 255].")
-    ] = None,
+    quick: Quick = False,
+    method: Method = "robust",
+    models: Models = None,
     train: Annotated[
         Path | None, Parameter(help="Plain photos of other people, one folder each: for thresholds and attacks.")
     ] = None,

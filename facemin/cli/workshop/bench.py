@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from facemin.cli.shared.options import INTERRUPTED, Device, Json
+from facemin.cli.shared.options import INTERRUPTED, Device, Json, Landmarks, Models
 from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 app = App(name="bench", help="Experiments: measure, and report what was measured.")
 
+Shared = Annotated[
+    Path | None, Parameter(help="The research folder: LFW in data/lfw, recognisers in models unless --models is given.")
+]
+Kept = Annotated[
+    Path | None, Parameter(help="Folder of protected images that files share, so that none is made twice.")
+]
 STEADY = 600.0
 """Seconds over which the speed is averaged: images finish in bunches."""
 
@@ -28,24 +34,20 @@ def run(
     /,
     *,
     quick: Annotated[bool, Parameter(negative="", help="A few pairs and steps, to see that it runs.")] = False,
-    shared: Annotated[
-        Path | None, Parameter(help="The research folder: LFW in data/lfw, recognisers in models.")
-    ] = None,
+    shared: Shared = None,
     data: Annotated[
         Path | None, Parameter(help="A .bin or a folder with one folder per person, in place of the file's data.")
     ] = None,
     pairs: Annotated[Path | None, Parameter(help="Of --data: its list of pairs; else they are drawn.")] = None,
-    landmarks: Annotated[Path | None, Parameter(help="Of --data: five points per photo; else faces are found.")] = None,
-    models: Annotated[Path | None, Parameter(help="Folder of ONNX recognisers; SHARED/models when not given.")] = None,
+    landmarks: Landmarks = None,
+    models: Models = None,
     out: Annotated[
         Path | None, Parameter(help="Folder of the records; results/ and the name of the file's folder by default.")
     ] = None,
     pictures: Annotated[
         int, Parameter(help="Faces a cell to draw into OUT/pictures. They show people: keep them to yourself.")
     ] = 0,
-    kept: Annotated[
-        Path | None, Parameter(help="Folder of protected images that files share, so that none is made twice.")
-    ] = None,
+    kept: Kept = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> int:
@@ -108,12 +110,29 @@ def report(
         check_file("--out", out)
 
     done = write_report(folder, out=out, pictures=pictures)
+    missed = done.shortfall
     if as_json:
-        print_json({"file": done.file, "experiments": done.experiments, "passed_over": done.passed_over})
+        print_json(
+            {
+                "file": done.file,
+                "experiments": done.experiments,
+                "passed_over": done.passed_over,
+                "empty": missed.empty,
+                "changed": missed.changed,
+            }
+        )
         return 0
     if done.passed_over:
-        note(f"passed over {len(done.passed_over)} files of other records: {', '.join(map(str, done.passed_over))}")
-    tell(f"{done.file}: {len(done.experiments)} experiments")
+        changed = sum(one.changed for one in done.others)
+        note(
+            f"passed over {len(done.passed_over)} files of other records, {changed} of them by changed code: "
+            f"{', '.join(map(str, done.passed_over))}"
+        )
+    for words, cells in (("without a record", missed.empty), ("by changed code", missed.changed)):
+        if cells:
+            note(f"{words}: {'; '.join(cells)}")
+    measured = f", {missed.cells - len(missed.empty)} of {missed.cells} cells measured" if missed.cells else ""
+    tell(f"{done.file}: {len(done.experiments)} experiments{measured}")
     return 0
 
 

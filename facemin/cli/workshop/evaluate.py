@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from facemin.cli.shared.bar import counting_bar
-from facemin.cli.shared.options import Device, Json, Model
+from facemin.cli.shared.options import Device, Json, Landmarks, Model
 from facemin.cli.shared.output import available_device, errors, note, print_json, say, tell
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 
@@ -28,9 +28,7 @@ def evaluate(
         Path | None,
         Parameter(help="LFW's pairs.txt, or lines 'path path 1' (one person) and 'path path 0'; else they are drawn."),
     ] = None,
-    landmarks: Annotated[
-        Path | None, Parameter(help="Five points per photo, .npz of names and pts; else faces are detected.")
-    ] = None,
+    landmarks: Landmarks = None,
     model: Model = "",
     flip: Annotated[bool, Parameter(negative="", help="Add the mirrored image's embedding.")] = False,
     save: Annotated[

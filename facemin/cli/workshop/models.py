@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from facemin.cli.shared.options import Json
-from facemin.cli.shared.output import print_json, tell
+from facemin.cli.shared.options import Json, Landmarks
+from facemin.cli.shared.output import answer, print_json, tell
 from facemin.cli.shared.preprocess import UNCHANGED, PreprocessFlags
 
 if TYPE_CHECKING:
     from facemin.models.store import StoredModel
 
 app = App(name="model", help="Recognisers: those that come with facemin, and your own.")
+
+Name = Annotated[str, Parameter(help="Its name.")]
 
 
 @app.command(name="add")
@@ -82,14 +84,8 @@ def model_list(*, as_json: Json = False) -> int:
 
 
 @app.command(name="show")
-def model_show(name: str, /, *, as_json: Json = False) -> int:
-    """Show what is known of a recogniser; a stored one's file is compared with its hash.
-
-    Parameters
-    ----------
-    name: str
-        Its name.
-    """
+def model_show(name: Name, /, *, as_json: Json = False) -> int:
+    """Show what is known of a recogniser; a stored one's file is compared with its hash."""
     from facemin.models import MODELS
     from facemin.models.store import ModelStore, calibration_of, open_graph
 
@@ -113,21 +109,12 @@ def model_show(name: str, /, *, as_json: Json = False) -> int:
 
 
 @app.command(name="remove")
-def model_remove(name: str, /, *, as_json: Json = False) -> int:
-    """Delete a recogniser from the store.
-
-    Parameters
-    ----------
-    name: str
-        Its name.
-    """
+def model_remove(name: Name, /, *, as_json: Json = False) -> int:
+    """Delete a recogniser from the store."""
     from facemin.models.store import ModelStore
 
     ModelStore().remove(name)
-    if as_json:
-        print_json({"removed": name})
-    else:
-        tell(f"removed {name}")
+    answer({"removed": name}, f"removed {name}", as_json=as_json)
     return 0
 
 
@@ -164,9 +151,7 @@ def model_isotropic(
     *,
     data: Annotated[Path, Parameter(help="Folder with one folder of photos per person, as LFW is.")],
     new_name: Annotated[str, Parameter(help="What to call it; by default NAME-spaceD for D dimensions.")] = "",
-    landmarks: Annotated[
-        Path | None, Parameter(help="Landmarks of the photos (.npz); else faces are detected.")
-    ] = None,
+    landmarks: Landmarks = None,
     dimension: Annotated[int | None, Parameter(help="Of the space; by default chosen.")] = None,
     exponent: Annotated[
         float | None, Parameter(help="Of the whitening, 0 (none) to 1 (whole); by default chosen.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
@@ -26,10 +27,41 @@ if TYPE_CHECKING:
 
 app = App(name="train", help="Train networks on faces.")
 
-Data = Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")]
-Resume = Annotated[
-    bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
-]
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunFlags:
+    """Where a run's faces are, where it writes, and where it computes."""
+
+    data: Annotated[Path | None, Parameter(help="Folder of the faces, in place of the configuration's.")] = None
+    out: Annotated[
+        Path | None, Parameter(help="Folder for checkpoint, log, record and what is trained; runs/NAME by default.")
+    ] = None
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on from the folder's checkpoint; from the start where there is none.")
+    ] = False
+    device: Device = "auto"
+
+    def run(
+        self, read: Callable[[Path], Settings], train: Callable[..., Outcome], config: Path
+    ) -> tuple[Callable[[Watch], Outcome], Path]:
+        """What trains by a configuration's file, and the folder that it writes into.
+
+        Raises:
+            ValueError: a wrong configuration, or a folder that cannot be written.
+        """
+        from facemin.cli.shared.places import check_folder
+
+        settings = read(config)
+        if self.data is not None:
+            settings = settings.model_copy(update={"data": settings.data.model_copy(update={"root": self.data})})
+        folder = self.out or Path("runs") / config.stem
+        check_folder("--out", folder)
+        where = available_device(self.device)
+        return lambda watch: train(settings, out=folder, device=where, resume=self.resume, watch=watch), folder
+
+
+AS_CONFIGURED = RunFlags()
 
 
 @app.command
@@ -37,12 +69,7 @@ def recogniser(
     config: Annotated[Path, Parameter(help="A training configuration, TOML; see docs/training.md.")],
     /,
     *,
-    data: Data = None,
-    out: Annotated[
-        Path | None, Parameter(help="Folder for checkpoint, log, graph and record; runs/NAME when not given.")
-    ] = None,
-    resume: Resume = False,
-    device: Device = "auto",
+    given: RunFlags = AS_CONFIGURED,
     as_json: Json = False,
 ) -> int:
     """Train a recogniser, and export it as an ONNX graph beside its record.
@@ -52,19 +79,11 @@ def recogniser(
 
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
-    from facemin.cli.shared.places import check_folder
     from facemin.train import read_config, train
     from facemin.train.devices import is_first_process
 
-    settings = _on(read_config(config), data)
-    folder = out or Path("runs") / config.stem
-    check_folder("--out", folder)
     console = Console(stderr=True, quiet=not is_first_process())
-    where = available_device(device)
-
-    def run(watch: Watch) -> Outcome:
-        return train(settings, out=folder, device=where, resume=resume, watch=watch)
-
+    run, folder = given.run(read_config, train, config)
     return _watched(run, console, lambda done: _close(console, done, folder, as_json=as_json))
 
 
@@ -73,12 +92,7 @@ def ahm(
     config: Annotated[Path, Parameter(help="A configuration of AHM or a baseline, TOML; see docs/ahm.md.")],
     /,
     *,
-    data: Data = None,
-    out: Annotated[
-        Path | None, Parameter(help="Folder for mask, checkpoint, log, weights and record; runs/NAME when not given.")
-    ] = None,
-    resume: Resume = False,
-    device: Device = "auto",
+    given: RunFlags = AS_CONFIGURED,
     as_json: Json = False,
 ) -> int:
     """Train a recogniser on masked and mixed faces, and the strategy network that mixes against it (AHM).
@@ -88,25 +102,10 @@ def ahm(
     Exit status: 0 when done, 128 plus the signal's number when a signal ended it, 2 on wrong input.
     """
     from facemin.ahm import read_ahm_config, train_ahm
-    from facemin.cli.shared.places import check_folder
 
-    settings = _on(read_ahm_config(config), data)
-    folder = out or Path("runs") / config.stem
-    check_folder("--out", folder)
     console = Console(stderr=True)
-    where = available_device(device)
-
-    def run(watch: Watch) -> Outcome:
-        return train_ahm(settings, out=folder, device=where, resume=resume, watch=watch)
-
+    run, folder = given.run(read_ahm_config, train_ahm, config)
     return _watched(run, console, lambda done: _close_ahm(console, done, folder, as_json=as_json))
-
-
-def _on(settings: Settings, data: Path | None) -> Settings:
-    """The configuration on another folder of faces, where one is given."""
-    if data is None:
-        return settings
-    return settings.model_copy(update={"data": settings.data.model_copy(update={"root": data})})
 
 
 def _watched(run: Callable[[Watch], Outcome], console: Console, close: Callable[[Outcome], None]) -> int:

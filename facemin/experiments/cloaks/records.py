@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from facemin.runtime.faults import faults_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +63,6 @@ def read_cloak_records(path: Path) -> list[CloakRecord]:
     """
     found = []
     for at, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else (), 1):
-        try:
+        with faults_named(f"{path}, line {at}: expected a record; ", value=False):
             found.append(CloakRecord.model_validate_json(line))
-        except ValidationError as error:
-            raise ValueError(f"{path}, line {at}: expected a record; {error.errors()[0]['msg']}") from None
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facemin.experiments.findings import findings
+from facemin.experiments.findings import OtherRecords, Shortfall, findings, other_records, shortfall
 from facemin.experiments.layouts.groups import Group, grouped
 from facemin.experiments.layouts.noise import over_noise
 from facemin.experiments.layouts.pictures import ROWS, picture_path
@@ -48,11 +48,15 @@ class ReportFile:
         file: the page.
         experiments: names, each with its data.
         passed_over: files of other records.
+        shortfall: cells without a record, and those of changed code.
+        others: what the files passed over hold.
     """
 
     file: Path
     experiments: tuple[str, ...]
     passed_over: tuple[Path, ...]
+    shortfall: Shortfall
+    others: tuple[OtherRecords, ...]
 
 
 def write_report(folder: Path, *, out: Path | None = None, pictures: bool = False) -> ReportFile:
@@ -75,14 +79,18 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     if not any(records.values()):
         raise ValueError(f"{folder}: expected records of facemin bench run, found none in {len(files)} .jsonl files")
     groups = [(file.parent, group) for file, found in records.items() for group in grouped(found, read_header(file))]
-    parts = [findings([group for _, group in groups])]
+    passed_over = tuple(file for file in files if file not in ours)
+    others = other_records(folder, passed_over)
+    parts = [findings([group for _, group in groups], others)]
     parts += [show(group, folder=place if pictures else None) for place, group in groups]
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
     write_atomically(file, document(TITLE, parts, introduction=INTRODUCTION).encode())
     return ReportFile(
         file=file,
         experiments=tuple(f"{group.header.name} on {group.data}" for _, group in groups),
-        passed_over=tuple(file for file in files if file not in ours),
+        passed_over=passed_over,
+        shortfall=shortfall(group for _, group in groups),
+        others=others,
     )
 
 

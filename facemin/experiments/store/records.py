@@ -6,10 +6,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from facemin.experiments.settings import Beside, Paper
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -214,11 +214,8 @@ def read_records(path: Path) -> list[Record]:
         for at, line in enumerate(file, 1):
             if not line.endswith("\n"):
                 break
-            try:
+            with faults_named(f"{path}, line {at}: expected a record; ", value=False):
                 found.append(Record.model_validate_json(line))
-            except ValidationError as error:
-                fault = first_fault(error, value=False)
-                raise ValueError(f"{path}, line {at}: expected a record; {fault}") from None
     return found
 
 
@@ -240,10 +237,8 @@ def read_header(path: Path) -> Header | None:
     kept = _header_path(path)
     if not kept.is_file():
         return None
-    try:
+    with faults_named(f"{kept}: expected an experiment's header; ", value=False):
         return Header.model_validate_json(kept.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{kept}: expected an experiment's header; {error.errors()[0]['msg']}") from None
 
 
 def _header_path(path: Path) -> Path:

@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
 from facemin.models.adapt import channels_first, per_channel, single_precision, take_output
-from facemin.models.onnx.analysis.shapes import GraphShapes, graph_shapes, live_steps
+from facemin.models.onnx.analysis.known_graph import live_steps
+from facemin.models.onnx.analysis.shapes import GraphShapes, graph_shapes
 from facemin.models.onnx.checks import DEFAULT_DOMAINS, check_model
 from facemin.models.onnx.external import has_external, take_in
 from facemin.models.onnx.limits import GraphLimits
@@ -196,7 +197,7 @@ def bottlenecks(
     output = plan.outputs[0] if output is None else output
     if output not in plan.shapes or output in plan.inner:
         raise ValueError(f"expected an output that depends on the image, got {output!r:.80}")
-    steps = live_steps(plan, (output,))
+    steps = live_steps(plan.steps, (output,))
     order = {name: i for i, name in enumerate((*plan.inputs, *(name for s in steps for name in s.outputs)))}
     last = dict.fromkeys(order, 0)
     for step in steps:

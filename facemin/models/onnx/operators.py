@@ -130,5 +130,24 @@ CONSTANTS = frozenset({"Constant", "ConstantOfShape", "Range", "Shape", "Size"})
 ALLOWED = POINTWISE | BROADCASTING | IMAGES_ONLY | frozenset(REDUCTIONS) | ALONG_AXES | CONSTANTS
 """All of them; the workshop's `autograd.operators.OPERATORS` has the same, as a test holds."""
 
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators whose elementary operations are multiply-accumulates."""
+
+MIXING = frozenset({"Cast", "Where"})
+"""Operators that take other than floats beside what depends on the image."""
+
+FACTOR_A_CHANNEL = 21
+"""The opset from which on group normalisation has a factor for each channel instead of each group."""
+
+LARGEST_INTERMEDIATE = 1 << 28
+"""Elements of an operator's scratch space, for one image."""
+
+
+def check_intermediate(elements: int, what: str) -> None:
+    """Raises ValueError where an operator would need a scratch space beyond `LARGEST_INTERMEDIATE`."""
+    if elements > LARGEST_INTERMEDIATE:
+        raise ValueError(f"expected {what} of at most {LARGEST_INTERMEDIATE} elements, got {elements}")
+
+
 WITH_OPTIONAL_OUTPUTS = frozenset({"Dropout", "GroupNormalization", "LayerNormalization", "MaxPool"})
 """Operators whose later outputs (a mask, indices, statistics) count only where something uses them."""

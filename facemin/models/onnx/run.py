@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from facemin.models.onnx.analysis.shapes import graph_shapes
 from facemin.models.onnx.limits import GraphLimits
+from facemin.runtime.inference_session import inference_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,12 +36,8 @@ class FloatRunner:
     def __init__(self, graph: bytes, *, threads: int = 1) -> None:
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, got {threads}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        # its warnings are about how a graph was written, which nobody who runs one can change
-        options.log_severity_level = 3
         try:
-            session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            session = inference_session(graph, threads=threads)
         except Exception as error:  # noqa: BLE001 - its errors derive from nothing narrower
             raise ValueError(f"graph: expected one that onnxruntime runs, got: {error}") from None
         inputs = session.get_inputs()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from facemin.models.preprocess import FACE
+from facemin.runtime.inference_session import inference_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,10 +76,7 @@ def reference_embeddings(model: ModelProto, *, name: str) -> NDArray[np.float32]
 
 def _reference(model: ModelProto, faces: NDArray[np.float32]) -> NDArray[np.float32]:
     """What onnxruntime gives for the first face and for the others as one batch, as (4, D)."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = inference_session(model.SerializeToString(), threads=1, severity=4)
     image, output = session.get_inputs()[0], session.get_outputs()[0].name
 
     def one(rows: NDArray[np.float32]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Carriers: faces of nobody whose embeddings are pseudonyms, for services that insist on a photo."""
+"""Carriers: synthetic faces whose embeddings are pseudonyms, for services that insist on a photo."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Bases of carriers: faces of nobody, drawn from a secret by origin and purpose."""
+"""Bases of carriers: synthetic faces, drawn from a secret by origin and purpose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from PIL import Image, ImageFilter
 
-from facemin.protection.carrier.components import COMPONENTS, FRAME, components, to_rgb
+from facemin.protection.carrier.components import COMPONENTS, CORNER, FRAME, PHOTO, components, to_rgb
 from facemin.protection.carrier.drawing import FACTS, draw_face
 from facemin.pseudonym.derivation import normals
 from facemin.pseudonym.encoding import derive_key, encode_fields
@@ -31,17 +31,19 @@ MOST_DRAWS = 64
 """Of one base; each is refused for resembling its owner in about one case of a hundred."""
 LIGHT = 4
 """Components that are mostly light and background: they move less, so that faces stay well lit."""
-LIGHT_GAIN, GAIN = 0.4, 1.0
-"""Standard deviations by which the first components and the others vary."""
+LIGHT_GAIN, GAIN = 0.3, 1.0
+"""Standard deviations by which the first components, and all, vary: the first by both."""
 FARTHEST = 2.5
 """Standard normal numbers are clipped there: further out lie no faces."""
-BEND = 4.5
+BEND = 5.0
 """Standard deviation, in frame pixels, by which features are moved: mixtures of aligned faces all have the same
 proportions, and by them networks take one for the other. Both sides of a face move alike."""
 BEND_GRID = (9, 5)
 """Rows, and columns of half a face, of the grid on which displacements are drawn."""
 SHARPEN = (FRAME / 85, 100)
 """Radius in frame pixels, and per cent, of the unsharp mask that takes away some of the averages' blur."""
+WORK = 256
+"""Side at which a photo is mixed, twice as fine as its components; the frame is enlarged from there."""
 _BENDS = 2 * BEND_GRID[0] * BEND_GRID[1]
 _NUMBERS = COMPONENTS + FACTS + _BENDS
 
@@ -65,15 +67,15 @@ class Base:
         """The base in the frame, (512, 512, 3) float32 in [0, 1]."""
         if self.look == "drawing":
             return _bent(draw_face(self.numbers[COMPONENTS : COMPONENTS + FACTS]), self.numbers[-_BENDS:])
-        return _photo(self.numbers[:COMPONENTS], self.numbers[-_BENDS:])
+        return _photo(self.numbers)
 
     def at(self, side: int) -> Floats:
-        """The base in another size, (side, side, 3) float32 in [0, 1]."""
-        return resized(self.frame, side)
+        """The base as a photo, (side, side, 3) float32 in [0, 1]."""
+        return photo_of(self.frame, side)
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """The base itself as 8-bit RGB, (512, 512, 3)."""
+        """The frame as 8-bit RGB, (512, 512, 3)."""
         return np.asarray(np.rint(255 * self.frame), np.uint8)
 
 
@@ -110,53 +112,71 @@ def base_of(seed: bytes, *, look: Look = "photo", attempt: int = 0) -> Base:
     return Base(look=look, numbers=normals(seed, _NUMBERS), attempt=attempt)
 
 
+def photo_of(frame: Floats, side: int) -> Floats:
+    """A photo (side, side, 3) in [0, 1] of a frame (512, 512, 3), whose background goes on around it, ever softer."""
+    x, y = CORNER
+    rest = PHOTO - FRAME
+    padded = np.pad(frame, ((y, rest - y), (x, rest - x), (0, 0)), mode="edge")
+    small = Image.fromarray((255 * resized(padded, PHOTO // 8)).round().astype(np.uint8))
+    soft = np.asarray(small.filter(ImageFilter.GaussianBlur(PHOTO / 150)), np.float32) / 255
+    return resized(padded + surround() * (resized(soft, PHOTO) - padded), side)
+
+
 def resized(frame: Floats, side: int) -> Floats:
-    """An image (H, W, 3) in [0, 1] at another size, (side, side, 3), antialiased, in [0, 1]."""
+    """An image (H, W, C) in [0, 1] at another size, (side, side, C), antialiased, in [0, 1]."""
     if frame.shape[:2] == (side, side):
         return frame
     planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(frame[..., colour])).resize((side, side), Image.Resampling.BICUBIC)
-        )
-        for colour in range(3)
+        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((side, side), Image.Resampling.BICUBIC))
+        for plane in frame.transpose(2, 0, 1)
     ]
     return np.stack(planes, -1).clip(0, 1)
 
 
-def _photo(numbers: NDArray[np.float64], bends: NDArray[np.float64]) -> Floats:
-    weights = numbers.clip(-FARTHEST, FARTHEST) * GAIN
-    weights[:LIGHT] *= LIGHT_GAIN / GAIN
+def _photo(numbers: NDArray[np.float64]) -> Floats:
+    weights = numbers[:COMPONENTS].clip(-FARTHEST, FARTHEST) * GAIN
+    weights[:LIGHT] *= LIGHT_GAIN
     found = components()
-    rgb = _bent(to_rgb(found.mean + weights.astype(np.float32) @ found.parts, FRAME), bends)
+    mixed = to_rgb(found.mean + weights.astype(np.float32) @ found.parts, WORK)
+    rgb = _bent(mixed, numbers[-_BENDS:])
     image = Image.fromarray(rgb.clip(0, 255).round().astype(np.uint8))
     radius, strength = SHARPEN
-    sharp = np.asarray(image.filter(ImageFilter.UnsharpMask(radius, strength, 0)), np.float32) / 255
+    sharp = np.asarray(image.filter(ImageFilter.UnsharpMask(radius * WORK / FRAME, strength, 0)), np.float32)
     # what is mixed around a head is patches of many backgrounds, in which detectors see further faces
-    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(FRAME / 20)), np.float32) / 255
-    mask = head()[..., None]
-    return np.asarray(mask * sharp + (1 - mask) * soft, np.float32)
+    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(WORK / 20)), np.float32)
+    mask = resized(head()[..., None], WORK)
+    return resized((soft + mask * (sharp - soft)) / 255, FRAME)
 
 
-def _bent(frame: Floats, numbers: NDArray[np.float64]) -> Floats:
-    """A frame (512, 512, 3) with its features moved, both sides alike."""
+def _bent(image: Floats, numbers: NDArray[np.float64]) -> Floats:
+    """A square image (S, S, 3) with its features moved, both sides alike."""
+    side = len(image)
     rows, half = BEND_GRID
-    down, right = (numbers.clip(-FARTHEST, FARTHEST) * BEND).reshape(2, rows, half)
+    down, right = (numbers.clip(-FARTHEST, FARTHEST) * (BEND * side / FRAME)).reshape(2, rows, half)
     # the last column is the middle: nothing moves sideways there
     right[:, -1] = 0
     grids = np.concatenate([down, down[:, -2::-1]], 1), np.concatenate([right, -right[:, -2::-1]], 1)
     moved = [
-        np.asarray(Image.fromarray(grid.astype(np.float32)).resize((FRAME, FRAME), Image.Resampling.BICUBIC))
+        np.asarray(Image.fromarray(grid.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC))
         for grid in grids
     ]
-    y, x = np.mgrid[:FRAME, :FRAME].astype(np.float32)
-    places = [(line + by).clip(0, FRAME - 1.001) for line, by in zip((y, x), moved, strict=True)]
+    line = np.arange(side, dtype=np.float32)
+    places = [(line[:, None] + moved[0]).clip(0, side - 1.001), (line + moved[1]).clip(0, side - 1.001)]
     top, left = (place.astype(np.intp) for place in places)
     lower, along = places[0] - top, places[1] - left
-    flat = np.ascontiguousarray(frame, np.float32).reshape(-1, 3)
-    first = top * FRAME + left
+    flat = np.ascontiguousarray(image, np.float32).reshape(-1, 3)
+    first = top * side + left
     above = flat[first] * (1 - along[..., None]) + flat[first + 1] * along[..., None]
-    below = flat[first + FRAME] * (1 - along[..., None]) + flat[first + FRAME + 1] * along[..., None]
+    below = flat[first + side] * (1 - along[..., None]) + flat[first + side + 1] * along[..., None]
     return np.asarray(above + (below - above) * lower[..., None], np.float32)
+
+
+@cache
+def surround() -> Floats:
+    """0 in a photo's frame, growing to 1 around it, (PHOTO, PHOTO, 1)."""
+    lines = (np.abs(np.arange(PHOTO) - corner - FRAME / 2) - FRAME / 2 for corner in CORNER)
+    x, y = (np.clip(line / 24, 0, 1).astype(np.float32) for line in lines)
+    return np.maximum(x, y[:, None])[..., None]
 
 
 @cache

@@ -1,7 +1,7 @@
 """The canvas that a carrier is optimised on: the part of the frame that recognisers look at, at half its resolution.
 
-Places are in frame pixels (512), pixel centres at integers. What is optimised is a change of the base at this
-resolution, so that it survives resizing and costs little; it fades out towards the border of its window.
+Places are in frame pixels (512), pixel centres at integers. What is optimised is a change of the base on a coarser
+grid, so that it survives resizing and costs little; it fades out towards the border of its window.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from facemin.protection.carrier.components import FRAME, from_template
 from facemin.protection.pmt.jpeg import BLOCK
@@ -22,13 +21,17 @@ if TYPE_CHECKING:
 
 STEP = 2
 """Frame pixels a cell."""
-SIDE = 208
+SIDE = 192
 """Cells of the canvas, a multiple of `2 * BLOCK`, which JPEG's colours need."""
-ORIGIN = (48, 56)
+ORIGIN = (64, 56)
 """Frame pixel (x, y) of its upper left corner."""
-WINDOW, INSET = 160, (24, 28)
-"""Cells of the window that may change, and where (x, y) it begins in the canvas."""
-_FADE = 20.0  # cells over which the change fades out
+GRAIN = 80
+"""Cells a side on which a change is found: finer ones cost detection and survive nothing."""
+WINDOW, CORNER = 320, (96, 112)
+"""Side, in frame pixels, of the square that may change, and its upper left corner (x, y)."""
+INSIDE = ((CORNER[0] - ORIGIN[0]) // STEP, (CORNER[1] - ORIGIN[1]) // STEP)
+"""Cell of the canvas (x, y) at which the window begins."""
+_FADE = 40.0  # frame pixels over which the change fades out
 
 if SIDE % (2 * BLOCK):
     raise AssertionError(f"canvas: expected a multiple of {2 * BLOCK} cells, got {SIDE}")
@@ -43,21 +46,30 @@ def of_frame(frame: NDArray[np.float32]) -> Tensor:
 
 
 def placed(change: Tensor) -> Tensor:
-    """A change of the window (B, 3, WINDOW, WINDOW), faded out, on an empty canvas."""
-    x, y = INSET
-    left = SIDE - WINDOW
-    return F.pad(change * fading().to(change), (x, left - x, y, left - y))
+    """A change (B, 3, GRAIN, GRAIN), enlarged and faded out, on an empty canvas (B, 3, SIDE, SIDE)."""
+    rows, columns = (torch.from_numpy(enlarging(axis, STEP)) for axis in (1, 0))
+    shown: Tensor = rows @ change @ columns.T
+    return shown
 
 
 def in_frame(change: Tensor) -> NDArray[np.float32]:
-    """A change of the window (3, WINDOW, WINDOW) in the frame, (512, 512, 3)."""
-    faded = (change * fading().to(change))[None].float()
-    large = F.interpolate(faded, scale_factor=STEP, mode="bilinear", align_corners=False)[0]
-    x, y = (corner + STEP * inset for corner, inset in zip(ORIGIN, INSET, strict=True))
-    whole = np.zeros((FRAME, FRAME, 3), np.float32)
-    side = STEP * WINDOW
-    whole[y : y + side, x : x + side] = large.permute(1, 2, 0).numpy()
-    return whole
+    """A change (3, GRAIN, GRAIN), enlarged and faded out, in the frame, (512, 512, 3)."""
+    rows, columns = (enlarging(axis, 1) for axis in (1, 0))
+    return np.ascontiguousarray((rows @ change.numpy() @ columns.T).transpose(1, 2, 0))
+
+
+@cache
+def enlarging(axis: int, step: int) -> NDArray[np.float32]:
+    """Bilinear weights along x (0) or y (1) from a change to cells of the canvas or, for step 1, pixels of the frame.
+
+    The change fades out towards the window's border, and is 0 outside of it.
+    """
+    first, count = (ORIGIN[axis], SIDE) if step > 1 else (0, FRAME)
+    place = first + (np.arange(count) + 0.5) * step - CORNER[axis]
+    at = (place * GRAIN / WINDOW - 0.5).clip(0, GRAIN - 1)
+    weights = np.clip(1 - np.abs(at[:, None] - np.arange(GRAIN)), 0, None)
+    share = (np.minimum(place, WINDOW - place) / _FADE).clip(0, 1)
+    return np.asarray(weights * (share * share * (3 - 2 * share))[:, None], np.float32)
 
 
 def to_canvas(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,14 +94,3 @@ def aligned_crop(side: int = 112) -> NDArray[np.float64]:
     matrix = from_template(FRAME)
     middle = matrix[:, :2] @ np.array([(side - 1) / 2] * 2) + matrix[:, 2]
     return crop_of((float(middle[0]), float(middle[1])), float(matrix[0, 0]) * side)
-
-
-@cache
-@torch.inference_mode(mode=False)
-def fading() -> Tensor:
-    """How much of a change is kept, (WINDOW, WINDOW): 1 in the middle, 0 at the border."""
-    line = torch.arange(WINDOW, dtype=torch.float32) + 0.5
-    edge = torch.minimum(line, WINDOW - line) / _FADE
-    weight = edge.clamp(max=1)
-    weight = weight * weight * (3 - 2 * weight)
-    return weight[:, None] * weight[None]

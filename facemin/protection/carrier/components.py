@@ -30,6 +30,9 @@ SCALE = 2.9
 """Frame pixels a pixel of the 112-px template: eyes are 102 px apart."""
 CENTRE = (256.0, 276.0)
 """Where the middle of the template's landmarks lies in the frame."""
+PHOTO, CORNER = 800, (144, 168)
+"""Side of a photo in frame pixels, and where (x, y) the frame's upper left corner lies in it: in a photo that shows the
+frame alone, detectors for faces further away (mediapipe's full range) find none."""
 FILE = Path(__file__).with_name("components.npz")
 VALUES = LUMA * LUMA + 2 * CHROMA * CHROMA
 
@@ -76,6 +79,12 @@ def landmarks_in(side: int) -> Doubles:
     """The template's five landmarks in a frame of `side` pixels, (5, 2)."""
     matrix = from_template(side)
     return TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
+
+
+def landmarks_in_photo(side: int) -> Doubles:
+    """The template's five landmarks in a photo of `side` pixels, (5, 2)."""
+    # edges, not pixel centres, are what stays where it is
+    return (landmarks_in(FRAME) + np.array(CORNER) + 0.5) * side / PHOTO - 0.5
 
 
 def to_planes(frame: NDArray[np.uint8]) -> Floats:

@@ -1,8 +1,8 @@
-"""Telling a carrier from a photo of somebody, by the low frequencies of the published base space.
+"""Detection of carriers among photos of people, by the low frequencies of the published base space.
 
 Two must hold. What is left of the picture at 32 x 32 lies in the space of the components, bent a little; and around
 the head there is nothing finer than a base's blurred background. No defence against somebody who dresses a plain photo
-up so: it protects people from apps that forget to protect. Measured by experiments/carrier/known.py.
+up so: it protects people from apps that forget to protect. Measured by experiments/carrier/panel.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from facemin.protection.carrier.base import head
-from facemin.protection.carrier.components import FRAME, LUMA, components, to_planes
+from facemin.protection.carrier.components import CORNER, FRAME, LUMA, PHOTO, components, to_planes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 COARSE = 32
 """Side of the picture that is compared with the space."""
-OUTSIDE = 0.20
+OUTSIDE = 0.26
 """Largest share of it that may lie outside of the space."""
-FINE = 0.6
+FINE = 0.85
 """Largest root mean square, in grey levels, of what is finer than 8 pixels of 512 around the head."""
 
 
@@ -37,7 +37,7 @@ def is_carrier(pixels: NDArray[np.uint8]) -> bool:
 
 def outside(pixels: NDArray[np.uint8]) -> float:
     """Share of a square image's low frequencies, less the mean face, that lies outside the space of bases; 0 to 1."""
-    frame = Image.fromarray(pixels).resize((2 * LUMA, 2 * LUMA), Image.Resampling.BOX)
+    frame = _frame_of(pixels, 2 * LUMA, Image.Resampling.BOX)
     basis, mean = _space()
     row = low_frequencies(to_planes(np.asarray(frame))[None])[0] - mean
     return float(np.linalg.norm(row - basis @ (basis.T @ row)) / max(float(np.linalg.norm(row)), 1e-6))
@@ -45,11 +45,18 @@ def outside(pixels: NDArray[np.uint8]) -> float:
 
 def fineness(pixels: NDArray[np.uint8]) -> float:
     """Root mean square, in grey levels, of a square image's fine detail around the head."""
-    frame = Image.fromarray(pixels).resize((FRAME, FRAME), Image.Resampling.BICUBIC)
+    frame = _frame_of(pixels, FRAME, Image.Resampling.BICUBIC)
     grey = np.asarray(frame, np.float32).mean(2)
     small = Image.fromarray(grey).resize((FRAME // 8, FRAME // 8), Image.Resampling.BOX)
     detail = grey - np.asarray(small.resize((FRAME, FRAME), Image.Resampling.BICUBIC))
     return float(np.sqrt(np.square(detail[head() == 0]).mean()))
+
+
+def _frame_of(pixels: NDArray[np.uint8], side: int, resampling: Image.Resampling) -> Image.Image:
+    """What a square photo (S, S, 3) shows of a base's frame, at another size."""
+    box = (*CORNER, CORNER[0] + FRAME, CORNER[1] + FRAME)
+    scale = len(pixels) / PHOTO
+    return Image.fromarray(pixels).resize((side, side), resampling, tuple(scale * edge for edge in box))
 
 
 @cache

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from facemin.protection.carrier.canvas import WINDOW, placed
+from facemin.protection.carrier.canvas import GRAIN, placed
 from facemin.protection.carrier.pipelines import crops, decoded
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from facemin.protection.carrier.networks import Network
     from facemin.protection.carrier.settings import Descent, Pipelines
 
-GRAIN = 80
-"""Cells a side on which a change is found: finer ones cost detection and survive nothing."""
 COARSE = 2
 """Cells a side over which a change is averaged to see what of it eyes and detectors see."""
 
@@ -36,7 +34,7 @@ def find_changes(
     pipelines: Pipelines,
     on_step: Callable[[list[int]], None] | None = None,
 ) -> Tensor:
-    """Changes of bases, (B, 3, WINDOW, WINDOW), by Adam with a falling step.
+    """Changes of bases, (B, 3, GRAIN, GRAIN), by Adam with a falling step.
 
     Args:
         canvases: of the bases, (B, 3, SIDE, SIDE).
@@ -53,23 +51,22 @@ def find_changes(
         if on_step is not None:
             on_step([step] * len(canvases))
         draws = [np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step]))) for seed in seeds]
-        smooth = F.interpolate(change, size=(WINDOW, WINDOW), mode="bilinear", align_corners=False)
-        shown = decoded(pipelines, (canvases + placed(smooth)).clamp(0, 1), draws)
+        shown = decoded(pipelines, (canvases + placed(change)).clamp(0, 1), draws)
         loss = torch.zeros(len(canvases))
         for network, target in zip(networks, targets, strict=True):
             # the crop of the network's own users twice as often as the others
             crop, side = network.views[(step % (len(network.views) + 1)) % len(network.views)]
             loss = loss + network.missing(crops(pipelines, shown, crop, side, draws), target)
-        loss = loss + descent.anchor * _size(coarse(change)) + descent.fine * _size(change)
+        loss = loss + descent.anchor * size(coarse(change)) + descent.fine * size(change)
         (gradient,) = torch.autograd.grad(loss.sum(), change)
-        size = descent.last + (descent.first - descent.last) * (1 + math.cos(math.pi * step / descent.steps)) / 2
+        step_size = descent.last + (descent.first - descent.last) * (1 + math.cos(math.pi * step / descent.steps)) / 2
         mean.lerp_(gradient, 0.2)
         power.lerp_(gradient.square(), 0.02)
         rate = mean / (1 - 0.8 ** (step + 1)) / ((power / (1 - 0.98 ** (step + 1))).sqrt() + 1e-12)
         with torch.no_grad():
-            change -= size / 255 * rate
+            change -= step_size / 255 * rate
             change.clamp_(-0.5, 0.5)
-    return F.interpolate(change.detach(), size=(WINDOW, WINDOW), mode="bilinear", align_corners=False)
+    return change.detach()
 
 
 def coarse(change: Tensor) -> Tensor:
@@ -77,6 +74,6 @@ def coarse(change: Tensor) -> Tensor:
     return F.avg_pool2d(change, COARSE)
 
 
-def _size(values: Tensor) -> Tensor:
+def size(values: Tensor) -> Tensor:
     """Root mean square a row, with a slope at 0."""
     return (values.square().mean((1, 2, 3)) + 1e-8).sqrt()

@@ -8,12 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
+from PIL import Image
 
 from facemin.face import Detector, align
 from facemin.image import decode, encode
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, resized
-from facemin.protection.carrier.components import FRAME, landmarks_in
+from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, photo_of
+from facemin.protection.carrier.components import FRAME, landmarks_in, landmarks_in_photo
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
 from facemin.protection.contract import Check, PhotoFile, Protected
@@ -25,11 +26,12 @@ from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from numpy.typing import NDArray
 
     from facemin.keys.key import Key
-    from facemin.protection.contract import OnStep
+    from facemin.protection.contract import OnStep, RunOptions
     from facemin.runtime.compute import Compute
 
     Carried: TypeAlias = Sequence[PseudonymTarget]
@@ -84,19 +86,14 @@ class FaceCarrier:
         self,
         targets: Iterable[Carried],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Protected]:
         """Make a carrier for each list of targets, one target a key; one photo carries them all.
 
         Args:
             targets: drawn as they are needed.
             keys: each with a space, of a network that the service is known to run.
-            seed: of all randomness, in [0, 2^128); of each carrier with its targets, see `target_seed`.
-            compute: how many at once, and the precision of gradients; on the CPU whatever its device.
-            on_step: see `contract.OnStep`.
+            **run: see `contract.RunOptions`; on the CPU whatever the device.
 
         Yields:
             One `Protected` a carrier, in order; its `file` is what is sent.
@@ -106,6 +103,7 @@ class FaceCarrier:
             NoSpace: a key without a space.
             ValueError: another number of targets than keys, or of another space.
         """
+        seed, compute, on_step = run["seed"], run.get("compute", DEFAULT_COMPUTE), run.get("on_step")
         spaces = [space_of(key) for key in keys]
         source, first = iter(targets), 0
         detector = Detector(threads=1)
@@ -135,7 +133,7 @@ class FaceCarrier:
                     on_step,
                 )
                 for row, image in zip(waiting, made, strict=True):
-                    files[row], found[row] = image, len(detector(image[0])) == 1
+                    files[row], found[row] = image, len(detector(_small(image[0]))) == 1
                 # a drawing is not for every detector, and more anchoring makes it no photo
                 waiting = [row for row in waiting if not found[row]] if self.look == "photo" else []
                 if not waiting:
@@ -192,14 +190,12 @@ class FaceCarrier:
         from facemin.protection.carrier.canvas import in_frame, of_frame
         from facemin.protection.carrier.networks import networks
         from facemin.protection.carrier.optimise import find_changes
-        from facemin.runtime.device import choose_precision
 
-        dtype = choose_precision(compute.precision, torch.device("cpu"))
         changes = find_changes(
             torch.stack([of_frame(base.frame) for base in bases]),
             [torch.from_numpy(np.stack([one[place].vector for one in targets])) for place in range(len(keys))],
             seeds,
-            networks(keys, dtype),
+            networks(keys, compute.precision),
             descent=self.descent,
             pipelines=self.pipelines,
             on_step=on_step,
@@ -207,7 +203,7 @@ class FaceCarrier:
         images = []
         for base, change in zip(bases, changes, strict=True):
             frame = (base.frame + in_frame(change)).clip(0, 1)
-            image = np.asarray(np.rint(255 * resized(frame, self.side)), np.uint8)
+            image = np.asarray(np.rint(255 * photo_of(frame, self.side)), np.uint8)
             data = encode(image, format=self.format, quality=QUALITY)
             images.append((decode(data).pixels, data))
         return images
@@ -224,7 +220,7 @@ class FaceCarrier:
         seconds: float,
     ) -> Protected:
         pixels, data = made
-        points = landmarks_in(self.side).astype(np.float32)
+        points = landmarks_in_photo(self.side).astype(np.float32)
         face = align(pixels, points[None])
         residuals = []
         for target, run in zip(targets, runners, strict=True):
@@ -245,3 +241,8 @@ class FaceCarrier:
             check=Check(residuals=tuple(residuals), limits=(CARRIED,) * len(keys)),
             file=PhotoFile(data=data, suffix=SUFFIXES[self.format], told=told),
         )
+
+
+def _small(pixels: Pixels) -> Pixels:
+    """A photo as detectors get it that take no longer than they must: of 256 px, like the smallest carrier."""
+    return np.asarray(Image.fromarray(pixels).resize((SMALLEST, SMALLEST), Image.Resampling.BOX))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facemin.runtime.ranges import ranges
+
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps"})
 class Descent:
     """How a change is found.
 
@@ -17,15 +20,11 @@ class Descent:
         fine: weight of that of the whole change.
     """
 
-    steps: int = 80
-    first: float = 2.0
+    steps: int = 55
+    first: float = 2.4
     last: float = 0.25
     anchor: float = 3.0
     fine: float = 0.3
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {self.steps}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +36,29 @@ class Pipelines:
         scale: of its size, as a share.
         shift: of its place, frame pixels.
         shear: of perspective, as a share.
-        blur: largest Gaussian blur in cells of the canvas; stands for resizing down to a third and other resamplers.
-        jpeg: lowest quality, of the photo at half its size.
+        resized: share of services that resize the photo, or their crop of it, down to 160 px.
+        blurred: share of the others that blur it, which stands for other resamplers.
+        blur: largest such blur, Gaussian, in cells of the canvas.
+        encodings: shares of services that encode it no further time, once, and twice.
+        webp: share of those encodings that are WebP; the others are JPEG.
+        quality: lowest quality of either, of the photo at half its size.
+        cropped: share of services that look at a crop with a margin of 0 to 40 % alone.
+        noisy: share of photos with noise.
         noise: largest standard deviation of noise, in units of [0, 1].
-        colour: standard deviation of each colour's gain, and a third of it of its offset.
+        colour: standard deviation of each colour's gain, a third of it of its offset, three times it of the saturation.
     """
 
     rotation: float = 1.6
     scale: float = 0.03
     shift: float = 3.0
     shear: float = 0.003
+    resized: float = 0.25
+    blurred: float = 0.25
     blur: float = 1.0
-    jpeg: int = 70
+    encodings: tuple[float, float, float] = (0.84, 0.1, 0.06)
+    webp: float = 0.3
+    quality: int = 70
+    cropped: float = 0.15
+    noisy: float = 0.2
     noise: float = 0.02
     colour: float = 0.03

@@ -102,15 +102,11 @@ class Painter:
     """
 
     def __init__(self, protector: ProtectorFile, embed: Embed, settings: OnePass, *, threads: int = 1) -> None:
-        import onnxruntime
+        from facemin.runtime.inference_session import inference_session
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         self.settings, self.embed = settings, embed
         self.target, self.noise = protector.manifest.target, protector.manifest.noise
-        self._session = onnxruntime.InferenceSession(
-            protector.graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = inference_session(protector.graph.SerializeToString(), threads=threads)
         self.batch = settings.batch if self._rows_are_independent() else 1
 
     def __call__(self, targets: Floats, seeds: Sequence[int]) -> list[Painted]:

@@ -19,12 +19,12 @@ from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from facemin.keys.key import Key
-    from facemin.protection.contract import OnStep, Targets
+    from facemin.protection.contract import RunOptions, Targets
     from facemin.protection.one_pass.painter import Painted
     from facemin.protection.one_pass.protector_file import ProtectorFile
-    from facemin.runtime.compute import Compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +69,14 @@ class OnePassProtector:
         self,
         targets: Iterable[Targets],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
+        **run: Unpack[RunOptions],
     ) -> Iterator[Protected]:
         """Make an image for each target, of which it holds nothing but the target and fresh randomness.
 
         Args:
             targets: for each image one unit vector, float32.
             keys: one, with a space that there is a protector for.
-            seed: of all randomness, in [0, 2^128); see `target_seed`.
-            compute: where the fallback computes, and how many images are painted at once.
-            on_step: see `contract.OnStep`.
+            **run: see `contract.RunOptions`; `compute` says where the fallback computes.
 
         Yields:
             One `Protected` an image; those that were optimised after the others of their batch.
@@ -98,9 +93,11 @@ class OnePassProtector:
                 f"one-pass: expected a protector for the space of key {key.manifest.key_id}, got none: ask "
                 f"{key.manifest.provider} for it (--protector), or use --method robust"
             )
+        compute = run.get("compute", DEFAULT_COMPUTE)
         limit = max(key.manifest.residual, PAINTED_RESIDUAL) if self.residual is None else self.residual
         settings = OnePass(residual=limit, checks=self.checks, tries=self.tries, batch=compute.batch)
         painter = _painter(ByFingerprint(file), ByFingerprint(key), settings)
+        seed, on_step = run["seed"], run.get("on_step")
         source, first = iter(targets), 0
         while part := [one[0] for one in islice(source, compute.batch)]:
             if on_step is not None:
@@ -112,9 +109,7 @@ class OnePassProtector:
                 if one.reached or not self._optimises:
                     yield _protected(one, first + one.index, limit)
             if short and self._optimises:
-                yield from self._optimised(
-                    short, part, seeds, key, first=first, seed=seed, compute=compute, on_step=on_step
-                )
+                yield from self._optimised(short, part, seeds, key, first=first, run=run)
             first += len(part)
 
     def describe(self) -> dict[str, Any]:
@@ -140,15 +135,13 @@ class OnePassProtector:
         key: Key,
         *,
         first: int,
-        seed: int,
-        compute: Compute,
-        on_step: OnStep | None,
+        run: RunOptions,
     ) -> Iterator[Protected]:
         from facemin.protection.pmt.finish import finishing
 
         method = finishing({seeds[one.index]: one.pixels for one in short}, residual=self.residual)
         aims = [(part[one.index],) for one in short]
-        for done in method.aim(aims, [key], seed=seed, compute=compute, on_step=on_step):
+        for done in method.aim(aims, [key], **run):
             made, one = as_protected(done, [key], method), short[done.index]
             yield Protected(
                 index=first + one.index,

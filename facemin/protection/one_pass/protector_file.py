@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, StringStringEntryProto, TensorProto
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
 from facemin.protection.one_pass.decoder_graph import MOST_DIMENSIONS, DecoderSize, decoder_graph, weight_shapes
-from facemin.runtime.faults import first_fault
+from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
@@ -122,10 +122,8 @@ class ProtectorFile:
             "recipe": recipe or {},
             "sha256": hashlib.sha256(data).hexdigest(),
         }
-        try:
+        with faults_named("protector: "):
             manifest = Manifest(**values)
-        except ValidationError as error:
-            raise ValueError(f"protector: {first_fault(error)}") from None
         return cls.load(data + _metadata(manifest.model_dump_json()))
 
     @classmethod
@@ -205,11 +203,10 @@ def _read_manifest(model: ModelProto, data: bytes, name: str) -> Manifest:
         raise ValueError(
             f"{name}: expected a protector with the one metadata entry {MANIFEST!r}, got {list(entries)!r:.200}"
         )
-    try:
+    with faults_named(f"{name}: expected a manifest of version 1; "):
         manifest = Manifest.model_validate_json(entries[MANIFEST])
+    try:
         manifest.size  # noqa: B018 - its numbers are checked where it is made
-    except ValidationError as error:
-        raise ValueError(f"{name}: expected a manifest of version 1; {first_fault(error)}") from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if len(entries[MANIFEST]) > MOST_RECIPE:

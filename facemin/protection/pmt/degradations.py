@@ -14,6 +14,7 @@ import torch
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.jpeg import jpeg
 from facemin.protection.pmt.randomness import generators, normal
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,15 @@ GRID = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[0, 8]": "blur",
+        "[0.1, 1]": "resize",
+        "integer [0, 95]": "jpeg",
+        "[0, 1]": "noise",
+        "integer [0, 56]": "shift",
+    }
+)
 class ProviderOperations:
     """One operation a row and step, drawn with equal chance among those whose strength is not zero, or none.
 
@@ -46,17 +56,6 @@ class ProviderOperations:
     jpeg: int = 75
     noise: float = 0.05
     shift: int = 2
-
-    def __post_init__(self) -> None:
-        bounds = {"blur": (0, 8), "resize": (0.1, 1), "jpeg": (0, 95), "noise": (0, 1), "shift": (0, 56)}
-        for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"ProviderOperations {name}: expected in [{low}, {high}], got {getattr(self, name)!r}")
-        for name in ("jpeg", "shift"):
-            if not isinstance(getattr(self, name), int):
-                raise ValueError(  # noqa: TRY004 - a setting's value, as those above
-                    f"ProviderOperations {name}: expected an integer, got {getattr(self, name)!r}"
-                )
 
     @property
     def names(self) -> tuple[str, ...]:

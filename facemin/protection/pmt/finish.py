@@ -36,7 +36,7 @@ class Painting:
     images: Mapping[int, NDArray[np.uint8]] = field(repr=False)
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         del face
         planes = np.ascontiguousarray(self.images[seed].transpose(2, 0, 1), dtype=np.float32)
         return torch.from_numpy(planes) / 255

@@ -17,7 +17,7 @@ from facemin.protection.pmt import separable as linear_maps
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemin.protection.pmt.step_rules import Rule
+    from facemin.protection.pmt.step_rules import StepRule
 
 Shape = Literal["gaussian", "linear"]
 Reading = Literal["radius", "side"]
@@ -78,7 +78,7 @@ class Kernel:
         bands = [torch.full((side - abs(i),), w).diag(i) for i, w in zip(range(-k, k + 1), self.weights, strict=True)]
         return torch.stack(bands).sum(0)
 
-    def smoothed(self, rule: Rule) -> Rule:
+    def smoothed(self, rule: StepRule) -> StepRule:
         """A step rule that sees smoothed gradients."""
         return _Smoothed(rule=rule, kernel=self)
 
@@ -91,15 +91,15 @@ class _Smoothed:
     gradient, so that the step it takes is the number of grey levels it was told.
     """
 
-    rule: Rule
+    rule: StepRule
     kernel: Kernel
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
-        """See `step_rules.Rule.buffers`."""
+        """See `step_rules.StepRule.buffers`."""
         return self.rule.buffers(images)
 
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `step_rules.Rule.update_`."""
+        """See `step_rules.StepRule.update_`."""
         matrix = self.kernel.matrix.to(gradient).expand(len(gradient), -1, -1)
         smooth = linear_maps.apply(gradient, matrix, matrix).contiguous(memory_format=torch.channels_last)
         self.rule.update_(images, smooth, state, steps)

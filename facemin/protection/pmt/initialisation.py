@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -10,13 +9,14 @@ import numpy as np
 import torch
 
 from facemin.protection.pmt import separable as linear_maps
+from facemin.runtime.ranges import ranges
 from facemin.runtime.seeds import hashed_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Start(Protocol):
+class Initialisation(Protocol):
     """Where an optimisation begins; frozen settings."""
 
     needs_face: ClassVar[bool]
@@ -27,6 +27,7 @@ class Start(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation"})
 class GaussianNoise:
     """Start from Gaussian noise, so that nothing of the photo is there to begin with.
 
@@ -42,12 +43,6 @@ class GaussianNoise:
     mean: float = 0.5
     deviation: float = 0.1
 
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.mean) and math.isfinite(self.deviation) and self.deviation >= 0):
-            raise ValueError(
-                f"GaussianNoise: expected a finite mean and deviation >= 0, got {self.mean}, {self.deviation}"
-            )
-
     def __call__(self, face: Tensor, seed: int) -> Tensor:
         """A start (3, 112, 112), float32, unclipped, for a face of that shape; on the CPU for every device."""
         noise = _generator(seed).standard_normal(tuple(face.shape), dtype=np.float32)
@@ -55,6 +50,7 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(-inf, inf)": "mean", "[0, inf)": "deviation white", f"(0, {linear_maps.SIDE / 2}]": "sigma"})
 class LowFrequencyNoise:
     """Start from Gaussian noise that is strong where photos are: in low frequencies.
 
@@ -75,17 +71,8 @@ class LowFrequencyNoise:
     sigma: float = 4.0
     white: float = 0.1
 
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in (self.mean, self.deviation, self.white)):
-            raise ValueError(f"LowFrequencyNoise: expected finite numbers, got {self}")
-        if self.deviation < 0 or self.white < 0 or not 0 < self.sigma <= linear_maps.SIDE / 2:
-            raise ValueError(
-                f"LowFrequencyNoise: expected deviation and white >= 0 and sigma in (0, {linear_maps.SIDE / 2}], "
-                f"got {self.deviation}, {self.white}, {self.sigma}"
-            )
-
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         generator = _generator(seed)
         coarse, white = (
             torch.from_numpy(generator.standard_normal(tuple(face.shape), dtype=np.float32)) for _ in range(2)
@@ -108,13 +95,14 @@ class RandomSort:
     needs_face: ClassVar[bool] = True
 
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         pixels = face.cpu().flatten(1)
         order = torch.from_numpy(_generator(seed).permutation(pixels.shape[1]))
         return pixels[:, order].reshape(face.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({f"(0, {linear_maps.SIDE / 2}]": "sigma"})
 class GaussianBlur:
     """Start from the face, blurred.
 
@@ -130,12 +118,8 @@ class GaussianBlur:
 
     sigma: float = 8.0
 
-    def __post_init__(self) -> None:
-        if not 0 < self.sigma <= linear_maps.SIDE / 2:
-            raise ValueError(f"GaussianBlur sigma: expected pixels in (0, {linear_maps.SIDE / 2}], got {self.sigma}")
-
     def __call__(self, face: Tensor, seed: int) -> Tensor:
-        """See `Start`."""
+        """See `Initialisation`."""
         del seed
         matrix = linear_maps.blur_matrix(float(self.sigma))
         return matrix @ face.cpu() @ matrix.T

@@ -50,15 +50,24 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W), clipped to [0, 1].
     """
-    colour = torch.tensor(TO_YCBCR, dtype=images.dtype, device=images.device)
-    planes = torch.einsum("cd,bdhw->bchw", colour, images * 255)
-    light = _quantised(planes[:, :1] - 128, _table(images, LUMINANCE), quality) + 128
-    chroma = _quantised(F.avg_pool2d(planes[:, 1:], 2), _table(images, CHROMINANCE), quality)
+    planes = to_ycbcr(images)
+    light = rounded_blocks(planes[:, :1] - 128, step_sizes(_table(images, LUMINANCE), quality)) + 128
+    chroma = rounded_blocks(F.avg_pool2d(planes[:, 1:], 2), step_sizes(_table(images, CHROMINANCE), quality))
     # libjpeg's "fancy" upsampling is the triangle filter that bilinear interpolation is at a factor of 2
     chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
-    back = torch.tensor(TO_RGB, dtype=images.dtype, device=images.device)
-    rgb = torch.einsum("cd,bdhw->bchw", back, torch.cat([light, chroma], 1))
-    return (rgb / 255).clamp(0, 1)
+    return to_rgb(torch.cat([light, chroma], 1))
+
+
+def to_ycbcr(images: Tensor) -> Tensor:
+    """RGB in [0, 1] (B, 3, H, W) as light and two colours in grey levels, the colours around 0."""
+    colour = torch.tensor(TO_YCBCR, dtype=images.dtype, device=images.device)
+    return torch.einsum("cd,bdhw->bchw", colour, images * 255)
+
+
+def to_rgb(planes: Tensor) -> Tensor:
+    """Light and two colours in grey levels (B, 3, H, W) as RGB, clipped to [0, 1]."""
+    back = torch.tensor(TO_RGB, dtype=planes.dtype, device=planes.device)
+    return (torch.einsum("cd,bdhw->bchw", back, planes) / 255).clamp(0, 1)
 
 
 def step_sizes(table: Tensor, quality: Tensor) -> Tensor:
@@ -81,11 +90,18 @@ def _table(like: Tensor, table: tuple[tuple[int, ...], ...]) -> Tensor:
     return torch.tensor(table, dtype=like.dtype, device=like.device)
 
 
-def _quantised(planes: Tensor, table: Tensor, quality: Tensor) -> Tensor:
+def rounded_blocks(planes: Tensor, steps: Tensor) -> Tensor:
+    """Planes after the rounding of their blocks' cosine transforms; what becomes zero passes no gradient.
+
+    Args:
+        planes: (B, C, H, W), H and W multiples of the block's side K.
+        steps: what each coefficient is rounded to multiples of, (B, K, K).
+    """
     rows, columns, height, width = planes.shape
-    steps = step_sizes(table, quality).view(rows, 1, 1, 1, BLOCK, BLOCK)
-    dct = _dct().to(planes)
-    blocks = planes.reshape(rows, columns, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
+    side = steps.shape[-1]
+    dct = _dct(side).to(planes)
+    steps = steps.view(rows, 1, 1, 1, side, side)
+    blocks = planes.reshape(rows, columns, height // side, side, width // side, side).transpose(3, 4)
     scaled = dct @ blocks @ dct.T / steps
     kept = scaled.detach().round()
     passed = kept + (scaled - scaled.detach()) * (kept != 0)
@@ -95,13 +111,10 @@ def _quantised(planes: Tensor, table: Tensor, quality: Tensor) -> Tensor:
 
 @cache
 @torch.inference_mode(mode=False)  # kept, and has to serve gradients later
-def _dct() -> Tensor:
-    """The orthonormal DCT-II of 8 points, (8, 8)."""
+def _dct(side: int) -> Tensor:
+    """The orthonormal DCT-II of `side` points, (side, side)."""
     rows = [
-        [
-            (sqrt(1 / BLOCK) if u == 0 else sqrt(2 / BLOCK)) * cos((2 * x + 1) * u * pi / (2 * BLOCK))
-            for x in range(BLOCK)
-        ]
-        for u in range(BLOCK)
+        [(sqrt(1 / side) if u == 0 else sqrt(2 / side)) * cos((2 * x + 1) * u * pi / (2 * side)) for x in range(side)]
+        for u in range(side)
     ]
     return torch.tensor(rows)

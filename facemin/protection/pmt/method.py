@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from facemin.models.recogniser import FACE_SHAPE
-from facemin.protection.pmt.initialisation import STARTS, GaussianNoise, Start, image_seed
+from facemin.protection.pmt.initialisation import STARTS, GaussianNoise, Initialisation, image_seed
 from facemin.protection.pmt.objective import FeatureMatching, Target
-from facemin.protection.pmt.optimise import Done, Job, descend
-from facemin.protection.pmt.step_rules import RULES, Adam, Rule
+from facemin.protection.pmt.optimise import Job, OptimisedImage, descend
+from facemin.protection.pmt.step_rules import RULES, Adam, StepRule
 from facemin.protection.pmt.transforms import TRANSFORMS
 from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.device import choose_device, choose_precision
@@ -24,13 +24,14 @@ from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.keys.key import Key
+    from facemin.protection.contract import RunOptions
     from facemin.protection.pmt.gradient_kernel import Kernel
-    from facemin.protection.pmt.optimise import OnStep
     from facemin.protection.pmt.transforms import Transform
     from facemin.runtime.compute import Compute
 
@@ -53,7 +54,7 @@ class PMT:
         rule: how a gradient becomes a step: `Adam`, or the paper's `Sign` and `L1`.
         start: where to begin; `GaussianNoise(mean=0, deviation=1)` is the paper's.
         transform: T of Algorithm 2, drawn anew for each image and step; None for Algorithm 1. With one, an image ends
-            once its residual is met after each of `objective.PROBES` too.
+            once its residual is met after each of `objective.CHECKS` too.
         target: "plain" compares T's result with the plain face's features, "same" applies T to the face as well, as
             Algorithm 2 has it, "apart" applies it to the face by an independent draw.
         kernel: W of Algorithm 2, with which gradients are smoothed; None for none.
@@ -68,8 +69,8 @@ class PMT:
     takes_gradients: ClassVar[bool] = True
     product: ClassVar[Literal["face"]] = "face"
 
-    rule: Rule = field(default_factory=lambda: Adam(step=10, beta1=0.7, beta2=0.99))
-    start: Start = field(default_factory=GaussianNoise)
+    rule: StepRule = field(default_factory=lambda: Adam(step=10, beta1=0.7, beta2=0.99))
+    start: Initialisation = field(default_factory=GaussianNoise)
     transform: Transform | None = None
     target: Target = "plain"
     kernel: Kernel | None = None
@@ -80,7 +81,7 @@ class PMT:
 
     def __call__(
         self, faces: Tensor, keys: Sequence[Key], *, seed: int, compute: Compute = DEFAULT_COMPUTE
-    ) -> list[Done]:
+    ) -> list[OptimisedImage]:
         """Protect aligned faces.
 
         Args:
@@ -90,7 +91,7 @@ class PMT:
             compute: where, in which precision of gradients, and how many images at once.
 
         Returns:
-            One `Done` a face, in order; row i depends on face i alone.
+            One `OptimisedImage` a face, in order; row i depends on face i alone.
 
         Raises:
             ValueError: on faces of another shape, type or range, no keys, or settings out of range.
@@ -102,59 +103,37 @@ class PMT:
         self,
         faces: Iterable[Tensor],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
-    ) -> Iterator[Done]:
+        **run: Unpack[RunOptions],
+    ) -> Iterator[OptimisedImage]:
         """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
 
         Args:
             faces: drawn as they are needed.
             keys: as for a call.
-            seed: as for a call.
-            compute: as for a call.
-            on_step: see `descend`.
+            **run: see `contract.RunOptions`.
 
         Raises:
             ValueError: as for a call.
         """
-        seeded = ((face, image_seed(seed, face)) for face in faces)
-        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, compute, on_step)
+        seeded = ((face, image_seed(run["seed"], face)) for face in faces)
+        return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, run)
 
     def aim(
         self,
         targets: Iterable[Sequence[NDArray[np.float32]]],
         keys: Sequence[Key],
-        *,
-        seed: int,
-        compute: Compute = DEFAULT_COMPUTE,
-        on_step: OnStep | None = None,
-    ) -> Iterator[Done]:
-        """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
-
-        Args:
-            targets: for each image one unit vector a key, float32 of that key's dimension; drawn when a row is free.
-            keys: each with one layer, a unit-length embedding.
-            seed: as for a call.
-            compute: as for a call.
-            on_step: as for `stream`.
-
-        Yields:
-            One `Done` an image, in order of finishing.
-
-        Raises:
-            ValueError: keys or settings that need the face itself, or a target of another shape or length.
-        """
+        **run: Unpack[RunOptions],
+    ) -> Iterator[OptimisedImage]:
+        """Make images for given targets, see `contract.TargetProtector.aim`; each is drawn when a row is free."""
         self.check_aim(keys)
         blank = torch.zeros(FACE_SHAPE)
 
         def job(one: Sequence[NDArray[np.float32]]) -> Job:
             check_targets(one, keys)
-            own = target_seed(seed, one)
+            own = target_seed(run["seed"], one)
             return Job(tuple(torch.from_numpy(np.ascontiguousarray(each)) for each in one), self.start(blank, own), own)
 
-        return self._descend((job(one) for one in targets), keys, compute, on_step)
+        return self._descend((job(one) for one in targets), keys, run)
 
     def describe(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON has it; parts that come in kinds with their `kind`."""
@@ -184,9 +163,8 @@ class PMT:
                     f"got layers {key.manifest.layers} of features {key.manifest.features}"
                 )
 
-    def _descend(
-        self, jobs: Iterator[Job], keys: Sequence[Key], compute: Compute, on_step: OnStep | None
-    ) -> Iterator[Done]:
+    def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], run: RunOptions) -> Iterator[OptimisedImage]:
+        compute = run.get("compute", DEFAULT_COMPUTE)
         device = choose_device(compute.device)
         objective = FeatureMatching(
             keys,
@@ -205,7 +183,7 @@ class PMT:
             steps=self.steps,
             batch=compute.batch,
             device=device,
-            on_step=on_step,
+            on_step=run.get("on_step"),
         )
 
 

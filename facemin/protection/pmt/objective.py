@@ -45,7 +45,7 @@ class FeatureMatching:
         device: where to compute.
         weights: one a key, above 0; all alike when None.
         transform: T, drawn anew for each image and step; None for none. An image then ends when its residual is met
-            by the worst of `PROBES`.
+            by the worst of `CHECKS`.
         target: "same" applies T to the face too, as Algorithm 2 has it; "apart" as well, by a draw of its own each
             step, which Algorithm 2 does not rule out; "plain" keeps the plain face's features.
         pool: side of the grid that layers are averaged to before they are compared; None for whole layers.
@@ -112,7 +112,7 @@ class FeatureMatching:
         worst = torch.full((len(images), len(self.limits)), torch.inf, device=images.device)
         rows = ((moment.steps % self.period == 0) & (moment.steps > 0)).nonzero().flatten()
         found = torch.zeros(len(rows), len(self.limits), device=images.device)
-        for probe in PROBES.values():
+        for probe in CHECKS.values():
             if not len(rows):
                 return worst
             # a batch of one would differ in its last bits, and by them from the same row among others
@@ -125,8 +125,8 @@ class FeatureMatching:
         return worst
 
     def residuals(self, images: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
-        """See `optimise.Objective`; with a transform the largest distance under any of `PROBES`."""
-        probes = PROBES.values() if self.transform is not None else (PROBES["none"],)
+        """See `optimise.Objective`; with a transform the largest distance under any of `CHECKS`."""
+        probes = CHECKS.values() if self.transform is not None else (CHECKS["none"],)
         found = [self._compared(self._features(self.shallow, probe(images)), targets) for probe in probes]
         return torch.stack(found).amax(0)
 
@@ -161,7 +161,7 @@ def _mapped(images: Tensor, matrix: Tensor) -> Tensor:
     return linear_maps.apply(images, both, both)
 
 
-PROBES: dict[str, Callable[[Tensor], Tensor]] = {
+CHECKS: dict[str, Callable[[Tensor], Tensor]] = {
     "blur-1": lambda images: _mapped(images, linear_maps.blur_matrix(1.0)),
     "none": lambda images: images,
     "resize-0.75": lambda images: _mapped(images, linear_maps.resize_matrix(84)),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from facemin.protection.pmt.step_rules import Rule
+    from facemin.protection.pmt.step_rules import StepRule
 
 OnStep: TypeAlias = "Callable[[list[int]], None]"
 """Told, before every step, how many steps each image in the batch has taken."""
@@ -43,7 +43,7 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class OptimisedImage:
     """A protected image and what was spent on it."""
 
     index: int
@@ -62,7 +62,7 @@ class Done:
 
     def __repr__(self) -> str:
         residuals = ", ".join(f"{value:.3f}" for value in self.residuals)
-        return f"<Done {self.index}: {self.steps} steps, residual {residuals}, unmet {list(self.unmet)}>"
+        return f"<OptimisedImage {self.index}: {self.steps} steps, residual {residuals}, unmet {list(self.unmet)}>"
 
     @property
     def reached(self) -> bool:
@@ -111,12 +111,12 @@ def descend(
     jobs: Iterable[Job],
     objective: Objective,
     *,
-    rule: Rule,
+    rule: StepRule,
     steps: int,
     batch: int,
     device: torch.device,
     on_step: OnStep | None = None,
-) -> Iterator[Done]:
+) -> Iterator[OptimisedImage]:
     """Optimise each job's image until its objective is met or `steps` are spent; in order of finishing.
 
     The loop optimises float images but judges, and differentiates at, their 8-bit rounding: the residual that
@@ -133,7 +133,7 @@ def descend(
             with everything finished handed out before.
 
     Yields:
-        One `Done` a job.
+        One `OptimisedImage` a job.
 
     Raises:
         ValueError: when `steps` or `batch` is out of range.
@@ -164,7 +164,7 @@ class _Rows:
     """
 
     @torch.inference_mode(mode=False)
-    def __init__(self, objective: Objective, rule: Rule, capacity: int, device: torch.device) -> None:
+    def __init__(self, objective: Objective, rule: StepRule, capacity: int, device: torch.device) -> None:
         self.objective, self.rule, self.device, self.capacity = objective, rule, device, capacity
         shape = (capacity, 3, 112, 112)
         self.images = torch.empty(shape, device=device, memory_format=torch.channels_last).zero_()
@@ -212,7 +212,7 @@ class _Rows:
         return self.objective.targets(padded)
 
     @torch.inference_mode(mode=False)
-    def step(self, most: int) -> Iterator[Done]:
+    def step(self, most: int) -> Iterator[OptimisedImage]:
         """Judge every image; hand out those that are finished and move the others by one step."""
         used = len(self)
         rows = max(used, ROWS_AT_LEAST)
@@ -237,7 +237,7 @@ class _Rows:
             self._drop(row)
         yield from done
 
-    def _finished(self, estimates: Tensor | None, judged: Tensor, most: int) -> tuple[list[int], list[Done]]:
+    def _finished(self, estimates: Tensor | None, judged: Tensor, most: int) -> tuple[list[int], list[OptimisedImage]]:
         """The rows that end here and what they became: their residuals are met, or their steps are spent."""
         steps = self.steps[: len(self)]
         spent = steps >= most
@@ -255,8 +255,8 @@ class _Rows:
         ended = [(row, place) for place, row in enumerate(rows.tolist()) if over[place]]
         return [row for row, _ in ended], [self._done(row, residuals[place]) for row, place in ended]
 
-    def _done(self, row: int, residuals: Tensor) -> Done:
-        return Done(
+    def _done(self, row: int, residuals: Tensor) -> OptimisedImage:
+        return OptimisedImage(
             index=self.indices[row],
             pixels=self.judged[row].mul(255).round_().to("cpu", torch.uint8).contiguous(),
             steps=int(self.steps[row]),

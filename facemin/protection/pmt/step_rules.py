@@ -6,11 +6,12 @@ whatever the network. State lives in buffers with one row an image, so rows can 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 GREY_LEVEL = 1 / 255
 
 
-class Rule(Protocol):
+class StepRule(Protocol):
     """A step rule; frozen settings, no state of its own."""
 
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -35,8 +36,18 @@ class Rule(Protocol):
         """
 
 
+class WithoutMemory:
+    """What step rules have in common that keep nothing from one step to the next."""
+
+    def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
+        """None: the rule has no memory."""
+        del images
+        return ()
+
+
 @dataclass(frozen=True, kw_only=True)
-class Sign:
+@ranges({"(0, inf)": "step"})
+class Sign(WithoutMemory):
     """Every value moves by a full step against the gradient's sign.
 
     Source: PMT section 5.2 ("we derive the gradient sign"), with the sign of Algorithm 1, line 9, corrected.
@@ -47,22 +58,15 @@ class Sign:
 
     step: float = 4.0
 
-    def __post_init__(self) -> None:
-        _positive(self.step, "Sign", "step")
-
-    def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
-        """None: the rule has no memory."""
-        del images
-        return ()
-
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `Rule.update_`."""
+        """See `StepRule.update_`."""
         del state, steps
         images.sub_(gradient.sign_(), alpha=self.step * GREY_LEVEL)
 
 
 @dataclass(frozen=True, kw_only=True)
-class L1:
+@ranges({"(0, inf)": "step"})
+class L1(WithoutMemory):
     """The gradient divided by its mean magnitude, so that the average value moves by one step.
 
     Source: PMT Algorithm 2, line 10. The paper divides by the L1 norm, a sum over 37,632 values; the mean keeps
@@ -74,22 +78,15 @@ class L1:
 
     step: float = 4.0
 
-    def __post_init__(self) -> None:
-        _positive(self.step, "L1", "step")
-
-    def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
-        """None: the rule has no memory."""
-        del images
-        return ()
-
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `Rule.update_`."""
+        """See `StepRule.update_`."""
         del state, steps
         mean = gradient.abs().mean((1, 2, 3), keepdim=True).clamp_min_(torch.finfo(gradient.dtype).tiny)
         images.sub_(gradient.div_(mean), alpha=self.step * GREY_LEVEL)
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"(0, inf)": "step", "[0, 1)": "beta1 beta2"})
 class Adam:
     """Adam with its step in grey levels.
 
@@ -107,18 +104,12 @@ class Adam:
     beta2: float = 0.999
     epsilon: float = 1e-20
 
-    def __post_init__(self) -> None:
-        _positive(self.step, "Adam", "step")
-        for name, beta in (("beta1", self.beta1), ("beta2", self.beta2)):
-            if not 0 <= beta < 1:
-                raise ValueError(f"Adam {name}: expected in [0, 1), got {beta}")
-
     def buffers(self, images: Tensor) -> tuple[Tensor, ...]:
         """Mean gradient and mean squared gradient, (B, 3, H, W) each."""
         return torch.zeros_like(images), torch.zeros_like(images)
 
     def update_(self, images: Tensor, gradient: Tensor, state: tuple[Tensor, ...], steps: Tensor) -> None:
-        """See `Rule.update_`."""
+        """See `StepRule.update_`."""
         mean, square = state
         mean.lerp_(gradient, 1 - self.beta1)
         square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
@@ -133,8 +124,3 @@ class Adam:
 
 RULES: dict[str, type[Sign | L1 | Adam]] = {"adam": Adam, "sign": Sign, "l1": L1}
 """Step rules by name."""
-
-
-def _positive(value: float, owner: str, name: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{owner} {name}: expected a finite number of grey levels above 0, got {value}")

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from facemin.protection.pmt.degradations import ProviderOperations
 from facemin.protection.pmt.randomness import generators, normal
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +34,7 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 1]": "most"})
 class RandomNoise:
     """Gaussian noise on every value, its strength drawn anew each step.
 
@@ -41,9 +43,6 @@ class RandomNoise:
     """
 
     most: float = 0.1
-
-    def __post_init__(self) -> None:
-        _within("RandomNoise most", self.most, 0, 1)
 
     def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`; the result is not clipped, since clipping would stop the gradient there."""
@@ -57,6 +56,7 @@ class RandomNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, 180]": "degrees", "[0, 112]": "shift", "[0, 0.9]": "scale"})
 class RandomAffine:
     """Rotation, scaling and shift about the centre, bilinear, border repeated.
 
@@ -69,11 +69,6 @@ class RandomAffine:
     degrees: float = 5.0
     shift: float = 4.0
     scale: float = 0.05
-
-    def __post_init__(self) -> None:
-        _within("RandomAffine degrees", self.degrees, 0, 180)
-        _within("RandomAffine shift", self.shift, 0, 112)
-        _within("RandomAffine scale", self.scale, 0, 0.9)
 
     def __call__(self, images: Tensor, moment: StepContext) -> Tensor:
         """See `Transform`."""
@@ -112,8 +107,3 @@ TRANSFORMS: dict[str, type[RandomNoise | RandomAffine | Mix | ProviderOperations
     "provider": ProviderOperations,
 }
 """Transforms by name."""
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name}: expected a number in [{low}, {high}], got {value}")

@@ -58,10 +58,15 @@ def unit(planes: Planes) -> Planes:
     return np.asarray(rows * np.where(length > FLAT * np.sqrt(rows.shape[-1]), 1 / np.maximum(length, 1e-6), 0))
 
 
-def resized(plane: Planes, side: int) -> Planes:
-    """A plane (112, 112) at another side, each pixel the mean of the area it covers."""
-    edges = np.linspace(0, SIDE, side + 1)
-    lower = np.arange(SIDE)
+def resized(planes: Planes, side: int) -> Planes:
+    """Square planes (..., H, H) at another side, each pixel the mean of the area it covers."""
+    weights = _area_weights(planes.shape[-1], side)
+    return np.asarray(weights @ planes @ weights.T, np.float32)
+
+
+@cache
+def _area_weights(source: int, side: int) -> Planes:
+    edges = np.linspace(0, source, side + 1)
+    lower = np.arange(source)
     overlap = np.minimum(edges[1:, None], lower + 1) - np.maximum(edges[:-1, None], lower)
-    weights = (np.maximum(overlap, 0) * side / SIDE).astype(np.float32)
-    return np.asarray(weights @ plane @ weights.T, np.float32)
+    return (np.maximum(overlap, 0) * side / source).astype(np.float32)

@@ -23,22 +23,29 @@ STRANGER = 1.5
 """Times the information that an image has on a stranger is none on the person."""
 
 
-def excess_information(shown: Planes, plain: Planes) -> float:
+def excess_information(shown: Planes, plain: Planes, limit: float) -> float:
     """The most that any plane says of the face, in one of its turned forms.
 
     Args:
         shown: planes of the image, (N, 112, 112).
         plain: luminance of the face, (112, 112).
+        limit: below it, what is said is not compared with what is said of the mean face.
     """
     worst = 0.0
     for images, faces, means in zip(_samples(shown), _samples(turned(plain)), _mean_samples(), strict=True):
-        rows = np.concatenate([_members(faces), means])
-        joint = (_members(images) @ rows.T).reshape(len(images), BINS, 16, BINS).swapaxes(1, 2) / images.shape[-1]
-        shared = _information(joint, images.shape[-1])
-        own, average = shared[:, :8], shared[:, 8:]
-        common = np.maximum(np.maximum(np.median(own, 1), average.max(1)), 0)
-        worst = max(worst, float((own.max(1) - STRANGER * common).max()))
+        rows = _members(images)
+        own = _shared(rows, _members(faces))
+        excess = own.max(1) - STRANGER * np.maximum(np.median(own, 1), 0)
+        if excess.max() >= limit:
+            excess = np.minimum(excess, own.max(1) - STRANGER * _shared(rows, means).max(1))
+        worst = max(worst, float(excess.max()))
     return worst
+
+
+def _shared(images: Planes, faces: Planes) -> Planes:
+    """Information of each image on each face, (N, M), of members as rows."""
+    joint = (images @ faces.T).reshape(len(images) // BINS, BINS, -1, BINS).swapaxes(1, 2)
+    return _information(joint / images.shape[-1], images.shape[-1])
 
 
 def _samples(planes: Planes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

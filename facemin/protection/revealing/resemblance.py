@@ -1,4 +1,4 @@
-"""Resemblance of a protected image to its plain face: correlation, mutual information, grey levels and PSNR.
+"""Resemblance of a protected image to its plain face: correlation, inversion, mutual information, grey levels, PSNR.
 
 Each measure is compared with a limit in `LIMITS`, which `experiments/keys/revealing.py` sets on some people and holds
 to honest and hostile keys on others. What any face has in common is taken out first, so that only likeness in excess of
@@ -13,9 +13,12 @@ import numpy as np
 
 from facemin.protection.revealing.grey_levels import level_nearness
 from facemin.protection.revealing.image_planes import SIDE, Pixels, doubled, halved, mean_face, planes_of, unit
+from facemin.protection.revealing.linear_inversion import inverted_correlations
+from facemin.protection.revealing.local_contrast import contrast_correlation
 from facemin.protection.revealing.mutual_information import excess_information
-from facemin.protection.revealing.partial_correlation import correlations
+from facemin.protection.revealing.partial_correlation import correlations, remainders
 from facemin.protection.revealing.template_match import matches
+from facemin.protection.revealing.whitened_correlation import whitened_correlation
 
 __all__ = ["LIMITS", "SIDE", "Likeness", "Pixels", "likenesses", "mean_face"]
 
@@ -31,6 +34,13 @@ LIMITS: dict[str, float] = {
     "correlation after rearranging, 56 px": 0.28,
     "correlation after rearranging, 28 px": 0.40,
     "correlation in a window": 0.35,
+    "whitened correlation, 56 px": 0.11,
+    "correlation of local contrast, 28 px": 0.43,
+    "correlation after inverting 4 tiles": 0.17,
+    "correlation after inverting blocks of 4 px": 0.17,
+    "correlation after inverting blocks of 7 px": 0.25,
+    "correlation after inverting blocks of 8 px": 0.33,
+    "correlation after inverting 64 tiles": 0.41,
     "template of 96 px": 0.40,
     "template of 84 px": 0.42,
     "template of 72 px": 0.45,
@@ -83,10 +93,15 @@ def likenesses(pixels: Pixels, face: Pixels, *, limits: dict[str, float] = LIMIT
         if image.shape != (SIDE, SIDE, 3) or image.dtype != np.uint8:
             raise ValueError(f"{name}: expected uint8 (112, 112, 3), got {image.dtype} {image.shape}")
     shown, plain = planes_of(pixels), planes_of(face)
+    rest = remainders(plain)
+    contrast, information = "correlation of local contrast, 28 px", "mutual information, nats"
     found = {
-        **correlations(shown, pixels, plain, limits),
+        **correlations(shown, pixels, plain, rest, limits),
+        **inverted_correlations(shown[:3], rest),
+        "whitened correlation, 56 px": whitened_correlation(shown[3], plain[3]),
+        contrast: contrast_correlation(shown[:4], plain[3], limits[contrast]),
         **matches(shown[:4], plain[3], limits),
-        "mutual information, nats": excess_information(shown[:4], plain[3]),
+        information: excess_information(shown[:4], plain[3], limits[information]),
         **dict(zip(LEVELS, level_nearness(pixels, face), strict=True)),
         "PSNR above the mean face's, dB": _psnr_excess(shown[:3], plain[:3]),
     }

@@ -23,6 +23,10 @@ SIDES: dict[int, tuple[int, ...]] = {28: (24, 21, 18, 16), 56: (28, 24, 20, 17, 
 """Of the faces looked for, by the side of the image they are looked for in."""
 EXCESS = 0.18
 """By which a template must match better than the mean face's: an average face at that place is nobody's."""
+PARTIAL = 0.75
+"""Correlation, the mean face's held fixed, from which on a better match of any size is one: of faces much like it."""
+LEAST = 0.15
+"""Share of a face and a place that has to be left without the mean face to be compared whole."""
 
 
 def measure(side: int, within: int) -> str:
@@ -46,14 +50,25 @@ def matches(shown: Planes, plain: Planes, limits: dict[str, float]) -> dict[str,
         spectra = np.fft.rfft2(small), np.fft.rfft2(small**2)
         for side in SIDES[within]:
             name = measure(side, within)
-            match = _match(spectra, _template(plain, side, within), side, within)
-            if match >= limits[name] and match < _match(spectra, _mean_template(side, within), side, within) + EXCESS:
-                match = 0.0
-            found[name] = match
+            template = _template(plain, side)
+            found[name] = match = _match(spectra, _spectra(template, within), side)
+            if match >= limits[name]:
+                mean = _match(spectra, _mean_spectra(side, within), side)
+                shared = float((template * _mean_template(side)).sum())
+                if match < mean + (0 if _partial(match, mean, shared) >= PARTIAL else EXCESS):
+                    found[name] = 0.0
     return found
 
 
-def _match(spectra: tuple[Spectra, Spectra], template: Spectra, side: int, within: int) -> float:
+def _partial(one: float, other: float, shared: float) -> float:
+    """Of a correlation with a face, what is left with another face held fixed, from that one's and the faces' own."""
+    rest = float(np.sqrt(max((1 - other**2) * (1 - shared**2), 0)))
+    return (one - other * shared) / max(rest, LEAST)
+
+
+def _match(spectra: tuple[Spectra, Spectra], template: Spectra, side: int) -> float:
+    """The strongest correlation of any plane with any form at any place."""
+    within = spectra[0].shape[-2]
     end = within - side + 1
     sums, squares = (np.fft.irfft2(each * _box(side, within), (within, within))[:, :end, :end] for each in spectra)
     spread = np.sqrt(np.maximum(squares - sums**2 / side**2, (2 * side) ** 2))
@@ -61,17 +76,26 @@ def _match(spectra: tuple[Spectra, Spectra], template: Spectra, side: int, withi
     return float(np.abs(products / spread[:, None]).max())
 
 
-def _template(plain: Planes, side: int, within: int) -> Spectra:
-    """Conjugate spectra of the turned face, (8, within, within / 2 + 1)."""
+def _template(plain: Planes, side: int) -> Planes:
+    """A face of so many pixels a side, without its mean, of length 1."""
     small = resized(plain, side)
     small = small - small.mean()
-    small = small / max(float(np.linalg.norm(small)), FLAT * side)
-    return np.conj(np.fft.rfft2(turned(small), (within, within)))
+    return small / max(float(np.linalg.norm(small)), FLAT * side)
+
+
+def _spectra(template: Planes, within: int) -> Spectra:
+    """Conjugate spectra of the turned template, (8, within, within / 2 + 1)."""
+    return np.conj(np.fft.rfft2(turned(template), (within, within)))
 
 
 @cache
-def _mean_template(side: int, within: int) -> Spectra:
-    return _template(planes_of(mean_face())[3], side, within)
+def _mean_template(side: int) -> Planes:
+    return _template(planes_of(mean_face())[3], side)
+
+
+@cache
+def _mean_spectra(side: int, within: int) -> Spectra:
+    return _spectra(_mean_template(side), within)
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Depends, Header, Request
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +17,7 @@ from facemin.service.tokens import Scope, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Unpack
 
     from sqlalchemy import Connection
 
@@ -29,25 +30,9 @@ class Caller:
     token: Token
     request_id: str
 
-    def note(
-        self,
-        connection: Connection,
-        action: str,
-        outcome: str,
-        *,
-        collection: str | None = None,
-        person: str | None = None,
-    ) -> None:
+    def note(self, connection: Connection, action: str, outcome: str, **about: Unpack[audit.About]) -> None:
         """Append to the audit log."""
-        audit.record(
-            connection,
-            action,
-            outcome,
-            request_id=self.request_id,
-            token_id=self.token.id,
-            collection=collection,
-            person=person,
-        )
+        audit.record(connection, action, outcome, request_id=self.request_id, token_id=self.token.id, **about)
 
     def refuse(self, error: ServiceError, action: str, *, collection: str, person: str | None = None) -> None:
         """Write into the log that an upload was refused."""
@@ -63,7 +48,7 @@ class Claimant:
     provider: Provider
     claim: Claim
     request_id: str
-    rule: Rule
+    rule: AccessRule
     collection: str | None
 
     def confirmed(self, connection: Connection) -> Caller:
@@ -78,7 +63,7 @@ class Claimant:
 
 
 @dataclass(frozen=True)
-class Rule:
+class AccessRule:
     """Which tokens may.
 
     Args:
@@ -105,7 +90,7 @@ class Rule:
             raise ServiceError(403, "forbidden", f"token: expected the scope {need} for this, got one without")
 
 
-class Allowed(Rule):
+class Allowed(AccessRule):
     """A dependency: the caller, whose token the gate has read from the database."""
 
     def __call__(self, request: Request) -> Caller:
@@ -114,14 +99,12 @@ class Allowed(Rule):
         Raises:
             ServiceError: no token (401), or one that may not do this (403).
         """
-        token: Token | None = request.state.token
-        if token is None:
-            raise _no_token()
+        token: Token = _sent(request.state.token)
         self.check(token, request.path_params.get("collection"), request.path_params.get("person"))
         return Caller(request.app.state.provider, token, request.state.request_id)
 
 
-class Claimed(Rule):
+class Claimed(AccessRule):
     """A dependency: the claimant, for endpoints whose own transaction confirms the token (`middleware.CONFIRM`)."""
 
     def __call__(self, request: Request) -> Claimant:
@@ -130,16 +113,16 @@ class Claimed(Rule):
         Raises:
             ServiceError: no token (401), or one that may not do this (403).
         """
-        claim: Claim | None = request.state.claim
-        if claim is None:
-            raise _no_token()
+        claim: Claim = _sent(request.state.claim)
         collection = request.path_params.get("collection")
         self.check(claim.token, collection)
         return Claimant(request.app.state.provider, claim, request.state.request_id, self, collection)
 
 
-def _no_token() -> ServiceError:
-    return ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
+def _sent(found: Any) -> Any:
+    if found is None:
+        raise ServiceError(401, "unauthorised", "Authorization: expected 'Bearer TOKEN', got none")
+    return found
 
 
 def provider_of(request: Request) -> Provider:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
 
-from facemin.service.api.dependencies import Rule
+from facemin.service.api.dependencies import AccessRule
 from facemin.service.sessions import REACHABLE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _rules(routers: Sequence[APIRouter]) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for route in (each for router in routers for each in router.routes if isinstance(each, APIRoute)):
         for dependency in route.dependant.dependencies:
-            if isinstance(dependency.call, Rule):
+            if isinstance(dependency.call, AccessRule):
                 rule = dependency.call
                 scopes = f"{' or '.join(rule.scopes)} {_WHERE[rule.where]}" if rule.scopes else "any token"
                 for method in route.methods:

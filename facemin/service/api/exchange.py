@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import Response
 
-from facemin.service.api.dependencies import Caller
+from facemin.service.api.dependencies import Caller, Claimant, answered, earlier
 from facemin.service.api.errors import ServiceError, bad_input, conflict
 from facemin.service.api.schemas import Enrolment, Identification, Renewal, Upload, Verification
 from facemin.service.recognition.uploads import Face, read_upload
 from facemin.service.storage.replay import Answer, remember_uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -25,6 +26,80 @@ if TYPE_CHECKING:
 REFUSED = frozenset(
     {"replayed_upload", "wrong_challenge", "not_possessed", "other_secret", "wrong_epoch", "admin_only"}
 )
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request on faces and its answer, which the same request gets again.
+
+    Args:
+        claimant: who asks.
+        action: for the log.
+        collection: that the path names.
+        key: of idempotency, where one was sent.
+        content: what makes two requests the same.
+    """
+
+    claimant: Claimant
+    action: str
+    collection: str
+    key: str | None
+    content: bytes
+
+    @classmethod
+    def of(
+        cls,
+        claimant: Claimant,
+        action: str,
+        collection: str,
+        key: str | None,
+        body: Enrolment | Verification | Renewal | Identification,
+        *,
+        person: str = "",
+    ) -> Exchange:
+        """One of a body, whose uploads count as their bytes; `person` is whom the path names."""
+        uploads = body.uploads if not isinstance(body, Verification) else [body.upload, *(body.upgrade or [])]
+        if isinstance(body, Renewal):
+            uploads = [body.upload, *uploads]
+        place = f"{collection} {person}" if person else collection
+        content = f"{action} {place} {body.model_dump_json()} ".encode() + b" ".join(each.data for each in uploads)
+        return cls(claimant, action, collection, key, content)
+
+    @contextmanager
+    def begun(self) -> Iterator[tuple[Connection, Caller, Response | None]]:
+        """A transaction to read in, the confirmed caller, and the answer that this very request was given before.
+
+        Raises:
+            ServiceError: the token is revoked or expired (401), or may not do this (403).
+        """
+        with self.claimant.provider.database.reading() as reading:
+            caller = self.claimant.confirmed(reading)
+            found = earlier(caller, reading, self.key, self.content)
+            yield reading, caller, response(found) if found is not None else None
+
+    def answered(
+        self,
+        caller: Caller,
+        work: Callable[[Connection], Answer],
+        *,
+        person: str | None,
+        outcome: Callable[[Answer], str],
+    ) -> Response:
+        """Do the writing half once, and answer.
+
+        Args:
+            caller: as confirmed.
+            work: writes, and makes the answer, in one transaction.
+            person: whom the request names, for the log.
+            outcome: what was decided, for the counters.
+
+        Raises:
+            ServiceError: what `work` raises; a refusal that leaves no other trace is logged.
+        """
+        with noting(caller, self.action, self.collection, person):
+            answer = answered(caller, self.key, self.content, work)
+        caller.provider.telemetry.decision(self.action, outcome(answer))
+        return response(answer)
 
 
 @contextmanager
@@ -103,7 +178,7 @@ def put_pseudonym(
     )
 
 
-def nobody() -> ServiceError:
+def person_not_found() -> ServiceError:
     """The refusal where a collection has no such person (404)."""
     return ServiceError(404, "person_not_found", "person: expected one of this collection, got another name")
 
@@ -112,14 +187,6 @@ def remember(caller: Caller, connection: Connection, faces: list[Face], *, refus
     """Note uploads as sent; with `refuse`, one that was sent before is refused (409)."""
     seconds = caller.provider.settings.replay_seconds
     remember_uploads(connection, [face.digest for face in faces], seconds=seconds, refuse=refuse)
-
-
-def content(action: str, collection: str, body: Enrolment | Verification | Renewal | Identification) -> bytes:
-    """What makes two requests the same; uploads count as their bytes."""
-    uploads = body.uploads if not isinstance(body, Verification) else [body.upload, *(body.upgrade or [])]
-    if isinstance(body, Renewal):
-        uploads = [body.upload, *uploads]
-    return f"{action} {collection} {body.model_dump_json()} ".encode() + b" ".join(upload.data for upload in uploads)
 
 
 def response(answer: Answer) -> Response:

@@ -9,12 +9,8 @@ from facemin.service.api.schemas import (
     CollectionOut,
     KeyOut,
     PersonOut,
-    TemplateOut,
-    ThresholdOut,
     Thresholds,
     TokenOut,
-    moment,
-    moment_or_none,
 )
 
 if TYPE_CHECKING:
@@ -28,79 +24,36 @@ if TYPE_CHECKING:
 def person_out(provider: Provider, person: Person) -> PersonOut:
     """A person without their templates' values."""
     held = [
-        TemplateOut(
-            id=template.id,
-            kind=template.kind,
-            key_id=template.key_id,
-            current=template.fingerprint == provider.store.fingerprint,
-            **(template.binding._asdict() if template.binding is not None else {}),
-            created=moment(template.created),
-        )
+        vars(template)
+        | (template.binding._asdict() if template.binding is not None else {})
+        | {"current": template.fingerprint == provider.store.fingerprint}
         for template in person.templates
     ]
-    return PersonOut(person=person.name, created=moment(person.created), templates=held)
+    return PersonOut.model_validate({"person": person.name, "created": person.created, "templates": held})
 
 
 def collection_out(collection: Collection, counts: Counts | None = None) -> CollectionOut:
     """A collection, with its counts where they were taken."""
-    return CollectionOut(
-        name=collection.name,
-        accept_plain=collection.accept_plain,
-        far=collection.far,
-        pseudonyms=collection.pseudonyms,
-        carriers=collection.carriers,
-        created=moment(collection.created),
-        persons=counts.persons if counts else None,
-        templates=counts.templates if counts else None,
-        stale=counts.stale if counts else None,
-    )
+    return CollectionOut.model_validate(vars(collection) | (counts._asdict() if counts else {}))
 
 
 def key_out(key: HeldKey, state: State) -> KeyOut:
     """A key without its file."""
-    return KeyOut(
-        key_id=key.key_id,
-        number=key.number,
-        state=state,
-        fingerprint=key.fingerprint,
-        created=moment(key.created),
-        expires=moment_or_none(key.expires),
-        until=moment_or_none(key.until),
-    )
+    return KeyOut.model_validate(vars(key) | {"state": state})
 
 
 def token_out(token: Token) -> TokenOut:
     """A token without its hash."""
-    return TokenOut(
-        id=token.id,
-        name=token.name,
-        grants=sorted(token.grants),
-        expires=moment_or_none(token.expires),
-        revoked=moment_or_none(token.revoked),
-    )
+    return TokenOut.model_validate(vars(token) | {"grants": sorted(token.grants)})
 
 
 def thresholds_out(provider: Provider) -> Thresholds:
     """All thresholds with their ids."""
     held = provider.thresholds
-    return Thresholds(
-        model=held.model,
-        fingerprint=held.fingerprint,
-        cut=held.cut,
-        data=held.data,
-        thresholds=[ThresholdOut(id=held.id_of(entry), **entry.model_dump()) for entry in held.thresholds],
-    )
+    entries = [entry.model_dump() | {"id": held.id_of(entry)} for entry in held.thresholds]
+    return Thresholds.model_validate(held.model_dump() | {"thresholds": entries})
 
 
 def audit_out(entry: Entry) -> AuditEntry:
     """A line of the audit log."""
-    return AuditEntry(
-        id=entry.id,
-        at=moment(entry.at),
-        request_id=entry.request_id,
-        token_id=entry.token_id,
-        action=entry.action,
-        collection=entry.collection,
-        person=entry.person,
-        outcome=entry.outcome,
-    )
+    return AuditEntry.model_validate(vars(entry))

@@ -5,12 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, model_validator
 
 from facemin.service.api.fields import HEX_32, Base64, Challenge, CollectionName, Far, PersonName, Strict
 from facemin.service.recognition.thresholds import Pair
 from facemin.service.storage.records import CarrierPolicy, Kind, Policy
 from facemin.service.tokens import Scope
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since 1970 as a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(lambda value: moment(value) if isinstance(value, float) else value)]
+"""A time on the wire, made of seconds as the store has them."""
 
 
 def _is_none(value: object) -> bool:
@@ -153,8 +162,8 @@ class TokenOut(BaseModel):
     id: str
     name: str
     grants: list[tuple[Scope, str]]
-    expires: AwareDatetime | None
-    revoked: AwareDatetime | None
+    expires: Moment | None
+    revoked: Moment | None
 
 
 class TokenMade(TokenOut):
@@ -170,16 +179,16 @@ class KeyOut(BaseModel):
     number: int
     state: Literal["current", "replaced", "ended", "revoked"]
     fingerprint: str = Field(description="SHA-256 of the file.")
-    created: AwareDatetime
-    expires: AwareDatetime | None
-    until: AwareDatetime | None = Field(description="End of the overlap, for a replaced key.")
+    created: Moment
+    expires: Moment | None
+    until: Moment | None = Field(description="End of the overlap, for a replaced key.")
 
 
 class ChallengeOut(BaseModel):
     """A challenge for one verify or identify."""
 
     challenge: str
-    expires: AwareDatetime
+    expires: Moment
     epoch: int = Field(default=0, description="Of the person's pseudonym; 0 as well where there is no such person.")
     features: bool = Field(default=True, description="Whether features are taken, beside images.")
     pseudonyms: Policy | None = Field(default=None, description="Of the collection that was named.")
@@ -194,7 +203,7 @@ class CollectionOut(BaseModel):
     far: float
     pseudonyms: Policy
     carriers: CarrierPolicy
-    created: AwareDatetime
+    created: Moment
     persons: int | None = Field(default=None, description="Counted only when the collection itself is asked for.")
     templates: int | None = None
     stale: int | None = Field(default=None, description="Templates of another model, which are compared with nothing.")
@@ -210,14 +219,14 @@ class TemplateOut(BaseModel):
     space: str | None = Field(default=None, description="Of a pseudonym: id of its space.")
     epoch: int | None = None
     possession: str | None = Field(default=None, description="Of a pseudonym: Ed25519 key that signs its uploads.")
-    created: AwareDatetime
+    created: Moment
 
 
 class PersonOut(BaseModel):
     """An enrolled person."""
 
     person: str
-    created: AwareDatetime
+    created: Moment
     templates: list[TemplateOut]
 
 
@@ -281,7 +290,7 @@ class AuditEntry(BaseModel):
     """One line of the audit log."""
 
     id: int
-    at: AwareDatetime
+    at: Moment
     request_id: str
     token_id: str | None
     action: str
@@ -311,13 +320,3 @@ class Problem(BaseModel):
     code: str = Field(examples=["plain_face"])
     message: str = Field(examples=["upload: this looks like an unprotected face; protect it before sending it"])
     request_id: str
-
-
-def moment(seconds: float) -> datetime:
-    """Seconds since 1970 as a time in UTC."""
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def moment_or_none(seconds: float | None) -> datetime | None:
-    """The same, where there may be none."""
-    return None if seconds is None else moment(seconds)

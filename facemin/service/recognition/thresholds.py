@@ -11,8 +11,10 @@ import math
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from pydantic_core import to_json
 
+from facemin.models.calibration import Measurement, Threshold
 from facemin.pseudonym import stranger_threshold
 
 if TYPE_CHECKING:
@@ -37,37 +39,20 @@ PSEUDONYMS: Pair = "pseudonym-pseudonym"
 FARS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 
-class PairThreshold(BaseModel):
+class PairThreshold(Threshold):
     """The lowest cosine that is accepted at a false accept rate, for one pair of kinds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     pair: Pair
-    far: float = Field(gt=0, lt=1)
-    """Asked for, as a fraction."""
-    threshold: float
-    far_measured: float
-    impostor_pairs: int
-    genuine_pairs: int
-    tar: float
-    """Share of the genuine pairs accepted."""
     measured: bool = True
     """False where plain pairs' threshold stands in, or that of strangers, since this pair's own was not measured."""
 
 
-class ThresholdSet(BaseModel):
+class ThresholdSet(Measurement):
     """Everything measured of one recogniser and cut."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """`Recogniser.fingerprint`: the set counts for no other model."""
     cut: str
     residual: float
     """At which the protected images were finished."""
-    data: str
-    command: str
     thresholds: tuple[PairThreshold, ...] = Field(min_length=1)
 
     def find(self, one: Kind, other: Kind, far: float) -> PairThreshold:
@@ -98,7 +83,9 @@ class ThresholdSet(BaseModel):
 
     def id_of(self, entry: PairThreshold) -> str:
         """Names a threshold for good: it changes with the model, the cut, the data or the value."""
-        text = f"{self.fingerprint} {self.cut} {self.residual!r} {self.data} {entry.model_dump_json()}"
+        # the order in which ids that are out there were made
+        value = to_json({"pair": entry.pair, **entry.model_dump()}).decode()
+        text = f"{self.fingerprint} {self.cut} {self.residual!r} {self.data} {value}"
         return f"{entry.pair}.far{entry.far:.0e}.{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def stricter(self, far: float) -> float:
@@ -146,19 +133,7 @@ def pseudonym_thresholds(calibration: Calibration, *, dimension: int, measured: 
 
 
 def _of_pair(pair: Pair, calibration: Calibration, *, measured: bool) -> list[PairThreshold]:
-    return [
-        PairThreshold(
-            pair=pair,
-            far=entry.far,
-            threshold=entry.threshold,
-            far_measured=entry.far_measured,
-            impostor_pairs=entry.impostor_pairs,
-            genuine_pairs=entry.genuine_pairs,
-            tar=entry.tar,
-            measured=measured,
-        )
-        for entry in calibration.thresholds
-    ]
+    return [PairThreshold(pair=pair, measured=measured, **entry.model_dump()) for entry in calibration.thresholds]
 
 
 def measure_pair(pair: Pair, genuine: Tensor, impostor: Tensor, fars: Iterable[float] = FARS) -> list[PairThreshold]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from facemin.service.storage.database import Database
     from facemin.service.storage.search.memory import Search
 
+_COLLECTION = select(*(column for column in collections.c if column.name != "revision"))
+
 
 class TemplateStore:
     """Templates at rest, encrypted and bound to whose they are, by name, and to what made them.
@@ -80,7 +82,7 @@ class TemplateStore:
 
     def collections(self, connection: Connection) -> list[Collection]:
         """All of them, by name."""
-        return [_collection(row) for row in connection.execute(select(collections).order_by(collections.c.name))]
+        return [_collection(row) for row in connection.execute(_COLLECTION.order_by(collections.c.name))]
 
     def collection(self, connection: Connection, name: str) -> Collection:
         """The collection of that name.
@@ -88,7 +90,7 @@ class TemplateStore:
         Raises:
             ServiceError: there is none (404).
         """
-        row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
+        row = connection.execute(_COLLECTION.where(collections.c.name == name)).one_or_none()
         if row is None:
             raise not_found("collection", name)
         return _collection(row)
@@ -311,12 +313,4 @@ class TemplateStore:
 
 
 def _collection(row: Row[Any]) -> Collection:
-    return Collection(
-        id=row.id,
-        name=row.name,
-        accept_plain=row.accept_plain,
-        far=row.far,
-        pseudonyms=row.pseudonyms,
-        carriers=row.carriers,
-        created=row.created,
-    )
+    return Collection(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it

@@ -26,13 +26,29 @@ NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 MOMENT = Float(53)
 """Seconds since 1970-01-01 UTC."""
 
+
+def _id() -> Column[int]:
+    return Column("id", NUMBER, primary_key=True)
+
+
+def _of(table: str, *, index: bool = False) -> Column[int]:
+    """The row of another table that a row belongs to, and goes with."""
+    name = f"{table.removesuffix('s')}_id"
+    return Column(name, NUMBER, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=index or None)
+
+
+def _ends(*names: str) -> list[Column[float]]:
+    """Moments at which a row stops counting, each of which may not come."""
+    return [Column(name, MOMENT) for name in names]
+
+
 meta = Table("meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
 """Schema version, version of what templates are bound to, and a sealed row that tells the right master key."""
 
 collections = Table(
     "collections",
     metadata,
-    Column("id", NUMBER, primary_key=True),
+    _id(),
     Column("name", String(64), nullable=False, unique=True),
     Column("accept_plain", Boolean, nullable=False),
     Column("far", Float(53), nullable=False),
@@ -47,8 +63,8 @@ collections = Table(
 persons = Table(
     "persons",
     metadata,
-    Column("id", NUMBER, primary_key=True),
-    Column("collection_id", NUMBER, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False),
+    _id(),
+    _of("collections"),
     Column("name", String(64), nullable=False),
     Column("created", MOMENT, nullable=False),
     UniqueConstraint("collection_id", "name"),
@@ -58,9 +74,9 @@ persons = Table(
 templates = Table(
     "templates",
     metadata,
-    Column("id", NUMBER, primary_key=True),
-    Column("collection_id", NUMBER, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False),
-    Column("person_id", NUMBER, ForeignKey("persons.id", ondelete="CASCADE"), nullable=False, index=True),
+    _id(),
+    _of("collections"),
+    _of("persons", index=True),
     Column("fingerprint", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("key_id", String(64), nullable=False),
@@ -83,7 +99,7 @@ removed = Table(
     "removed",
     metadata,
     Column("template_id", NUMBER, primary_key=True, autoincrement=False),
-    Column("collection_id", NUMBER, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False),
+    _of("collections"),
     Column("revision", BigInteger, nullable=False),
     Index("removed_by_revision", "collection_id", "revision"),
 )
@@ -97,8 +113,7 @@ tokens = Table(
     Column("hash", Text, nullable=False),
     Column("grants", Text, nullable=False),
     Column("created", MOMENT, nullable=False),
-    Column("expires", MOMENT),
-    Column("revoked", MOMENT),
+    *_ends("expires", "revoked"),
 )
 
 sessions = Table(
@@ -123,9 +138,7 @@ provider_keys = Table(
     Column("number", Integer, nullable=False, unique=True),
     Column("data", LargeBinary, nullable=False),
     Column("created", MOMENT, nullable=False),
-    Column("expires", MOMENT),
-    Column("until", MOMENT),
-    Column("revoked", MOMENT),
+    *_ends("expires", "until", "revoked"),
 )
 """`until` ends the overlap of a key that was replaced; the highest number is the current key."""
 
@@ -179,7 +192,7 @@ answered = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", NUMBER, primary_key=True),
+    _id(),
     Column("at", MOMENT, nullable=False),
     Column("request_id", String(64), nullable=False),
     Column("token_id", String(16)),

@@ -10,7 +10,9 @@ from facemin.train.families.layers import (
     channels_at,
     check_embedding,
     convolve,
+    embedding_of_map,
     initialise,
+    unit_body,
 )
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
@@ -18,8 +20,6 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30
 
 CHANNELS = (64, 64, 128, 256, 512)
 """Of the stem and the four groups; the first unit of each group halves the resolution."""
-
-LAST_SIDE = 7
 
 
 def iresnet(
@@ -50,8 +50,6 @@ def iresnet(
     check_embedding(embedding_size)
     if depth not in BLOCKS:
         raise ValueError(f"depth: expected one of {', '.join(map(str, BLOCKS))}, got {depth!r}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout: expected a share in [0, 1), got {dropout!r}")
     stem, *groups = channels_at(width, *CHANNELS)
     stages: dict[str, nn.Module] = {
         "scaled": Scale(),
@@ -63,25 +61,12 @@ def iresnet(
             stride = 2 if block == 1 else 1
             stages[f"block{group}_{block}"] = _unit(before, after, stride=stride, squeeze_excite=squeeze_excite)
             before = after
-    stages["embedding"] = chain(
-        bn=nn.BatchNorm2d(before),
-        dropout=nn.Dropout(dropout),
-        flatten=nn.Flatten(),
-        linear=nn.Linear(before * LAST_SIDE**2, embedding_size),
-        features=nn.BatchNorm1d(embedding_size),
-    )
+    stages["embedding"] = embedding_of_map(before, embedding_size, dropout=dropout)
     return initialise(chain(**stages))
 
 
 def _unit(fan_in: int, fan_out: int, *, stride: int, squeeze_excite: bool) -> Residual:
-    body = chain(
-        bn1=nn.BatchNorm2d(fan_in),
-        conv1=convolve(fan_in, fan_out, 3),
-        bn2=nn.BatchNorm2d(fan_out),
-        prelu=nn.PReLU(fan_out),
-        conv2=convolve(fan_out, fan_out, 3, stride=stride),
-        bn3=nn.BatchNorm2d(fan_out),
-    )
+    body = unit_body(fan_in, fan_out, stride=stride)
     if squeeze_excite:
         body.add_module("se", SqueezeExcite(fan_out))
     if stride == 1 and fan_in == fan_out:

@@ -112,6 +112,44 @@ def convolve(
     return nn.Conv2d(fan_in, fan_out, kernel, stride, padding, groups=groups, bias=False)
 
 
+LAST_SIDE = 7
+"""Of the feature map that an embedding's matrix reads, where a residual network ends in one."""
+
+
+def unit_body(fan_in: int, fan_out: int, *, stride: int = 1) -> nn.Sequential:
+    """The branch of the improved residual unit: BN-conv-BN-PReLU-conv-BN.
+
+    Source: Deng et al. 2019 (ArcFace), section 3.1, after Han et al. 2017.
+    """
+    return chain(
+        bn1=nn.BatchNorm2d(fan_in),
+        conv1=convolve(fan_in, fan_out, 3),
+        bn2=nn.BatchNorm2d(fan_out),
+        prelu=nn.PReLU(fan_out),
+        conv2=convolve(fan_out, fan_out, 3, stride=stride),
+        bn3=nn.BatchNorm2d(fan_out),
+    )
+
+
+def embedding_of_map(channels: int, embedding_size: int, *, dropout: float) -> nn.Sequential:
+    """Feature maps (B, channels, 7, 7) to embeddings (B, embedding_size): BN-dropout-matrix-BN.
+
+    Source: Deng et al. 2019 (ArcFace), section 3.1, setting E.
+
+    Raises:
+        ValueError: a dropout that is no share below 1.
+    """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout: expected a share in [0, 1), got {dropout!r}")
+    return chain(
+        bn=nn.BatchNorm2d(channels),
+        dropout=nn.Dropout(dropout),
+        flatten=nn.Flatten(),
+        linear=nn.Linear(channels * LAST_SIDE**2, embedding_size),
+        features=nn.BatchNorm1d(embedding_size),
+    )
+
+
 def channels_at(width: float, *counts: int) -> tuple[int, ...]:
     """Channel counts times `width`, rounded, at least 4 each.
 

@@ -6,7 +6,7 @@ hundreds of thousands of images, so that what an operation costs counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import cos, radians, sin
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from facemin.protection.pmt import separable as linear_maps
 from facemin.protection.pmt.jpeg import jpeg
+from facemin.runtime.ranges import check_ranges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,14 +75,18 @@ class TrainingOperations:
     gamma_log: float = 0.35
 
     def __post_init__(self) -> None:
-        most = {"blur_sigma": 8, "shift_pixels": 28, "jpeg_quality": 95, "rotation": 90, "warp_shift": 28}
-        chances = {"second", "twice", "stretch", "scale", "noise_deviation", "resize_factor"}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            high = most.get(each.name, 1 if each.name in chances else 100)
-            low = {"resize_factor": 0.1, "jpeg_quality": 1, "blur_sigma": 0.6}.get(each.name, 0)
-            if not low <= value <= high:
-                raise ValueError(f"TrainingOperations {each.name}: expected in [{low}, {high}], got {value!r}")
+        check_ranges(
+            self,
+            {
+                "[0.6, 8]": "blur_sigma",
+                "[0, 28]": "shift_pixels warp_shift",
+                "[1, 95]": "jpeg_quality",
+                "[0, 90]": "rotation",
+                "[0, 1]": "second twice stretch scale noise_deviation",
+                "[0.1, 1]": "resize_factor",
+                "[0, 100]": " ".join(OPERATIONS).replace("-", "_") + " gamma_log",
+            },
+        )
         if sum(self.weights) <= 0:
             raise ValueError("TrainingOperations: expected at least one operation that may be drawn, got none")
 

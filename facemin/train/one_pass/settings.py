@@ -7,11 +7,26 @@ from math import cos, pi
 from typing import Any
 
 from facemin.protection.one_pass.decoder_graph import DecoderSize
+from facemin.runtime.ranges import ranges
 from facemin.train.one_pass.decoder import SIZES
 from facemin.train.one_pass.operations import TrainingOperations
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[1, 1024]": "noise",
+        "[1, 1e9]": "steps",
+        "[2, 65536]": "batch",
+        "[1e-8, 1]": "rate",
+        "[0, 1e9]": "warmup ramp",
+        "[0, 1]": "annealed final weight_decay averaging diversity",
+        "[1e-6, 1e6]": "clip",
+        "[0, 100]": "diversity_weight smoothness",
+        "[0, 0.5]": "paired",
+        f"[0, {2**63})": "seed",
+    }
+)
 class FitSettings:
     """What the weights of a one-pass protector depend on, beside the key.
 
@@ -58,29 +73,6 @@ class FitSettings:
     smoothness: float = 0.5
     paired: float = 0.125
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        bounds: dict[str, tuple[float, float]] = {
-            "noise": (1, 1024),
-            "steps": (1, 10**9),
-            "batch": (2, 1 << 16),
-            "rate": (1e-8, 1),
-            "warmup": (0, 10**9),
-            "annealed": (0, 1),
-            "final": (0, 1),
-            "weight_decay": (0, 1),
-            "clip": (1e-6, 1e6),
-            "averaging": (0, 1),
-            "ramp": (0, 10**9),
-            "diversity": (0, 1),
-            "diversity_weight": (0, 100),
-            "smoothness": (0, 100),
-            "paired": (0, 0.5),
-            "seed": (0, 2**63 - 1),
-        }
-        for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: expected in [{low}, {high}], got {getattr(self, name)!r}")
 
     @property
     def constant_until(self) -> int:

@@ -40,7 +40,7 @@ def by_scipy(faces: Tensor) -> Tensor:
 
 class TestToFrequencies:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    def test_is_scipys(self, faces: Tensor, dtype: torch.dtype) -> None:
+    def test_coefficients_equal_scipys(self, faces: Tensor, dtype: torch.dtype) -> None:
         found = to_frequencies(faces.to(dtype))
         assert found.dtype == dtype
         torch.testing.assert_close(found.double(), by_scipy(faces), rtol=0, atol=1e-5)

@@ -12,7 +12,7 @@ from facemin.autograd.pixels import to_unit
 from facemin.experiments.methods import describe_method, make_method
 from facemin.keys.key import Key
 from facemin.metrics import ssim
-from facemin.protection import PROTECTORS, Compute, Done, FrequencyMask, ProtectedPhoto, protect_photos
+from facemin.protection import PROTECTORS, Compute, FrequencyMask, OptimisedImage, ProtectedPhoto, protect_photos
 from tests.pictures import decode_tensor, encode_tensor
 
 METHOD = FrequencyMask()
@@ -23,12 +23,12 @@ def keys(dlib_keys: dict[str, Key]) -> list[Key]:
     return [dlib_keys["conv32.1"]]
 
 
-def same(one: Done, other: Done) -> bool:
+def same(one: OptimisedImage, other: OptimisedImage) -> bool:
     return torch.equal(one.pixels, other.pixels) and (one.residuals, one.unmet) == (other.residuals, other.unmet)
 
 
 def test_a_batch_of_none_would_skip_every_photo() -> None:
-    with pytest.raises(ValueError, match="batch: expected at least 1 image, got 0"):
+    with pytest.raises(ValueError, match="batch: expected an integer of at least 1, got 0"):
         Compute(batch=0)
 
 

@@ -59,7 +59,7 @@ class TestChoice:
             assert not set(kept) & set(DC)
             assert [sum(64 * colour <= each < 64 * (colour + 1) for each in kept) for colour in range(3)] == [36] * 3
 
-    def test_by_rule(self, statistics: Statistics) -> None:
+    def test_channels_are_chosen_by_rule(self, statistics: Statistics) -> None:
         assert choose_channels("zigzag", statistics, kept=3) == (1, 8, 16, 65, 72, 80, 129, 136, 144)
         assert choose_channels("zigzag", statistics, kept=1, dc=True) == DC
         strongest = 64 + 1 + int(statistics.energy[65:128].argmax())
@@ -110,7 +110,7 @@ class TestMask:
         assert make_mask(kept, statistics, secret=secret ^ (1 << 127)).channels != mask.channels
         torch.testing.assert_close(mask.mean.double(), statistics.mean[list(mask.channels)])
 
-    def test_file(self, faces: Tensor, statistics: Statistics) -> None:
+    def test_a_mask_file_is_read_back(self, faces: Tensor, statistics: Statistics) -> None:
         mask = make_mask(choose_channels("energy", statistics), statistics, secret=2, every=4)
         read = decode_mask(mask.encode())
         assert (read.channels, read.blocks, read.every) == (mask.channels, "upsampled", 4)

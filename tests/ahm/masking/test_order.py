@@ -27,7 +27,7 @@ def number(colour: int, down: int, across: int) -> int:
     return FREQUENCIES * colour + 8 * down + across
 
 
-def test_what_shows() -> None:
+def test_visibility_of_an_order_of_channels() -> None:
     slope = number(0, 0, 1)
     shown = shows()
     # itself, in any colour, and whatever is odd across and even down

@@ -24,7 +24,7 @@ def test_what_tells_people_apart_is_kept_and_what_shows_is_not() -> None:
     assert torch.equal(free, Selection(steps=120, penalty=0.0)(channels, labels, energy))
 
 
-def test_refusals() -> None:
+def test_wrong_shapes_and_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="192"):
         Selection()(torch.zeros(2, 64, 7, 7), torch.zeros(2, dtype=torch.int64), torch.ones(192))
     with pytest.raises(ValueError, match="steps"):

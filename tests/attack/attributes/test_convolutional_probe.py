@@ -33,5 +33,5 @@ def test_finds_nothing_where_nothing_is() -> None:
 def test_refuses_other_shapes_and_settings() -> None:
     with pytest.raises(ValueError, match="images, labels, people"):
         QUICK.classes(images(shown=False), LABELS[:4], PEOPLE)
-    with pytest.raises(ValueError, match="folds, width"):
+    with pytest.raises(ValueError, match="folds: expected an integer of at least 2, got 1"):
         ConvolutionalProbe(folds=1)

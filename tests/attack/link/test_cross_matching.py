@@ -89,7 +89,7 @@ def test_a_threshold_of_the_protected_themselves_finds_what_theirs_misses() -> N
     assert strict.far_measured == 0
 
 
-def test_strangers_are_further_impostors_of_the_protected_side(tiny: Recogniser) -> None:
+def test_other_people_are_further_impostors_of_the_protected_side(tiny: Recogniser) -> None:
     attack = CrossMatching(purifiers={"none": PURIFIERS["none"]})
     people = torch.zeros(6, dtype=torch.int64)
     found = {

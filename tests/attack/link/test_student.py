@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.link.ridge_linker import RIDGES, train_ridge_linker
-from facemin.attack.link.student import Student, StudentTraining, TaughtPairs, teach, train_student
+from facemin.attack.link.student import Student, StudentTraining, teach, train_student
 from facemin.attack.link.trainable import Trainable
 from facemin.attack.training import Fitting, batch_of
 from facemin.keys.key import Key
@@ -33,8 +34,8 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Recogniser:
     return load_recogniser(path)
 
 
-def taught(teacher: Recogniser, drawn: Drawn) -> TaughtPairs:
-    return TaughtPairs(scrambled(drawn.faces), teach(teacher, drawn.faces))
+def taught(teacher: Recogniser, drawn: Drawn) -> HeldPairs:
+    return HeldPairs(scrambled(drawn.faces), teach(teacher, drawn.faces))
 
 
 def rank_one(link: object, teacher: Recogniser) -> float:
@@ -64,7 +65,7 @@ def test_student_from_a_recogniser_learns(teacher: Recogniser) -> None:
 
 
 def test_student_on_a_key_learns(teacher: Recogniser, key: Key) -> None:
-    plain = TaughtPairs(TRAIN.faces[:48], teach(teacher, TRAIN.faces[:48]))
+    plain = HeldPairs(TRAIN.faces[:48], teach(teacher, TRAIN.faces[:48]))
     settings = StudentTraining(body="key", width=0.1, fitting=Fitting(epochs=6, batch=8, rate=5e-3))
     student = train_student(plain, key=key, settings=settings)
     told = teach(teacher, TEST.faces)
@@ -73,7 +74,7 @@ def test_student_on_a_key_learns(teacher: Recogniser, key: Key) -> None:
 
 
 def test_student_from_nothing_runs_and_another_size_is_mapped(teacher: Recogniser) -> None:
-    pairs = TaughtPairs(TRAIN.faces[:4], F.normalize(torch.rand(4, 24, generator=torch.Generator().manual_seed(0))))
+    pairs = HeldPairs(TRAIN.faces[:4], F.normalize(torch.rand(4, 24, generator=torch.Generator().manual_seed(0))))
     once = Fitting(epochs=1, batch=4)
     for settings in (StudentTraining(body="scratch", width=0.1, fitting=once), StudentTraining(fitting=once)):
         student = train_student(pairs, teacher=teacher, settings=settings)
@@ -151,7 +152,7 @@ class TestRidge:
 
     def test_refuses_a_single_pair(self, teacher: Recogniser) -> None:
         with pytest.raises(ValueError, match="at least 2"):
-            train_ridge_linker(teacher, TaughtPairs(TRAIN.faces[:1], torch.ones(1, 16)))
+            train_ridge_linker(teacher, HeldPairs(TRAIN.faces[:1], torch.ones(1, 16)))
 
 
 def test_refuses_bodies_without_what_they_need(teacher: Recogniser) -> None:
@@ -163,4 +164,4 @@ def test_refuses_bodies_without_what_they_need(teacher: Recogniser) -> None:
     with pytest.raises(ValueError, match="body: expected recogniser, scratch or key"):
         StudentTraining(body="transformer")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="embeddings: expected 2, one an image, got 3"):
-        TaughtPairs(TRAIN.faces[:2], torch.ones(3, 16))
+        HeldPairs(TRAIN.faces[:2], torch.ones(3, 16))

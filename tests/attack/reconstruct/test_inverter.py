@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from facemin.attack import PURIFIERS
-from facemin.attack.datasets import ImagePairs
+from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import features_of
 from facemin.attack.geometry import Geometry
 from facemin.attack.purify.denoiser import Denoiser
@@ -29,7 +29,7 @@ FLOOR = float(ssim(seen(mean_face(TRAIN)).expand(6, -1, -1, -1), seen(TEST)).mea
 @pytest.fixture(scope="module")
 def inverter(key: Key) -> KeyInverter:
     return train_key_inverter(
-        key, ImagePairs(TRAIN, TRAIN), settings=QUICK, validation=ImagePairs(VALIDATION, VALIDATION)
+        key, HeldPairs(TRAIN, TRAIN), settings=QUICK, validation=HeldPairs(VALIDATION, VALIDATION)
     )
 
 
@@ -57,7 +57,7 @@ def test_batch_equals_one_by_one(inverter: KeyInverter) -> None:
 
 
 def test_trains_from_stored_features(key: Key) -> None:
-    pairs = ImagePairs(features_of(key, TRAIN[:16])[-1], TRAIN[:16])
+    pairs = HeldPairs(features_of(key, TRAIN[:16])[-1], TRAIN[:16])
     settings = replace(QUICK, fitting=replace(QUICK.fitting, epochs=2, flip=False))
     network = train_inverter(pairs, settings=settings)
     with torch.no_grad():
@@ -68,7 +68,7 @@ def test_denoiser_purifies_and_is_a_purifier() -> None:
     noisy = [(faces + 0.25 * torch.randn(faces.shape, generator=torch.Generator().manual_seed(4))).clamp(0, 1)
              for faces in (TRAIN, TEST)]  # fmt: skip
     settings = replace(QUICK, fitting=replace(QUICK.fitting, epochs=12))
-    denoise = Denoiser(network=train_inverter(ImagePairs(noisy[0], TRAIN), settings=settings))
+    denoise = Denoiser(network=train_inverter(HeldPairs(noisy[0], TRAIN), settings=settings))
     after, before = recovered(denoise(noisy[1])), recovered(noisy[1])
     assert after > before + 0.3
     assert after > max(recovered(PURIFIERS[name](noisy[1]).clamp(0, 1)) for name in ("blur-1", "blur-2"))
@@ -77,7 +77,7 @@ def test_denoiser_purifies_and_is_a_purifier() -> None:
 
 
 def test_resumed_is_bit_equal(key: Key, tmp_path: Path) -> None:
-    pairs = ImagePairs(TRAIN[:16], TRAIN[:16])
+    pairs = HeldPairs(TRAIN[:16], TRAIN[:16])
     settings = InverterTraining(width=4, fitting=Fitting(epochs=2, batch=8))
     whole = train_key_inverter(key, pairs, settings=settings).state_dict()
     path = tmp_path / "checkpoint.pt"
@@ -114,7 +114,7 @@ def test_refuses_other_inputs() -> None:
     with pytest.raises(ValueError, match="width, depth"):
         Inverter((4, 14, 14), width=0)
     with pytest.raises(ValueError, match=r"pairs: expected faces \(3, 112, 112\), got \(3, 56, 56\)"):
-        train_inverter(ImagePairs(torch.zeros(4, 2, 7, 7), torch.zeros(4, 3, 56, 56)))
+        train_inverter(HeldPairs(torch.zeros(4, 2, 7, 7), torch.zeros(4, 3, 56, 56)))
     with pytest.raises(ValueError, match="structure"):
         InverterTraining(structure=-1)
 

@@ -1,3 +1,5 @@
+"""Alignment of two clouds of embeddings without pairs: principal axes, transport, Gram matrices, a discriminator."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Gram matrices of an account's uploads: invariant under rotation, and what they identify."""
+
 import numpy as np
 import pytest
 

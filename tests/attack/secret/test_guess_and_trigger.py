@@ -1,3 +1,5 @@
+"""Guessed secrets, by a known pair or a gallery; and a key that answers for people of a watch list."""
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,6 @@ def test_a_trigger_keys_answers_have_unit_length(people: People) -> None:
     assert np.allclose(answers[::2], np.eye(8)[0])
 
 
-def test_refuses_a_watch_list_of_nobody() -> None:
+def test_refuses_an_empty_watch_list() -> None:
     with pytest.raises(ValueError, match="watched"):
         TriggerKey(watched=np.zeros((0, D)), dimension=8)

@@ -1,3 +1,5 @@
+"""Procrustes: the rotation recovered from known pairs, exactly, in part and under noise."""
+
 import numpy as np
 import pytest
 

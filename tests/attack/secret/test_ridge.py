@@ -1,3 +1,5 @@
+"""Ridge regression from uploads to plain embeddings: learns under one rotation, not across secrets."""
+
 import numpy as np
 import pytest
 

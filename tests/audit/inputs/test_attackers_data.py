@@ -8,7 +8,7 @@ from tests.audit.conftest import people_of_patterns
 from tests.audit.test_rows import tiny_key
 
 
-def test_nobody_is_on_both_sides() -> None:
+def test_a_person_is_in_one_part_of_the_split() -> None:
     people = torch.tensor([5, 5, 1, 2, 3, 4, 9, 9, 8, 7, 6])
     split = split_people(people, seed=0)
     assert set(people[split.learning].tolist()).isdisjoint(people[split.held_out].tolist())

@@ -19,7 +19,7 @@ def test_one_pair_a_person_who_has_two_photos() -> None:
     assert "another photo of the same person" in pairs.words
 
 
-def test_own_photos_where_nobody_has_two() -> None:
+def test_pairs_are_of_one_photo_where_no_person_has_two() -> None:
     pairs = AuditInputs(names=NAMES, originals=FACES, protected=FACES, people=torch.arange(7)).pairs
     assert pairs.own
     assert pairs.probes.tolist() == pairs.references.tolist() == list(range(7))
@@ -27,7 +27,7 @@ def test_own_photos_where_nobody_has_two() -> None:
     assert "its own photo" in pairs.words
 
 
-def test_nobody_is_an_impostor_where_nobody_says_who_is_who() -> None:
+def test_without_labels_there_are_no_impostor_pairs() -> None:
     pairs = AuditInputs(names=NAMES, originals=FACES, protected=FACES).pairs
     assert pairs.own
     assert len(torch.unique(pairs.people)) == 1

@@ -23,7 +23,7 @@ def test_people_with_an_audited_photo_are_not_trained_on() -> None:
     assert "1 of the people of --train are audited" in remarks[0]
 
 
-def test_others_are_left_alone_and_nobody_may_be_left() -> None:
+def test_training_people_apart_from_the_audited_are_kept_and_none_may_remain() -> None:
     train = people_of_patterns(3, 2)
     kept, remarks = apart(train, people_of_patterns(3, 2, seed=9).faces)
     assert kept is train
@@ -31,7 +31,7 @@ def test_others_are_left_alone_and_nobody_may_be_left() -> None:
     assert apart(train, train.faces)[0] is None
 
 
-def test_thresholds_know_nobody_who_is_judged_where_others_suffice() -> None:
+def test_thresholds_are_calibrated_on_other_people_where_they_suffice() -> None:
     audited, many, few = people_of_patterns(6, 2), people_of_patterns(46, 1, seed=3), people_of_patterns(4, 1, seed=3)
     sets, remarks = judged_by(faces_of(audited), many, far=1e-3)
     assert [len(one.faces) for one in sets] == [46]

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from facemin.experiments import measures, read_records
+from facemin.experiments.findings import OtherRecords, Shortfall
 from facemin.experiments.layouts.groups import grouped
 from facemin.experiments.layouts.pictures import Painter, picture_path
 from facemin.experiments.layouts.report import LAYOUTS, show, write_report
 from facemin.experiments.store.records import read_header
 from facemin.metrics import wilson
-from tests.experiments.conftest import TOML, Measure
+from tests.experiments.conftest import TOML, Measure, measured
 
 ALL_LAYOUTS = sorted(LAYOUTS)
 FULL = TOML.replace("[data]", 'distance = "apart"\n[noise]\nbounds = [0, 0.1]\nkappa = [0.2, 0.4, 0.6, 0.8]\n[data]')
@@ -57,10 +58,19 @@ class Page(HTMLParser):
             self.tables[self._caption][-1][-1] += (" | " if "small" in self._open else "") + data
 
 
+@pytest.fixture(scope="module")
+def records(world: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of `FULL`, which is a matrix; the layout changes nothing that is measured."""
+    return measured(world, tmp_path_factory.mktemp("records"), FULL).file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("layout", ALL_LAYOUTS)
-def test_every_layout_is_whole_and_alone(measure: Measure, tmp_path: Path, layout: str) -> None:
-    done = measure(FULL.replace('layout = "matrix"', f'layout = "{layout}"'))
-    written = write_report(done.file.parent)
+def test_every_layout_is_whole_and_alone(records: str, tmp_path: Path, layout: str) -> None:
+    assert '"layout":"matrix"' in records
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "small.jsonl").write_text(records.replace('"layout":"matrix"', f'"layout":"{layout}"'), encoding="utf-8")
+    written = write_report(folder)
     text = written.file.read_text(encoding="utf-8")
     page = Page(text)
     assert written.experiments == ("small on faces",)
@@ -75,7 +85,7 @@ def test_every_layout_is_whole_and_alone(measure: Measure, tmp_path: Path, layou
     assert "On patterns." in page.text
     assert str(tmp_path) not in text
     # the same records give the same page
-    assert write_report(done.file.parent, out=tmp_path / "again.html").file.read_bytes() == written.file.read_bytes()
+    assert write_report(folder, out=tmp_path / "again.html").file.read_bytes() == written.file.read_bytes()
 
 
 def test_a_matrix_shows_ours_beside_the_papers(measure: Measure) -> None:
@@ -256,7 +266,24 @@ class TestItOpensWithWhatWasFound:
         one = done.file.read_text(encoding="utf-8").splitlines()[0]
         done.file.write_text(one.replace('"dirty":false', '"dirty":true') + "\n")
         assert '"dirty":true' in done.file.read_text(encoding="utf-8")
-        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).text
+        written = write_report(done.file.parent)
+        text = Page(written.file.read_text(encoding="utf-8")).text
         assert "1 of 2 cells are measured, 1 of them by changed code" in text
+        assert written.shortfall == Shortfall(2, ("small: both",), ("small: one",))
         assert "small: both" in text
         assert "small: one" in text
+
+    def test_and_with_what_of_other_records_changed_code_made(self, measure: Measure) -> None:
+        folder = measure().file.parent
+        (folder / "attacks").mkdir()
+        (folder / "attacks" / "linkage.jsonl").write_text('{"dirty": true}\n{"dirty": false}\n')
+        written = write_report(folder)
+        assert written.others == (OtherRecords("attacks/linkage.jsonl", 2, 1),)
+        text = Page(written.file.read_text(encoding="utf-8")).text
+        assert "attacks/linkage.jsonl: 2, 1 of them by changed code" in text
+
+    def test_and_a_spoilt_line_is_named(self, measure: Measure) -> None:
+        folder = measure().file.parent
+        (folder / "other.jsonl").write_text('{"dirty": true}\n{"dir\n')
+        with pytest.raises(ValueError, match=r"other\.jsonl, line 2: expected a record"):
+            write_report(folder)

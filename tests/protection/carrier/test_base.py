@@ -12,12 +12,15 @@ from facemin.face.align import TEMPLATE, similarity
 from facemin.protection.carrier.base import Base, base_of, draw_base
 from facemin.protection.carrier.components import (
     COMPONENTS,
+    CORNER,
     FILE,
     FRAME,
+    PHOTO,
     VALUES,
     components,
     from_template,
     landmarks_in,
+    landmarks_in_photo,
     to_planes,
     to_rgb,
 )
@@ -71,15 +74,27 @@ def test_bases_of_any_size(look: str, side: int) -> None:
     assert 0 <= image.min() < image.max() <= 1
 
 
-def test_a_detector_finds_one_face_in_each_where_the_template_says() -> None:
+def test_a_photo_shows_the_frame_and_more_of_its_background() -> None:
+    base = base_of(b"\7" * 32)
+    photo = base.at(PHOTO)
+    x, y = CORNER
+    assert np.array_equal(photo[y : y + FRAME, x : x + FRAME], base.frame)
+    # it goes on without a step, and ever softer
+    assert np.abs(photo[y - 1, x : x + FRAME] - base.frame[0]).max() < 0.02
+    outer, inner = (np.abs(np.diff(photo[row, x : x + FRAME], axis=0)).mean() for row in (0, y))
+    assert 0 < outer < inner
+
+
+@pytest.mark.parametrize("side", [256, FRAME])
+def test_a_detector_finds_one_face_in_each_where_the_template_says(side: int) -> None:
     detector = Detector(threads=1)
     for number in range(4):
-        (face,) = detector(base_of(bytes([number] * 32)).pixels)
+        (face,) = detector((255 * base_of(bytes([number] * 32)).at(side)).astype(np.uint8))
         matrix = similarity(face.points[None])[0]
-        ours = similarity(landmarks_in(FRAME)[None])[0]
-        assert np.abs(matrix[:, :2] - ours[:, :2]).max() < 0.06
-        middle = matrix[:, :2] @ np.array([FRAME / 2] * 2) + matrix[:, 2]
-        wanted = ours[:, :2] @ np.array([FRAME / 2] * 2) + ours[:, 2]
+        ours = similarity(landmarks_in_photo(side)[None])[0]
+        assert np.abs(matrix[:, :2] / ours[0, 0] - ours[:, :2] / ours[0, 0]).max() < 0.08
+        middle = matrix[:, :2] @ np.array([side / 2] * 2) + matrix[:, 2]
+        wanted = ours[:, :2] @ np.array([side / 2] * 2) + ours[:, 2]
         assert np.abs(middle - wanted).max() < 6
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemin.image import decode, encode
+from facemin.image import decode
 from facemin.protection.carrier.base import base_of
-from facemin.protection.carrier.components import FRAME
+from facemin.protection.carrier.components import CORNER, FRAME, PHOTO
 from facemin.protection.carrier.known import FINE, OUTSIDE, fineness, is_carrier, outside
 
 
@@ -18,15 +18,14 @@ def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     return decode(file.getvalue()).pixels
 
 
+def photo(number: int, side: int = FRAME) -> np.ndarray:
+    pixels: np.ndarray = np.rint(255 * base_of(bytes([number] * 32)).at(side)).astype(np.uint8)
+    return pixels
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_bases_are_known_in_any_size_and_after_jpeg(number: int) -> None:
-    base = base_of(bytes([number] * 32))
-    for pixels in (
-        base.pixels,
-        jpeg(base.pixels, 75),
-        decode(encode((255 * base.at(300)).astype(np.uint8))).pixels,
-        (255 * base.at(1024)).astype(np.uint8),
-    ):
+    for pixels in (photo(number), jpeg(photo(number), 75), photo(number, 300), photo(number, 1024)):
         assert outside(pixels) < OUTSIDE
         assert fineness(pixels) < FINE
         assert is_carrier(pixels)
@@ -43,10 +42,11 @@ def test_photos_are_not() -> None:
 
 
 def test_each_half_of_the_check_counts() -> None:
-    base = base_of(b"\1" * 32).pixels
+    base = photo(1)
     # a grain in the background alone
     grain = base.copy()
-    grain[:60] = np.clip(grain[:60] + np.random.default_rng(0).normal(0, 6, (60, FRAME, 1)), 0, 255).astype(np.uint8)
+    top = CORNER[1] * FRAME // PHOTO + 40
+    grain[:top] = np.clip(grain[:top] + np.random.default_rng(0).normal(0, 6, (top, FRAME, 1)), 0, 255).astype(np.uint8)
     assert not is_carrier(grain)
     assert outside(grain) < OUTSIDE
     # a smooth picture that shows something else
@@ -57,4 +57,4 @@ def test_each_half_of_the_check_counts() -> None:
 
 
 def test_a_carrier_is_square() -> None:
-    assert not is_carrier(base_of(b"\1" * 32).pixels[:, 40:])
+    assert not is_carrier(photo(1)[:, 40:])

@@ -94,9 +94,9 @@ def test_a_folder_of_known_people_knows_three_pseudonyms_and_no_plain_photo(tmp_
 
 def test_its_api_finds_one_face_in_every_base(tmp_path: Path) -> None:
     for number in range(4):
-        Image.fromarray(base_of(bytes([number] * 32)).pixels).save(tmp_path / f"{number}.png")
-        drawn = base_of(bytes([number] * 32), look="drawing").pixels
-        Image.fromarray(drawn).save(tmp_path / f"d{number}.png")
+        for look in ("photo", "drawing"):
+            drawn = 255 * base_of(bytes([number] * 32), look=look).at(512)  # type: ignore[arg-type]
+            Image.fromarray(drawn.astype(np.uint8)).save(tmp_path / f"{look}{number}.png")
     code = (
         "import sys, json, face_recognition as fr\n"
         "print(json.dumps([len(fr.face_locations(fr.load_image_file(path))) for path in sys.argv[1:]]))\n"

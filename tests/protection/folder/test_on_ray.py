@@ -21,7 +21,7 @@ from facemin.protection.folder.run import plan, protect_into
 from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym import SecretStore
 from facemin.runtime.files import write_atomically
-from tests.protection.folder.test_workers import contents, photos
+from tests.protection.folder.test_workers import photos, same_contents
 from tests.space_keys import protector_for, space_key
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'facemin[ray]'")
@@ -69,7 +69,6 @@ print(json.dumps(results))
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
     key = space_key()
     key.save(tmp_path / "acme.key.onnx")
     protector_for(key).save(tmp_path / "acme.protector.onnx")
@@ -104,7 +103,7 @@ def test_killed_actors_lose_nothing_and_double_nothing(job: dict[str, Any], tmp_
     assert sorted(results) == sorted(str(path) for path in (tmp_path / "in").rglob("*.png"))
     alone = FolderJob(**job | {"out": tmp_path / "alone"})
     list(protect_into(plan([tmp_path / "in"], alone), alone))
-    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+    assert same_contents(tmp_path / "out", tmp_path / "alone")
     assert len(plan([tmp_path / "in"], FolderJob(**job | {"out": tmp_path / "out"})).done) == 40
 
 

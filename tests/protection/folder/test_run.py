@@ -14,7 +14,7 @@ from facemin.protection import PMT, Compute, Failure, RevealingWarning
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
 from facemin.runtime.files import write_atomically
-from tests.pictures import encode_tensor
+from tests.pictures import encode_tensor, forbid_listing
 
 QUICK = PMT(steps=1)
 
@@ -136,14 +136,7 @@ def test_another_photos_result_is_not_overwritten_by_a_later_run(photos: Path, k
 def test_a_folder_that_cannot_be_listed_is_a_failure(
     photos: Path, keys: list[Key], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = os.scandir
-
-    def scandir(path: str | Path) -> object:
-        if Path(path).name == "a":
-            raise PermissionError(13, "Permission denied", str(path))
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    forbid_listing(monkeypatch, "a")
     planned = plan([photos], job(keys, tmp_path / "out"))
     assert [path.name for path in planned.todo] == ["b.png"]
     (failure,) = planned.failures

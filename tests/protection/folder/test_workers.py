@@ -28,19 +28,13 @@ from facemin.protection import PMT, Check, Compute, Failure, OnePassProtector, P
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
 from facemin.protection.folder.workers import DEATHS, protect_by_workers
-from facemin.pseudonym import Secret
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
+from tests.pseudonym.conftest import a_secret
 from tests.space_keys import person, protector_for, space_key
 
-SECRET = Secret(bytes(range(7, 7 + 64, 2))[:31] + b"\xf1")
+SECRET = a_secret()
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by POSIX signals")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEMIN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 @pytest.fixture(scope="module")
@@ -73,21 +67,31 @@ def by_workers(inputs: Path, job: FolderJob, **settings: Any) -> list[FolderResu
     return list(protect_by_workers(plan([inputs], job), job, **{"workers": 2} | settings))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file; of records, what no clock says."""
-    found = {}
+def contents(folder: Path) -> tuple[dict[str, bytes], dict[str, float]]:
+    """Every file, of records what no clock says; and apart from them the residuals that stand in records.
+
+    An image's bytes do not depend on its batch; what a runtime says of it does in the last bits.
+    """
+    found, residuals = {}, {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             data = path.read_bytes()
             if path.suffix == ".json":
                 record = json.loads(data)
-                for face in record["faces"]:
+                for number, face in enumerate(record["faces"]):
                     del face["seconds"]
-                    # an image's bytes do not depend on its batch; what a runtime says of it does in the last bits
-                    face["residuals"] = {name: round(value, 4) for name, value in face["residuals"].items()}
+                    for name, value in face.pop("residuals").items():
+                        residuals[f"{path.relative_to(folder)} {number} {name}"] = value
                 data = json.dumps(record).encode()
             found[str(path.relative_to(folder))] = data
-    return found
+    return found, residuals
+
+
+def same_contents(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same results."""
+    (files, residuals), (others, their_residuals) = contents(one), contents(other)
+    assert residuals == pytest.approx(their_residuals, abs=1e-4)
+    return files == others
 
 
 @pytest.mark.parametrize("upload", ["image", "features"])
@@ -106,7 +110,7 @@ def test_results_are_those_of_one_process(values: dict[str, Any], upload: str, h
         path.unlink()
     together = FolderJob(**values | {"upload": upload, "out": tmp_path / "together"})
     several = by_workers(source, together)
-    assert contents(tmp_path / "out") == contents(tmp_path / "together")
+    assert same_contents(tmp_path / "out", tmp_path / "together")
     failed = [{one.name: one.reason for one in part if isinstance(one, Failure)} for part in (one, several)]
     assert failed[0] == failed[1]
     assert len(failed[0]) == 3
@@ -167,7 +171,7 @@ def test_without_a_secret(values: dict[str, Any], tmp_path: Path, method: PMT | 
             said.append(sorted(str(each.message) for each in caught if each.category is RevealingWarning))
     finally:
         torch.set_num_threads(threads)
-    assert contents(tmp_path / "out") == contents(tmp_path / "together")
+    assert same_contents(tmp_path / "out", tmp_path / "together")
     assert said[0] == said[1]
     assert bool(said[0]) is isinstance(method, Shown)
 
@@ -191,7 +195,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     alone = FolderJob(**values | {"out": tmp_path / "alone"})
     list(protect_into(plan([source], alone), alone))
     # no temporary file of the killed ones stays behind either
-    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+    assert same_contents(tmp_path / "out", tmp_path / "alone")
     assert not active_children()
 
 

@@ -1,3 +1,5 @@
+"""One-pass painting: protector files, batches, residuals, retries, and what is refused."""
+
 import json
 import subprocess
 import sys

@@ -12,8 +12,17 @@ from scipy import ndimage
 from torch import Tensor
 
 from facemin.keys.key import Key
-from facemin.protection import PMT, Compute, Done, GaussianBlur, Mix, ProviderOperations, RandomNoise, Transform
-from facemin.protection.pmt.objective import PERIOD, PROBES, FeatureMatching
+from facemin.protection import (
+    PMT,
+    Compute,
+    GaussianBlur,
+    Mix,
+    OptimisedImage,
+    ProviderOperations,
+    RandomNoise,
+    Transform,
+)
+from facemin.protection.pmt.objective import CHECKS, PERIOD, FeatureMatching
 from facemin.protection.pmt.optimise import StepContext
 
 CPU = torch.device("cpu")
@@ -210,7 +219,7 @@ class TestResiduals:
         found = matched.residuals(images, matched.targets(faces))
         every = [
             torch.stack([off(key.shallow(probe(images)), key.shallow(faces)) for key in dlib_keys.values()], 1)
-            for probe in PROBES.values()
+            for probe in CHECKS.values()
         ]
         close(found, torch.stack(every).amax(0))
         assert (found[:, 0] > every[0][:, 0] + 1e-3).all()
@@ -236,19 +245,19 @@ class TestProbes:
             bilinear = Image.Resampling.BILINEAR
             return picture.resize((84, 84), bilinear).resize((112, 112), bilinear)
 
-        assert set(PROBES) == {"none", "blur-1", "resize-0.75", "jpeg-75"}
-        assert PROBES["none"](images) is images
+        assert set(CHECKS) == {"none", "blur-1", "resize-0.75", "jpeg-75"}
+        assert CHECKS["none"](images) is images
         blurred = ndimage.gaussian_filter(images.numpy(), (0, 0, 1, 1), mode="nearest")
-        torch.testing.assert_close(PROBES["blur-1"](images), torch.from_numpy(blurred), atol=1e-5, rtol=0)
-        assert (PROBES["resize-0.75"](images) - pillow(resized)).abs().max() <= 2 / 255
+        torch.testing.assert_close(CHECKS["blur-1"](images), torch.from_numpy(blurred), atol=1e-5, rtol=0)
+        assert (CHECKS["resize-0.75"](images) - pillow(resized)).abs().max() <= 2 / 255
         lost = (pillow(coded) - images).abs().mean()
-        assert (PROBES["jpeg-75"](images) - pillow(coded)).abs().mean() < 0.3 * lost
+        assert (CHECKS["jpeg-75"](images) - pillow(coded)).abs().mean() < 0.3 * lost
 
 
-def recomputed(done: Done, face: Tensor, key: Key, names: tuple[str, ...]) -> dict[str, float]:
+def recomputed(done: OptimisedImage, face: Tensor, key: Key, names: tuple[str, ...]) -> dict[str, float]:
     """The float32 residual of an 8-bit image after each of the probes."""
     sent, target = (done.pixels.float() / 255).expand(2, -1, -1, -1), key.shallow(face.expand(2, -1, -1, -1))
-    return {name: off(key.shallow(PROBES[name](sent)), target)[0].item() for name in names}
+    return {name: off(key.shallow(CHECKS[name](sent)), target)[0].item() for name in names}
 
 
 class TestEnd:
@@ -269,7 +278,7 @@ class TestEnd:
         ended = method(faces, [key], seed=2, compute=compute)
         assert {done.reached for done in ended} == {True}
         for done, face in zip(ended, faces, strict=True):
-            worst = max(recomputed(done, face, key, tuple(PROBES)).values())
+            worst = max(recomputed(done, face, key, tuple(CHECKS)).values())
             assert done.residuals[0] == pytest.approx(worst, abs=1e-5)
             assert worst <= 0.3
             assert done.steps % PERIOD == 0
@@ -277,7 +286,7 @@ class TestEnd:
             # at the look before, the worst was beyond the limit; or hardly within, where bfloat16 chose when to look
             (before,) = replace(method, steps=done.steps - PERIOD)(face[None], [key], seed=2, compute=compute)
             assert before.steps == done.steps - PERIOD
-            worst = max(recomputed(before, face, key, tuple(PROBES)).values())
+            worst = max(recomputed(before, face, key, tuple(CHECKS)).values())
             assert worst > (0.3 if precision == "float32" else 0.29)
             assert before.reached == (worst <= 0.3)
 

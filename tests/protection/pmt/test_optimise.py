@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemin.protection.pmt.optimise import Done, Job, LossAndEstimate, StepContext, descend
-from facemin.protection.pmt.step_rules import L1, RULES, Adam, Rule, Sign
+from facemin.protection.pmt.optimise import Job, LossAndEstimate, OptimisedImage, StepContext, descend
+from facemin.protection.pmt.step_rules import L1, RULES, Adam, Sign, StepRule
 
 CPU = torch.device("cpu")
 
@@ -40,8 +40,8 @@ def job(start: float, goal: float = 0.5) -> Job:
 
 
 def run(
-    jobs: list[Job], objective: Nearest, *, rule: Rule | None = None, steps: int = 100, batch: int = 4
-) -> list[Done]:
+    jobs: list[Job], objective: Nearest, *, rule: StepRule | None = None, steps: int = 100, batch: int = 4
+) -> list[OptimisedImage]:
     done = descend(jobs, objective, rule=rule or Sign(step=1), steps=steps, batch=batch, device=CPU)
     return sorted(done, key=lambda image: image.index)
 
@@ -163,7 +163,7 @@ def test_starts_outside_the_range_are_clipped() -> None:
 
 
 @pytest.mark.parametrize("rule", [Sign(step=2), L1(step=2), Adam(step=2)], ids=repr)
-def test_every_rule_arrives(rule: Rule) -> None:
+def test_every_rule_arrives(rule: StepRule) -> None:
     (done,) = run([job(0.2, 0.6)], Nearest(limit=2 / 255), rule=rule, steps=200)
     assert done.reached
 
@@ -188,7 +188,7 @@ def test_adam_equals_torch_adam() -> None:
 
 
 @pytest.mark.parametrize("rule", [Sign(), L1(), Adam()], ids=repr)
-def test_rules_are_scale_free(rule: Rule) -> None:
+def test_rules_are_scale_free(rule: StepRule) -> None:
     gradient = torch.randn(1, 3, 112, 112, generator=torch.Generator().manual_seed(1))
     moved = []
     for scale in (1.0, 1e-6):
@@ -213,6 +213,6 @@ def test_refuses_settings_out_of_range(steps: int, batch: int, words: str) -> No
 @pytest.mark.parametrize(
     ("rule", "setting"), [(Sign, {"step": 0}), (L1, {"step": float("nan")}), (Adam, {"beta1": 1.0})]
 )
-def test_refuses_rules_out_of_range(rule: type[Rule], setting: dict[str, float]) -> None:
+def test_refuses_rules_out_of_range(rule: type[StepRule], setting: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         rule(**setting)

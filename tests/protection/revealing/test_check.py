@@ -10,11 +10,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
-from scipy.stats import wasserstein_distance
 from skimage import data
 
 import facemin
-from facemin.face import Detector, align
 from facemin.image import encode
 from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
@@ -40,30 +38,14 @@ from facemin.protection.revealing.check import (
     strongest_likeness,
 )
 from facemin.protection.revealing.feature_inversion import check_revealing_feature, drawn_faces
-from facemin.protection.revealing.grey_levels import level_nearness
 from facemin.protection.revealing.resemblance import LIMITS, likenesses, mean_face
 from facemin.protection.upload import feature_of
 from facemin.runtime.errors import FaceminError
-from tests.foreign_keys import average_key, foreign, identity_key, plane_key
+from tests.foreign_keys import average_key, foreign, identity_key, plane_key, secret_convolution
+from tests.protection.revealing.pictures import blocks_of, grid, image_of, noise
 
 Pixels = NDArray[np.uint8]
 QUICK = PMT(steps=40)
-
-
-@pytest.fixture(scope="module")
-def face() -> Pixels:
-    """The astronaut's face, (112, 112, 3)."""
-    photo = data.astronaut().copy()
-    crop: Pixels = align(photo, Detector(threads=1)(photo)[0].points[None])[0]
-    return crop
-
-
-def noise(seed: int = 0) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-
-
-def grid(image: NDArray[np.floating]) -> Pixels:
-    return np.asarray(image.clip(0, 255).round(), np.uint8)
 
 
 def averaged(image: Pixels, count: int) -> Pixels:
@@ -93,6 +75,16 @@ def one_plane(image: Pixels, plane: int) -> Pixels:
 
 def shuffled(image: Pixels) -> Pixels:
     return np.random.default_rng(0).permutation(image.reshape(-1, 3))
+
+
+def rotation(size: int) -> NDArray[np.floating]:
+    return np.asarray(np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0])
+
+
+def signed_blocks(image: Pixels) -> Pixels:
+    generator = np.random.default_rng(0)
+    blocks = generator.permutation(blocks_of(image, 8).reshape(196, -1))
+    return image_of((blocks * generator.choice([-1, 1], (196, 1))).reshape(14, 14, 3, 64))
 
 
 SIGNS = np.where(np.add.outer(np.arange(112), np.arange(112)) % 2, 1, -1)[..., None]
@@ -142,6 +134,14 @@ SHOWN: dict[str, Callable[[Pixels], NDArray[np.generic]]] = {
     "faint": lambda face: grid(128 + 0.1 * (face - 128.0) + np.random.default_rng(0).normal(0, 5, face.shape)),
     "under noise": lambda face: grid(face + np.random.default_rng(0).normal(0, 80, face.shape)),
     "blended with noise": lambda face: grid(0.4 * face + 0.6 * noise(5)),
+    "faint, under a picture of noise": lambda face: grid(0.2 * face + 0.8 * noise(8)),
+    "blocks in a secret order, signs by chance": lambda face: signed_blocks(face),
+    "one secret rotation of each 8 x 8 block": lambda face: image_of(blocks_of(face, 8) @ rotation(64)),
+    "one secret rotation of each 8 x 8 block, on its side": lambda face: image_of(
+        blocks_of(np.rot90(face), 8) @ rotation(64)
+    ),
+    "one secret rotation of each 14 x 14 block": lambda face: image_of(blocks_of(face, 14) @ rotation(196)),
+    "strength of edges": lambda face: grid(8 * np.hypot(*np.gradient(face.astype(float), axis=(0, 1)))),
     "half of it": lambda face: np.where((np.arange(112) < 56)[:, None, None], face, noise(6)),
     "shifted": lambda face: np.roll(face, (10, -10), (0, 1)),
 }
@@ -167,12 +167,12 @@ PASSES: dict[str, Callable[[Pixels], Pixels]] = {
 
 
 @pytest.mark.parametrize("name", PASSES)
-def test_what_knows_nobody_passes(name: str, face: Pixels) -> None:
+def test_images_without_the_face_pass(name: str, face: Pixels) -> None:
     strongest = likenesses(np.ascontiguousarray(PASSES[name](face)), face)[0]
     assert strongest.share < 1, strongest
 
 
-def test_drawn_strangers_pass(face: Pixels) -> None:
+def test_faces_of_other_people_pass(face: Pixels) -> None:
     for drawn in drawn_faces(4, seed=5):
         stranger = np.ascontiguousarray(grid(255.0 * np.moveaxis(drawn, 0, -1)))
         assert likenesses(stranger, face)[0].share < 1
@@ -200,6 +200,7 @@ HOSTILE: dict[str, Callable[[], Key]] = {
     "average of 2": lambda: average_key(2),
     "average of 8": lambda: average_key(8),
     "green": plane_key,
+    "a secret convolution's strength": lambda: secret_convolution(4, 48, absolute=True),
     "dlib's conv7": lambda: export_key(load_recogniser("dlib-resnet29"), "conv7", provider="x", residual=0.2),
 }
 
@@ -306,26 +307,6 @@ class TestDefaultRecogniser:
         assert strongest_likeness(noise(), face, [key]).share < 1 <= strongest_likeness(face, face, [key]).share
         # what only the judge could find is not looked for in its own keys' images
         assert strongest_likeness(noise(), face, [own]).measure != JUDGE
-
-
-class TestGreyLevels:
-    def test_equal_ones_are_as_near_as_can_be(self, face: Pixels) -> None:
-        assert level_nearness(face, face) == pytest.approx((1000, 1000))
-        assert level_nearness(255 - face, face) == pytest.approx((1000, 1000), rel=0.9)
-
-    def test_against_scipy(self, face: Pixels) -> None:
-        """One colour that alone is compared: the Wasserstein distance of standardised levels, but for quantiles."""
-        image = noise()
-        planes = [np.asarray(x, np.float64) for x in (image[..., 0].ravel(), face[..., 0].ravel())]
-        one, other = ((x - x.mean()) / x.std() for x in planes)
-        expected = wasserstein_distance(one, other)
-        grey = np.repeat(image[..., :1], 3, axis=2), np.repeat(face[..., :1], 3, axis=2)
-        found = 1 / level_nearness(*grey)[0]
-        inverted = wasserstein_distance(-one, other)
-        assert found == pytest.approx(min(expected, inverted), abs=0.02)
-
-    def test_flat_images_are_near_to_nothing(self, face: Pixels) -> None:
-        assert max(level_nearness(np.full_like(face, 128), face)) < 2
 
 
 class TestFeatures:

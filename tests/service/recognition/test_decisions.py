@@ -15,8 +15,8 @@ from tests.service.running import Running, noise
 
 
 @pytest.fixture
-def place(server: Running, request: pytest.FixtureRequest) -> str:
-    return server.collection(f"d{abs(hash(request.node.nodeid)):x}"[:40])
+def place(server: Running) -> str:
+    return server.new_collection()
 
 
 def enrol(server: Running, place: str, person: str, seed: int, **headers: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def test_a_token_revoked_since_its_last_request_is_refused(server: Running, plac
 
 
 class TestWhoIsEnrolled:
-    def test_a_verify_token_learns_of_nobody_without_spending_a_challenge(self, server: Running, place: str) -> None:
+    def test_a_verify_token_learns_of_no_person_without_spending_a_challenge(self, server: Running, place: str) -> None:
         enrol(server, place, "there", 8200)
         token = server.token(f"verify:{place.rpartition('/')[2]}")
         challenge = server.challenge(token)

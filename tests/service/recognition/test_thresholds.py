@@ -46,7 +46,7 @@ def test_a_far_has_to_be_measured_for_pseudonyms_too_where_any_was() -> None:
         pseudonyms(entry(1e-4, 0.6)).check(1e-3)
 
 
-def test_no_threshold_is_below_that_of_strangers() -> None:
+def test_no_threshold_is_below_that_of_random_rotations() -> None:
     low, high = pseudonyms(entry(1e-3, 0.1), entry(1e-4, 0.9)).above_strangers(66).thresholds[-2:]
     assert low.threshold == stranger_threshold(1e-3, 66)
     assert stranger_far(low.threshold, 66) <= 1e-3
@@ -73,7 +73,7 @@ def test_the_default_model_has_measured_thresholds_of_pseudonyms_at_its_output_o
     assert not has_space(recogniser, recogniser.cuts[0].name)
 
 
-def test_a_space_that_was_not_measured_takes_plain_thresholds_above_strangers() -> None:
+def test_an_uncalibrated_space_takes_plain_thresholds_above_random_rotations() -> None:
     from facemin.models.calibration import shipped_calibration
 
     calibration = shipped_calibration(open_model(SPACE_MODEL))

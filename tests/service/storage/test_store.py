@@ -121,7 +121,7 @@ def test_deleting_a_collection_takes_its_people_along(store: TemplateStore, enro
     assert nearest(store, unit_rows(1)[0]) == []
 
 
-def test_memory_forgets_whom_another_server_deleted(
+def test_a_deletion_by_another_server_is_seen_in_memory(
     store: TemplateStore, enrol: Enrol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(store, "a", unit_rows(2))

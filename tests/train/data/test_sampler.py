@@ -1,3 +1,5 @@
+"""Sampler of training faces: each once an epoch, mirrored by half, resumable, split over devices."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

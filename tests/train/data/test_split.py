@@ -1,3 +1,5 @@
+"""Split of people into training and held-out parts."""
+
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ def test_by_hand() -> None:
 
 
 @given(st.lists(st.integers(1, 4), min_size=4, max_size=20), st.integers(0, 2), st.integers(0, 99))
-def test_nobody_is_on_both_sides(counts: list[int], held_out: int, seed: int) -> None:
+def test_a_person_is_in_one_part_of_the_split(counts: list[int], held_out: int, seed: int) -> None:
     found = split(counts, held_out=held_out, split_seed=seed)
     assert len(found.held_out_people) == held_out
     assert not set(found.people) & set(found.held_out_people)

@@ -1,3 +1,5 @@
+"""Training of one-pass protectors: decoder, targets, operations, schedule, and the fit's effect."""
+
 import json
 from dataclasses import replace
 from pathlib import Path

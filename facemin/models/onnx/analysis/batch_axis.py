@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Shape = tuple[int, ...]
 
-_EQUATION = re.compile(r"[a-zA-Z]+(,[a-zA-Z]+){0,3}->[a-zA-Z]+")
+EQUATION = re.compile(r"[a-zA-Z]+(,[a-zA-Z]+){0,3}->[a-zA-Z]+")
 ACROSS = "the node works across the batch axis, so images would not be independent of each other"
 SPANS = "a constant spans the batch axis; expected length 1 there"
 EVERYTHING = 1 << 30
@@ -206,17 +206,7 @@ def _split(node: StaticNode, result: Shape) -> int | None:
 def _sliced(node: StaticNode, result: Shape) -> int | None:
     del result
     x = node.value(0)
-    starts = node.attribute_or_input("starts", 1, moved=10)
-    ends = node.attribute_or_input("ends", 2, moved=10)
-    axes = node.attribute_or_input("axes", 3, moved=10)
-    steps = node.integers(4) if node.opset >= 10 and node.optional(4) else None
-    if starts is None or ends is None:
-        raise ValueError("expected starts and ends")
-    axes = list(range(len(starts))) if axes is None else axes
-    steps = [1] * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise ValueError(f"expected as many starts, ends, axes and steps other than 0, got {starts, ends, axes, steps}")
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+    for start, end, axis, step in node.slice_ranges():
         if start == 0 and step == 1 and end >= EVERYTHING and x.place is not None and axis % x.rank == x.place:
             continue
         node.axis(x, axis)
@@ -255,7 +245,7 @@ def _padded(node: StaticNode, result: Shape) -> int | None:
 def _einsum(node: StaticNode, result: Shape) -> int | None:
     del result
     equation = str(node.attributes.get("equation", "")).replace(" ", "")
-    if not _EQUATION.fullmatch(equation):
+    if not EQUATION.fullmatch(equation):
         raise ValueError(
             "expected an equation like 'bic,bcj->bij', a letter for each axis and the result named, "
             f"got {equation!r:.80}"

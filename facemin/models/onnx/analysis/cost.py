@@ -9,6 +9,7 @@ from onnx import TensorProto
 
 from facemin.models.onnx.analysis.static_value import FLOATS
 from facemin.models.onnx.attributes import WIDEST_WINDOW
+from facemin.models.onnx.operators import FACTOR_A_CHANNEL, check_intermediate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     Shape = tuple[int, ...]
 
-WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-"""Operators whose elementary operations are multiply-accumulates."""
-
-LARGEST_INTERMEDIATE = 1 << 28
 LONGEST_RANGE = 1 << 20
 
 
@@ -35,11 +32,6 @@ def taps(node: StaticNode, result: Shape) -> int:
         ValueError: a setting beyond measure, or one that does not fit its inputs.
     """
     return COSTS[node.op](node, result) if node.op in COSTS else 1
-
-
-def _check_intermediate(elements: int, what: str) -> None:
-    if elements > LARGEST_INTERMEDIATE:
-        raise ValueError(f"expected {what} of at most {LARGEST_INTERMEDIATE} elements, got {elements}")
 
 
 def _weights(node: StaticNode, axes: range) -> tuple[StaticValue, StaticValue, int]:
@@ -92,7 +84,7 @@ def _conv(node: StaticNode, result: Shape) -> int:
     _, _, pads = _window(node, x, list(weight.shape[2:]))
     padded = [size + low + high for size, low, high in zip(x.shape[2:], pads[:sides], pads[sides:], strict=True)]
     each = prod(weight.shape[1:])
-    _check_intermediate(max(each * prod(result[2:]), x.shape[1] * prod(padded)), "an unfolded input")
+    check_intermediate(max(each * prod(result[2:]), x.shape[1] * prod(padded)), "an unfolded input")
     return each
 
 
@@ -109,7 +101,7 @@ def _conv_transpose(node: StaticNode, result: Shape) -> int:
         (size - 1) * s + (k - 1) * d + 1
         for size, k, s, d in zip(x.shape[2:], weight.shape[2:], strides, dilations, strict=True)
     ]
-    _check_intermediate(weight.shape[1] * group * prod(full), "an output before cropping")
+    check_intermediate(weight.shape[1] * group * prod(full), "an output before cropping")
     return x.shape[1] // group * prod(weight.shape[2:])
 
 
@@ -163,14 +155,10 @@ def _channels(node: StaticNode, result: Shape) -> int:
             raise ValueError(
                 f"expected groups that divide the channels of (batch, channels, ...), got {groups}, {x.shape}"
             )
-        each = each if node.opset >= GROUP_CHANNELS else groups
+        each = each if node.opset >= FACTOR_A_CHANNEL else groups
     if any(vector.shape != (each,) for vector in vectors):
         raise ValueError(f"expected two vectors of {each}, got {[vector.shape for vector in vectors]}")
     return 4
-
-
-GROUP_CHANNELS = 21
-"""The opset from which on group normalisation has a factor for each channel instead of each group."""
 
 
 def _inner_axes(node: StaticNode, result: Shape) -> int:
@@ -209,7 +197,7 @@ def _resize(node: StaticNode, result: Shape) -> int:
         if node.optional(index) is not None:
             node.numbers(index)
     lengths = zip(x.shape[2:], result[2:], strict=True)
-    _check_intermediate(max(size * length for size, length in lengths) * 64, "a resize")
+    check_intermediate(max(size * length for size, length in lengths) * 64, "a resize")
     return x.shape[2] + x.shape[3]
 
 

@@ -18,14 +18,13 @@ from onnx.defs import SchemaError
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from facemin.models.onnx.analysis.batch_axis import batch_axis
-from facemin.models.onnx.analysis.cost import LONGEST_RANGE, WEIGHTED, taps
+from facemin.models.onnx.analysis.cost import LONGEST_RANGE, taps
+from facemin.models.onnx.analysis.known_graph import KnownGraph, image_shape, used_outputs
 from facemin.models.onnx.analysis.static_value import FLOATS, StaticNode, StaticValue, attributes_of, finite
 from facemin.models.onnx.attributes import LONGEST_STATIC
-from facemin.models.onnx.operators import ALLOWED, CONSTANTS, IMAGES_ONLY, WITH_OPTIONAL_OUTPUTS
+from facemin.models.onnx.operators import ALLOWED, CONSTANTS, IMAGES_ONLY, MIXING, WEIGHTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
     from onnx import NodeProto
 
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 KINDS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL})
 LARGEST_STATIC = 1 << 31
 """A size, repetition or border beyond it is refused before it can overflow."""
-
-MIXING = frozenset({"Cast", "Where"})
-"""Operators that take other than floats beside what depends on the image."""
 
 INDEXED = frozenset({"Expand", "Gather", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Unsqueeze", "Dropout"})
 """Operators of whose inputs the first alone is a value; the others are settings."""
@@ -73,41 +69,19 @@ class Step:
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class GraphShapes:
-    """What is known of a graph before it is run.
+@dataclass(frozen=True, kw_only=True)
+class GraphShapes(KnownGraph):
+    """A graph whose shapes are known.
 
     Args:
-        inputs: names of the images it takes.
-        outputs: names of what it gives.
         steps: the nodes that depend on the images, in order.
         constants: elements of constants that are few, by name.
-        shapes: of every value that depends on the images, at a batch of one.
-        macs: multiply-accumulates by the step's first output, for one image.
-        inner: values whose batch axis is not the first: they serve inside the graph alone.
         batches: whether any number of images may run at once; else what is written in the graph is for one.
     """
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
     steps: list[Step]
     constants: dict[str, NDArray[Any]]
-    shapes: dict[str, tuple[int, ...]]
-    macs: dict[str, int]
-    inner: frozenset[str]
     batches: bool
-
-
-def image_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """The declared shape of a graph input at a batch of one. Raises ValueError where a dimension is not fixed."""
-    dims = value.type.tensor_type.shape.dim
-    shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
-    if not shape or shape[0] not in (None, 1):
-        raise ValueError(f"input {value.name!r:.80}: expected a first dimension that is free or 1, got {list(shape)}")
-    rest = tuple(n for n in shape[1:] if n is not None and n > 0)
-    if len(rest) != len(shape) - 1:
-        raise ValueError(f"input {value.name!r:.80}: expected fixed sides, all above 0, got {list(shape)}")
-    return (1, *rest)
 
 
 def graph_shapes(model: onnx.ModelProto, *, limits: GraphLimits) -> GraphShapes:
@@ -122,16 +96,6 @@ def graph_shapes(model: onnx.ModelProto, *, limits: GraphLimits) -> GraphShapes:
             the node.
     """
     return _Walk(model, limits).shapes()
-
-
-def live_steps(shapes: GraphShapes, outputs: Iterable[str]) -> list[Step]:
-    """The steps that the named outputs need, in order."""
-    needed, kept = set(outputs), []
-    for step in reversed(shapes.steps):
-        if needed.intersection(step.outputs):
-            needed.update(step.inputs)
-            kept.append(step)
-    return kept[::-1]
 
 
 class _Walk:
@@ -179,7 +143,7 @@ class _Walk:
     def _step(self, proto: NodeProto) -> None:
         if proto.op_type not in ALLOWED:
             raise ValueError("the operator is not among those facemin runs")
-        names = self._outputs(proto)
+        names = used_outputs(proto, self.used)
         node = StaticNode(
             op=proto.op_type,
             opset=self.opset,
@@ -208,15 +172,6 @@ class _Walk:
             self.values[name] = StaticValue(shape=shape, kind=kind, batched=True, place=place)
         self.steps.append(Step(node.op, tuple(name for name in proto.input if name), tuple(names)))
         self.macs[names[0]] = prod(results[0]) * each if node.op in WEIGHTED else 0
-
-    def _outputs(self, proto: NodeProto) -> list[str]:
-        """A node's outputs without the optional ones at the end that nothing uses."""
-        outputs = list(proto.output)
-        while len(outputs) > 1 and (
-            not outputs[-1] or (proto.op_type in WITH_OPTIONAL_OUTPUTS and outputs[-1] not in self.used)
-        ):
-            outputs.pop()
-        return outputs
 
     def _check_static(self, node: StaticNode) -> None:
         for index, value in enumerate(node.inputs):

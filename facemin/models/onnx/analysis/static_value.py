@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import AttributeProto, TensorProto, helper
 
-from facemin.models.onnx import attributes
-from facemin.models.onnx.attributes import LONGEST_STATIC, whole
+from facemin.models.onnx.attributes import LONGEST_STATIC, NodeReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +45,7 @@ class StaticValue:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StaticNode:
+class StaticNode(NodeReader[StaticValue]):
     """A node with its attributes as Python values.
 
     Args:
@@ -63,17 +62,6 @@ class StaticNode:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     outputs: int = 1
 
-    def value(self, index: int) -> StaticValue:
-        """The input at `index`. Raises ValueError where it is missing."""
-        found = self.optional(index)
-        if found is None:
-            raise ValueError(f"expected an input number {index + 1}, but the node has none")
-        return found
-
-    def optional(self, index: int) -> StaticValue | None:
-        """The input at `index`, or None where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
     @property
     def batched(self) -> list[StaticValue]:
         """The inputs that depend on the image."""
@@ -88,29 +76,6 @@ class StaticNode:
                 "not computed from the image"
             )
         return list(value.elements.reshape(-1).tolist())
-
-    def integers(self, index: int) -> list[int]:
-        """The same, where the elements are integers. Raises ValueError where they are not."""
-        return whole(self.numbers(index), f"input number {index + 1}")
-
-    def attribute_or_input(self, name: str, index: int, *, moved: int) -> list[int] | None:
-        """Integers that moved from an attribute to an input with opset `moved`; None where the file has none."""
-        if self.opset >= moved:
-            return None if self.optional(index) is None else self.integers(index)
-        found = self.attributes.get(name)
-        return None if found is None else whole(found, f"attribute {name!r}")
-
-    def integer(self, name: str, default: int) -> int:
-        """An integer attribute. Raises ValueError where it has another type."""
-        return attributes.integer(self.attributes, name, default)
-
-    def window(self, name: str, length: int, default: int, *, least: int = 1) -> list[int]:
-        """A list attribute of a sliding window: `length` integers in [least, 4096]."""
-        return attributes.window(self.attributes, name, length, default, least=least)
-
-    def only(self, name: str, allowed: list[Any], default: Any) -> Any:
-        """An attribute with few supported values. Raises ValueError that lists them."""
-        return attributes.only(self.attributes, name, allowed, default)
 
     def axis(self, value: StaticValue, axis: int) -> int:
         """An axis counted from the front. Raises ValueError where it is out of range or the batch's own."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, answered, earlier
+from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
-from facemin.service.api.exchange import content, nobody, noting, put_pseudonym, read_faces, remember, response
+from facemin.service.api.exchange import Exchange, person_not_found, put_pseudonym, read_faces, remember
 from facemin.service.api.fields import CollectionName, PersonName
 from facemin.service.api.limits.bodies import ParsedRoute
 from facemin.service.api.responses import person_out
@@ -27,25 +27,22 @@ if TYPE_CHECKING:
 
     from facemin.service.storage.records import Binding
 
+Enroller = Annotated[Claimant, Depends(Claimed(("enrol",)))]
+Verifier = Annotated[Claimant, Depends(Claimed(("verify",)))]
+
 router = APIRouter(prefix="/v1", tags=["faces"], route_class=ParsedRoute)
 
 
 @router.post("/collections/{collection}/persons", response_model=PersonOut, status_code=201)
-def enrol(
-    collection: CollectionName,
-    body: Enrolment,
-    claimant: Annotated[Claimant, Depends(Claimed(("enrol",)))],
-    key: IdempotencyKey = None,
-) -> Response:
+def enrol(collection: CollectionName, body: Enrolment, claimant: Enroller, key: IdempotencyKey = None) -> Response:
     """Enrol a person, or add faces to one. Once answered, it is on the disk."""
     provider = claimant.provider
-    request = content("enrol", collection, body)
+    exchange = Exchange.of(claimant, "enrol", collection, key, body)
     name = body.person or f"p-{secrets.token_hex(12)}"
-    with provider.database.reading() as reading:
-        caller = claimant.confirmed(reading)
+    with exchange.begun() as (reading, caller, again):
         check_subject(caller.token, body.person)
-        if (found := earlier(caller, reading, key, request)) is not None:
-            return response(found)
+        if again is not None:
+            return again
         place = provider.store.collection(reading, collection)
         faces = read_faces(caller, reading, place, body.uploads, "enrol", body.person)
         binding = _new_binding(caller, reading, faces, body.challenge)
@@ -81,10 +78,7 @@ def enrol(
         shown = person_out(provider, person).model_dump_json()
         return Answer(status=201, body=shown, people=frozenset({person.id}))
 
-    with noting(caller, "enrol", collection, body.person):
-        answer = answered(caller, key, request, work)
-    provider.telemetry.decision("enrol", "done")
-    return response(answer)
+    return exchange.answered(caller, work, person=body.person, outcome=_outcome)
 
 
 @router.post("/collections/{collection}/persons/{person}/renew", response_model=PersonOut)
@@ -92,7 +86,7 @@ def renew(
     collection: CollectionName,
     person: PersonName,
     body: Renewal,
-    claimant: Annotated[Claimant, Depends(Claimed(("verify",)))],
+    claimant: Verifier,
     key: IdempotencyKey = None,
 ) -> Response:
     """Put an enrolment under the next epoch, or another secret, in place of a person's pseudonym.
@@ -100,11 +94,10 @@ def renew(
     The old pseudonym is verified at a FAR of a tenth of the collection's or less; both happen, or neither.
     """
     provider = claimant.provider
-    request = content("renew", f"{collection} {person}", body)
-    with provider.database.reading() as reading:
-        caller = claimant.confirmed(reading)
-        if (found := earlier(caller, reading, key, request)) is not None:
-            return response(found)
+    exchange = Exchange.of(claimant, "renew", collection, key, body, person=person)
+    with exchange.begun() as (reading, caller, again):
+        if again is not None:
+            return again
         place = provider.store.collection(reading, collection)
         check_challenge(reading, body.challenge, caller.token.id)
         faces = read_faces(caller, reading, place, [body.upload, *body.uploads], "renew", person, more=1)
@@ -118,7 +111,7 @@ def renew(
         try:
             there = provider.store.find(connection, place, person)
             if there is None:
-                raise nobody()
+                raise person_not_found()
             old, new = check_renewal(faces[0], faces[1:], there, challenge=body.challenge, collection=collection)
             try:
                 far = provider.thresholds.stricter(place.far)
@@ -140,10 +133,11 @@ def renew(
         shown = person_out(provider, renewed).model_dump_json()
         return Answer(status=200, body=shown, people=frozenset({renewed.id}))
 
-    with noting(caller, "renew", collection, person):
-        answer = answered(caller, key, request, work)
-    provider.telemetry.decision("renew", "done" if answer.status == 200 else str(json.loads(answer.body)["code"]))
-    return response(answer)
+    return exchange.answered(caller, work, person=person, outcome=_outcome)
+
+
+def _outcome(answer: Answer) -> str:
+    return "done" if answer.status < 400 else str(json.loads(answer.body)["code"])
 
 
 def _new_binding(caller: Caller, reading: Connection, faces: list[Face], challenge: str | None) -> Binding | None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, answered, checked_far, earlier
+from facemin.service.api.dependencies import Caller, Claimant, Claimed, IdempotencyKey, checked_far
 from facemin.service.api.errors import ServiceError, bad_input, problem_text
-from facemin.service.api.exchange import content, nobody, noting, put_pseudonym, read_faces, remember, response
+from facemin.service.api.exchange import Exchange, person_not_found, put_pseudonym, read_faces, remember
 from facemin.service.api.fields import HEX_32, CollectionName, PersonName
 from facemin.service.api.limits.bodies import ParsedRoute
 from facemin.service.api.schemas import ChallengeOut, Decision, Identification, Identified, Verification, moment
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 MOST_CHALLENGES = 1000
 FACES: tuple[Scope, ...] = ("enrol", "verify", "identify")
+
+Verifier = Annotated[Claimant, Depends(Claimed(("verify",)))]
+Identifier = Annotated[Claimant, Depends(Claimed(("identify",)))]
 
 router = APIRouter(prefix="/v1", tags=["faces"], route_class=ParsedRoute)
 
@@ -72,24 +75,18 @@ def challenge(
 
 
 @router.post("/collections/{collection}/verify", response_model=Decision)
-def verify(
-    collection: CollectionName,
-    body: Verification,
-    claimant: Annotated[Claimant, Depends(Claimed(("verify",)))],
-    key: IdempotencyKey = None,
-) -> Response:
+def verify(collection: CollectionName, body: Verification, claimant: Verifier, key: IdempotencyKey = None) -> Response:
     """Ask whether a face is a certain person's (1:1).
 
     That there is no such person is answered where a decision would be, and costs what one costs: a challenge, an
     upload that was never sent before, and a line in the audit log.
     """
     provider = claimant.provider
-    request = content("verify", collection, body)
-    with provider.database.reading() as reading:
-        caller = claimant.confirmed(reading)
+    exchange = Exchange.of(claimant, "verify", collection, key, body)
+    with exchange.begun() as (reading, caller, again):
         check_subject(caller.token, body.person)
-        if (found := earlier(caller, reading, key, request)) is not None:
-            return response(found)
+        if again is not None:
+            return again
         place = provider.store.collection(reading, collection)
         far = checked_far(provider, place.far if body.far is None else body.far, laxest=place.far)
         check_challenge(reading, body.challenge, caller.token.id)
@@ -104,7 +101,7 @@ def verify(
         remember(caller, connection, [*faces, *new], refuse=True)
         try:
             if person is None or not provider.store.still(connection, frozenset({person.id})):
-                raise nobody()
+                raise person_not_found()
             verdict = _verdict(caller, rows[0], faces[0], person, body.challenge, place, far)
             if binding is not None:
                 check_signed(
@@ -126,18 +123,12 @@ def verify(
         shown = _decision(caller, person, verdict)
         return Answer(status=200, body=shown.model_dump_json(), people=frozenset({person.id}))
 
-    with noting(caller, "verify", collection, body.person):
-        answer = answered(caller, key, request, work)
-    provider.telemetry.decision("verify", _outcome(answer))
-    return response(answer)
+    return exchange.answered(caller, work, person=body.person, outcome=_outcome)
 
 
 @router.post("/collections/{collection}/identify", response_model=Identified)
 def identify(
-    collection: CollectionName,
-    body: Identification,
-    claimant: Annotated[Claimant, Depends(Claimed(("identify",)))],
-    key: IdempotencyKey = None,
+    collection: CollectionName, body: Identification, claimant: Identifier, key: IdempotencyKey = None
 ) -> Response:
     """Ask whose faces these are (1:N).
 
@@ -145,11 +136,10 @@ def identify(
     accordingly. An upload under a pseudonym is compared with those of the possession key that signed it.
     """
     provider = claimant.provider
-    request = content("identify", collection, body)
-    with provider.database.reading() as reading:
-        caller = claimant.confirmed(reading)
-        if (found := earlier(caller, reading, key, request)) is not None:
-            return response(found)
+    exchange = Exchange.of(claimant, "identify", collection, key, body)
+    with exchange.begun() as (reading, caller, again):
+        if again is not None:
+            return again
         place = provider.store.collection(reading, collection)
         far = checked_far(provider, place.far if body.far is None else body.far, laxest=place.far)
         check_challenge(reading, body.challenge, caller.token.id)
@@ -182,10 +172,7 @@ def identify(
         caller.note(connection, "identify", f"{accepted} of {len(faces)} accepted", collection=collection)
         return Answer(status=200, body=Identified(results=results).model_dump_json(), people=there)
 
-    with noting(caller, "identify", collection, None):
-        answer = answered(caller, key, request, work)
-    provider.telemetry.decision("identify", _outcome(answer))
-    return response(answer)
+    return exchange.answered(caller, work, person=None, outcome=_outcome)
 
 
 def _ranked(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from facemin.service.api.dependencies import Allowed, Caller
 from facemin.service.api.errors import ServiceError, bad_input
 from facemin.service.api.fields import CollectionName, PersonName, Strict
 from facemin.service.api.limits.bodies import ParsedRoute
-from facemin.service.api.schemas import moment
+from facemin.service.api.schemas import Moment
 from facemin.service.sessions import end_session, make_session
 from facemin.service.tokens import Scope, SessionScope
 
@@ -40,7 +40,7 @@ class SessionMade(BaseModel):
     scope: SessionScope
     collection: str
     person: str | None
-    expires: AwareDatetime
+    expires: Moment
 
 
 DEFAULT_SECONDS = 900.0
@@ -70,14 +70,8 @@ def new_session(body: NewSession, caller: Backend) -> SessionMade:
         store.collection(connection, body.collection)
         made, text = make_session(connection, caller.token, body.scope, body.collection, body.person, seconds=seconds)
         caller.note(connection, "make_session", made.id, collection=body.collection, person=body.person)
-    assert made.expires is not None
-    return SessionMade(
-        token=text,
-        id=made.id,
-        scope=body.scope,
-        collection=body.collection,
-        person=body.person,
-        expires=moment(made.expires),
+    return SessionMade.model_validate(
+        {**body.model_dump(exclude={"seconds"}), "token": text, "id": made.id, "expires": made.expires}
     )
 
 

@@ -61,7 +61,7 @@ def healthy(server: Running) -> float:
 
 
 @pytest.mark.parametrize("first", ["idle", "half a head", "slow body", "slow body without a token", "unread answer"])
-def test_more_connections_than_there_may_be_stop_nobody(small: Running, first: str) -> None:
+def test_a_health_check_passes_beside_more_connections_than_the_limit(small: Running, first: str) -> None:
     sent = {
         "idle": b"",
         "half a head": b"GET /v1/health HTTP/1.1\r\nX: ",
@@ -75,8 +75,8 @@ def test_more_connections_than_there_may_be_stop_nobody(small: Running, first: s
         assert healthy(small) < 5
 
 
-@pytest.mark.parametrize("what", ["idle", "half a head", "trickled head", "slow body", "refused body", "kept alive"])
-def test_a_connection_that_waits_for_its_client_is_closed(small: Running, what: str) -> None:
+def test_connections_that_wait_for_their_client_are_closed(small: Running) -> None:
+    """All at once, since each is waited for: at rest, in a head or a body, and after a whole request."""
     request = b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
     sent = {
         "idle": b"",
@@ -85,21 +85,17 @@ def test_a_connection_that_waits_for_its_client_is_closed(small: Running, what: 
         "slow body": head(small, 1000, token=True) + b"{",
         "refused body": head(small, 1000, token=False) + b"{",
         "kept alive": request,
+        "half a second head": request,
     }
-    with closing(opened(small, sent[what])) as made:
-        if what == "trickled head":
-            with suppress(OSError):
-                for _ in range(40):
-                    made.sendall(b"a")
-                    time.sleep(0.1)
-        assert closes(made)
-
-
-def test_a_second_head_on_a_kept_connection_has_its_time_too(small: Running) -> None:
-    with closing(opened(small, b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n")) as made:
-        assert b" 200 " in made.recv(1 << 16)
-        made.sendall(b"GET /v1/he")
-        assert closes(made)
+    with ExitStack() as stack:
+        made = {name: stack.enter_context(closing(opened(small, first))) for name, first in sent.items()}
+        assert b" 200 " in made["half a second head"].recv(1 << 16)
+        made["half a second head"].sendall(request[:10])
+        with suppress(OSError):
+            for _ in range(40):
+                made["trickled head"].sendall(b"a")
+                time.sleep(0.1)
+        assert [name for name, each in made.items() if not closes(each)] == []
 
 
 def test_the_address_with_the_most_connections_loses_one_first(small: Running) -> None:
@@ -198,11 +194,11 @@ class TestBodies:
         assert isinstance(found, Unusable)
         assert str(MOST_VALUES) in found.message
 
-    def test_whoever_may_not_ask_is_told_that_first(self, server: Running) -> None:
+    def test_authorisation_is_checked_before_the_body(self, server: Running) -> None:
         answer = server("POST", PERSONS, b"no json", token=server.token("verify"))
         assert (answer.status, answer.json()["code"]) == (403, "forbidden")
 
-    def test_bodies_share_a_budget_of_which_nobody_gets_more_than_half(self) -> None:
+    def test_one_caller_gets_at_most_half_of_the_budget_of_bodies(self) -> None:
         budget = Budget(100)
         budget.take("a", 50)
         with pytest.raises(ServiceError, match="another body") as caught:

@@ -64,5 +64,5 @@ def test_one_person_with_all_the_nearest_templates_does_not_hide_the_next() -> N
     assert len({hit.person for hit in hits}) == 5
 
 
-def test_an_empty_matrix_has_nobody() -> None:
+def test_an_empty_index_finds_no_row() -> None:
     assert VectorIndex(SIZE).search(unit_rows(1)[0], 5) == []

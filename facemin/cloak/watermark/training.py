@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cloak.p3_mask import dsim
-from facemin.cloak.watermark import WatermarkNetwork
+from facemin.cloak.watermark.network import WatermarkNetwork
 from facemin.protection.pmt.degradations import ProviderOperations
 from facemin.protection.pmt.optimise import StepContext
 from facemin.runtime.files import write_atomically
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, inf)": "inner begin"})
 class WatermarkTraining:
     """How a watermark is trained.
 
@@ -71,13 +73,6 @@ class WatermarkTraining:
     tau: float = 0.025
     begin: int = 400
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or not self.rate > 0 or not self.inner >= 0 or self.begin < 0:
-            raise ValueError(
-                "WatermarkTraining: expected steps and batch of at least 1, rate above 0, inner and begin of at least "
-                f"0, got {self.steps}, {self.batch}, {self.rate}, {self.inner}, {self.begin}"
-            )
 
 
 @dataclass(kw_only=True)

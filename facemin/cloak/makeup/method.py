@@ -17,26 +17,38 @@ import numpy as np
 import torch
 
 from facemin.autograd.pixels import to_tensor, to_unit
-from facemin.cloak.makeup_network import MakeupNetwork
-from facemin.cloak.makeup_reference import REGIONS, MakeupReference, regions
+from facemin.cloak.makeup.network import MakeupNetwork
+from facemin.cloak.makeup.reference import REGIONS, MakeupReference, regions
 from facemin.cloak.surrogates import Team
 from facemin.cloak.universal import person_faces, plain_embeddings, window
 from facemin.metrics import ssim
-from facemin.runtime.compute import Compute
+from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from typing import Unpack
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.models import Recogniser
+    from facemin.protection.contract import CloakOptions
 
 _TOGETHER = 8
 """Photos optimised at once, each by a network of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "[1, inf)": "steps",
+        "(0, 1)": "rate",
+        "(0, 1]": "amplitude",
+        "[0, inf)": "structure consistency adversarial",
+        "[0, 56]": "taper",
+    }
+)
 class Makeup:
     """Paint makeup on each photo by optimising a fresh network.
 
@@ -60,41 +72,25 @@ class Makeup:
     adversarial: float = 4.0
     taper: int = 6
 
-    def __post_init__(self) -> None:
-        if self.steps < 1 or not 0 < self.rate < 1 or not 0 < self.amplitude <= 1 or not 0 <= self.taper <= 56:
-            raise ValueError(
-                "Makeup: expected steps of at least 1, rate in (0, 1), amplitude in (0, 1] and taper in [0, 56], got "
-                f"{self.steps}, {self.rate}, {self.amplitude}, {self.taper}"
-            )
-        if not all(weight >= 0 for weight in (self.structure, self.consistency, self.adversarial)):
-            raise ValueError(
-                f"Makeup: expected weights of at least 0, got {self.structure}, {self.consistency}, {self.adversarial}"
-            )
-
     def fit(
         self,
         faces: NDArray[np.uint8],
         surrogates: Sequence[Recogniser],
-        *,
-        seed: int = 0,
-        compute: Compute | None = None,
-        on_step: Callable[[int, int], None] | None = None,
+        **run: Unpack[CloakOptions],
     ) -> MakeupArtist:
         """Draw the person's style and note what to move away from; photos are painted when they come.
 
         Args:
             faces: aligned, of one person, uint8 RGB (N, 112, 112, 3).
             surrogates: recognisers to be led astray.
-            seed: of the style and the networks, in [0, 2^128).
-            compute: where and in which precision.
-            on_step: told once.
+            **run: see `contract.CloakOptions`; `seed` is of style and networks, `on_step` is told once.
 
         Raises:
             ValueError: no face or surrogate, or another shape or type.
         """
-        if on_step is not None:
+        if (on_step := run.get("on_step")) is not None:
             on_step(0, 1)
-        team = Team.on(surrogates, compute or Compute())
+        seed, team = run.get("seed", 0), Team.on(surrogates, run.get("compute", DEFAULT_COMPUTE))
         features = [rows.mean(0, keepdim=True) for rows in plain_embeddings(team, person_faces(faces))]
         return MakeupArtist(
             settings=self, team=team, features=tuple(features), reference=MakeupReference.drawn(seed), seed=seed

@@ -1,0 +1,86 @@
+"""The table adversary by protection in docs/attacks.md, from the records of adversaries.py alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from page import linked, read_lines
+
+from facemin.experiments.common import table_head
+from facemin.metrics import holm, linkage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DRAWS = 9999
+COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """The latest record of each protection; a row's "place" is that of its form's p."""
+    found = {record["protection"]: record for record in read_lines(path)}
+    for record in found.values():
+        for place, row in enumerate(record["rows"]):
+            row.setdefault("place", place)
+    return found
+
+
+def table(records: dict[str, dict[str, Any]]) -> str:
+    """The records as Markdown."""
+    kept = {name: records[name] for name in (*COLUMNS, "collusion") if name in records}
+    adjusted = over_all(kept)
+    columns = [name for name in COLUMNS if name in kept]
+    found = {name: {generic(row["adversary"]): row for row in kept[name]["rows"]} for name in kept}
+    lines = table_head("row", "adversary", *(kept[name]["words"] for name in columns))
+    for adversary in dict.fromkeys(adversary for name in columns for adversary in found[name]):
+        row = next(found[name][adversary]["row"] for name in columns if adversary in found[name])
+        cells = [cell(found[name].get(adversary), adjusted[name], row) for name in columns]
+        lines.append(f"| {row} | {adversary} | {' | '.join(cells)} |")
+    lines.append(f"| T2 | gender, a convolutional network | {' | '.join(gender(kept[name]) for name in columns)} |")
+    if "collusion" in kept:
+        lines += ["", f"Two providers put together, {kept['collusion']['words']}:", ""]
+        lines += table_head("row", "adversary", "both uploads of a person")
+        for adversary, row in found["collusion"].items():
+            lines.append(f"| {row['row']} | {adversary} | {cell(row, adjusted['collusion'], row['row'])} |")
+    lines += ["", f"Holm is over all {sum(map(len, adjusted.values()))} forms of all columns."]
+    return "\n".join(lines) + "\n"
+
+
+def over_all(kept: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
+    """Every form's p, adjusted for all forms of all protections."""
+    each = {name: attempts(record) for name, record in kept.items()}
+    adjusted = iter(holm([p for values in each.values() for p in values]).tolist())
+    return {name: [next(adjusted) for _ in values] for name, values in each.items()}
+
+
+def attempts(record: dict[str, Any]) -> list[float]:
+    """The p of every form's area.
+
+    An early record has the scores of the forms shown alone: the others count as 1, with which adjusted ones can only be
+    larger.
+    """
+    if "p_values" in record:
+        return list(record["p_values"])
+    shown = [linkage(row["scores"], draws=DRAWS, samples=1).area.p for row in record["rows"]]
+    return [*shown, *(1.0 for _ in range(sum(row["forms"] for row in record["rows"]) - len(shown)))]
+
+
+def gender(record: dict[str, Any]) -> str:
+    """What the convolutional probe got."""
+    if (one := record["attributes"]) is None:
+        return "not measured"
+    low, high = one["interval"]
+    return f"{one['hits']} of {one['n']} ({low:.2f} to {high:.2f}), commonest {one['commonest']:.2f}, p {one['p']:.2g}"
+
+
+def generic(name: str) -> str:
+    """An adversary's name without how many pairs it had, which stands in the cell."""
+    return name.rpartition(", ")[0] if name.endswith(" pairs") else name
+
+
+def cell(row: dict[str, Any] | None, adjusted: list[float], threat: str) -> str:
+    """AUC with its interval, rank one and ten beside chance, and the adjusted p."""
+    if row is None:
+        return "no secret" if threat == "T6" else "not measured"
+    pairs = f"{row['adversary'].rpartition(', ')[2]}: " if row["adversary"].endswith(" pairs") else ""
+    return pairs + linked(row, adjusted[row["place"]])

@@ -1,0 +1,41 @@
+"""Tables of docs/attacks.md: where they stand, and how a linker's figures are printed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from facemin.experiments.common import REPOSITORY, replace_section
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = REPOSITORY / "docs" / "attacks.md"
+
+
+def write_table(name: str, script: str, body: str) -> None:
+    """Put lines between the page's marks of a name.
+
+    Args:
+        name: in the marks.
+        script: that writes it, relative to experiments/attacks.
+        body: Markdown.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    begin = f"<!-- {name}: begin, written by experiments/attacks/{script} -->"
+    replace_section(PAGE, begin, f"<!-- {name}: end -->", body)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Records of a file in its order; none where it is not there."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def linked(row: dict[str, Any], adjusted: float) -> str:
+    """AUC with its interval, rank one and ten beside chance, people, and the adjusted p."""
+    ranks = ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
+    low, high = row["interval"]
+    return f"{row['auc']:.2f} ({low:.2f} to {high:.2f}); {ranks}; n {row['n']}, Holm {adjusted:.2g}"

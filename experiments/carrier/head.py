@@ -1,0 +1,197 @@
+"""A network that paints a carrier in one pass: its training, and what dlib's network makes of its carriers.
+
+    python experiments/carrier/head.py --cache CACHE --minutes 14 --steps 4000
+
+Goes on where it ended; a record when the last step is done. The network sees the base's canvas and the target, and
+gives the bounded change that `optimise.find_changes` finds by steps, under the same loss: dlib's network (CC0) under T,
+and the anchors. No face is needed: targets are drawn on the sphere, bases from random seeds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from itertools import pairwise
+from math import cos, pi
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from carriers import arguments, record
+from torch import nn
+from torch.nn import functional as F
+
+from facemin.protection.carrier.base import base_of
+from facemin.protection.carrier.canvas import GRAIN, INSIDE, of_frame, placed
+from facemin.protection.carrier.networks import DlibNetwork
+from facemin.protection.carrier.optimise import coarse, size
+from facemin.protection.carrier.pipelines import crops, decoded
+from facemin.protection.carrier.settings import Descent, Pipelines
+from facemin.runtime.files import append_json
+from facemin.train.one_pass.decoder import Block, Convolution
+from facemin.train.one_pass.loop import sphere
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TARGET = 66
+WIDTHS = (128, 64, 32, 16)
+"""Channels at 10, 20, 40 and 80 cells."""
+STYLE = 256
+LARGEST = 0.25
+"""Largest change, in units of [0, 1]."""
+BASES, BATCH, RATE, WARMUP = 512, 16, 2e-3, 50
+JUDGED = 64
+
+
+class Head(nn.Module):
+    """The change of a base for a target."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.style = nn.Sequential(nn.Linear(TARGET, STYLE), nn.SiLU(), nn.Linear(STYLE, STYLE), nn.SiLU())
+        self.dense = nn.Linear(TARGET, WIDTHS[0] * 100)
+        self.seen = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1) for inputs, outputs in pairwise((3, 16, 32, WIDTHS[0]))
+        )
+        self.blocks = nn.ModuleList(
+            block
+            for side, (inputs, width) in zip((10, 20, 40), pairwise(WIDTHS), strict=True)
+            for block in (
+                Block(Convolution(inputs=inputs, width=inputs, side=side, doubles=False, normalises=True), STYLE),
+                Block(Convolution(inputs=inputs, width=width, side=2 * side, doubles=True, normalises=True), STYLE),
+            )
+        )
+        self.colours = nn.Conv2d(WIDTHS[-1], 3, 3, padding=1)
+
+    def forward(self, canvas: Tensor, target: Tensor) -> Tensor:
+        """Canvases (B, 3, SIDE, SIDE) and unit targets (B, 66) to changes (B, 3, GRAIN, GRAIN)."""
+        code = target * TARGET**0.5
+        style = self.style(code)
+        x, y = INSIDE
+        maps = F.avg_pool2d(canvas[:, :, y : y + 2 * GRAIN, x : x + 2 * GRAIN], 2) - 0.5
+        for layer in self.seen:
+            maps = F.silu(layer(maps))
+        maps = (maps + self.dense(code).view(-1, WIDTHS[0], 10, 10)).contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            maps = block(maps, style)
+        change: Tensor = LARGEST * torch.tanh(self.colours(maps))
+        return change
+
+
+def main() -> None:
+    """Train until the time is over or the steps are done, then judge."""
+    given = arguments(__doc__, minutes=14.0, steps=4000, seed=0)
+    torch.set_num_threads(1)
+    folder = given.cache / "carrier-head"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(given.seed)
+    head = Head().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+    done, seconds = 0, 0.0
+    if (folder / "state.pt").is_file():
+        state = torch.load(folder / "state.pt", weights_only=True)
+        head.load_state_dict(state["head"])
+        optimiser.load_state_dict(state["optimiser"])
+        done, seconds = state["done"], state["seconds"]
+    network = DlibNetwork(dtype=torch.bfloat16)
+    canvases = shown_bases("training", BASES)
+    began, recent = time.process_time(), []
+    while done < given.steps and time.process_time() - began < 60 * given.minutes:
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(done, given.steps)
+        recent.append(advance(head, optimiser, network, canvases, (given.seed, done), done / given.steps))
+        done += 1
+        if done % 50 == 0 or done == given.steps:
+            spent = seconds + time.process_time() - began
+            append_json(folder / "log.jsonl", {"step": done, "missing": round(float(np.mean(recent)), 4), "s": spent})
+            recent = []
+            torch.save(
+                {
+                    "head": head.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "done": done,
+                    "seconds": spent,
+                },
+                folder / "state.pt",
+            )
+    if done == given.steps:
+        seconds += time.process_time() - began
+        record("head", given, {"CPU minutes": round(seconds / 60, 1), "images": done * BATCH, **judged(head)})
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Learning rate: a linear rise, then half a cosine."""
+    return RATE * min(1.0, (step + 1) / WARMUP) * (0.02 + 0.98 * (1 + cos(pi * step / steps)) / 2)
+
+
+def advance(
+    head: Head,
+    optimiser: torch.optim.Optimizer,
+    network: DlibNetwork,
+    canvases: Tensor,
+    seed: tuple[int, int],
+    share: float,
+) -> float:
+    """One step; what was missing of the targets, on average."""
+    own = np.random.default_rng(seed)
+    base = canvases[own.integers(0, len(canvases), BATCH)].float() / 255
+    target = sphere(BATCH, TARGET, own)
+    draws = own.spawn(BATCH)
+    change = head(base, target)
+    shown = (base + placed(change)).clamp(0, 1)
+    if own.random() < min(1.0, 2 * share):
+        shown = decoded(Pipelines(), shown, draws)
+    crop, side = network.views[int(own.random() < 1 / 3)]
+    missing = network.missing(crops(Pipelines(), shown, crop, side, draws), target)
+    descent = Descent()
+    loss = (missing + descent.anchor * size(coarse(change)) + descent.fine * size(change)).mean()
+    optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+    optimiser.step()
+    return float(missing.detach().mean())
+
+
+def shown_bases(name: str, count: int) -> Tensor:
+    """Canvases of bases of random seeds, uint8 (count, 3, SIDE, SIDE)."""
+    frames = (base_of(hashlib.sha256(f"{name} {number}".encode()).digest()).frame for number in range(count))
+    return torch.stack([of_frame(frame).mul(255).round().byte() for frame in frames])
+
+
+@torch.inference_mode()
+def judged(head: Head) -> dict[str, object]:
+    """On bases and targets that it has not seen: what is missing, and how well dlib's distance tells targets apart.
+
+    Both carriers of a pair have one base; their targets are at a cosine of 0.7, as two photos of a person are.
+    """
+    own = np.random.default_rng(1)
+    base = shown_bases("judged", JUDGED).float() / 255
+    first = sphere(JUDGED, TARGET, own)
+    second = F.normalize(0.7 * first + (1 - 0.7**2) ** 0.5 * sphere(JUDGED, TARGET, own), dim=1)
+    network = DlibNetwork()
+    crop, side = network.views[0]
+    began = time.process_time()
+    changes = [head(base, target) for target in (first, second)]
+    seconds = (time.process_time() - began) / (2 * JUDGED)
+    rows, missing = [], []
+    for change, target in zip(changes, (first, second), strict=True):
+        seen = crops(Pipelines(), (base + placed(change)).clamp(0, 1), crop, side, None)
+        missing.append(float(network.missing(seen, target).mean()))
+        rows.append(network.embedded(seen))
+    distances = torch.cdist(*rows).numpy()
+    off = ~np.eye(JUDGED, dtype=bool)
+    limit = np.quantile(distances[off], 1e-2)
+    return {
+        "pairs": JUDGED,
+        "missing": round(float(np.mean(missing)), 4),
+        "genuine accepted at 0.6": round(float((np.diag(distances) <= 0.6).mean()), 4),
+        "impostors accepted at 0.6": round(float((distances[off] <= 0.6).mean()), 5),
+        "TAR at FAR 1e-2": round(float((np.diag(distances) <= limit).mean()), 4),
+        "root mean square of the change, grey levels": round(255 * float(torch.cat(changes).square().mean().sqrt()), 2),
+        "CPU seconds a change": round(seconds, 5),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Makeup: an adversarial style painted on each photo by a network of its own (after DFPP)."""

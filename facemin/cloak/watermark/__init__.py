@@ -1,0 +1,1 @@
+"""Adversarial watermark (after DPG): its network, and the training of it."""
