@@ -139,7 +139,9 @@ def _correlated(detail: Floats, spread: Floats, mask: Floats) -> tuple[float, Do
     surface = np.fft.irfft2((np.fft.rfft2(detail, axes=(0, 1)) * wanted).sum(2), (SIDE, SIDE))
     near = np.roll(surface, (_REACH, _REACH), (0, 1))[: 2 * _REACH + 1, : 2 * _REACH + 1]
     row, column = np.unravel_index(int(near.argmax()), near.shape)
-    return float(near[row, column] / surface.std()), np.array([column, row], np.float64) - _REACH
+    # an even picture correlates with nothing
+    deviation = max(float(surface.std()), float(np.finfo(np.float32).tiny))
+    return float(near[row, column]) / deviation, np.array([column, row], np.float64) - _REACH
 
 
 def _correction(detail: Floats, spread: Floats, mask: Floats) -> Doubles:
