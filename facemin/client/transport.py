@@ -48,6 +48,9 @@ class ProviderError(OSError):
         request_id: under which the provider's log has it; "" where there was no answer.
         retry_after: seconds after which the provider asks to be tried again; None where it does not.
 
+    Attributes:
+        tries: how often the request was sent.
+
     All of it is safe to show on a terminal, whatever the provider wrote.
     """
 
@@ -55,6 +58,7 @@ class ProviderError(OSError):
         self, status: int, code: str, message: str, request_id: str = "", *, retry_after: float | None = None
     ) -> None:
         self.status, self.retry_after = status, retry_after
+        self.tries = 1
         self.code, self.message, self.request_id = printable(code), printable(message), printable(request_id)
         where = f" (request {self.request_id})" if request_id else ""
         super().__init__(f"provider: {self.message}{where}")
@@ -164,6 +168,7 @@ class Transport:
             try:
                 return self._send(method, path, body, headers or {}, most)
             except ProviderError as error:
+                error.tries = number
                 if number == tries or not (error.status == 0 or error.status in AGAIN):
                     raise
                 wait = error.retry_after or self.pause * 2 ** (number - 1)

@@ -40,6 +40,8 @@ def fitted(name: str, knowledge: Knowledge) -> Any:
     if isinstance(method, StudentAttack | InverterAttack):
         settings: Any = method.settings
         once = replace(settings, fitting=replace(settings.fitting, epochs=1))
+        if isinstance(method, InverterAttack):
+            once = replace(once, width=4)
         changed: Any = replace(method, settings=once)
         method = changed
         return method.fit(knowledge, ENDLESS)

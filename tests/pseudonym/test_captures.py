@@ -19,6 +19,7 @@ from skimage import data
 from facemin.pseudonym import captures
 from facemin.pseudonym.captures import SAME_CAPTURE, CaptureLog, CaptureReused, capture_hashes, hash_distance
 from facemin.pseudonym.sealing import unseal
+from tests.conftest import PATIENCE
 from tests.pseudonym.conftest import a_secret
 
 Pixels = NDArray[np.uint8]
@@ -161,7 +162,7 @@ def test_of_several_at_once_one_may_send(log: CaptureLog) -> None:
     start = threading.Barrier(4)
 
     def claim(_: int) -> bool:
-        start.wait(30)
+        start.wait(PATIENCE)
         try:
             CaptureLog(secret=a_secret(), root=log.root).claim(FACE, HERE)
         except CaptureReused:

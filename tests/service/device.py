@@ -151,12 +151,13 @@ class Device:
         device: "Device | None" = None,
         signer: "Device | None" = None,
         raised: int = 1,
+        token: str = "admin",
     ) -> Any:
         """Renew, for another device's secret where one is given; `signer` makes what replaces the old one."""
         device = device or self
-        challenge = self.challenge(person)["challenge"]
+        challenge = self.challenge(person, token)["challenge"]
         data, old = device.feature(new, epoch + raised), self.feature(probe, epoch)
         first = self.upload(old, challenge, "renew", person, epoch=epoch, replaced_by=([data], device))
         second = (signer or device).upload(data, challenge, "renew", person, epoch=epoch + raised)
         body = {"upload": first, "uploads": [second], "challenge": challenge}
-        return self.server("POST", f"{self.place}/persons/{person}/renew", body)
+        return self.server("POST", f"{self.place}/persons/{person}/renew", body, token=token)

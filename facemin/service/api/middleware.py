@@ -146,7 +146,7 @@ class Gate:
             state["claim"], state["token"] = authenticator.recognise(text), None
         if (known := _caller(state)) is not None:
             self._count(known)
-            check_place(known, headers)
+            check_place(known, scope["method"], scope.get("scheme", "http"), headers)
             if known.session is not None and not self._is_given(scope["path"], headers):
                 check_reach(known.session, scope["method"], scope["path"])
 

@@ -30,6 +30,7 @@ from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
 from facemin.protection.folder.workers import DEATHS, protect_by_workers
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
+from tests.conftest import PATIENCE
 from tests.pseudonym.conftest import a_secret
 from tests.space_keys import person, protector_for, space_key
 
@@ -299,7 +300,7 @@ class TestCommand:
             return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.protected.json")}
 
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while len(records()) < 12 and time.monotonic() < until and child.poll() is None:
             time.sleep(0.02)
         workers = _children(child.pid)
@@ -308,7 +309,7 @@ class TestCommand:
             os.killpg(child.pid, ending)
         else:
             os.kill(child.pid, ending)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=PATIENCE)
         assert child.returncode == status, err
         assert b"Traceback" not in err
         _gone(workers)
@@ -341,7 +342,7 @@ def _children(process: int) -> list[int]:
 
 
 def _gone(processes: list[int]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while any(Path(f"/proc/{process}").exists() for process in processes):
         assert time.monotonic() < until, "workers outlived their driver"
         time.sleep(0.05)
