@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from facemin.client.client import Prepared
 from facemin.client.transport import ProviderError, Transport
 from facemin.runtime.printable import printable
 from tests.conftest import PATIENCE
+from tests.loopback import accepting
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\u202egnp.exe\u200b\r\n\x9b1m"
 
@@ -28,30 +29,17 @@ def answering(status: int = 200, content: bytes = b"{}", **headers: str) -> http
 def slow_server(serve: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
     """A server that answers each connection by `serve`, until the event is set."""
     done = threading.Event()
-    listening = socket.create_server(("127.0.0.1", 0))
 
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(1 << 16)
-                    serve(connection, done)
-                except OSError:
-                    pass
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            serve(connection, done)
 
-    thread = threading.Thread(target=accept)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        done.set()
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        thread.join()
+    with socket.create_server(("127.0.0.1", 0)) as listening, accepting(listening, answer):
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            done.set()
 
 
 def trickle(first: bytes, each: bytes) -> Callable[[socket.socket, threading.Event], None]:
