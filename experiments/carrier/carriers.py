@@ -26,8 +26,8 @@ GROUPS = ("test", "pairs")
 
 
 def arguments(description: str | None, **more: Any) -> argparse.Namespace:
-    """The command line: the research folder, a cache, how many people, and further options by their defaults."""
-    parser = script_parser(description, cache="folder of carriers and embeddings", people=300)
+    """The command line: the research folder, a cache, the first person and the last, and options by their defaults."""
+    parser = script_parser(description, cache="folder of carriers and embeddings", first=0, people=300)
     for name, value in more.items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
     return parser.parse_args()

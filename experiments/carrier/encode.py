@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[3] / "shared")
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--look", default="photo")
     parser.add_argument("--operations", default=",".join(OPERATIONS))
@@ -117,13 +118,14 @@ def main() -> None:
         pictures = {
             f"carrier {path.stem}": path
             for path in sorted((given.cache / f"carriers-{given.look}-test").glob("*.png"))
-            if int(path.stem[:4]) < given.people
+            if given.first <= int(path.stem[:4]) < given.people
         }
         if given.look == "photo":
             pictures |= {
                 f"plain {number:04d}_{photo}": given.shared / "data" / "lfw" / path
                 for number, two in enumerate(plain[: given.people])
                 for photo, path in enumerate(two)
+                if number >= given.first
             }
         with file.open("a") as out:
             for label, path in pictures.items():

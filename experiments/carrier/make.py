@@ -23,7 +23,7 @@ BATCH = 16
 
 def main() -> None:
     """Make what is not there."""
-    given = arguments(__doc__, group="test", minutes=14.0, look="photo", threads=1, first=0)
+    given = arguments(__doc__, group="test", minutes=14.0, look="photo", threads=1)
     if given.group not in GROUPS:
         raise SystemExit(f"--group: expected one of {', '.join(GROUPS)}, got {given.group!r}")
     torch.set_num_threads(given.threads)

@@ -51,7 +51,7 @@ def main() -> None:
     lfw = load(given.shared, given.cache)
     rows = rows_of(lfw, "test", given.people)
     folder = given.cache / f"carriers-{given.look}-test"
-    people = [n for n in range(len(rows)) if all(file_of(folder, n, photo).is_file() for photo in (0, 1))]
+    people = [n for n in range(given.first, len(rows)) if all(file_of(folder, n, photo).is_file() for photo in (0, 1))]
     files = [[decode(file_of(folder, n, photo)).pixels for photo in (0, 1)] for n in people]
     detector = Detector(threads=1)
     found = [[detector(image) for image in two] for two in files]

@@ -57,7 +57,7 @@ def told(given: argparse.Namespace, name: str) -> dict[str, Any] | None:
     rows = {row["name"]: row for row in map(json.loads, file.read_text().splitlines())}
     people = [
         number
-        for number in range(given.people)
+        for number in range(given.first, given.people)
         if all(f"{kind} {number:04d}_{photo}" in rows for kind in kinds(given.look) for photo in (0, 1))
     ]
     values: dict[str, Any] = {"operation": name, "people": len(people)}

@@ -37,7 +37,8 @@ def main() -> None:
         assert done.pixels is not None
         assert done.file is not None
         base = draw_base([target.pseudonym], look=look, attempt=done.file.told["draw"])
-        for line, pixels in enumerate((base.pixels, done.pixels)):
+        shown = np.rint(255 * base.at(len(done.pixels))).astype(np.uint8)
+        for line, pixels in enumerate((shown, done.pixels)):
             small = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
             picture.paste(small, (number * SIDE, line * SIDE))
     picture.save(PICTURE, quality=88)

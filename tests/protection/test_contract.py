@@ -118,7 +118,7 @@ def distances(method: PMT, key: Key, sent: Tensor, faces: Tensor) -> Tensor:
 class Run:
     """Results of a case on four faces in one batch, seed 1, and whether what they were made of stayed as it was."""
 
-    done: list[Done]
+    done: list[OptimisedImage]
     faces_kept: bool
     weights_kept: bool
     randomness_kept: bool

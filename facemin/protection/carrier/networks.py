@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CHIP_CENTRE, CHIP_WIDTH = (256.5, 274.0), 284.0
 """Where dlib cuts its 150-px chip out of the frame, by its own detector and five landmarks: means over 40 bases
 (deviations 2, 6 and 12 px); experiments/carrier/chips.py."""
-RADIUS = 0.65
+RADIUS = 0.64
 """Distance of a carrier's dlib embedding from the mean embedding. It sets how near two carriers of one person are
 under the distance of 0.6 that dlib's users decide by, which knows no pseudonyms. Chosen on people of `fit` and
 `choose`."""

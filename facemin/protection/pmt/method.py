@@ -105,16 +105,7 @@ class PMT:
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
-        """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
-
-        Args:
-            faces: drawn as they are needed.
-            keys: as for a call.
-            **run: see `contract.RunOptions`.
-
-        Raises:
-            ValueError: as for a call.
-        """
+        """The same for a stream of faces, see `contract.Protector.stream`; each is drawn when a row is free."""
         seeded = ((face, image_seed(run["seed"], face)) for face in faces)
         return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, run)
 

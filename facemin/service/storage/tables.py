@@ -127,8 +127,10 @@ sessions = Table(
     Column("person", String(64)),
     Column("created", MOMENT, nullable=False),
     Column("expires", MOMENT, nullable=False, index=True),
+    Column("ended", String(16)),
 )
-"""Short-lived tokens that lie in a page; gone once they have ended, and in no back-up."""
+"""Short-lived tokens that lie in a page; gone once they have expired, and in no back-up. `ended` says why one ended
+before (`session_ends`)."""
 
 provider_keys = Table(
     "provider_keys",
