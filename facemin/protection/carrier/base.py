@@ -118,7 +118,7 @@ def photo_of(frame: Floats, side: int) -> Floats:
     rest = PHOTO - FRAME
     padded = np.pad(frame, ((y, rest - y), (x, rest - x), (0, 0)), mode="edge")
     small = Image.fromarray((255 * resized(padded, PHOTO // 8)).round().astype(np.uint8))
-    soft = np.asarray(small.filter(ImageFilter.GaussianBlur(PHOTO / 150)), np.float32) / 255
+    soft = np.asarray(small.filter(ImageFilter.GaussianBlur(PHOTO / 150)), np.float32) / np.float32(255)
     return resized(padded + surround() * (resized(soft, PHOTO) - padded), side)
 
 
@@ -145,7 +145,7 @@ def _photo(numbers: NDArray[np.float64]) -> Floats:
     # what is mixed around a head is patches of many backgrounds, in which detectors see further faces
     soft = np.asarray(image.filter(ImageFilter.GaussianBlur(WORK / 20)), np.float32)
     mask = resized(head()[..., None], WORK)
-    return resized((soft + mask * (sharp - soft)) / 255, FRAME)
+    return resized((soft + mask * (sharp - soft)) / np.float32(255), FRAME)
 
 
 def _bent(image: Floats, numbers: NDArray[np.float64]) -> Floats:
@@ -176,7 +176,7 @@ def surround() -> Floats:
     """0 in a photo's frame, growing to 1 around it, (PHOTO, PHOTO, 1)."""
     lines = (np.abs(np.arange(PHOTO) - corner - FRAME / 2) - FRAME / 2 for corner in CORNER)
     x, y = (np.clip(line / 24, 0, 1).astype(np.float32) for line in lines)
-    return np.maximum(x, y[:, None])[..., None]
+    return np.asarray(np.maximum(x, y[:, None])[..., None], np.float32)
 
 
 @cache
