@@ -25,7 +25,8 @@ NOTHING = Pipelines(resized=0, blurred=0, encodings=(1, 0, 0), cropped=0, noisy=
 
 
 def canvases(count: int) -> Tensor:
-    return torch.stack([of_frame(base_of(bytes([number] * 32)).frame) for number in range(count)])
+    made: Tensor = torch.stack([of_frame(base_of(bytes([number] * 32)).frame) for number in range(count)])
+    return made
 
 
 def draws(count: int, seed: int = 0) -> list[np.random.Generator]:
