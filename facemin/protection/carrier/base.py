@@ -31,8 +31,8 @@ MOST_DRAWS = 64
 """Of one base; each is refused for its eyes in about one case of twelve, and for resembling its owner in one of a
 hundred."""
 DARK_EYES = 0.2
-"""How much darker than the cheek below it an eye has to be, as a share: where it was less, dlib's detector found no face
-(Viola and Jones' first feature, 2001)."""
+"""How much darker than the cheek below it an eye has to be, as a share: where it was less, dlib's detector found no
+face (Viola and Jones' first feature, 2001)."""
 LIGHT = 4
 """Components that are mostly light and background: they move less, so that faces stay well lit."""
 LIGHT_GAIN, GAIN = 0.3, 1.0
