@@ -168,8 +168,8 @@ def compare(name: str, method: PMT, judge: Judge, faces: Tensor, arguments: argp
     some = faces[: arguments.timed]
     for rival, fixed in loops.items():
         works[f"plain loop, {rival}, K = {fixed.steps}"] = (len(some), partial(plain_loops, some, key, fixed))
-    found = medians({work: run for work, (_, run) in works.items()}, rounds=arguments.runs, warm_up=0)
-    rates = {work: images / found[work].wall for work, (images, _) in works.items()}
+    spent = medians({work: run for work, (_, run) in works.items()}, rounds=arguments.runs, warm_up=0)
+    rates = {work: images / spent[work].wall for work, (images, _) in works.items()}
     ours = next(iter(rates.values()))
     for work, rate in rates.items():
         print(f"{work:50} {rate:6.2f} images/s; the engine is {ours / rate:4.1f} times as fast", flush=True)

@@ -24,9 +24,17 @@ settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+PATIENCE = 300.0
+"""Seconds that a program or an answer may take on a machine that does much else; what hangs takes longer."""
+
 HOMES = itertools.count()
 TERMINAL = ("FORCE_COLOR", "LINES", "NO_COLOR", "PYTHON_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """Variables by which programs decide whether they write to a terminal, and how."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`: one worker more than there are cores, which runs while others wait for servers and browsers."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -29,18 +29,22 @@ const options = {
   outdir: out,
   absWorkingDir: here,
 };
-const made = await build({
-  ...options,
-  entryPoints: ["page/page.ts", "page/engine.ts", "page/page.css"],
-  outbase: "page",
-});
+const sha384 = (data) => createHash("sha384").update(data).digest("base64");
+const runtimeFiles = ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
+const installed = (name) => readFileSync(join(here, "node_modules", "onnxruntime-web", "dist", name));
+const RUNTIME = JSON.stringify(Object.fromEntries(runtimeFiles.map((name) => [name, sha384(installed(name))])));
+const entry = (name, define) => build({ ...options, entryPoints: [`page/${name}`], outbase: "page", define });
+// the page vouches for its worker, and that for the runtime
+const worker = await entry("engine.ts", { RUNTIME });
+const ENGINE = JSON.stringify(sha384(worker.outputFiles[0].contents));
+const made = [worker, await entry("page.ts", { ENGINE }), await entry("page.css", {})];
 const texts = await build({ ...options, entryPoints: ["page/texts.ts"], outbase: "page" });
 const { TEXTS } = await import(`data:text/javascript,${encodeURIComponent(texts.outputFiles[0].text)}`);
 
 const hashes = {};
-for (const { path, contents } of made.outputFiles) {
+for (const { path, contents } of made.flatMap((each) => each.outputFiles)) {
   writeFileSync(path, contents);
-  hashes[path.split(/[\\/]/).pop()] = `sha384-${createHash("sha384").update(contents).digest("base64")}`;
+  hashes[path.split(/[\\/]/).pop()] = `sha384-${sha384(contents)}`;
 }
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 const html = readFileSync(join(here, "page", "index.html"), "utf8")

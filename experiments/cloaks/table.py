@@ -1,4 +1,9 @@
-"""Tables of measured cloaks in Markdown: python experiments/cloaks/table.py RECORDS.cloaks.jsonl [--far 0.001]."""
+"""Tables of measured cloaks in Markdown.
+
+    python experiments/cloaks/table.py results/cloaks/cloaks.cloaks.jsonl [--far 0.001] [--condition "cloaked to plain"]
+
+--far and --condition may be repeated; without them all there are.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +19,13 @@ def main() -> None:
     parser = script_parser(__doc__, shared=False)
     parser.add_argument("records", type=Path)
     parser.add_argument("--far", action="append")
+    parser.add_argument("--condition", action="append")
     given = parser.parse_args()
     records = read_cloak_records(given.records)
     for far in given.far or ("0.01", "0.001"):
-        print(f"\nProtection at FAR {far}\n\n{protection_table(records, far=far)}")
+        print(f"\nProtection at FAR {far}\n\n{protection_table(records, far=far, conditions=given.condition)}")
     for rank in (1, 5):
-        print(f"\nHits at rank {rank}\n\n{hits_table(records, rank=rank)}")
+        print(f"\nHits at rank {rank}\n\n{hits_table(records, rank=rank, conditions=given.condition)}")
     print(f"\nLikeness\n\n{quality_table(records)}")
 
 

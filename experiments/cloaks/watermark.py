@@ -1,6 +1,6 @@
 """Train the watermark after DPG for a while, and measure what it is worth.
 
-    python experiments/cloaks/watermark.py --shared ../shared --out results/cloaks [--steps 1500] [--minutes 15]
+    python experiments/cloaks/watermark.py --shared ../shared --out results/cloaks > results/cloaks/watermark.json
 
 Trained on LFW people of whom none is measured, against dlib's network, so that what comes of it is not to be shipped.
 The same command goes on where the time ended. Measured on people apart: bits read after what providers do to images,
@@ -22,9 +22,11 @@ from facemin.cloak.p3_mask import dsim
 from facemin.cloak.surrogates import Team, open_surrogates
 from facemin.cloak.watermark.network import Watermarker, WatermarkNetwork, read_bits
 from facemin.cloak.watermark.training import TrainedWatermark, WatermarkTraining, train_watermark
+from facemin.evaluation import provenance
 from facemin.evaluation.networks import find_recogniser
-from facemin.experiments.cloaks.measure import embedded, unit
+from facemin.experiments.cloaks.measure import embedded
 from facemin.experiments.cloaks.people import Photographs, load_people
+from facemin.experiments.cloaks.photos import unit
 from facemin.experiments.cloaks.scoring import thresholds
 from facemin.experiments.cloaks.settings import People
 from facemin.experiments.common import RESULTS, script_parser
@@ -62,7 +64,12 @@ def main() -> int:
         on_step=tell,
         stop=lambda: time.monotonic() > end,
     )
-    result = {"steps": trained.step, "of": settings.steps, **measured(trained.network, data, given)}
+    result = {
+        "steps": trained.step,
+        "of": settings.steps,
+        **measured(trained.network, data, given),
+        **provenance.conditions(),
+    }
     print(json.dumps(result, indent=1))
     return 0 if trained.finished else 3
 

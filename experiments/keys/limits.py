@@ -8,6 +8,9 @@ import numpy as np
 
 from facemin.protection.revealing.check import JUDGE
 from facemin.protection.revealing.grey_levels import LUMINANCE, grey_levels, nearness
+from facemin.protection.revealing.image_planes import planes_of
+from facemin.protection.revealing.linear_inversion import inverted_correlations
+from facemin.protection.revealing.partial_correlation import remainders
 from facemin.protection.revealing.resemblance import LEVELS, LIMITS, likenesses
 
 if TYPE_CHECKING:
@@ -18,25 +21,31 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 MARGIN = 1.5
+STRANGERS = 4
+"""Other people's faces that each image's inversions are compared with."""
 
 
 def honest_values(groups: Iterable[tuple[Pixels, Pixels]], others: Pixels) -> dict[str, list[float]]:
-    """Every measure's values of images and their faces, and their grey levels' nearness to those of other faces.
+    """Every measure's values of images beside their own faces; those whose chance has long tails beside others' too.
 
-    Greys of honest images hardly depend on whose they are, so that other faces stand for many more people; in black and
-    white too, where three colours say what one says.
+    Of inversions these are some faces of the same group; of grey levels, which cost less, many more, in black and white
+    too, where three colours say what one says.
 
     Args:
         groups: images and faces, uint8 (N, 112, 112, 3) each.
-        others: faces, likewise.
+        others: more faces for grey levels, likewise.
     """
     low = {name: limit / 2 for name, limit in LIMITS.items()}
     found: dict[str, list[float]] = {name: [] for name in LIMITS}
     beside = [grey_levels(each) for face in others for each in (face, greyed(face))]
     for images, faces in groups:
-        for image, face in zip(images, faces, strict=True):
+        left = [remainders(planes_of(face)) for face in faces]
+        for number, (image, face) in enumerate(zip(images, faces, strict=True)):
             for likeness in likenesses(image, face, limits=low):
                 found[likeness.measure].append(likeness.value)
+            for stranger in (left[number - shift] for shift in range(1, 1 + STRANGERS)):
+                for measure, value in inverted_correlations(planes_of(image)[:3], stranger).items():
+                    found[measure].append(value)
             shown = grey_levels(image)
             for levels in beside:
                 for measure, value in zip(LEVELS, nearness(shown, levels), strict=True):

@@ -33,7 +33,7 @@ from faces import Sample, sample
 from hostile_forms import FORMS, made
 from images import STEPS, Kept
 from limits import honest_values, limit_above
-from made_keys import HOSTILE, MOBILEFACENETS, between, honest, strongest
+from made_keys import HOSTILE, between, honest, strongest
 
 from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.keys.default import plain_key
@@ -56,11 +56,10 @@ PARTS = ("default", "fresh", "strangers", "forms", "honest", "hostile", "between
 CHOSEN_ON = 10
 """Faces of part "choose" that a key's limits come from; of the default key `CHOSEN_ON_DEFAULT` are."""
 CHOSEN_ON_DEFAULT = 200
-CHOSEN_POOLED = MOBILEFACENETS[:2]
 CHOSEN_BESIDE = 150
 """Faces of part "choose", as they are and in grey, whose grey levels each image's are compared with."""
 EARLY = 10
-"""Faces of a key whose optimising takes long: of the default recogniser's early cuts, and those in between."""
+"""Faces of a key whose optimising takes long: codes, the default recogniser's early cuts, and those in between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,19 +137,18 @@ def choose(run: Run) -> None:
     """Print, for each measure, the limit, and the highest value of honest images.
 
     The judge's comes from whole networks and their last maps, which keep more than any honest key; the others' from the
-    default recogniser's deep cuts, from whole networks and from two up to their pooled features.
+    default recogniser's deep cuts and from whole networks.
     """
     faces = run.of("choose", CHOSEN_ON_DEFAULT)
     compared = [(run.images("default key", plain_key, CHOSEN_ON_DEFAULT, "choose"), faces)]
     judged = []
     for name, key in (honest(run.shared) | strongest(run.shared)).items():
-        pooled = name.endswith("pooled")
-        if pooled and not name.startswith(CHOSEN_POOLED):
+        if name.endswith("pooled"):
             continue
         pairs = run.images(name, key, CHOSEN_ON, "choose"), faces[:CHOSEN_ON]
         if name not in strongest(run.shared):
             compared.append(pairs)
-        if not (pooled or name.startswith("dlib")):
+        if not name.startswith("dlib"):
             judged.append(pairs)
     found = honest_values(compared, run.of("choose", CHOSEN_BESIDE))
     found[JUDGE] = [judged_cosine(image, face) for images, of in judged for image, face in pairs_of(images, of)]
@@ -163,6 +161,7 @@ def choose(run: Run) -> None:
 
 def report(run: Run, only: str | None) -> list[dict[str, Any]]:
     """A record for each key and form, all measured before any is written."""
+    early = {*CODED_KEYS, *(name for name in HOSTILE if name.startswith("dlib"))}
     parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "default": lambda: of_keys("honest", {"default key": plain_key}, run.count, run),
         "fresh": lambda: [of_fresh(run)],
@@ -176,7 +175,7 @@ def report(run: Run, only: str | None) -> list[dict[str, Any]]:
         "hostile": lambda: [
             record
             for name, key in (HOSTILE | CODED_KEYS).items()
-            for record in of_keys("hostile key", {name: key}, EARLY if name.startswith("dlib") else run.few, run)
+            for record in of_keys("hostile key", {name: key}, EARLY if name in early else run.few, run)
         ],
         "between": lambda: of_keys("between", between(run.shared), EARLY, run),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,14 +12,8 @@ from facemin.ahm.mixing import COUNTS, MOST, Partners
 from facemin.ahm.recogniser import WIDTHS
 from facemin.runtime.compute import Precision
 from facemin.train.config import (
-    CosineSchedule,
-    Data,
-    Evaluate,
-    Head,
-    Optimiser,
     RunConfig,
     Section,
-    StepSchedule,
     read_toml,
 )
 
@@ -111,29 +105,15 @@ class Query(Section):
 class AHMConfig(RunConfig):
     """A run of AHM or of one of its baselines."""
 
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=2)
     precision: Precision = "auto"
-    log_every: int = Field(default=10, ge=1)
-    """Steps."""
-    checkpoint_every: int = Field(default=500, ge=1)
-    """Steps; besides after the last."""
-    data: Data
     mask: Masking = Masking()
     mixing: Mixing = Mixing()
     strategy: Strategy = Strategy()
     network: Network = Network()
-    head: Head
-    optimiser: Optimiser
-    schedule: StepSchedule | CosineSchedule = Field(discriminator="kind")
-    evaluate: Evaluate = Evaluate()
     query: Query = Query()
 
     @model_validator(mode="after")
-    def _fits(self) -> AHMConfig:
-        if self.schedule.warmup >= self.epochs:
-            raise ValueError(f"schedule: expected a warm-up shorter than {self.epochs} epochs, got more")
+    def _is_of_a_folder(self) -> Self:
         if self.data.kind != "folder":
             raise ValueError("data.kind: expected a folder, whose faces are held in memory, got another")
         return self

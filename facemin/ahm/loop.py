@@ -21,7 +21,7 @@ from facemin.ahm.result import MASK, WEIGHTS, measure_queries, write_record, wri
 from facemin.runtime.device import choose_device, choose_precision
 from facemin.train import log
 from facemin.train.checkpoints import CHECKPOINT, Checkpoint, check_fresh, read_checkpoint
-from facemin.train.data.sampler import Batches, Draw, derived_seed
+from facemin.train.data.sampler import Draw, derived_seed
 from facemin.train.progress import Outcome, Progress, Watch
 from facemin.train.schedule import rate_factor
 from facemin.train.training_module import make_optimiser
@@ -70,13 +70,7 @@ class _Session:
         self.config, self.out, self.device, self.watch = config, out, device, watch
         self.people = read_people(config, cache=out / FACES, on_aligned=watch.on_aligned)
         self.pairs = self.people.pairs
-        self.batches = Batches(
-            images=len(self.people.pool),
-            batch=config.batch,
-            epochs=config.epochs,
-            seed=config.seed,
-            flip=config.data.flip,
-        )
+        self.batches = config.batches(len(self.people.pool))
         resumed = (out / CHECKPOINT).exists()
         self.mask = find_mask(config, self.people.pool, self.people.labels, out / MASK, resumed=resumed)
         torch.manual_seed(derived_seed(config.seed, "weights"))

@@ -217,10 +217,12 @@ class Client(Connection):
 
         Args:
             person: as enrolled without a pseudonym.
-            photo: to be verified; whoever has the key can recognise the person on what is sent of it.
+            photo: to be verified; whoever has the key can recognise the person on what is sent of it. None that is, or
+                was, sent under a pseudonym.
             photos: to be enrolled under the pseudonym, at least one.
 
         Raises:
+            CaptureReused: one capture would go both ways; nothing was sent.
             ValueError: as for `renew`.
             ProviderError: the provider refused, or was not reached.
         """
@@ -230,11 +232,13 @@ class Client(Connection):
 
         def send() -> tuple[Reply, Sender, list[Faces]]:
             sender = self._sender()
-            upload = self._uploads(photo, largest=True)[0]
             ask, form = self._ask(person=person)
-            faces = [self._read(sender, each) for each in photos]
-            sender.check_person([*faces, self._read(sender, photo)])
+            faces, plain = [self._read(sender, each) for each in photos], self._read(sender, photo)
+            sender.check_person([*faces, plain])
+            sender.check_apart(plain, faces, ask.epoch)
             put = sender.encode(faces, ask.epoch, form, self._protector(form))
+            upload = self._uploads(photo, largest=True)[0]
+            sender.captures.claim_plain(plain.crops)
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(put, ask.epoch, form, challenge=ask.challenge, operation="enrol", person=person)
             body = {"person": person, "upload": upload, "upgrade": uploads, "challenge": ask.challenge}
@@ -252,7 +256,12 @@ class Client(Connection):
         Raises:
             ProviderError: there is none of that name, or the provider refused, or was not reached.
         """
-        self._send("DELETE", f"{self._place()}/persons/{quote(person, safe='')}")
+        try:
+            self._send("DELETE", f"{self._place()}/persons/{quote(person, safe='')}")
+        except ProviderError as error:
+            # an earlier try deleted them, and its answer was lost
+            if error.code != "person_not_found" or error.tries == 1:
+                raise
 
     def _enrol(self, person: str | None, photos: Sequence[AnyPhoto | Prepared], *, replace: bool) -> str:
         claimed: set[str] = set()

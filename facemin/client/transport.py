@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from facemin.runtime.errors import REFUSALS
 from facemin.runtime.faults import first_fault
 from facemin.runtime.printable import printable
 
@@ -47,6 +48,9 @@ class ProviderError(OSError):
         request_id: under which the provider's log has it; "" where there was no answer.
         retry_after: seconds after which the provider asks to be tried again; None where it does not.
 
+    Attributes:
+        tries: how often the request was sent.
+
     All of it is safe to show on a terminal, whatever the provider wrote.
     """
 
@@ -54,6 +58,7 @@ class ProviderError(OSError):
         self, status: int, code: str, message: str, request_id: str = "", *, retry_after: float | None = None
     ) -> None:
         self.status, self.retry_after = status, retry_after
+        self.tries = 1
         self.code, self.message, self.request_id = printable(code), printable(message), printable(request_id)
         where = f" (request {self.request_id})" if request_id else ""
         super().__init__(f"provider: {self.message}{where}")
@@ -129,9 +134,8 @@ class Transport:
         parts = urlsplit(url)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)
         if not secure or not parts.hostname or parts.username or parts.query or parts.fragment:
-            raise ValueError(
-                f"url: expected https://HOST, or http:// on this machine, got {parts.scheme}://{parts.hostname}"
-            )
+            got = f"{parts.scheme}://{parts.hostname}" if parts.scheme and parts.hostname else "no such address"
+            raise ValueError(f"url: expected https://HOST, or http:// on this machine, got {got}")
         self.url, self.timeout, self.tries, self.pause = url, timeout, tries, pause
         self._token, self._transport = token, transport
         self._http = self._connect()
@@ -164,6 +168,7 @@ class Transport:
             try:
                 return self._send(method, path, body, headers or {}, most)
             except ProviderError as error:
+                error.tries = number
                 if number == tries or not (error.status == 0 or error.status in AGAIN):
                     raise
                 wait = error.retry_after or self.pause * 2 ** (number - 1)
@@ -193,7 +198,7 @@ class Transport:
                 found.put(error)
             # whatever happens, the caller is told: httpx's own errors, a closed client, a resolver's refusal
             except Exception as error:  # noqa: BLE001
-                reason = str(error) or type(error).__name__
+                reason = _reason(error)
                 found.put(ProviderError(0, "unreachable", f"expected an answer from {self.url}, got: {reason}"))
 
         # in a thread, because no timeout of a socket bounds a name's look-up, or a head that comes byte by byte
@@ -237,6 +242,16 @@ class Transport:
         if self._transport is None and self._http is http:
             self._http = self._connect()
             http.close()
+
+
+def _reason(error: BaseException) -> str:
+    """Why no answer came, in our words where the operating system said it: httpx hands on its numbers."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in REFUSALS:
+            return REFUSALS[cause.errno]
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def _exchange(http: httpx.Client, request: httpx.Request, most: int, late: threading.Event) -> Reply:

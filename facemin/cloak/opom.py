@@ -35,6 +35,7 @@ class OPOM(UniversalMask):
         step: of the sign of the gradient, grey levels.
         iterations: steps.
         taper: pixels over which the mask fades at the crop's border; ours, 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours, False for the paper's.
     """
 
     model: Model = "convex-hull"
@@ -42,6 +43,7 @@ class OPOM(UniversalMask):
     step: float = 1.0
     iterations: int = 16
     taper: int = 6
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         check_ranges(self, {"[1, 32]": "epsilon", "(0, inf)": "step", "[1, inf)": "iterations", "[0, 56]": "taper"})

@@ -4,8 +4,9 @@ Source: Chow, Hu, Huang and Liu, Personalized Privacy Protection Mask Against Un
 (Chameleon): minimise -sum_m arccos<f_m(x), f_m(x + P)> + lambda * max(0, DSIM(x, x + P) - tau), DSIM = (1 - SSIM) / 2,
 by steps of the gradient's sign over the person's photos, lambda halved and doubled as DSIM lies below or above tau.
 
-Ours, and not the paper's: the fading border (`taper`), the end, where a mask that is still too visible is scaled down
-until its mean DSIM is within tau, and the angle taken from the chord, whose slope does not vanish at the start.
+Ours, and not the paper's: mirror images among the photos (`mirrored`), since a mask of few photos holds on those few;
+the fading border (`taper`); the end, where a mask is scaled, up or down, until its mean DSIM is tau, so that few steps
+leave nothing of the budget unused; and the angle taken from the chord, whose slope does not vanish at the start.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _POLE = 1 - 1e-4
 _TINY = 1e-12
 _LAMBDA = 129.0
 """Outside [1 / 129, 129] lambda starts again at 1."""
-_HALVINGS = 12
+_HALVINGS = 14
+_LARGEST_SCALE = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class P3Mask(UniversalMask):
         epochs: passes over the photos.
         together: photos a step.
         taper: pixels over which the mask fades at the crop's border; 0 for the paper's.
+        mirrored: learn from each photo's mirror image too; ours, False for the paper's.
     """
 
     epsilon: int = 16
@@ -53,6 +56,7 @@ class P3Mask(UniversalMask):
     epochs: int = 50
     together: int = 4
     taper: int = 6
+    mirrored: bool = True
 
     def _learnt(
         self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
@@ -71,23 +75,23 @@ class P3Mask(UniversalMask):
                 gain = (angle - penalty * (visible - self.tau).clamp_min(0)).mean()
                 change = climb(change, gain, step=self.step / 255, bound=self.epsilon / 255)
             penalty = _adapted(penalty, float(torch.cat(visible_so_far).mean()), self.tau)
-        return self._within_budget(change * weight, seen.plain)
+        return self._to_budget(change * weight, seen.plain)
 
     @property
     def name(self) -> str:
         """Of the method."""
         return "p3-mask"
 
-    def _within_budget(self, change: Tensor, plain: Tensor) -> Tensor:
-        """The change itself where its mean DSIM is within tau, else as much of it as is."""
+    def _to_budget(self, change: Tensor, plain: Tensor) -> Tensor:
+        """As much of the change, or as many times it, as has a mean DSIM of tau; never beyond the bound."""
+        bound = self.epsilon / 255
         with torch.no_grad():
-            if self._visible(change, plain) <= self.tau:
-                return change
-            low, high = 0.0, 1.0
+            low, high = 0.0, _LARGEST_SCALE
             for _ in range(_HALVINGS):
                 middle = (low + high) / 2
-                low, high = (middle, high) if self._visible(middle * change, plain) <= self.tau else (low, middle)
-            return low * change
+                visible = self._visible((middle * change).clamp(-bound, bound), plain)
+                low, high = (middle, high) if visible <= self.tau else (low, middle)
+            return (low * change).clamp(-bound, bound)
 
     def _visible(self, change: Tensor, plain: Tensor) -> float:
         rounded = (change * 255).round() / 255

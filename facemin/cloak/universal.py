@@ -34,7 +34,7 @@ class PersonSeen:
     """A person's photos, as a team of surrogates sees them.
 
     Attributes:
-        plain: aligned faces (N, 3, 112, 112) in [0, 1].
+        plain: aligned faces (N, 3, 112, 112) in [0, 1], and their mirror images where those are learnt from too.
         team: the surrogates.
         features: unit embeddings (N, D) by each.
     """
@@ -51,6 +51,7 @@ class UniversalMask(ABC):
         epsilon: bound of every value, grey levels.
         step: of the gradient's sign, grey levels.
         taper: pixels over which the mask fades at the crop's border.
+        mirrored: learn from each photo's mirror image too.
     """
 
     product: ClassVar[Literal["photo"]] = "photo"
@@ -58,6 +59,7 @@ class UniversalMask(ABC):
     epsilon: int
     step: float
     taper: int
+    mirrored: bool
 
     def fit(
         self,
@@ -77,6 +79,7 @@ class UniversalMask(ABC):
         """
         seed = run.get("seed", 0)
         plain = person_faces(faces)
+        plain = torch.cat([plain, plain.flip(3)]) if self.mirrored else plain
         team = Team.on(surrogates, run.get("compute", DEFAULT_COMPUTE))
         seen = PersonSeen(plain=plain.to(team.device), team=team, features=plain_embeddings(team, plain))
         change = self._learnt(

@@ -7,6 +7,7 @@ and at `score > kappa` where the paper has it so.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -166,7 +167,7 @@ def trades(record: Record, judge: str, *, kappa: float | None = None) -> list[Tr
         if judge not in noisy.cosines:
             continue
         utility = share(_exceeds(record, judge, noisy.cosines[judge], kappa))
-        privacy = NONE if noisy.distance is None else mean(torch.tensor(noisy.distance, dtype=torch.float64))
+        privacy = NONE if noisy.distance is None else _mean_distance(noisy.distance)
         found.append(Trade(noisy.bound, utility, privacy))
     return found
 
@@ -177,6 +178,12 @@ def mean(values: Tensor) -> Share:
         return NONE
     low, high = identity_bootstrap_mean(values, torch.arange(len(values)), generator=torch.Generator().manual_seed(0))
     return Share(float(values.mean()), low, high, len(values))
+
+
+@lru_cache(maxsize=1024)
+def _mean_distance(distance: tuple[float, ...]) -> Share:
+    """Every judge is shown beside the same distances of the same images."""
+    return mean(torch.tensor(distance, dtype=torch.float64))
 
 
 def mean_steps(record: Record) -> float:

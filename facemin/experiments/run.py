@@ -189,14 +189,10 @@ def _size(setting: Setting, cell: Cell) -> tuple[float, float]:
 def _header(experiment: Experiment, name: str, cells: list[Cell], settings: dict[str, str]) -> Header:
     return Header(
         name=name,
-        title=experiment.title,
-        source=experiment.source,
-        remark=experiment.remark,
-        layout=experiment.layout,
+        **{field: getattr(experiment, field) for field in ("title", "source", "remark", "layout", "paper")},
         kappa=experiment.judges.kappa,
         opponent=experiment.judges.opponent,
         noise_kappa=() if experiment.noise is None else experiment.noise.kappa,
-        paper=experiment.paper,
         cells=tuple(
             CellEntry(
                 name=cell.name, series=cell.series, point=cell.point, paper=cell.paper, settings=settings[cell.name]

@@ -43,6 +43,10 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
+DRAWN_AT_ONCE = 1 << 20
+"""Numbers held while bootstrap samples are drawn; 8 MiB each."""
+
+
 def identity_bootstrap(
     statistic: Callable[[Tensor], float],
     identities: Tensor,
@@ -72,8 +76,8 @@ def identity_bootstrap(
     """
     values = [
         statistic(torch.arange(len(weights)).repeat_interleave(weights))
-        for weights in _weights(identities, samples, confidence, generator)
-        if int(weights.sum()) > 0
+        for some in _weights(identities, samples, confidence, generator)
+        for weights in some
     ]
     return _percentiles(torch.tensor(values, dtype=torch.float64), confidence)
 
@@ -98,16 +102,12 @@ def identity_bootstrap_mean(
     wide = values.detach().cpu().double()
     if not bool(wide.isfinite().all()):
         raise ValueError("values: expected finite numbers, got others")
-    means = [
-        float(weights.double() @ wide / weights.sum())
-        for weights in _weights(identities, samples, confidence, generator)
-        if int(weights.sum()) > 0
-    ]
-    return _percentiles(torch.tensor(means, dtype=torch.float64), confidence)
+    means = [some.double() @ wide / some.sum(1) for some in _weights(identities, samples, confidence, generator)]
+    return _percentiles(torch.cat(means), confidence)
 
 
 def _weights(identities: Tensor, samples: int, confidence: float, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield per bootstrap sample how often each row is in it, (N,) int64."""
+    """Yield how often each row is in a bootstrap sample: (S, N) int64, S samples at a time, none of them empty."""
     shape = tuple(identities.shape)
     if not (identities.ndim == 1 or shape[1:] == (2,)) or identities.numel() == 0:
         raise ValueError(f"identities: expected (N,) or (N, 2) with N >= 1, got {shape}")
@@ -119,10 +119,15 @@ def _weights(identities: Tensor, samples: int, confidence: float, generator: tor
     people, number = torch.unique(identities.cpu(), return_inverse=True)
     first, second = (number, number) if number.ndim == 1 else (number[:, 0], number[:, 1])
     alone = first == second
-    for _ in range(samples):
-        drawn = torch.randint(len(people), (len(people),), generator=generator)
-        times = torch.bincount(drawn, minlength=len(people))
-        yield torch.where(alone, times[first], times[first] * times[second])
+    count = len(people)
+    at_once = max(1, DRAWN_AT_ONCE // max(count, len(number)))
+    for start in range(0, samples, at_once):
+        size = min(at_once, samples - start)
+        # one row after another, as if each sample were drawn by itself
+        drawn = torch.randint(count, (size, count), generator=generator)
+        times = torch.zeros_like(drawn).scatter_add_(1, drawn, torch.ones_like(drawn))
+        weights = torch.where(alone, times[:, first], times[:, first] * times[:, second])
+        yield weights[weights.sum(1) > 0]
 
 
 def _percentiles(values: Tensor, confidence: float) -> Interval:

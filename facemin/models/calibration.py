@@ -50,18 +50,23 @@ class StoppingResidual(BaseModel):
     pairs: int
 
 
-class Calibration(BaseModel):
-    """What was measured of one recogniser."""
+class Measurement(BaseModel):
+    """What was measured, on what, and how to repeat it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """`Recogniser.fingerprint` of the model measured."""
+    """`Recogniser.fingerprint` of the model measured: it counts for no other."""
     data: str
     """Which images, which pairs, how they were aligned."""
     command: str
     """Repeats the measurement."""
+
+
+class Calibration(Measurement):
+    """What was measured of one recogniser."""
+
     thresholds: tuple[Threshold, ...] = Field(min_length=1)
     residuals: tuple[StoppingResidual, ...]
 

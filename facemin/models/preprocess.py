@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from facemin.models.onnx.analysis.shapes import image_shape
+from facemin.models.onnx.analysis.known_graph import image_shape
 
 FACE = 112
 RESIZE_OPSET = 11

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from facemin.ahm.masking.frequency_mask import FrequencyMask
     from facemin.protection.contract import Check, Protected, Protector, TargetProtector
     from facemin.protection.one_pass.protector import OnePassProtector
-    from facemin.protection.photo import protect, protect_photos
+    from facemin.protection.photo import ProtectOptions, protect, protect_photos
     from facemin.protection.pmt.degradations import ProviderOperations
     from facemin.protection.pmt.gradient_kernel import Kernel
     from facemin.protection.pmt.initialisation import (
@@ -43,7 +43,7 @@ __getattr__, __dir__ = lazy_exports(
         "facemin.ahm.masking.frequency_mask": ("FrequencyMask",),
         "facemin.protection.contract": ("Check", "Protected", "Protector", "TargetProtector"),
         "facemin.protection.one_pass.protector": ("OnePassProtector",),
-        "facemin.protection.photo": ("protect", "protect_photos"),
+        "facemin.protection.photo": ("ProtectOptions", "protect", "protect_photos"),
         "facemin.protection.pmt.degradations": ("ProviderOperations",),
         "facemin.protection.pmt.gradient_kernel": ("Kernel",),
         "facemin.protection.pmt.initialisation": (
@@ -109,6 +109,7 @@ __all__ = [
     "NothingProtected",
     "OnePassProtector",
     "OptimisedImage",
+    "ProtectOptions",
     "Protected",
     "ProtectedFace",
     "ProtectedPhoto",

@@ -136,7 +136,19 @@ class Protector(Protocol):
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
-        """Protect faces, tensors (3, 112, 112) in [0, 1], in order of finishing: `OptimisedImage` or `Protected`."""
+        """Protect faces.
+
+        Args:
+            faces: tensors (3, 112, 112) in [0, 1], drawn as they are needed.
+            keys: whose holders shall still recognise the people.
+            **run: see `RunOptions`.
+
+        Yields:
+            An `OptimisedImage` or `Protected` a face, in order of finishing.
+
+        Raises:
+            ValueError: faces of another shape, type or range, no keys, or settings out of range.
+        """
 
     def describe(self) -> dict[str, Any]:
         """What decides the images, as JSON has it: records, digests and resuming go by this alone."""
@@ -188,7 +200,19 @@ class TargetProtector(Protocol):
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[Any]:
-        """Make an image for each, in order of finishing; `OptimisedImage` or `Protected` each."""
+        """Make an image for each target, of which it holds nothing but the target and fresh randomness.
+
+        Args:
+            targets: for each image one unit vector a key, float32 of that key's dimension; drawn as they are needed.
+            keys: each with one layer, a unit-length embedding.
+            **run: see `RunOptions`.
+
+        Yields:
+            An `OptimisedImage` or `Protected` a target, in order of finishing.
+
+        Raises:
+            ValueError: keys or settings that need the face itself, or a target of another shape or length.
+        """
 
 
 def as_protected(done: Any, keys: Sequence[Key], method: Any) -> Protected:

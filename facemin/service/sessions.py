@@ -1,7 +1,8 @@
 """Sessions: short-lived tokens that an app's backend makes for a page, bound to one collection and one person.
 
-A session is `fms_ID_SECRET`, stored as tokens are: its ID and the SHA-256 of its secret. It ends with its time, or with
-the long-lived token that made it. What it may reach is named here, path by path; every other endpoint is closed to it.
+A session is `fms_ID_SECRET`, stored as tokens are: its ID and the SHA-256 of its secret. It ends with its time, with
+the long-lived token that made it, and with what it was made for (`storage.session_ends`). What it may reach is named
+here, path by path; every other endpoint is closed to it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from facemin.service.tokens import Session, Token, secret_hash
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
+    from facemin.service.storage.session_ends import Ending
     from facemin.service.tokens import Scope, SessionScope
 
 MOST_OPEN = 10_000
@@ -27,6 +29,12 @@ MOST_OPEN = 10_000
 
 _GRANTS: dict[SessionScope, tuple[Scope, ...]] = {"self": ("enrol", "verify"), "identify": ("identify",)}
 """Each in the session's collection. What else a session may do its endpoint says (`Allowed(..., own=True)`)."""
+
+_ENDED: dict[Ending, tuple[str, str]] = {
+    "deleted": ("session_deleted", "the person, or the collection, was deleted"),
+    "replaced": ("session_replaced", "the person's enrolment was replaced by another request than its own"),
+}
+"""Code and reason of the refusal."""
 
 _HERE, _OWN = "/v1/collections/{collection}", "/v1/collections/{collection}/persons/{person}"
 REACHABLE: dict[SessionScope, frozenset[tuple[str, str]]] = {
@@ -114,7 +122,14 @@ def session_row(connection: Connection, session_id: str) -> Row[Any] | None:
 
 
 def session_token(row: Row[Any]) -> Token:
-    """The session that a row of `session_row` holds, as a caller."""
+    """The session that a row of `session_row` holds, as a caller.
+
+    Raises:
+        ServiceError: it has ended with what it was made for (401).
+    """
+    if row.ended is not None:
+        code, why = _ENDED[row.ended]
+        raise ServiceError(401, code, f"session: expected one that goes on, got one that ended when {why}")
     scope: SessionScope = row.scope
     return Token(
         id=row.id,

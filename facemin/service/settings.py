@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from facemin.pseudonym.origin import LOCAL, normalise_origin
 from facemin.runtime.faults import faults_named
 from facemin.runtime.files import write_atomically
 from facemin.runtime.home import home
@@ -28,6 +29,18 @@ PASSWORD = "database.password"  # noqa: S105 - a file's name
 PASSWORD_VARIABLE = "FACEMIN_DATABASE_PASSWORD"  # noqa: S105 - a variable's name
 PRIVATE = 0o600
 """Permissions of each."""
+
+
+def site_origin(text: str) -> str:
+    """An origin as browsers write it: scheme, host and port, and nothing behind them but one slash.
+
+    Raises:
+        ValueError: it is none, or an address with a path.
+    """
+    origin = normalise_origin(text)
+    if origin == LOCAL or "/" in text.split("://", 1)[1].removesuffix("/") or {"?", "#"} & set(text):
+        raise ValueError(f"origin: expected https://HOST or https://HOST:PORT, got {text!r:.200}")
+    return origin
 
 
 class Settings(BaseModel):
@@ -87,8 +100,9 @@ class Settings(BaseModel):
     """Of one session; all sessions of one token together have `requests_per_minute`."""
     page: bool = False
     """Serve the page at `/`."""
-    origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s,*]+$")], ...] = ()
-    """Of other sites whose pages may send requests with a session (CORS), as browsers write them; none by default."""
+    origins: tuple[Annotated[str, AfterValidator(site_origin)], ...] = ()
+    """Of other sites whose pages may send requests with a session (CORS); none by default. Kept as browsers write them:
+    lower case, without the scheme's own port and a slash at the end."""
     connections: int = Field(default=128, ge=1)
     """Open at once; beyond that the one that has waited longest for its client is closed for a new one."""
 

@@ -63,7 +63,7 @@ class TokenAuthenticator:
         """The token of a claim, in a transaction of the caller's.
 
         Raises:
-            ServiceError: it is revoked, expired, or not there any more (401).
+            ServiceError: it is revoked, expired, not there any more, or has ended (401).
         """
         known = claim.token
         row = _row(connection, known.id, session=known.session is not None)
@@ -80,8 +80,8 @@ class TokenAuthenticator:
                 raised.
 
         Raises:
-            ServiceError: unknown, wrong, revoked or expired (401), always in the same words; or an argon2 hash without
-                the extra that reads it (503).
+            ServiceError: unknown, wrong, revoked or expired (401), always in the same words; a session that ended with
+                what it was made for (401); or an argon2 hash without the extra that reads it (503).
         """
         match = _FORM.fullmatch(text)
         if match is None:

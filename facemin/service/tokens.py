@@ -109,10 +109,12 @@ def make_token(
     """Make a token; its text is returned here and can never be read again.
 
     Raises:
-        ValueError: a name out of 1 to 100 characters, or no grants.
+        ValueError: a name out of 1 to 100 printable characters, or no grants.
     """
-    if not 1 <= len(name) <= 100 or not grants:
-        raise ValueError(f"token: expected a name of 1 to 100 characters and a grant, got {name!r:.120}, {len(grants)}")
+    if not 1 <= len(name) <= 100 or not name.isprintable() or not grants:
+        raise ValueError(
+            f"token: expected a name of 1 to 100 printable characters and a grant, got {name!r:.120}, {len(grants)}"
+        )
     token = Token(id=secrets.token_hex(8), name=name, grants=grants, expires=expires)
     secret = secrets.token_urlsafe(32)
     values = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from facemin.runtime.faults import all_faults
 from facemin.runtime.toml_file import read_table
+from facemin.train.data.sampler import Batches
 from facemin.train.families import FAMILIES
 from facemin.train.heads import (
     HEADS,
@@ -168,7 +169,27 @@ class Evaluate(Section):
 
 
 class RunConfig(Section):
-    """A run's whole configuration."""
+    """What every run has."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=2)
+    """Faces a step: of all devices and all parts of an accumulated gradient together."""
+    log_every: int = Field(default=10, ge=1)
+    """Steps."""
+    checkpoint_every: int = Field(default=500, ge=1)
+    """Steps; besides after the last."""
+    data: Data
+    head: Head
+    optimiser: Optimiser
+    schedule: StepSchedule | CosineSchedule = Field(discriminator="kind")
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> Self:
+        if self.schedule.warmup >= self.epochs:
+            raise ValueError(f"schedule: expected a warm-up shorter than {self.epochs} epochs, got more")
+        return self
 
     def course(self) -> dict[str, Any]:
         """What the weights depend on, beside the data: a run is resumed under the same only."""
@@ -177,33 +198,20 @@ class RunConfig(Section):
             mode="json", exclude={"data": unimportant, "log_every": True, "checkpoint_every": True, "evaluate": True}
         )
 
+    def batches(self, images: int, **device: int) -> Batches:
+        """The run's batches of so many faces; `device` says which part of them a device computes."""
+        return Batches(
+            images=images, batch=self.batch, epochs=self.epochs, seed=self.seed, flip=self.data.flip, **device
+        )
+
 
 class TrainingConfig(RunConfig):
     """A training run."""
 
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=2)
-    """Faces a step: of all devices and all parts of an accumulated gradient together."""
     accumulate: int = Field(default=1, ge=1)
     """Parts in which a device computes its share of a batch, one after the other."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    log_every: int = Field(default=10, ge=1)
-    """Steps."""
-    checkpoint_every: int = Field(default=500, ge=1)
-    """Steps; besides after the last."""
-    data: Data
     model: Model
-    head: Head
-    optimiser: Optimiser
-    schedule: StepSchedule | CosineSchedule = Field(discriminator="kind")
-    evaluate: Evaluate = Evaluate()
-
-    @model_validator(mode="after")
-    def _ends_in_time(self) -> TrainingConfig:
-        if self.schedule.warmup >= self.epochs:
-            raise ValueError(f"schedule: expected a warm-up shorter than {self.epochs} epochs, got more")
-        return self
 
 
 def read_config(path: Path) -> TrainingConfig:

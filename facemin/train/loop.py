@@ -12,7 +12,7 @@ import torch
 from facemin.train import log
 from facemin.train.checkpoints import CHECKPOINT, Checkpoint, check_fresh, read_checkpoint, restore
 from facemin.train.data.loading import TrainingFaces, load
-from facemin.train.data.sampler import Batches, derived_seed
+from facemin.train.data.sampler import derived_seed
 from facemin.train.data.sources import open_source
 from facemin.train.data.split import split_people
 from facemin.train.devices import launch
@@ -75,12 +75,8 @@ class _Session:
             self.source = open_source(config.data, cache=out / FACES, write=first, on_aligned=watch.on_aligned)
         self.split = split_people(self.source, config.data)
         self.pairs = self._pairs()
-        self.batches = Batches(
-            images=len(self.split.images),
-            batch=config.batch,
-            epochs=config.epochs,
-            seed=config.seed,
-            flip=config.data.flip,
+        self.batches = config.batches(
+            len(self.split.images),
             accumulate=config.accumulate,
             rank=fabric.global_rank,
             devices=fabric.world_size,

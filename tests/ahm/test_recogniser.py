@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
-from facemin.ahm.recogniser import LAST_SIDE, MaskedRecogniser, masked_resnet
+from facemin.ahm.recogniser import MaskedRecogniser, masked_resnet
+from facemin.train.families.layers import LAST_SIDE
 
 
 @pytest.mark.parametrize("side", [7, 14, 28, 56])

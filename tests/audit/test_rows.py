@@ -1,6 +1,7 @@
 """Each row on protection that is none, and on noise that tells nothing."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from facemin.attack import ATTACKS
 from facemin.attack.attributes.estimators import Attribute
 from facemin.attack.contract import PublicFaces
+from facemin.attack.reconstruct.inverter_attack import InverterAttack
+from facemin.attack.reconstruct.white_box import WhiteBox
 from facemin.audit import ROWS, AuditInputs, Budget, RowResult, audit, render
 from facemin.audit.authorised import still_recognises
 from facemin.audit.figures import counted
@@ -154,10 +158,14 @@ class TestPurified:
 
 
 class TestWhiteBox:
-    def test_a_shallow_key_gives_the_face_back(self, evidence: Make) -> None:
+    def test_a_shallow_key_gives_the_face_back(self, evidence: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        attack = ATTACKS["white-box"]
+        assert isinstance(attack.method, WhiteBox)
+        # a number of steps, since a number of seconds would be fewer of them on a busy machine
+        monkeypatch.setitem(ATTACKS, "white-box", replace(attack, method=replace(attack.method, steps=100)))
         # the key's block means are all there is to these people, so reconstructions from noise-free features are them
-        faces = people_of_patterns(8, 2).faces
-        found = white_box(evidence(8, protected=faces, keys=(tiny_key(),)), Budget(seconds=20))
+        faces = people_of_patterns(4, 2).faces
+        found = white_box(evidence(4, protected=faces, keys=(tiny_key(),)), Budget(seconds=math.inf))
         assert found.outcome == "leak"
         assert any(figure.of == "white box, from the plain face" for figure in found.figures)
         titles = [title for title, _ in found.pictures[0].rows]
@@ -168,6 +176,15 @@ class TestWhiteBox:
         assert "Tried on 1 face: white box." in found.verdict
         assert any("The full 400 steps: time was left for 60." in text for text in found.untested)
         assert any("15 of 16 faces" in text or "7 of 8 faces" in text for text in found.untested)
+
+
+@pytest.fixture
+def small_inverters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inverters and denoisers of an eighth of the width: what they learn is tested in tests/attack."""
+    for name, attack in ATTACKS.items():
+        if isinstance(attack.method, InverterAttack):
+            narrow = replace(attack.method, settings=replace(attack.method.settings, width=4))
+            monkeypatch.setitem(ATTACKS, name, replace(attack, method=narrow))
 
 
 class TestTrained:
@@ -208,6 +225,7 @@ class TestTrained:
         assert at_own.hits > 30
         assert by[bare, "rank-1", "protected probe"].value > 0.9
 
+    @pytest.mark.usefixtures("small_inverters")
     def test_t4_reports_skipped_attacks(self, evidence: Make) -> None:
         train = people_of_patterns(70, 2, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)
@@ -217,6 +235,7 @@ class TestTrained:
         )
         assert any(figure.of.startswith("inverter of") for figure in found.figures)
 
+    @pytest.mark.usefixtures("small_inverters")
     def test_protected_pairs_train_two_networks_more(self, evidence: Make) -> None:
         train = people_of_patterns(130, 1, seed=3)
         given = evidence(4, protected=people_of_patterns(4, 2).faces, keys=(tiny_key(),), train=train)

@@ -13,6 +13,7 @@ from skimage import data
 from facemin import cli
 from facemin.image import encode
 from facemin.runtime.files import write_atomically
+from tests.conftest import PATIENCE
 from tests.models.test_store import tiny_graph
 from tests.pictures import patterned_people
 
@@ -66,7 +67,7 @@ def facemin(tmp_path: Path) -> Run:
 
     def run(*arguments: object, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", "error", "-c", GUARD, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=PATIENCE)
 
     return run
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facemin.experiments import read_records
 from tests.cli.conftest import GUARD, Call
+from tests.conftest import PATIENCE
 from tests.experiments.conftest import TOML, distance_graph, world
 
 __all__ = ["distance_graph", "world"]
@@ -56,13 +57,13 @@ def test_ctrl_c_keeps_what_is_measured(world: Path, tmp_path: Path) -> None:
     )
     try:
         records = tmp_path / "out" / "long.jsonl"
-        ends = time.monotonic() + 200
+        ends = time.monotonic() + PATIENCE
         while not records.is_file() or not records.read_bytes().endswith(b"\n"):
             assert child.poll() is None, child.communicate()[1]
             assert time.monotonic() < ends
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
-        said = child.communicate(timeout=100)
+        said = child.communicate(timeout=PATIENCE)
     finally:
         child.kill()
     assert child.returncode == 130, said

@@ -76,7 +76,9 @@ def test_a_folder_with_a_broken_file_no_face_and_three_faces(call: Call, copy: P
     assert (out / "one.protected.png").read_bytes() == again
 
 
-def test_protected_probe_is_accepted_and_another_person_is_not(facemin: Run, copy: Path, tmp_path: Path) -> None:
+def test_protected_probe_is_accepted_and_another_person_is_not(
+    facemin: Run, call: Call, copy: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     status, _, errors = protect(facemin, copy / "one.png", "--out", out)
     assert status == 0
@@ -89,7 +91,7 @@ def test_protected_probe_is_accepted_and_another_person_is_not(facemin: Run, cop
     assert verdict["calibration"]["far"] == 1e-3
     noise = tmp_path / "noise.png"
     noise.write_bytes(encode(decode(out / "one.protected.png").pixels[:, ::-1]))
-    refused = facemin("verify", noise, copy / "one.png")
+    refused = call("verify", noise, copy / "one.png")
     assert refused.returncode == 1
     assert "not accepted" in refused.stdout
 
@@ -152,6 +154,7 @@ def test_two_photos_of_one_name_are_not_mixed_up(call: Call, copy: Path, tmp_pat
 def test_results_in_the_same_folder_are_not_protected_again(call: Call, copy: Path) -> None:
     (copy / "broken.jpg").unlink()
     (copy / "coffee.png").unlink()
+    shutil.copy(copy / "one.png", copy / "deep" / "er" / "three.png")
     assert protect(call, copy, "--out", copy)[0] == 0
     status, report, _ = protect(call, copy, "--out", copy)
     assert status == 0
@@ -198,8 +201,8 @@ def test_wrong_input_is_named(
     assert not (photos / "k.onnx").exists()
 
 
-def test_missing_photo_is_listed(facemin: Run) -> None:
-    done = facemin("protect", "missing.png", "--out", "x")
+def test_missing_photo_is_listed(call: Call) -> None:
+    done = call("protect", "missing.png", "--out", "x")
     assert done.returncode == 1
     assert "missing.png" in done.stderr
 

@@ -14,6 +14,7 @@ from facemin.cli.person.secrets import secret_in_use
 from facemin.cli.shared.options import FAILED, WRONG_INPUT
 from facemin.pseudonym import Secret, SecretStore
 from tests.cli.conftest import GUARD, Call
+from tests.conftest import PATIENCE
 from tests.pseudonym.conftest import a_secret
 
 Type = Callable[..., None]
@@ -151,7 +152,7 @@ def test_words_are_restored_through_a_pipe(home: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["fingerprint"] == secret.fingerprint

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from facemin.cloak.makeup.method import Makeup
 from facemin.cloak.makeup.reference import REGIONS, MakeupReference, regions
-from facemin.experiments.cloaks.measure import embedded, unit
+from facemin.experiments.cloaks.measure import embedded
+from facemin.experiments.cloaks.photos import unit
 from facemin.face import TEMPLATE
 from facemin.models import Recogniser
 from facemin.runtime.compute import Compute

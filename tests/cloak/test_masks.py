@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
 from facemin.cloak.p3_mask import P3Mask, dsim
-from facemin.experiments.cloaks.measure import embedded, unit
+from facemin.experiments.cloaks.measure import embedded
+from facemin.experiments.cloaks.photos import unit
 from facemin.models import Recogniser
 from facemin.protection.one_pass.protector import OnePassProtector
 from facemin.protection.registry import CLOAKS, PROTECTORS
@@ -57,10 +58,13 @@ def test_products_in_bfloat16_give_nearly_the_same_mask(portraits: Pixels, dlib:
     assert np.corrcoef(first, second)[0, 1] > 0.5
 
 
-def test_a_p3_mask_keeps_to_its_budget_of_visible_change(portraits: Pixels, dlib: Recogniser) -> None:
+def test_a_p3_mask_uses_its_budget_of_visible_change_within_its_bound(portraits: Pixels, dlib: Recogniser) -> None:
     for tau in (0.03, 0.005):
         mask = P3Mask(epochs=6, step=4.0, tau=tau).fit(portraits, [dlib], compute=CPU)
-        assert 0.3 * tau < float(dsim(unit(mask(portraits)), unit(portraits)).mean()) <= tau
+        # of the photos and their mirror images together
+        assert 0.95 * tau < float(dsim(unit(mask(portraits)), unit(portraits)).mean()) <= 1.05 * tau
+    small = P3Mask(epochs=1, step=1.0, tau=0.03, epsilon=2).fit(portraits, [dlib], compute=CPU)
+    assert np.abs(small.change).max() == 2
 
 
 def test_progress_is_told_and_what_it_raises_ends_the_fit(portraits: Pixels, dlib: Recogniser) -> None:
@@ -76,6 +80,15 @@ def test_progress_is_told_and_what_it_raises_ends_the_fit(portraits: Pixels, dli
         with pytest.raises(KeyboardInterrupt):
             method.fit(portraits[:1], [dlib], compute=CPU, on_step=on_step)
         assert told == [(0, 3), (1, 3)]
+
+
+def test_a_mask_learnt_from_mirror_images_too_moves_them_farther(portraits: Pixels, dlib: Recogniser) -> None:
+    turned = np.ascontiguousarray(portraits[:1, :, ::-1])
+    moved = []
+    for mirrored in (False, True):
+        mask = OPOM(model="fi-uap", iterations=6, mirrored=mirrored).fit(portraits[:1], [dlib], compute=CPU)
+        moved.append(float((1 - (embedded(dlib, unit(mask(turned))) * embedded(dlib, unit(turned))).sum(1)).mean()))
+    assert moved[1] > 1.5 * moved[0]
 
 
 @pytest.mark.parametrize("model", NEAREST)

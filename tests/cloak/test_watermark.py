@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from facemin.cloak.surrogates import Team
 from facemin.cloak.watermark.network import Watermarker, WatermarkNetwork, read_bits
 from facemin.cloak.watermark.training import TrainedWatermark, WatermarkTraining, train_watermark
-from facemin.experiments.cloaks.measure import unit
+from facemin.experiments.cloaks.photos import unit
 from facemin.models import Recogniser
 from facemin.runtime.compute import Compute
 

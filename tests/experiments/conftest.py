@@ -1,6 +1,7 @@
 """A small world to measure in: people of patterns, two tiny recognisers, and a distance of two images."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -97,29 +98,32 @@ def distance_graph() -> bytes:
 Measure = Callable[..., Outcome]
 
 
+def measured(
+    world: Path,
+    folder: Path,
+    text: str = TOML,
+    *,
+    name: str = "small",
+    quick: bool = False,
+    place: Place | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Run an experiment's text on the world's faces; file and records go to a folder."""
+    file = folder / f"{name}.toml"
+    file.write_text(text, encoding="utf-8")
+    return run(
+        read_experiment(file),
+        name=name,
+        place=place or Place("faces", world / "faces", None, None),
+        models=world / "models",
+        out=folder / "out",
+        quick=quick,
+        device="cpu",
+        watch=watch,
+    )
+
+
 @pytest.fixture
 def measure(world: Path, tmp_path: Path) -> Measure:
-    """Run an experiment's text on the world's faces; records go to a folder of the test's own."""
-
-    def go(
-        text: str = TOML,
-        *,
-        name: str = "small",
-        quick: bool = False,
-        place: Place | None = None,
-        watch: Watch | None = None,
-    ) -> Outcome:
-        file = tmp_path / f"{name}.toml"
-        file.write_text(text, encoding="utf-8")
-        return run(
-            read_experiment(file),
-            name=name,
-            place=place or Place("faces", world / "faces", None, None),
-            models=world / "models",
-            out=tmp_path / "out",
-            quick=quick,
-            device="cpu",
-            watch=watch,
-        )
-
-    return go
+    """`measured` in a folder of the test's own."""
+    return partial(measured, world, tmp_path)

@@ -11,10 +11,13 @@ from torch.nn import functional as F
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.cloak.p3_mask import P3Mask
 from facemin.experiments.cloaks.attacks import train_head, without_estimate
+from facemin.experiments.cloaks.face_cure import CloakedPairs
+from facemin.experiments.cloaks.measure import ESTIMATORS
+from facemin.experiments.cloaks.people import load_people
 from facemin.experiments.cloaks.records import CloakRecord, LookedUp, read_cloak_records
 from facemin.experiments.cloaks.run import Place, run_cloaks
 from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds
-from facemin.experiments.cloaks.settings import read_cloak_experiment
+from facemin.experiments.cloaks.settings import People, read_cloak_experiment
 from facemin.experiments.cloaks.table import hits_table, protection_table, quality_table
 
 FILE = """
@@ -33,6 +36,8 @@ settings = { epochs = 2, step = 4.0 }
 surrogates = ["mobileface-v3"]
 purifiers = ["jpeg-75"]
 adaptive = true
+attacked = 2
+face_cure = ["mobileface-v3"]
 """
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -60,6 +65,8 @@ def test_a_file_is_read_with_its_settings(tmp_path: Path) -> None:
         ("people = 3", "people = 1", "people"),
         ('judges = ["dlib-resnet29", ', 'judges = ["mobileface-v3", ', "once"),
         ('"p3-mask"\nsettings = { epochs = 2, step = 4.0 }', '"makeup"', "adaptive"),
+        ("attacked = 2", "attacked = 3", "face_cure"),
+        ('face_cure = ["mobileface-v3"]', 'face_cure = ["another"]', "face_cure"),
         ("title", "titel", "titel"),
         ("[data]", "[data", "TOML"),
     ],
@@ -112,6 +119,32 @@ def test_an_estimate_finds_a_mask_that_many_photos_share() -> None:
     assert float((after - smooth).square().mean()) < 0.2 * float((cloaked - smooth).square().mean())
 
 
+def test_pairs_of_cloaked_photos_by_hand() -> None:
+    plain = np.zeros((3, 112, 112, 3), np.uint8) + np.array([10, 20, 30], np.uint8)[:, None, None, None]
+    changes = np.array([1, 2, -4], np.int16)[:, None, None, None]
+    pairs = CloakedPairs(plain, (plain + changes).astype(np.uint8), torch.eye(3))
+    assert len(pairs) == 12
+    seen = [(int(image[0, 0, 0]), int(target.argmax())) for image, target in (pairs[index] for index in range(12))]
+    assert seen[:6] == [(10, 0), (20, 1), (30, 2), (11, 0), (22, 1), (26, 2)]
+    # what another photo's cloak changed lies on each face, and the target stays that of the plain face
+    assert [target for _, target in seen[6:]] == [0, 1, 2, 0, 1, 2]
+    for half in (seen[6:9], seen[9:]):
+        assert sorted(value - 10 * (who + 1) for value, who in half) == [-4, 1, 2]
+
+
+def test_people_to_choose_settings_on_are_none_that_are_reported(shared: Path) -> None:
+    drawn = [
+        load_people(
+            People(people=people, fit=2, probes=1, distractors=1, impostors=2, apart_from=apart), shared, seed=1
+        )
+        for people, apart in ((3, 0), (2, 3))
+    ]
+    first, second = ({face.tobytes() for face in data.faces.reshape(-1, 112 * 112 * 3)} for data in drawn)
+    assert len(first) == 12
+    assert len(second) == 8
+    assert not first & second
+
+
 def test_a_run_is_measured_once_taken_up_again_and_tabled(shared: Path, tmp_path: Path) -> None:
     file = tmp_path / "small.toml"
     file.write_text(FILE)
@@ -138,9 +171,16 @@ def test_a_run_is_measured_once_taken_up_again_and_tabled(shared: Path, tmp_path
     assert {"plain to plain", "cloaked to plain", "cloaked to cloaked", "jpeg-75", "removed", "head on probes"} <= set(
         looked
     )
-    assert all(len(each.ranks) == 3 and all(np.isfinite(each.scores)) for each in looked.values())
-    # removed at the same landmarks, the photo is all but the plain one again
-    assert np.abs(np.subtract(looked["removed"].scores, looked["plain to plain"].scores)).max() < 0.02
+    assert {condition: len(each.ranks) for condition, each in looked.items() if len(each.ranks) != 3} == dict.fromkeys(
+        ("jpeg-75", *ESTIMATORS, *(condition for condition in looked if condition.startswith("removed"))), 2
+    )
+    assert all(all(np.isfinite(each.scores)) for each in looked.values())
+    # removed at the same landmarks, or where the mask itself is found, the photo is all but the plain one again
+    for condition in ("removed", "removed, registered"):
+        assert np.abs(np.subtract(looked[condition].scores, looked["plain to plain"].scores[:2])).max() < 0.02
+    cured = {name: each for name, each in record.looked_up["mobileface-v3"].items() if name.startswith("fine-tuned")}
+    assert len(cured) == 3
+    assert all(len(each.scores) == 2 for each in cured.values())
     table = protection_table([record], far="0.001")
     assert "P3-Mask" in table
     assert "mobileface-v3" in table

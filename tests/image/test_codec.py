@@ -243,10 +243,10 @@ class TestRefusals:
     def test_a_bomb_is_refused_on_its_header(self, side: int) -> None:
         bomb = png(side, side, 8, 2, [bytes(1000)])
         tracemalloc.start()
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(ValueError, match=r"at most 64000000 pixels, got .*pixels"):
             decode(bomb)
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
         tracemalloc.stop()
 
@@ -279,10 +279,10 @@ class TestRefusals:
         canvas = b"VP8X" + struct.pack("<I", 10) + bytes(4) + b"\xff\x3f\0\xff\x3f\0"
         frame = encode(np.zeros((4, 4, 3), np.uint8), format="WEBP")[12:]
         data = b"RIFF" + struct.pack("<I", 4 + len(canvas) + len(frame)) + b"WEBP" + canvas + frame
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(ValueError, match="expected a whole"):
             decode(data)
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
 
     def test_max_pixels_is_exact(self) -> None:
         data = encode(np.zeros((6, 7, 3), np.uint8))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE, REPOSITORY
 
 PACKAGE = REPOSITORY / "web" / "package.json"
 ARGUMENTS = (
@@ -184,6 +184,6 @@ def browsing(*arguments: str) -> Iterator[Browser]:
             assert process.stdin is not None
             process.stdin.close()
             try:
-                process.wait(20)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()

@@ -52,7 +52,7 @@ def address(url: str, token: str, person: str | None = "u-1", *, collection: str
 
 
 def write_photos(folder: Path) -> dict[str, Path]:
-    """Photos by name: six of two people, one of both, one dark, one of nobody, one file that is none."""
+    """Photos by name: six of two people; of both; dark; bright; of a small face; of nobody; and a file that is none."""
     photos = {name: data for name, data in samples().items() if name.endswith(".jpg")}
     pictures = {name: Image.open(io.BytesIO(data)) for name, data in photos.items()}
     first, second = pictures["collins-1.jpg"], pictures["hopper-1.jpg"]
@@ -60,8 +60,12 @@ def write_photos(folder: Path) -> dict[str, Path]:
     both.paste(first, (0, 0))
     both.paste(second, (first.width, 0))
     dark = pictures["collins-3.jpg"].point(lambda value: value * 0.08)
+    bright = pictures["collins-3.jpg"].point(lambda value: 215 + value * 0.16)
+    small = Image.new("RGB", (640, 480), (120, 120, 120))
+    small.paste(pictures["collins-3.jpg"].resize((200, 200)), (220, 140))
     nobody = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)).resize((640, 480))
-    for name, picture in (("both.jpg", both), ("dark.jpg", dark), ("nobody.jpg", nobody)):
+    made = {"both.jpg": both, "dark.jpg": dark, "bright.jpg": bright, "small.jpg": small, "nobody.jpg": nobody}
+    for name, picture in made.items():
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=92)
         photos[name] = file.getvalue()

@@ -1,7 +1,9 @@
 """The page's camera, by Chromium's fake device and a video made of stills."""
 
+import base64
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from tests.page.browser import PHONE, Browser, browsing, missing
 from tests.page.leaks import Subject
 from tests.page.provider import address, session
 from tests.page.recorder import noting_others, recording
-from tests.page.test_page import LOAD, begin, check_traffic, send, verdict
+from tests.page.test_page import LOAD, begin, check_traffic, ready, send, verdict
 from tests.service.running import Running
 
 SIZE = (640, 480)
@@ -44,22 +46,28 @@ def stills(photos: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return first, path
 
 
-@pytest.fixture(scope="module")
-def filmed(stills: tuple[Path, Path], others: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser whose camera sees the second photo, each frame with noise of its own."""
-    if (reason := missing()) is not None:
-        pytest.skip(reason)
-    video = tmp_path_factory.mktemp("video") / "camera.mjpeg"
-    still = np.asarray(Image.open(stills[1]), np.float64)
-    noise = np.random.default_rng(0)
+@contextmanager
+def filming(still: Image.Image, video: Path, others: list[str]) -> Iterator[Browser]:
+    """A browser whose camera sees a picture, each frame with noise of its own."""
+    pixels, noise = np.asarray(still, np.float64), np.random.default_rng(0)
     with video.open("wb") as file:
         for _ in range(FRAMES):
-            frame = np.clip(still + noise.normal(0, 2, still.shape), 0, 255).astype(np.uint8)
+            frame = np.clip(pixels + noise.normal(0, 2, pixels.shape), 0, 255).astype(np.uint8)
             coded = io.BytesIO()
             Image.fromarray(frame).save(coded, "JPEG", quality=90)
             file.write(coded.getvalue())
     fake = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}")
     with noting_others(others) as port, browsing(f"--proxy-server=http://127.0.0.1:{port}", *fake) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def filmed(stills: tuple[Path, Path], others: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose camera sees the second photo."""
+    if (reason := missing()) is not None:
+        pytest.skip(reason)
+    video = tmp_path_factory.mktemp("video") / "camera.mjpeg"
+    with filming(Image.open(stills[1]), video, others) as made:
         yield made
 
 
@@ -95,3 +103,51 @@ def test_a_camera_that_may_not_be_used_is_said_to(browser: Browser, page_server:
         page.click("button", "Use the camera", seconds=LOAD)
         page.read("The camera cannot be used", seconds=LOAD)
         assert page.faults() == []
+
+
+def test_a_secret_is_imported_by_scanning_its_qr_code(
+    browser: Browser, page_server: Running, photos: dict[str, Path], others: list[str], tmp_path: Path
+) -> None:
+    """The code that one page shows, a little askew, is what another one's camera sees."""
+    where = address(page_server.url, session(page_server, "code"), "code")
+    with browser.page() as page:
+        begin(page, where)
+        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        page.unfold("Words, file and code")
+        page.click("button", "Show it as a code for my phone")
+        page.see("img", "Your secret as a QR code")
+        shown = page.evaluate("document.querySelector('canvas.code').toDataURL()").partition(",")[2]
+    code = Image.open(io.BytesIO(base64.b64decode(shown))).convert("RGB").resize((300, 300))
+    frame = Image.new("RGB", SIZE, (90, 90, 90))
+    frame.paste(code, (170, 90))
+    turned = frame.rotate(7, fillcolor=(90, 90, 90))
+    with (
+        filming(turned, tmp_path / "code.mjpeg", others) as filmed,
+        filmed.page(PHONE, camera_of=page_server.url) as page,
+    ):
+        ready(page, where)
+        page.unfold("I have one already")
+        page.click("button", "Scan its code with the camera")
+        verdict(page, "Your secret is here now")
+        # it is off once the code was read
+        assert page.evaluate("[...document.querySelectorAll('video')].every((each) => each.srcObject === null)")
+        assert page.faults() == []
+        send(page, photos["collins-2"], "Verify", "Yes, it is you")
+    assert page.said == []
+
+
+def test_scanning_without_a_qr_code_goes_on_until_stopped(
+    page_server: Running, others: list[str], tmp_path: Path
+) -> None:
+    grey = Image.new("RGB", SIZE, (200, 200, 200))
+    with (
+        filming(grey, tmp_path / "none.mjpeg", others) as filmed,
+        filmed.page(PHONE, camera_of=page_server.url) as page,
+    ):
+        ready(page, address(page_server.url, session(page_server, "none"), "none"))
+        page.unfold("I have one already")
+        page.click("button", "Scan its code with the camera")
+        page.read("Hold the code into the camera")
+        page.click("button", "Stop")
+        assert not page.sees("button", "Stop")
+        assert page.evaluate("document.activeElement.innerText") == "Scan its code with the camera"

@@ -182,6 +182,8 @@ def test_the_secret_goes_to_another_device_by_its_words_and_its_file(
         with browser.page(PHONE) as page:
             ready(page, where)
             page.unfold("I have one already")
+            assert page.overflow() <= 0
+            assert page.faults() == []
             if way == "words":
                 page.do("await $.page.getByLabel('Its 24 words').fill(value)", " ".join(words))
                 page.click("button", "Use these words")
@@ -200,6 +202,8 @@ def test_what_is_wrong_with_a_photo_is_said_and_nothing_is_sent(
             ("nobody", "No face was found"),
             ("both", "There are two people"),
             ("dark", "It is too dark"),
+            ("bright", "It is too bright"),
+            ("small", "Your face is small"),
             ("text", "This is no photo that the browser can read"),
         ):
             page.choose("Choose a photo", photos[photo])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.page.browser import DESKTOP, PHONE, Browser
+from tests.page.browser import DESKTOP, PHONE, Browser, browsing, missing
 from tests.page.recorder import recording
 from tests.service.running import Running
 
@@ -77,3 +77,25 @@ def test_what_goes_elsewhere_would_be_noted(browser: Browser, elsewhere: list[st
         page.open("data:text/html,<title>none</title>")
         page.evaluate("fetch('http://elsewhere.example/').catch(() => 0)")
     assert elsewhere == ["elsewhere.example"]
+
+
+def test_a_page_on_plain_http_cannot_use_a_long_lived_token(server: Running) -> None:
+    """A same-origin GET there has neither Origin nor Sec-Fetch-Site; whatever the page says of itself."""
+    if (reason := missing()) is not None:
+        pytest.skip(reason)
+    attempts = """async (token) => {
+        const found = [];
+        for (const more of [{}, {"Accept-Language": "*"}, {"Accept-Language": ""}, {"User-Agent": "curl/8"}]) {
+            const headers = {...more, Authorization: `Bearer ${token}`};
+            const reply = await fetch("/v1/tokens", {headers, referrerPolicy: "no-referrer", credentials: "omit"});
+            found.push(reply.status);
+        }
+        return found;
+    }"""
+    with browsing("--host-resolver-rules=MAP lan.example 127.0.0.1") as chromium, chromium.page() as page:
+        page.open(f"http://lan.example:{server.port}/about")
+        assert page.evaluate("isSecureContext") is False
+        assert page.evaluate(f"({attempts})({server.admin!r})") == [403] * 4
+        own = server("POST", "/v1/sessions", {"collection": "main", "person": "a"}, token=server.token("session:main"))
+        ask = f"fetch('/v1/version', {{headers: {{Authorization: 'Bearer {own.json()['token']}'}}}})"
+        assert page.evaluate(f"{ask}.then((reply) => reply.status)") == 200

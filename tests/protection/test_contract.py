@@ -114,58 +114,91 @@ def distances(method: PMT, key: Key, sent: Tensor, faces: Tensor) -> Tensor:
     return torch.stack(found).amax(0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Results of a case on four faces in one batch, seed 1, and whether what they were made of stayed as it was."""
+
+    done: list[OptimisedImage]
+    faces_kept: bool
+    weights_kept: bool
+    randomness_kept: bool
+
+
+RUNS: dict[str, Run] = {}
+"""By case, so that the tests that look at results share them."""
+
+
+@pytest.fixture
+def ran(case: Case, faces: Tensor, keys: list[Key]) -> Run:
+    if repr(case) not in RUNS:
+        before, held = faces.clone(), [buffer for key in keys for buffer in key.shallow.buffers()]
+        weights, state = [buffer.clone() for buffer in held], torch.get_rng_state()
+        done = case.method(faces, keys, seed=1, compute=case.compute)
+        RUNS[repr(case)] = Run(
+            done=done,
+            faces_kept=torch.equal(faces, before),
+            weights_kept=all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(held, weights, strict=True))
+            and not any(key.shallow.training for key in keys)
+            and not any(value.requires_grad or value.grad is not None for value in held),
+            randomness_kept=torch.equal(torch.get_rng_state(), state),
+        )
+    return RUNS[repr(case)]
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    assert len({repr(case) for case in CASES}) == len(CASES)
+
+
 @pytest.mark.parametrize("case", CASES, ids=repr)
 class TestEveryProtector:
-    def test_batch_equals_one_by_one(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
+    def test_batch_equals_one_by_one(self, case: Case, faces: Tensor, keys: list[Key], ran: Run) -> None:
         three = faces[:3]
-        alone = [case.method(face[None], keys, seed=3, compute=case.compute)[0] for face in three]
-        # with one row and with two, images take each other's places
-        for batch in (1, 2, 16):
-            together = case.method(three, keys, seed=3, compute=replace(case.compute, batch=batch))
+        alone = [case.method(face[None], keys, seed=1, compute=case.compute)[0] for face in three]
+        # with one row and with two, images take each other's places; with all four, none does
+        for batch in (1, 2):
+            together = case.method(three, keys, seed=1, compute=replace(case.compute, batch=batch))
             assert all(same(one, other) for one, other in zip(alone, together, strict=True)), f"batch of {batch}"
+        assert all(same(one, other) for one, other in zip(alone, ran.done[:3], strict=True)), "batch of 4"
 
-    def test_same_seed_same_bytes_and_another_seed_others(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        first, again, other = (case.method(faces[:2], keys, seed=seed, compute=case.compute) for seed in (5, 5, 6))
-        assert all(same(a, b) for a, b in zip(first, again, strict=True))
-        assert not any(torch.equal(a.pixels, b.pixels) for a, b in zip(first, other, strict=True))
+    def test_same_seed_same_bytes_and_another_seed_others(
+        self, case: Case, faces: Tensor, keys: list[Key], ran: Run
+    ) -> None:
+        again, other = (case.method(faces[:2], keys, seed=seed, compute=case.compute) for seed in (1, 6))
+        assert all(same(a, b) for a, b in zip(ran.done[:2], again, strict=True))
+        assert not any(torch.equal(a.pixels, b.pixels) for a, b in zip(ran.done[:2], other, strict=True))
 
-    def test_gives_the_same_where_torch_keeps_no_gradients(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        expected = case.method(faces[:2], keys, seed=5, compute=case.compute)
+    def test_gives_the_same_where_torch_keeps_no_gradients(
+        self, case: Case, faces: Tensor, keys: list[Key], ran: Run
+    ) -> None:
         for mode in (torch.no_grad, torch.inference_mode):
             with mode():
-                found = case.method(faces[:2].clone(), keys, seed=5, compute=case.compute)
-            assert all(same(a, b) for a, b in zip(expected, found, strict=True)), mode.__name__
+                found = case.method(faces[:2].clone(), keys, seed=1, compute=case.compute)
+            assert all(same(a, b) for a, b in zip(ran.done[:2], found, strict=True)), mode.__name__
 
-    def test_result_is_an_image_on_the_8_bit_grid(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        for done in case.method(faces[:2], keys, seed=0, compute=case.compute):
+    def test_result_is_an_image_on_the_8_bit_grid(self, ran: Run) -> None:
+        for done in ran.done:
             assert done.pixels.dtype == torch.uint8
             assert done.pixels.shape == (3, 112, 112)
             assert done.pixels.is_contiguous()
 
-    def test_residuals_are_those_of_the_bytes_that_are_sent(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        done = case.method(faces, keys, seed=1, compute=case.compute)
-        sent = torch.stack([decode_tensor(encode_tensor(image.pixels)) for image in done]).float() / 255
+    def test_residuals_are_those_of_the_bytes_that_are_sent(
+        self, case: Case, faces: Tensor, keys: list[Key], ran: Run
+    ) -> None:
+        sent = torch.stack([decode_tensor(encode_tensor(image.pixels)) for image in ran.done]).float() / 255
         expected = torch.stack([distances(case.method, key, sent, faces) for key in keys], 1)
-        found = torch.tensor([image.residuals for image in done], dtype=torch.float64)
+        found = torch.tensor([image.residuals for image in ran.done], dtype=torch.float64)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
-    def test_leaves_input_and_model_untouched(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        before, held = faces.clone(), [buffer for key in keys for buffer in key.shallow.buffers()]
-        weights = [buffer.clone() for buffer in held]
-        case.method(faces[:2], keys, seed=0, compute=case.compute)
-        assert torch.equal(faces, before)
-        assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(held, weights, strict=True))
-        assert not any(key.shallow.training for key in keys)
-        assert not any(value.requires_grad or value.grad is not None for value in held)
+    def test_leaves_input_and_model_untouched(self, ran: Run) -> None:
+        assert ran.faces_kept
+        assert ran.weights_kept
 
-    def test_does_not_touch_global_randomness(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        state = torch.get_rng_state()
-        case.method(faces[:1], keys, seed=0, compute=case.compute)
-        assert torch.equal(torch.get_rng_state(), state)
+    def test_does_not_touch_global_randomness(self, ran: Run) -> None:
+        assert ran.randomness_kept
 
-    def test_survives_a_png_round_trip(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        (done,) = case.method(faces[:1], keys, seed=0, compute=case.compute)
-        assert torch.equal(decode_tensor(encode_tensor(done.pixels)), done.pixels)
+    def test_survives_a_png_round_trip(self, ran: Run) -> None:
+        for done in ran.done:
+            assert torch.equal(decode_tensor(encode_tensor(done.pixels)), done.pixels)
 
     def test_more_steps_come_closer(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
         none = replace(case.method, steps=0, residual=0)(faces, keys, seed=0, compute=case.compute)

@@ -24,11 +24,11 @@ from facemin.protection import PROTECTORS
 from facemin.protection.contract import Check, Protected
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 from tests.audit.test_rows import tiny_key
-from tests.experiments.conftest import TOML, Measure, home, measure, world
+from tests.experiments.conftest import TOML, Measure, measure, world
 from tests.pictures import encode_tensor
 from tests.protection.protector_contract import check_description, check_protector
 
-__all__ = ["home", "measure", "world"]
+__all__ = ["measure", "world"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

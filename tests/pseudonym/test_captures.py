@@ -19,6 +19,7 @@ from skimage import data
 from facemin.pseudonym import captures
 from facemin.pseudonym.captures import SAME_CAPTURE, CaptureLog, CaptureReused, capture_hashes, hash_distance
 from facemin.pseudonym.sealing import unseal
+from tests.conftest import PATIENCE
 from tests.pseudonym.conftest import a_secret
 
 Pixels = NDArray[np.uint8]
@@ -161,7 +162,7 @@ def test_of_several_at_once_one_may_send(log: CaptureLog) -> None:
     start = threading.Barrier(4)
 
     def claim(_: int) -> bool:
-        start.wait(30)
+        start.wait(PATIENCE)
         try:
             CaptureLog(secret=a_secret(), root=log.root).claim(FACE, HERE)
         except CaptureReused:
@@ -264,3 +265,18 @@ def test_distances_are_shares_of_differing_bits(flipped: int) -> None:
     mirrored = other ^ (np.arange(256) % 2 == 0)
     for second in (other, mirrored):
         assert hash_distance(np.packbits(bits), np.packbits(second)) == flipped / 256
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_capture_goes_plainly_or_under_a_pseudonym(log: CaptureLog, copy: str) -> None:
+    log.claim(FACE, HERE)
+    with pytest.raises(CaptureReused, match="without one it would say"):
+        log.claim_plain(COPIES[copy])
+    for _ in range(2):
+        log.claim_plain(OTHER)
+    assert [sent.pseudonym for sent in log.find(OTHER)] == [captures.PLAIN]
+    with pytest.raises(CaptureReused, match="under one it would say"):
+        log.claim(OTHER, HERE)
+    with pytest.raises(CaptureReused, match=HERE):
+        captures.check_apart(COPIES[copy], np.stack([OTHER, FACE]), HERE)
+    captures.check_apart(FACE, OTHER, HERE)

@@ -15,6 +15,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError
 
 from facemin.pseudonym import SecretStore, read_exported
+from tests.conftest import PATIENCE
 from tests.pseudonym.conftest import a_secret
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
@@ -113,7 +114,7 @@ def test_of_several_at_once_one_makes_it(store: SecretStore) -> None:
     start = threading.Barrier(4)
 
     def make(_: int) -> tuple[str, bool]:
-        start.wait(30)
+        start.wait(PATIENCE)
         secret, made = SecretStore(root=store.root).load_or_make()
         return secret.fingerprint, made
 

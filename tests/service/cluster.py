@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
+from tests.conftest import PATIENCE
+
 NUMBERS = itertools.count()
 
 
@@ -33,7 +35,7 @@ class Cluster:
             stderr=subprocess.PIPE,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stderr}")

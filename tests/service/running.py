@@ -21,6 +21,7 @@ from facemin.models import DEFAULT_MODEL, MODELS
 from facemin.service.making import make_provider
 from facemin.service.provider import Provider
 from facemin.service.server import make_server
+from tests.conftest import PATIENCE
 from tests.pictures import encode_tensor
 
 NUMBERS = itertools.count()
@@ -65,7 +66,7 @@ class Running:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, data, sent)
             reply = connection.getresponse()

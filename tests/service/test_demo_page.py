@@ -22,7 +22,7 @@ from facemin.face import Detector, crop
 from facemin.models.store import open_graph
 from facemin.pseudonym.captures import SAME_CAPTURE, capture_hashes, hash_distance
 from facemin.service.api.routes import site
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE, REPOSITORY
 from tests.service.page_files import write_page
 
 
@@ -69,7 +69,7 @@ def test_one_command_prints_an_address_that_works_and_ctrl_c_ends_it(tmp_path: P
         assert (parts.hostname, parts.path, parts.query) == ("127.0.0.1", "/", "")
         given = dict(parse_qsl(parts.fragment))
         assert (given["collection"], given["person"], given["samples"]) == ("main", "you", "1")
-        connection = http.client.HTTPConnection("127.0.0.1", parts.port or 0, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", parts.port or 0, timeout=PATIENCE)
         for path, headers, status in (
             ("/", {"Accept": "text/html"}, 200),
             ("/samples/index.json", {}, 200),
@@ -85,7 +85,7 @@ def test_one_command_prints_an_address_that_works_and_ctrl_c_ends_it(tmp_path: P
         connection.close()
         assert list(tmp_path.glob("facemin-demo-*"))
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(30) == 0
+        assert demo.wait(PATIENCE) == 0
         assert "Traceback" not in demo.stderr.read()
     # nothing of the provider stays
     assert not list(tmp_path.glob("facemin-demo-*"))
@@ -107,7 +107,7 @@ def test_the_address_is_opened_in_the_browser(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(webbrowser, "open", take)
     # signals are the main thread's, which is the tests' own
     monkeypatch.setattr(demo_page, "ignore_end", lambda: None)
-    monkeypatch.setattr(demo_page.PageDemo, "run", lambda _: opened.wait(10) or None)
+    monkeypatch.setattr(demo_page.PageDemo, "run", lambda _: opened.wait(PATIENCE) or None)
     assert demonstrate.demo(page=True) == 0
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/#session=fms_.+", asked[0])
 

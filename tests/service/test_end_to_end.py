@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE, REPOSITORY
 
 
 def test_the_documented_script_does_what_it_says() -> None:
@@ -17,7 +17,7 @@ def test_the_documented_script_does_what_it_says() -> None:
         [sys.executable, "-W", "error", str(script)],
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=2 * PATIENCE,
         env=os.environ | {"FACEMIN_PORT": port},
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -31,7 +31,7 @@ from facemin.service.storage.records import Kind, Person, Template
 from facemin.service.telemetry import Telemetry
 from facemin.service.token_authenticator import TokenAuthenticator
 from facemin.service.tokens import list_tokens, make_token, parse_grant, revoke_token
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE, REPOSITORY
 from tests.service.conftest import FINGERPRINT, unit_rows
 from tests.service.running import noise
 
@@ -251,7 +251,7 @@ class TestEmbedder:
         free = threading.Event()
 
         def slow(faces: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-            free.wait(30)
+            free.wait(PATIENCE)
             return np.ones((len(faces), 4), np.float32)
 
         monkeypatch.setitem(embedder._models, WHOLE, slow)

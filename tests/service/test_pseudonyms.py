@@ -342,3 +342,24 @@ def test_keys_of_the_space_are_version_2_and_without_a_protector_there_is_none(s
     key = Key.load(spaced("GET", "/v1/key").data)
     assert key.manifest.version == 2
     assert code(spaced("GET", "/v1/key/protector")) == (404, "protector_not_found")
+
+
+def test_renewal_ends_the_persons_other_sessions(device: Device) -> None:
+    me = face(1)
+    backend = device.server.token(f"session:{device.collection}")
+
+    def opened() -> str:
+        body = {"collection": device.collection, "person": "me"}
+        token: str = device.server("POST", "/v1/sessions", body, token=backend).json()["token"]
+        return token
+
+    first, second = opened(), opened()
+    assert device.enrol("me", me, token=first).status == 201
+    assert device.renew("me", again(me, 2), again(me, 3), token=first).status == 200
+    assert code(device.verify("me", again(me, 4), epoch=1, token=first)) == (200, "")
+    refused = device.server("POST", "/v1/challenges", token=second)
+    assert code(refused) == (401, "session_replaced")
+    # by another secret, at the hands of an admin: whoever still has the old one has no session either
+    fresh = Device(device.server, device.place)
+    assert fresh.enrol("me", again(me, 5), epoch=2, replace=True).status == 201
+    assert code(device.server("POST", "/v1/challenges", token=first)) == (401, "session_replaced")

@@ -2,6 +2,7 @@
 
 import sqlite3
 import tarfile
+import threading
 import time
 from contextlib import closing
 from datetime import datetime
@@ -21,6 +22,7 @@ from facemin.service.storage.migrations import STEPS, schema_version
 from facemin.service.storage.tables import sessions
 from facemin.service.token_authenticator import TokenAuthenticator
 from facemin.service.tokens import make_token, revoke_token
+from tests.service.conftest import memory_store
 from tests.service.running import Running, noise, running, serving
 from tests.service.test_scopes import OPEN, RULES
 
@@ -335,3 +337,121 @@ def test_a_backup_holds_no_sessions(tmp_path: Path) -> None:
     with serving(tmp_path / "again", server.admin) as again:
         assert again("POST", "/v1/challenges", token=token).status == 401
         assert again("GET", "/v1/collections/main").status == 200
+
+
+def statuses(server: Running, *tokens: str) -> list[tuple[int, str | None]]:
+    """What a challenge is answered, by an endpoint that reads the session itself, with the refusal's code."""
+    replies = [server("POST", "/v1/challenges", token=token) for token in tokens]
+    return [(reply.status, reply.json().get("code")) for reply in replies]
+
+
+GOES_ON, DELETED, REPLACED = (201, None), (401, "session_deleted"), (401, "session_replaced")
+
+
+@pytest.mark.parametrize("by", ["another session", "an admin"])
+def test_deleting_a_person_ends_their_sessions(server: Running, by: str) -> None:
+    place = server.collection("ends-" + by.replace(" ", "-"))
+    name = place.rpartition("/")[2]
+    backend = server.token(f"session:{name}", f"identify:{name}")
+    first, second, bob = (session(server, backend, collection=name, person=who) for who in ("ann", "ann", "bob"))
+    finder = session(server, backend, collection=name, scope="identify")
+    assert server("POST", f"{place}/persons", enrolment(server, "ann", 7030), token=first).status == 201
+    assert statuses(server, first, second, bob, finder) == [GOES_ON] * 4
+    assert server("DELETE", f"{place}/persons/ann", token=second if by == "another session" else "admin").status == 204
+    assert statuses(server, first, second, bob, finder) == [DELETED, DELETED, GOES_ON, GOES_ON]
+    for method, path, body in (
+        ("POST", f"{place}/persons", enrolment(server, "ann", 7031)),
+        ("GET", f"{place}/persons/ann", None),
+        ("DELETE", f"{place}/persons/ann", None),
+    ):
+        reply = server(method, path, body, token=first)
+        assert (reply.status, reply.json()["code"]) == DELETED
+    assert server("GET", f"{place}/persons").json()["persons"] == []
+    # a new one is for the person's next enrolment
+    new = session(server, backend, collection=name, person="ann")
+    assert server("POST", f"{place}/persons", enrolment(server, "ann", 7032), token=new).status == 201
+    assert statuses(server, first) == [DELETED]
+
+
+def test_deleting_a_collection_ends_its_sessions_for_good(server: Running) -> None:
+    place = server.collection("anew")
+    backend = server.token("session:anew", "identify:anew")
+    own = session(server, backend, collection="anew", person="ann")
+    finder = session(server, backend, collection="anew", scope="identify")
+    elsewhere = session(server, server.token("session:main"), person="ann")
+    assert statuses(server, own, finder) == [GOES_ON, GOES_ON]
+    assert server("DELETE", place).status == 204
+    assert statuses(server, own, finder) == [DELETED, DELETED]
+    server.collection("anew")
+    assert statuses(server, own, finder, elsewhere) == [DELETED, DELETED, GOES_ON]
+    assert server("POST", f"{place}/persons", enrolment(server, "ann", 7040), token=own).status == 401
+
+
+def test_replacing_an_enrolment_ends_the_persons_other_sessions(server: Running) -> None:
+    place = server.collection("replaced")
+    backend = server.token("session:replaced")
+    first, second, bob = (session(server, backend, collection="replaced", person=who) for who in ("ann", "ann", "bob"))
+    assert server("POST", f"{place}/persons", enrolment(server, "ann", 7050), token=first).status == 201
+    # a further face replaces nothing
+    assert server("POST", f"{place}/persons", enrolment(server, "ann", 7051), token="admin").status == 201
+    assert statuses(server, first, second) == [GOES_ON, GOES_ON]
+    again = enrolment(server, "ann", 7052) | {"replace": True}
+    assert server("POST", f"{place}/persons", again, token=first).status == 201
+    assert statuses(server, first, second, bob) == [GOES_ON, REPLACED, GOES_ON]
+    again = enrolment(server, "ann", 7053) | {"replace": True}
+    assert server("POST", f"{place}/persons", again, token="admin").status == 201
+    assert statuses(server, first, second, bob) == [REPLACED, REPLACED, GOES_ON]
+
+
+def test_an_enrolment_in_flight_does_not_restore_a_deleted_person(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The person is deleted after the enrolment's session was read, and before it is written."""
+    place = server.collection("under-way")
+    backend = server.token("session:under-way")
+    token = session(server, backend, collection="under-way", person="ann")
+    assert server("POST", f"{place}/persons", enrolment(server, "ann", 7060), token=token).status == 201
+    embed = server.provider.embedder.__call__
+
+    def meanwhile(self: object, uploads: Any) -> Any:
+        assert server("DELETE", f"{place}/persons/ann").status == 204
+        return embed(uploads)
+
+    monkeypatch.setattr(type(server.provider.embedder), "__call__", meanwhile)
+    reply = server("POST", f"{place}/persons", enrolment(server, "ann", 7061), token=token)
+    assert (reply.status, reply.json()["code"]) == DELETED
+    assert server("GET", f"{place}/persons").json()["persons"] == []
+
+
+def test_the_reason_a_session_ended_needs_its_secret(server: Running) -> None:
+    place = server.collection("told")
+    token = session(server, server.token("session:told"), collection="told", person="ann")
+    assert server("DELETE", place).status == 204
+    wrong = token[:-1] + ("a" if token[-1] != "a" else "b")
+    reply = server("POST", "/v1/challenges", token=wrong)
+    assert (reply.status, reply.json()["code"]) == (401, "unauthorised")
+
+
+def test_deleting_a_collection_waits_for_a_session_being_made(database: Database) -> None:
+    """PostgreSQL: deleting waits for the session that is being made, and then ends it too."""
+    if database.kind != "postgresql":
+        pytest.skip("SQLite lets one transaction write at a time")
+    made_by = memory_store(database)
+    with database.writing() as connection:
+        made_by.make_collection(connection, "main", accept_plain=False, far=1e-3)
+        parent, _ = make_token(connection, "app", frozenset({("session", "main")}))
+
+    def delete() -> None:
+        with database.writing() as connection:
+            made_by.delete_collection(connection, "main")
+
+    with database.writing() as connection:
+        made_by.collection(connection, "main", hold=True)
+        _, given = make_session(connection, parent, "self", "main", "ann", seconds=900)
+        deleting = threading.Thread(target=delete)
+        deleting.start()
+        deleting.join(0.5)
+        assert deleting.is_alive()
+    deleting.join(20)
+    with pytest.raises(ServiceError, match="was deleted"):
+        TokenAuthenticator(database).admit(given)

@@ -16,6 +16,7 @@ from facemin.cli import run
 from facemin.face.centerface import network
 from facemin.service.api.app import create_app
 from facemin.service.api.middleware import VISIT_FILES
+from facemin.service.api.origins import Origins
 from facemin.service.api.routes import site
 from facemin.service.making import make_provider
 from facemin.service.sessions import REACHABLE
@@ -52,7 +53,7 @@ def shown(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 
 
 @pytest.fixture
-def home(tmp_path: Path, server: Running) -> Path:
+def provider_home(tmp_path: Path, server: Running) -> Path:
     """Another provider's home, from the settings of one that is there."""
     folder = tmp_path / "home"
     values = server.provider.settings.model_dump(exclude={"version", "fingerprint"})
@@ -217,7 +218,9 @@ def test_a_file_of_the_page_is_open_typed_kept_and_packed(shown: Running, path: 
     if path == "/models/centerface.onnx":
         assert hashlib.sha256(plain.data).digest() == hashlib.sha256(network()).digest()
     for reply, coding in ((plain, "identity"), (packed, "gzip")):
-        assert reply.headers["cache-control"] == "no-cache"
+        # a spoilt one that nothing checks must not stay
+        small = path in ("/", "/page.js", "/page.css")
+        assert reply.headers["cache-control"] == ("no-store" if small else "no-cache")
         assert reply.headers["etag"] == f'"{hashlib.sha256(reply.data).hexdigest()}"'
         again = shown(
             "GET", path, token=None, headers={"Accept-Encoding": coding, "If-None-Match": reply.headers["etag"]}
@@ -239,19 +242,19 @@ def test_no_file_of_the_page_is_open_where_it_is_off(server: Running, page: Path
 
 
 def test_serve_says_which_files_of_the_page_are_missing(
-    home: Path, page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    provider_home: Path, page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = tmp_path / "bare"
     (bare / "ort").mkdir(parents=True)
     for name in ("index.html", "page.js", "page.css"):
         (bare / name).write_text("")
     monkeypatch.setattr(site, "FOLDER", bare)
-    assert run(["serve", "--home", str(home), "--page", "--port", "0"]) == 2
+    assert run(["serve", "--home", str(provider_home), "--page", "--port", "0"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "ort-wasm-simd-threaded.wasm" in said
     assert "onnxruntime-web could not be fetched" in said
-    write_settings(home, read_settings(home).model_copy(update={"page": True}))
-    assert run(["serve", "--home", str(home), "--port", "0"]) == 2
+    write_settings(provider_home, read_settings(provider_home).model_copy(update={"page": True}))
+    assert run(["serve", "--home", str(provider_home), "--port", "0"]) == 2
 
 
 @pytest.mark.usefixtures("stopped_clock")
@@ -263,7 +266,7 @@ def test_an_address_may_read_files_of_many_visits_and_no_more(page: Path, tmp_pa
         assert [server("GET", "/v1/version", token=None).status for _ in range(3)] == [200, 200, 429]
 
 
-def test_serve_turns_the_page_on_for_one_run(home: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_turns_the_page_on_for_one_run(provider_home: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real start, up to where the server would wait for requests."""
     import signal
 
@@ -276,9 +279,9 @@ def test_serve_turns_the_page_on_for_one_run(home: Path, page: Path, monkeypatch
     monkeypatch.setattr(uvicorn.Server, "run", run_until)
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     for arguments in (["--page"], []):
-        assert run(["serve", "--home", str(home), "--port", "0", *arguments]) == 0
+        assert run(["serve", "--home", str(provider_home), "--port", "0", *arguments]) == 0
     assert shown == [True, False]
-    assert read_settings(home).page is False
+    assert read_settings(provider_home).page is False
 
 
 def test_samples_are_there_only_where_they_are_given(shown: Running) -> None:
@@ -335,7 +338,19 @@ def test_other_sites_than_the_named_may_not(named: Running, origin: str) -> None
     assert reply.headers["vary"] == "Origin"
 
 
-@pytest.mark.parametrize("headers", [{"Origin": NAMED}, {"Sec-Fetch-Site": "same-origin"}])
+BARE = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": NAMED},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Referer": "http://192.168.1.5:8470/app"},
+        BARE | {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "cors"},
+    ],
+)
 def test_no_page_gets_in_with_a_long_lived_token(named: Running, headers: dict[str, str]) -> None:
     for method, path in (("POST", "/v1/challenges"), ("GET", "/v1/tokens"), ("GET", "/v1/key")):
         reply = named(method, path, headers=headers)
@@ -343,8 +358,74 @@ def test_no_page_gets_in_with_a_long_lived_token(named: Running, headers: dict[s
         assert named(method, path).status in (200, 201)
 
 
-@pytest.mark.parametrize("origin", ["*", "https://app.example/", "app.example", "https://a.example, https://b.example"])
-def test_a_site_that_no_browser_writes_is_refused_in_the_settings(server: Running, origin: str) -> None:
+@pytest.mark.parametrize("language", ["en-GB,en;q=0.9", "*", ""])
+def test_a_browser_get_over_plain_http_cannot_use_a_long_lived_token(named: Running, language: str) -> None:
+    """A same-origin GET at an address of the network, whose page asked for no Referer and changed what it may."""
+    for path in ("/v1/tokens", "/v1/key", "/v1/collections/main/persons"):
+        reply = named("GET", path, headers=BARE | {"Accept-Language": language})
+        assert (reply.status, reply.json()["code"]) == (403, "token_in_page")
+    assert named("GET", "/v1/key", token=session(named), headers=BARE | {"Accept-Language": language}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}),
+        # Node's fetch, and Deno's where it posts
+        ("GET", {"Accept-Language": "*", "Sec-Fetch-Mode": "cors", "User-Agent": "node"}),
+        ("POST", {"Accept-Language": "*", "User-Agent": "Deno/2"}),
+        # an app of iOS behind a proxy that says how it was reached
+        ("GET", {"Accept-Language": "en-GB", "X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}),
+    ],
+)
+def test_programs_may_use_long_lived_tokens(named: Running, method: str, headers: dict[str, str]) -> None:
+    path = "/v1/tokens" if method == "GET" else "/v1/challenges"
+    assert named(method, path, headers=headers).status in (200, 201)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "app.example", "https://a.example, https://b.example", "https://a.example/path", "https://a.example?x"),
+        *(
+            "https://*.example",
+            "null",
+            "local",
+            "https://me@a.example",
+            "https://a.example:99999",
+            "https://a.example//",
+        ),
+    ],
+)
+def test_settings_refuse_what_is_no_origin(server: Running, origin: str) -> None:
     values = server.provider.settings.model_dump() | {"origins": [origin]}
     with pytest.raises(ValueError, match="origins"):
         Settings.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://app.example:443", "https://app.example"),
+        ("http://x:80", "http://x"),
+        ("HTTPS://App.Example", "https://app.example"),
+        ("https://app.example/", "https://app.example"),
+        ("https://app.example:8443/", "https://app.example:8443"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("http://[2001:DB8:0:0:0:0:0:1]:80", "http://[2001:db8::1]"),
+    ],
+)
+def test_origins_are_normalised_in_the_settings(server: Running, written: str, sent: str) -> None:
+    settings = Settings.model_validate(server.provider.settings.model_dump() | {"origins": [written]})
+    assert settings.origins == (sent,)
+    origins = Origins(settings.origins)
+    asked = {"origin": sent, "access-control-request-method": "POST"}
+    assert (b"access-control-allow-origin", sent.encode()) in origins.headers(asked)
+    assert origins.preflight("OPTIONS", asked) is not None
+    other = asked | {"origin": sent.replace("http", "https", 1) if sent.startswith("http:") else f"{sent}1"}
+    assert origins.preflight("OPTIONS", other) is None
+
+
+@pytest.mark.parametrize("sent", ["https://app.example:443", "HTTPS://APP.example"])
+def test_cors_echoes_a_named_origin_as_it_was_sent(named: Running, sent: str) -> None:
+    assert preflight(named, sent).headers["access-control-allow-origin"] == sent

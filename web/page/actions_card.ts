@@ -2,7 +2,8 @@
 
 import type { Decision, Form, Held, Timings } from "../src/index.ts";
 import { button, card, confirm, element, facts, show } from "./element.ts";
-import type { Answered, Engine, Session } from "./protocol.ts";
+import type { Answered, Engine, Renewal, Session } from "./protocol.ts";
+import { RenewalPanel } from "./renewal_panel.ts";
 import { TEXTS } from "./texts.ts";
 import type { Told } from "./told.ts";
 
@@ -14,18 +15,20 @@ export interface Around {
   readonly form: () => Form | "auto";
   /** After something was sent: the photo is not sent again. */
   readonly spent: () => unknown;
+  /** After it changed what would be sent. */
+  readonly changed: () => unknown;
+  /** After another secret took the old one's place. */
+  readonly renewed: () => unknown;
 }
 
 /** The card of what can be done in a session. */
 export class ActionsCard {
   readonly element: HTMLElement;
   private readonly rows: HTMLElement;
-  private readonly renewing: HTMLElement;
+  private readonly renewing: RenewalPanel;
   private readonly times = element("details", { hidden: true });
   private readonly held = element("p", { className: "small" });
   private readonly sending: readonly HTMLButtonElement[];
-  private readonly finish = button(T.renewFinish, () => this.finishRenewal(), "main");
-  private readonly cancel = button(T.renewCancel, () => this.endRenewal());
   private face: number | undefined;
   private probe: number | undefined;
   private busy = false;
@@ -49,13 +52,13 @@ export class ActionsCard {
     const remove = button(T.remove, () => this.remove(), "danger");
     if (person !== undefined) lines.push(line(remove, T.removeHint, "hint-remove"));
     this.rows = element("div", { className: "actions" }, ...lines);
-    this.renewing = element(
-      "div",
-      { hidden: true, className: "shown" },
-      element("p", {}, T.renewSecond),
-      element("div", { className: "row" }, this.finish, this.cancel),
+    this.renewing = new RenewalPanel(
+      engine,
+      around,
+      () => this.finishRenewal(),
+      () => this.endRenewal(),
     );
-    this.element = card(T.heading, "actions", this.held, this.rows, this.renewing, this.times);
+    this.element = card(T.heading, "actions", this.held, this.rows, this.renewing.element, this.times);
     this.update();
   }
 
@@ -65,11 +68,21 @@ export class ActionsCard {
     this.update();
   }
 
+  /** What is being renewed; undefined where nothing is. */
+  get renewal(): Renewal | undefined {
+    return this.probe === undefined ? undefined : this.renewing.renewal;
+  }
+
   /** Show what the provider holds. */
   async refresh(): Promise<void> {
     if (this.session.person === undefined) return;
     try {
-      this.held.textContent = `${TEXTS.held.heading}: ${heldInWords(await this.engine.held())}`;
+      const { held, renewed } = await this.engine.held();
+      this.held.textContent = `${TEXTS.held.heading}: ${heldInWords(held)}`;
+      if (!renewed) return;
+      this.endRenewal();
+      this.around.renewed();
+      this.around.told.say(TEXTS.verdict.renewedSecret(epochOf(held)), "good");
     } catch {
       // a session that may not ask is no reason to complain
       this.held.textContent = "";
@@ -105,21 +118,23 @@ export class ActionsCard {
     this.probe = this.face;
     this.face = undefined;
     show(this.rows, false);
-    show(this.renewing, true);
+    this.renewing.begin();
     this.around.told.say(T.renewSecond);
     this.around.spent();
     this.update();
-    this.cancel.focus();
   }
 
-  private finishRenewal(): Promise<void> {
+  private async finishRenewal(): Promise<void> {
     const { probe } = this;
-    if (probe === undefined) return Promise.resolve();
-    return this.send(
-      (face, form) => this.engine.renew(probe, face, form),
+    const { renewal } = this.renewing;
+    if (probe === undefined) return;
+    await this.send(
+      (face, form) => this.engine.renew(probe, face, form, renewal),
       (epoch) => {
         this.endRenewal();
-        return [TEXTS.verdict.renewed(epoch), "good"];
+        if (renewal === "secret") this.around.renewed();
+        const words = renewal === "secret" ? TEXTS.verdict.renewedSecret : TEXTS.verdict.renewed;
+        return [words(epoch), "good"];
       },
     );
   }
@@ -127,7 +142,7 @@ export class ActionsCard {
   private endRenewal(): void {
     this.probe = undefined;
     show(this.rows, true);
-    show(this.renewing, false);
+    this.renewing.end();
     this.update();
     this.element.querySelector("h2")?.focus();
   }
@@ -137,11 +152,17 @@ export class ActionsCard {
     if (!(await confirm(T.removeAsk(this.session.person ?? ""), T.removeYes, T.removeNo))) return;
     try {
       await this.engine.remove();
-      told.say(TEXTS.verdict.removed, "good");
     } catch (error) {
       told.refuse(error);
+      await this.refresh();
+      return;
     }
-    await this.refresh();
+    // the session has ended with what it was made for
+    this.held.textContent = T.ended;
+    this.rows.remove();
+    this.renewing.element.remove();
+    this.element.querySelector("h2")?.focus();
+    told.say(TEXTS.verdict.removed, "good");
   }
 
   private async send<A>(
@@ -182,7 +203,9 @@ export class ActionsCard {
   }
 
   private update(): void {
-    for (const each of [...this.sending, this.finish]) each.disabled = this.face === undefined || this.busy;
+    const waits = this.face === undefined || this.busy;
+    for (const each of this.sending) each.disabled = waits;
+    this.renewing.wait(waits);
   }
 }
 
@@ -200,6 +223,9 @@ function identified(decisions: readonly Decision[]): readonly [string, "good" | 
 
 function heldInWords(held: Held | undefined): string {
   if (held === undefined || !held.templates.length) return TEXTS.held.none;
-  const epochs = held.templates.map((template) => template.epoch ?? 0);
-  return TEXTS.held.some(held.templates.length, Math.max(...epochs));
+  return TEXTS.held.some(held.templates.length, epochOf(held));
+}
+
+function epochOf(held: Held | undefined): number {
+  return Math.max(0, ...(held?.templates ?? []).map((template) => template.epoch ?? 0));
 }

@@ -1,7 +1,12 @@
 // Calls of the worker, as promises.
 
-import type { Call, Engine, Refused, Said } from "./protocol.ts";
 import type { Part } from "../src/index.ts";
+import type { Call, Engine, Refused, Said } from "./protocol.ts";
+import { refused } from "./refused.ts";
+import { verified } from "./verified.ts";
+
+/** SHA-384 of the worker's script in base64, as the build found it. */
+declare const ENGINE: string;
 
 /** What the worker refused. */
 export class Failure extends Error {
@@ -12,12 +17,13 @@ export class Failure extends Error {
 
 /** The worker's methods; `onPart` is told how much of a file is there. */
 export function engine(onPart: (part: Part, loaded: number, total: number) => void): Engine {
-  const worker = new Worker(new URL("engine.js", document.baseURI), { type: "module", name: "facemin" });
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Failure) => void }>();
   let last = 0;
-  const failed = (message: string): Failure => new Failure({ code: "failed", message, detail: undefined });
-
-  worker.onmessage = ({ data: said }: MessageEvent<Said>) => {
+  const end = (error: unknown): void => {
+    for (const call of waiting.values()) call.reject(new Failure(refused(error)));
+    waiting.clear();
+  };
+  const listen = ({ data: said }: MessageEvent<Said>): void => {
     if (said.kind === "part") {
       onPart(said.part, said.loaded, said.total);
       return;
@@ -27,20 +33,17 @@ export function engine(onPart: (part: Part, loaded: number, total: number) => vo
     if (said.kind === "done") call?.resolve(said.value);
     else call?.reject(new Failure(said.refusal));
   };
-  worker.onerror = (event) => {
-    for (const call of waiting.values()) call.reject(failed(event.message || "the worker did not start"));
-    waiting.clear();
-  };
+  const started = start(listen, end);
+  // each call is told
+  started.catch(() => undefined);
 
   const call = (method: keyof Engine, args: readonly unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {
       last += 1;
       waiting.set(last, { resolve, reject });
       const message: Call = { id: last, method, args };
-      worker.postMessage(
-        message,
-        args.filter((each) => each instanceof ImageBitmap),
-      );
+      const given = args.filter((each) => each instanceof ImageBitmap);
+      started.then((worker) => worker.postMessage(message, given)).catch(end);
     });
 
   return new Proxy({} as Engine, {
@@ -49,4 +52,13 @@ export function engine(onPart: (part: Part, loaded: number, total: number) => vo
       (...args: readonly unknown[]) =>
         call(method as keyof Engine, args),
   });
+}
+
+async function start(listen: (event: MessageEvent<Said>) => void, end: (error: unknown) => void): Promise<Worker> {
+  const script = new URL("engine.js", document.baseURI);
+  await verified(script, ENGINE);
+  const worker = new Worker(script, { type: "module", name: "facemin" });
+  worker.onmessage = listen;
+  worker.onerror = (event) => end(event.message || "the worker did not start");
+  return worker;
 }

@@ -35,17 +35,3 @@ export class Camera {
     this.video.srcObject = null;
   }
 }
-
-interface Detected {
-  readonly rawValue: string;
-}
-interface CodeReader {
-  detect(source: ImageBitmapSource): Promise<readonly Detected[]>;
-}
-declare const BarcodeDetector: undefined | (new (options: { formats: readonly string[] }) => CodeReader);
-
-/** Reads QR codes, where the browser can. */
-export function codeReader(): CodeReader | undefined {
-  if (!("BarcodeDetector" in globalThis) || BarcodeDetector === undefined) return undefined;
-  return new BarcodeDetector({ formats: ["qr_code"] });
-}

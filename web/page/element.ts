@@ -41,6 +41,12 @@ export function facts(rows: readonly (readonly [string, string])[]): HTMLDListEl
   return element("dl", {}, ...lines);
 }
 
+/** The words of a secret, numbered. */
+export function wordList(words: string, label: string): HTMLOListElement {
+  const lines = words.split(" ").map((word) => element("li", {}, word));
+  return element("ol", { className: "words", "aria-label": label }, ...lines);
+}
+
 /** Show or hide. */
 export function show(what: HTMLElement, visible: boolean): void {
   what.hidden = !visible;

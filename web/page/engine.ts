@@ -1,6 +1,23 @@
 // The worker: photos are read and pseudonyms made here, so that the page stays quick.
 
-import type { Answered, Call, Engine, Frame, KeyShown, Look, Said, SentShown, Session } from "./protocol.ts";
+import { decodeQR } from "qr/decode.js";
+
+import type {
+  Answered,
+  Call,
+  Engine,
+  Frame,
+  HeldHere,
+  KeyShown,
+  Look,
+  Renewal,
+  Said,
+  SentShown,
+  Session,
+} from "./protocol.ts";
+import { refused } from "./refused.ts";
+import { openRuntime } from "./runtime.ts";
+import { Secrets } from "./secrets.ts";
 import { answered, frame, picture, shown, taken } from "./shown.ts";
 import {
   BrowserStore,
@@ -10,13 +27,13 @@ import {
   type Detector,
   Device,
   type Form,
-  type Held,
   type Key,
   Pins,
+  PossessionKey,
   Provider,
   type ReadFace,
   Refusal,
-  Runtime,
+  type Runtime,
   Secret,
   complaints,
   openDetector,
@@ -30,7 +47,6 @@ import { fromHex, hex } from "../src/encoding.ts";
 
 declare const self: { postMessage(said: Said): void; onmessage: (event: MessageEvent<Call>) => void };
 
-const SECRET = "secret/default";
 const CODE = "facemin-secret-1:";
 const MOST_FACES = 8; // that were read and are remembered
 
@@ -38,7 +54,9 @@ interface Opened {
   readonly session: Session;
   readonly provider: Provider;
   readonly store: BrowserStore;
-  readonly runtime: Runtime;
+  readonly secrets: Secrets;
+  /** It loads while the key does. */
+  readonly runtime: Promise<Runtime>;
 }
 
 class Worker implements Engine {
@@ -51,18 +69,13 @@ class Worker implements Engine {
   private last = 0;
 
   async start(session: Session): Promise<KeyShown> {
-    this.opened ??= {
-      session,
-      provider: new Provider(session.url, session.token),
-      store: await BrowserStore.open(),
-      runtime: await Runtime.open({ folder: new URL("ort/", session.url).href }),
-    };
-    const { provider, store } = this.opened;
+    this.opened ??= await opened(session);
+    const { provider, store, runtime } = this.opened;
     const pin = await new Pins(store).pin(provider.url);
-    const options = { ...this.opened, onPart: tell };
-    this.detector ??= openDetector(options).then(warmed);
+    const files = { provider, store, onPart: tell };
+    this.detector ??= runtime.then((loaded) => openDetector({ ...files, runtime: loaded })).then(warmed);
     this.detector.catch(() => (this.detector = undefined));
-    const key = await openKey(options);
+    const key = await openKey(files);
     this.key = key;
     return {
       provider: key.manifest.provider,
@@ -91,46 +104,62 @@ class Worker implements Engine {
 
   async load(): Promise<{ threads: number }> {
     if (this.key === undefined) throw new Refusal("key", "key: expected one, got none yet");
-    this.device = await Device.open({ ...this.open, onPart: tell }, this.key, this.detector);
-    return { threads: this.open.runtime.threads };
+    const { provider, store } = this.open;
+    const runtime = await this.open.runtime;
+    this.device = await Device.open({ provider, store, runtime, onPart: tell }, this.key, this.detector);
+    return { threads: runtime.threads };
   }
 
   async secret(): Promise<string | undefined> {
-    return (await this.kept())?.fingerprint;
+    return (await this.open.secrets.kept())?.fingerprint;
   }
 
   async makeSecret(): Promise<string> {
-    if ((await this.kept()) !== undefined) throw new Refusal("secret", "secret: expected none, got one already");
-    return this.keep(await Secret.make());
+    const made = await this.open.secrets.make();
+    this.forget();
+    return made.fingerprint;
   }
 
   async takeWords(words: string): Promise<string> {
-    return this.keep(await Secret.fromWords(words));
+    return this.taken(await Secret.fromWords(words));
   }
 
   async takeFile(text: string): Promise<string> {
-    return this.keep(await readSecretFile(text));
+    return this.taken(await readSecretFile(text));
   }
 
   async takeCode(text: string): Promise<string> {
     if (!text.startsWith(CODE)) throw new Refusal("secret", "code: expected a secret of facemin, got another code");
-    return this.keep(await Secret.of(fromHex(text.slice(CODE.length))));
+    return this.taken(await Secret.of(fromHex(text.slice(CODE.length))));
+  }
+
+  async readCode(bitmap: ImageBitmap): Promise<string | undefined> {
+    try {
+      return decodeQR(taken(bitmap));
+    } catch {
+      // how the decoder says that it sees none
+      return undefined;
+    }
   }
 
   async words(): Promise<string> {
-    return (await this.needed()).words();
+    return (await this.open.secrets.needed()).words();
+  }
+
+  async nextWords(): Promise<string> {
+    return (await this.open.secrets.next(this.person)).words();
   }
 
   async file(): Promise<string> {
-    return secretFile(await this.needed(), new Date());
+    return secretFile(await this.open.secrets.needed(), new Date());
   }
 
   async code(): Promise<string> {
-    return CODE + hex((await this.needed()).data);
+    return CODE + hex((await this.open.secrets.needed()).data);
   }
 
   async forgetSecret(): Promise<void> {
-    await this.open.store.delete(SECRET);
+    await this.open.secrets.forget();
     this.forget();
   }
 
@@ -147,8 +176,10 @@ class Worker implements Engine {
     this.last += 1;
     this.faces.set(this.last, read);
     this.faces.delete(this.last - MOST_FACES);
-    const secret = await this.kept();
-    const sentBefore = secret !== undefined && (await new CaptureLog(this.open.store, secret).has(read.crop));
+    const { store, secrets } = this.open;
+    const secret = await secrets.kept();
+    const log = secret && new CaptureLog(store, secret, await secrets.others());
+    const sentBefore = (await log?.has(read.crop)) ?? false;
     return { face: this.last, frames, complaints: wrong, crop: picture(read.crop), sentBefore, milliseconds };
   }
 
@@ -161,16 +192,23 @@ class Worker implements Engine {
     return { frames: found.map((face) => frame(face.box, pixels)), complaints: complaints(pixels, seen, scale) };
   }
 
-  async preview(face: number, form: Form | "auto"): Promise<SentShown> {
+  async preview(face: number, form: Form | "auto", renewal?: Renewal): Promise<SentShown> {
     const client = await this.client(form);
     const { person, token } = this.open.session;
     const read = this.read(face);
     if (token === undefined) return shown(await client.previewOffline(read, form === "image" ? "image" : "feature"));
-    return shown(await client.preview(read, person));
+    return shown(await client.preview(read, person, renewal && (await this.next(client, form, renewal))));
   }
 
-  async held(): Promise<Held | undefined> {
-    return (await this.client("auto")).held(this.person);
+  async held(): Promise<HeldHere> {
+    const { secrets, provider, session } = this.open;
+    const held = await (await this.client("auto")).held(this.person);
+    // a renewal whose answer was lost may have put the next secret in place
+    const begun = await secrets.begun(this.person);
+    const key = begun && hex((await PossessionKey.derive(begun, provider.url, session.collection)).publicKey);
+    const renewed = key !== undefined && held?.templates.some((template) => template.possession === key) === true;
+    if (renewed) await this.promoted();
+    return { held, renewed };
   }
 
   async enrol(face: number, form: Form | "auto"): Promise<Answered<string>> {
@@ -185,8 +223,12 @@ class Worker implements Engine {
     return answered(await (await this.client(form)).identify(this.read(face)));
   }
 
-  async renew(probe: number, face: number, form: Form | "auto"): Promise<Answered<number>> {
-    return answered(await (await this.client(form)).renew(this.person, this.read(probe), [this.read(face)]));
+  async renew(probe: number, face: number, form: Form | "auto", renewal: Renewal): Promise<Answered<number>> {
+    const client = await this.client(form);
+    const next = await this.next(client, form, renewal);
+    const outcome = await client.renew(this.person, this.read(probe), [this.read(face)], next);
+    if (renewal === "secret") await this.promoted();
+    return answered(outcome);
   }
 
   async remove(): Promise<void> {
@@ -216,35 +258,34 @@ class Worker implements Engine {
   }
 
   private async client(form: Form | "auto"): Promise<Client> {
-    const { provider, store, session } = this.open;
-    const secret = await this.needed();
     // another tab may have put another secret in its place
-    const name = `${secret.fingerprint} ${form}`;
-    const found = this.clients.get(name);
-    if (found !== undefined) return found;
+    return this.clientOf(await this.open.secrets.needed(), form);
+  }
+
+  /** The client that a renewal enrols by. */
+  private async next(client: Client, form: Form | "auto", renewal: Renewal): Promise<Client> {
+    return renewal === "epoch" ? client : this.clientOf(await this.open.secrets.next(this.person), form);
+  }
+
+  private async clientOf(secret: Secret, form: Form | "auto"): Promise<Client> {
+    const { provider, store, session, secrets } = this.open;
+    const others = await secrets.others();
+    const name = `${form} ${[secret, ...others].map((each) => each.fingerprint).join(" ")}`;
     const { collection } = session;
-    const made = new Client({ device: this.ready, provider, store, secret, collection, form });
-    this.clients.set(name, made);
-    return made;
+    const options = { device: this.ready, provider, store, secret, others, collection, form };
+    const client = this.clients.get(name) ?? new Client(options);
+    this.clients.set(name, client);
+    return client;
   }
 
-  private async kept(): Promise<Secret | undefined> {
-    const data = (await this.open.store.get(SECRET)) as Uint8Array | undefined;
-    return data && Secret.of(data);
+  /** Take the next secret into use. */
+  private async promoted(): Promise<void> {
+    await this.open.secrets.promote(this.person);
+    this.forget();
   }
 
-  private async needed(): Promise<Secret> {
-    const secret = await this.kept();
-    if (secret === undefined) throw new Refusal("secret", "secret: expected one in this browser, got none yet");
-    return secret;
-  }
-
-  /** Keep a secret, in place of another whose sent captures go on to count. */
-  private async keep(secret: Secret): Promise<string> {
-    const { store } = this.open;
-    const old = await this.kept();
-    if (old !== undefined) await new CaptureLog(store, secret).carryOver(old);
-    await store.put(SECRET, secret.data);
+  private async taken(secret: Secret): Promise<string> {
+    await this.open.secrets.take(secret);
     this.forget();
     return secret.fingerprint;
   }
@@ -254,6 +295,15 @@ class Worker implements Engine {
     this.clients.clear();
     this.faces.clear();
   }
+}
+
+async function opened(session: Session): Promise<Opened> {
+  const provider = new Provider(session.url, session.token);
+  const store = await BrowserStore.open();
+  const runtime = openRuntime(new URL("ort/", session.url));
+  // it is waited for later, and a refusal before that must not leave it unheard
+  runtime.catch(() => undefined);
+  return { session, provider, store, secrets: new Secrets(store, session.collection), runtime };
 }
 
 /** The first run of a network takes longest: not while somebody waits. */
@@ -272,12 +322,6 @@ self.onmessage = ({ data: { id, method, args } }) => {
   const work = worker[method] as (...args: readonly unknown[]) => Promise<unknown>;
   work.apply(worker, [...args]).then(
     (value) => self.postMessage({ kind: "done", id, value }),
-    (error: unknown) => {
-      const refusal =
-        error instanceof Refusal
-          ? { code: error.code, message: error.message, detail: error.detail }
-          : { code: "failed" as const, message: String(error), detail: undefined };
-      self.postMessage({ kind: "refused", id, refusal });
-    },
+    (error: unknown) => self.postMessage({ kind: "refused", id, refusal: refused(error) }),
   );
 };

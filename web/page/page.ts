@@ -1,5 +1,6 @@
 // The page: what is loaded, in which order its cards come, and how they hang together.
 
+import { Refusal } from "../src/errors.ts";
 import type { Part } from "../src/index.ts";
 import { ActionsCard } from "./actions_card.ts";
 import { Failure, engine as openEngine } from "./calls.ts";
@@ -120,10 +121,12 @@ async function run(): Promise<void> {
   document.body.append(head, main, foot);
 
   try {
+    if (!isSecureContext) throw new Refusal("insecure", `page: expected https, got ${location.origin}`);
     const key = await keyOf(engine, session, main, told);
     let actions: ActionsCard | undefined;
     let ready = false;
-    const sides = new SidesCard(engine, told, (face) => actions?.set(token === undefined ? undefined : face));
+    const sendable = (face: number | undefined): void => actions?.set(token === undefined ? undefined : face);
+    const sides = new SidesCard(engine, told, sendable, () => actions?.renewal);
     const photo = new PhotoCard(engine, (look) => sides.set(look));
     const secret = new SecretCard(engine, told, (there) => {
       photo.clear();
@@ -131,7 +134,13 @@ async function run(): Promise<void> {
       if (there && ready) void actions?.refresh();
     });
     if (token !== undefined) {
-      actions = new ActionsCard(engine, session, { told, form: () => sides.form, spent: () => sides.spend() });
+      actions = new ActionsCard(engine, session, {
+        told,
+        form: () => sides.form,
+        spent: () => sides.spend(),
+        changed: () => sides.preview(),
+        renewed: () => secret.refresh(),
+      });
     }
     const column = (...cards: readonly HTMLElement[]): HTMLElement => element("div", { className: "column" }, ...cards);
     const rest = [...(actions ? [actions.element] : []), providerCard(key)];
@@ -139,9 +148,11 @@ async function run(): Promise<void> {
     main.append(element("div", { className: "columns" }, ...columns));
     await secret.refresh();
     if (samples) photo.offer(await samplesOf(session.url));
-    loading.end(await load(engine, main, told));
+    const threads = await load(engine, main, told);
     ready = true;
     await secret.refresh();
+    // last: what is said to be ready is
+    loading.end(threads);
   } catch (error) {
     loading.fail();
     told.refuse(error);

@@ -1,10 +1,11 @@
 // Drawing: photos with boxes, aligned faces, numbers as bars, codes.
 
-import qrcode from "qrcode-generator";
+import { encodeQR } from "qr";
 
 import type { Frame, Picture } from "./protocol.ts";
 
 const BARS = { width: 448, height: 448 } as const;
+const CODE = { margin: 4, scale: 6 } as const; // modules, pixels
 
 /** Put a picture on a canvas. */
 export function drawPicture(canvas: HTMLCanvasElement, picture: Picture): void {
@@ -55,19 +56,16 @@ export function drawNumbers(canvas: HTMLCanvasElement, numbers: Float32Array): v
 
 /** A text as a QR code, black on white in any mode. */
 export function drawCode(canvas: HTMLCanvasElement, text: string): void {
-  const code = qrcode(0, "M");
-  code.addData(text);
-  code.make();
-  const [count, margin, scale] = [code.getModuleCount(), 4, 6];
-  canvas.width = canvas.height = (count + 2 * margin) * scale;
+  const rows = encodeQR(text, "raw", { ecc: "medium", border: CODE.margin });
+  canvas.width = canvas.height = rows.length * CODE.scale;
   const pen = canvas.getContext("2d");
   if (pen === null) return;
   pen.fillStyle = "#ffffff";
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.fillStyle = "#000000";
-  for (let row = 0; row < count; row += 1) {
-    for (let column = 0; column < count; column += 1) {
-      if (code.isDark(row, column)) pen.fillRect((column + margin) * scale, (row + margin) * scale, scale, scale);
-    }
-  }
+  rows.forEach((row, down) =>
+    row.forEach((dark, right) => {
+      if (dark) pen.fillRect(right * CODE.scale, down * CODE.scale, CODE.scale, CODE.scale);
+    }),
+  );
 }

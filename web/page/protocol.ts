@@ -1,6 +1,6 @@
 // What the page asks its worker for, and how the two talk.
 
-import type { Complaint, Decision, Form, Held, Part, RefusalCode, Timings } from "../src/index.ts";
+import type { Complaint, Decision, Form, Held, Part, RefusalCode, RefusalDetail, Timings } from "../src/index.ts";
 
 /** An image as it goes to a canvas. */
 export interface Picture {
@@ -52,6 +52,15 @@ export interface Answered<T> {
   readonly timings: Timings;
 }
 
+/** What a renewal changes: the epoch alone, or the secret too. */
+export type Renewal = "epoch" | "secret";
+
+/** What the provider holds, and whether that showed that a renewal did put the next secret in place. */
+export interface HeldHere {
+  readonly held: Held | undefined;
+  readonly renewed: boolean;
+}
+
 /** A session with a provider, as the page was opened with it. */
 export interface Session {
   readonly url: string;
@@ -79,7 +88,11 @@ export interface Engine {
   takeWords(words: string): Promise<string>;
   takeFile(text: string): Promise<string>;
   takeCode(text: string): Promise<string>;
+  /** The text of a QR code in a camera's frame; undefined where there is none. The bitmap is closed. */
+  readCode(frame: ImageBitmap): Promise<string | undefined>;
   words(): Promise<string>;
+  /** Words of the secret that a renewal puts in place; they are the same until it did. */
+  nextWords(): Promise<string>;
   file(): Promise<string>;
   code(): Promise<string>;
   forgetSecret(): Promise<void>;
@@ -87,12 +100,13 @@ export interface Engine {
   look(photo: ImageBitmap): Promise<Look>;
   /** A quick look at a camera's frame, made smaller by `scale`; the bitmap is closed. */
   glance(frame: ImageBitmap, scale: number): Promise<Pick<Look, "frames" | "complaints">>;
-  preview(face: number, form: Form | "auto"): Promise<SentShown>;
-  held(): Promise<Held | undefined>;
+  /** What would be sent; of a face that a renewal enrols, what would be sent for that. */
+  preview(face: number, form: Form | "auto", renewal?: Renewal): Promise<SentShown>;
+  held(): Promise<HeldHere>;
   enrol(face: number, form: Form | "auto"): Promise<Answered<string>>;
   verify(face: number, form: Form | "auto"): Promise<Answered<Decision>>;
   identify(face: number, form: Form | "auto"): Promise<Answered<readonly Decision[]>>;
-  renew(probe: number, face: number, form: Form | "auto"): Promise<Answered<number>>;
+  renew(probe: number, face: number, form: Form | "auto", renewal: Renewal): Promise<Answered<number>>;
   remove(): Promise<void>;
 }
 
@@ -113,5 +127,5 @@ export type Said =
 export interface Refused {
   readonly code: RefusalCode | "failed";
   readonly message: string;
-  readonly detail: { readonly code: string; readonly status: number } | undefined;
+  readonly detail: RefusalDetail | undefined;
 }

@@ -1,14 +1,15 @@
 // The secret: made, shown as words, saved and taken as a file or a code, removed.
 
-import { Camera, codeReader } from "./camera.ts";
-import { button, card, confirm, element, show } from "./element.ts";
+import { Camera } from "./camera.ts";
+import { button, card, confirm, element, show, wordList } from "./element.ts";
 import { drawCode } from "./pictures.ts";
 import type { Engine } from "./protocol.ts";
 import { TEXTS } from "./texts.ts";
 import type { Told } from "./told.ts";
 
 const T = TEXTS.secret;
-const SCAN_PAUSE = 250; // milliseconds between two looks for a code
+const SCAN_PAUSE = 150; // milliseconds between two looks for a code
+const SCAN_SIDE = 800; // pixels of a frame that is looked at
 
 /** The card of this browser's secret; `changed` is told whether there is one. */
 export class SecretCard {
@@ -17,6 +18,7 @@ export class SecretCard {
   private readonly present = element("div", { hidden: true });
   private readonly kept = element("p");
   private readonly open = element("div", { className: "shown", hidden: true });
+  private count = 0;
 
   constructor(
     private readonly engine: Engine,
@@ -30,7 +32,11 @@ export class SecretCard {
 
   /** Show what there is. */
   async refresh(): Promise<void> {
+    this.count += 1;
+    const mine = this.count;
     const fingerprint = await this.engine.secret();
+    // a later look tells more
+    if (mine !== this.count) return;
     show(this.absent, fingerprint === undefined);
     show(this.present, fingerprint !== undefined);
     this.close();
@@ -73,15 +79,17 @@ export class SecretCard {
   }
 
   private scanner(): HTMLElement {
-    const reader = codeReader();
-    if (reader === undefined) return element("p", { className: "small" }, T.noScan);
     const video = element("video", { muted: true, playsInline: true });
     const camera = new Camera(video);
-    const stop = button(T.stopScan, () => {
+    const end = (): void => {
       camera.stop();
       show(panel, false);
+    };
+    const stop = button(T.stopScan, () => {
+      end();
+      start.focus();
     });
-    const panel = element("div", { hidden: true }, element("p", {}, T.scanning), video, stop);
+    const panel = element("div", { hidden: true }, element("p", { role: "status" }, T.scanning), video, stop);
     const start = button(T.scan, async () => {
       try {
         await camera.start("environment");
@@ -90,12 +98,12 @@ export class SecretCard {
         return;
       }
       show(panel, true);
+      stop.focus();
       while (camera.running) {
-        const [found] = await reader.detect(video).catch(() => []);
-        if (found !== undefined) {
-          camera.stop();
-          show(panel, false);
-          await this.take(this.engine.takeCode(found.rawValue), T.taken);
+        const found = await this.engine.readCode(await camera.frame(SCAN_SIDE));
+        if (found !== undefined && camera.running) {
+          end();
+          await this.take(this.engine.takeCode(found), T.taken);
         }
         await new Promise((resolve) => setTimeout(resolve, SCAN_PAUSE));
       }
@@ -105,8 +113,7 @@ export class SecretCard {
 
   private fillPresent(): void {
     const words = button(T.showWords, async () => {
-      const list = (await this.engine.words()).split(" ").map((word) => element("li", {}, word));
-      this.reveal(T.hideWords, element("ol", { className: "words", "aria-label": T.wordsCaption }, ...list));
+      this.reveal(T.hideWords, wordList(await this.engine.words(), T.wordsCaption));
     });
     const file = button(T.saveFile, async () => {
       const url = URL.createObjectURL(new Blob([await this.engine.file()], { type: "application/json" }));

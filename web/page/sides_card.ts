@@ -3,7 +3,7 @@
 import type { Form } from "../src/index.ts";
 import { card, element, show } from "./element.ts";
 import { drawNumbers, drawPicture } from "./pictures.ts";
-import type { Engine, Look, SentShown } from "./protocol.ts";
+import type { Engine, Look, Renewal, SentShown } from "./protocol.ts";
 import { TEXTS } from "./texts.ts";
 import type { Told } from "./told.ts";
 
@@ -25,6 +25,7 @@ export class SidesCard {
     private readonly engine: Engine,
     private readonly told: Told,
     private readonly ready: (face: number | undefined) => unknown,
+    private readonly renewal: () => Renewal | undefined,
   ) {
     const choices = [
       ["auto", T.auto, T.autoHint],
@@ -81,12 +82,13 @@ export class SidesCard {
     this.ready(undefined);
   }
 
-  private async preview(): Promise<void> {
+  /** Show what would be sent now. */
+  async preview(): Promise<void> {
     const { look } = this;
     if (look?.face === undefined) return;
     this.ready(undefined);
     try {
-      const shown = await this.engine.preview(look.face, this.form);
+      const shown = await this.engine.preview(look.face, this.form, this.renewal());
       if (look !== this.look) return;
       this.shown = shown;
       this.draw();

@@ -2,6 +2,8 @@
 
 import { Failure } from "./calls.ts";
 import { element } from "./element.ts";
+import type { Refused } from "./protocol.ts";
+import { refused } from "./refused.ts";
 import { TEXTS } from "./texts.ts";
 
 type Tone = "plain" | "good" | "bad";
@@ -37,14 +39,17 @@ export class Told {
   refuse(error: unknown): void {
     this.say(inWords(error), "bad", error instanceof Error ? error.message : String(error));
     // which word is wrong is what a person needs to know
-    this.details.open = error instanceof Failure && error.refused.code === "secret";
+    this.details.open = asRefused(error).code === "secret";
   }
 }
 
 /** A refusal in words for people. */
 export function inWords(error: unknown): string {
-  if (!(error instanceof Failure)) return TEXTS.refusals.failed;
-  const { code, detail } = error.refused;
+  const { code, detail } = asRefused(error);
   if (code !== "provider" || detail === undefined) return TEXTS.refusals[code];
   return TEXTS.provider_refusals[detail.code] ?? `${TEXTS.refusals.provider} (${detail.code})`;
+}
+
+function asRefused(error: unknown): Refused {
+  return error instanceof Failure ? error.refused : refused(error);
 }

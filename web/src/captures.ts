@@ -5,7 +5,7 @@ import { type Bytes, concat, fromHex, hex } from "./encoding.ts";
 import { Refusal } from "./errors.ts";
 import type { Pixels } from "./image.ts";
 import { seal, unseal } from "./sealing.ts";
-import type { Secret } from "./secret.ts";
+import { Secret } from "./secret.ts";
 import type { Store } from "./store.ts";
 
 /** Share of differing bits up to which two faces are one capture. */
@@ -15,7 +15,14 @@ const FREQUENCIES = 16;
 const HASH_BYTES = BITS / 8;
 const USE = "facemin captures v1";
 
-/** What was sent under a secret: a perceptual hash of each face, encrypted under the secret. */
+const KEEPER = "captures/keeper";
+
+/**
+ * What was sent under a secret: a perceptual hash of each face, encrypted under the secret.
+ *
+ * What was sent under secrets that were removed from this browser counts as well. It is encrypted under a key that lies
+ * in the browser beside it: whoever has the unlocked device can read 256 signs of each face that was sent.
+ */
 export class CaptureLog {
   constructor(
     private readonly store: Store,
@@ -43,12 +50,11 @@ export class CaptureLog {
           : "it was sent under another pseudonym, and the same photo under two links them";
         throw new Refusal("reused", `photo: expected one that was not sent before, got one whose copy was: ${why}`);
       }
-      const sealed = await Promise.all(hashes.map((own) => seal(this.secret, concat([own, name]), USE)));
-      await this.store.put(this.name, [...(await this.sealed()), ...sealed]);
+      await this.append(hashes.map((own) => concat([own, name])));
     });
   }
 
-  /** Whether a face was sent before, under any pseudonym of this secret. */
+  /** Whether a face was sent before, under any pseudonym of this secret, another or a removed one. */
   async has(face: Pixels): Promise<boolean> {
     const own = captureHash(face);
     return (await this.read()).some((known) => hashDistance(own, known.subarray(0, HASH_BYTES)) <= SAME_CAPTURE);
@@ -57,19 +63,45 @@ export class CaptureLog {
   /** Take what was sent under an old secret into this one's log, and delete the old one's. */
   async carryOver(old: Secret): Promise<void> {
     if (old.equals(this.secret)) return;
+    await this.store.locked("captures", () => this.take(old));
+  }
+
+  /** Let what was sent go on to count once this secret is removed, whatever secret comes next. */
+  async outlive(): Promise<void> {
     await this.store.locked("captures", async () => {
-      const from = new CaptureLog(this.store, old);
-      const moved = await Promise.all((await from.read()).map((record) => seal(this.secret, record, USE)));
-      await this.store.put(this.name, [...(await this.sealed()), ...moved]);
-      await this.store.delete(from.name);
+      const keeper = (await this.keeper()) ?? (await Secret.make());
+      await this.store.put(KEEPER, keeper.data);
+      await new CaptureLog(this.store, keeper).take(this.secret);
     });
   }
 
+  private async take(old: Secret): Promise<void> {
+    const from = new CaptureLog(this.store, old);
+    await this.append(await from.own());
+    await this.store.delete(from.name);
+  }
+
+  private async append(records: readonly Uint8Array[]): Promise<void> {
+    const sealed = await Promise.all(records.map((record) => seal(this.secret, record, USE)));
+    await this.store.put(this.name, [...(await this.sealed()), ...sealed]);
+  }
+
   private async read(): Promise<Bytes[]> {
-    const own = await Promise.all((await this.sealed()).map((record) => unseal(this.secret, record, USE)));
     const others = this.others.filter((other) => !other.equals(this.secret));
-    const theirs = await Promise.all(others.map((other) => new CaptureLog(this.store, other).read()));
-    return [...own, ...theirs.flat()];
+    const keeper = await this.keeper();
+    const logs = [...others, ...(keeper ? [keeper] : [])].map((other) => new CaptureLog(this.store, other).own());
+    return [...(await this.own()), ...(await Promise.all(logs)).flat()];
+  }
+
+  /** What was sent under this very secret. */
+  private async own(): Promise<Bytes[]> {
+    return Promise.all((await this.sealed()).map((record) => unseal(this.secret, record, USE)));
+  }
+
+  /** The key of what was sent under removed secrets; undefined where none was removed. */
+  private async keeper(): Promise<Secret | undefined> {
+    const data = (await this.store.get(KEEPER)) as Uint8Array | undefined;
+    return data && Secret.of(data);
   }
 
   private async sealed(): Promise<readonly Uint8Array[]> {

@@ -52,10 +52,17 @@ export class Client {
     return read;
   }
 
-  /** What would be sent of a face at the epoch that the provider says; sending it sends the same bytes. */
-  async preview(face: ReadFace, person: string | undefined): Promise<Sent> {
+  /**
+   * What would be sent of a face at the epoch that the provider says; sending it sends the same bytes.
+   *
+   * @param face - as read
+   * @param person - as enrolled; undefined for identifying
+   * @param next - as for `renew`, of a face that is to be enrolled by it
+   */
+  async preview(face: ReadFace, person: string | undefined, next?: Client): Promise<Sent> {
     const { ask, form } = await this.ask(person);
-    return this.sender.encodeOne(face, ask.epoch, form);
+    const epoch = next === undefined ? ask.epoch : ask.epoch + 1;
+    return (next ?? this).sender.encodeOne(face, epoch, form);
   }
 
   /** What would be sent of a face at epoch 0, without a word to the provider. */
@@ -136,6 +143,7 @@ export class Client {
       const uploads = await next.sender.uploads(sent, epoch, ask.challenge, "renew", person);
       await this.post(`persons/${encodeURIComponent(person)}/renew`, { upload, uploads, challenge: ask.challenge });
       await next.sender.remember(faces);
+      if (next !== this) await this.sender.enrolled.forget(this.options.collection);
       return [epoch, [...old, ...sent]];
     });
   }

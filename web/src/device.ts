@@ -2,12 +2,12 @@
 
 import { Detector } from "./detect.ts";
 import { Embedder } from "./embed.ts";
-import { hex } from "./encoding.ts";
+import { hex, sha256 } from "./encoding.ts";
 import { Refusal } from "./errors.ts";
 import type { Key } from "./key.ts";
 import { Painter } from "./paint.ts";
 import { Pins } from "./pins.ts";
-import type { Provider } from "./provider.ts";
+import type { File, Provider } from "./provider.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Store } from "./store.ts";
 import { DEFAULT_SPACE, SHIPPED_PROTECTOR, isTrusted } from "./trust.ts";
@@ -28,16 +28,20 @@ export interface DeviceOptions {
   readonly onPart?: OnPart;
 }
 
+/** What a file of the provider is fetched with: it may come while the runtime loads. */
+export type FileOptions = Omit<DeviceOptions, "runtime"> & Partial<Pick<DeviceOptions, "runtime">>;
+
 /** The provider's current key, checked against what was pinned at its first use. */
-export async function openKey(options: DeviceOptions): Promise<Key> {
-  const data = await kept(options, "key", "v1/key");
-  const signer = options.signer === undefined ? {} : { signer: options.signer };
-  return new Pins(options.store).accept(options.provider.url, data, signer);
+export async function openKey(options: FileOptions): Promise<Key> {
+  const { provider, store, signer } = options;
+  const judged = signer === undefined ? {} : { signer };
+  return opened(options, "key", "v1/key", (data) => new Pins(store).accept(provider.url, data, judged));
 }
 
 /** The detector, which needs no key: begun early it comes while the key does. */
 export async function openDetector(options: DeviceOptions): Promise<Detector> {
-  return Detector.open(options.runtime, await kept(options, "detector", "models/centerface.onnx"));
+  const { runtime } = options;
+  return opened(options, "detector", "models/centerface.onnx", (data) => Detector.open(runtime, data));
 }
 
 /** A provider's key and the networks that run on this device. */
@@ -97,8 +101,10 @@ export class Device {
       throw new Refusal("protector", "protector: expected the provider to offer one for its space, got none");
     }
     const path = named === undefined ? SHIPPED_PROTECTOR.path : "v1/key/protector";
-    const data = await kept(this.options, "protector", path);
-    return Painter.open(this.options.runtime, data, named ?? SHIPPED_PROTECTOR.sha256, this.current, this.network);
+    const { runtime } = this.options;
+    return opened(this.options, "protector", path, (data) =>
+      Painter.open(runtime, data, named ?? SHIPPED_PROTECTOR.sha256, this.current, this.network),
+    );
   }
 }
 
@@ -114,18 +120,47 @@ function noSpace(): Refusal {
   return new Refusal("no_space", "key: expected one with a space, which a pseudonym needs, got an older one without");
 }
 
-/** A file of the provider, kept here and asked for by its tag. */
-async function kept(options: DeviceOptions, part: Part, path: string): Promise<Uint8Array> {
+/**
+ * What a file of the provider is opened as.
+ *
+ * It is kept here once it was found whole, by its tag and by what opens it. One that fails is dropped and fetched once
+ * more: that the provider's own has not changed says nothing of what came, or of what lies here.
+ */
+async function opened<T>(
+  options: FileOptions,
+  part: Part,
+  path: string,
+  open: (data: Uint8Array) => Promise<T>,
+): Promise<T> {
   const { provider, store, onPart } = options;
   const name = `file/${provider.url}${path}`;
-  const held = (await store.get(name)) as { data: Uint8Array; tag: string } | undefined;
-  const file = await provider.file(path, held?.tag, (loaded, total) => onPart?.(part, loaded, total));
-  if (file === undefined && held !== undefined) {
-    onPart?.(part, held.data.length, held.data.length);
-    return held.data;
+  const held = (await store.get(name)) as File | undefined;
+  const fetched = (tag?: string): Promise<File | undefined> =>
+    provider.file(path, tag, (loaded, total) => onPart?.(part, loaded, total));
+  const use = async (file: File | undefined): Promise<T> => {
+    if (file === undefined) throw new Refusal("provider", `${path}: expected a file, got none`);
+    const known = await isNamed(path, file);
+    const made = await open(file.data);
+    if (known && file !== held) await store.put(name, file);
+    onPart?.(part, file.data.length, file.data.length);
+    return made;
+  };
+  const file = await fetched(held?.tag);
+  try {
+    return await use(file ?? held);
+  } catch (error) {
+    // what the provider has is refused for what it is, and stays what it is
+    if (file !== undefined && !(error instanceof Refusal && error.code === "damaged")) throw error;
+    await store.delete(name);
   }
-  if (file === undefined) throw new Refusal("provider", `${path}: expected a file, got none`);
-  onPart?.(part, file.data.length, file.data.length);
-  if (file.tag) await store.put(name, file);
-  return file.data;
+  return use(await fetched());
+}
+
+/** Whether a file's tag is its SHA-256, as a provider of facemin writes it; refused where it is that of other bytes. */
+async function isNamed(path: string, { data, tag }: File): Promise<boolean> {
+  const [, expected] = /^(?:W\/)?"([0-9a-f]{64})"$/.exec(tag) ?? [];
+  if (expected === undefined) return false;
+  const digest = hex(await sha256(data));
+  if (digest !== expected) throw new Refusal("damaged", `${path}: expected SHA-256 ${expected}, got ${digest}`);
+  return true;
 }

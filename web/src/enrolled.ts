@@ -66,6 +66,11 @@ export class EnrolledFace {
     return (await this.read()).some((entry) => entry.purpose === purpose);
   }
 
+  /** What this browser enrolled somebody for under this secret. */
+  async purposes(): Promise<readonly string[]> {
+    return (await this.read()).map((entry) => entry.purpose);
+  }
+
   /** Drop what is kept of a purpose. */
   async forget(purpose: string): Promise<void> {
     await this.store.locked("enrolled", async () => {

@@ -7,6 +7,7 @@ export type RefusalCode =
   | "other_person"
   | "reused" // the photo was sent before
   | "key" // not a key, or changed since it was made
+  | "damaged" // other bytes of a file than its hash says
   | "key_expired"
   | "key_changed" // not the pinned one, nor its successor
   | "no_space"
@@ -17,8 +18,17 @@ export type RefusalCode =
   | "stored" // what this browser keeps is damaged
   | "browser" // it lacks something
   | "input"
+  | "insecure" // plain http, to another machine
+  | "token" // not a session's
   | "unreachable"
   | "provider";
+
+/** What a provider said. */
+export interface RefusalDetail {
+  readonly code: string;
+  readonly status: number;
+  readonly tries?: number;
+}
 
 /** Something that was refused, and nothing was sent; or what a provider refused. */
 export class Refusal extends Error {
@@ -27,12 +37,12 @@ export class Refusal extends Error {
   /**
    * @param code - for programs
    * @param message - what was expected and what came
-   * @param detail - of a provider's refusal: its own code and the HTTP status
+   * @param detail - of a provider's refusal: its own code, the HTTP status, and how often the request was sent
    */
   constructor(
     readonly code: RefusalCode,
     message: string,
-    readonly detail: { readonly code: string; readonly status: number } | undefined = undefined,
+    readonly detail: RefusalDetail | undefined = undefined,
   ) {
     super(message);
   }

@@ -25,7 +25,13 @@ export interface Decision {
 export interface Held {
   readonly person: string;
   readonly created: string;
-  readonly templates: readonly { readonly kind: string; readonly epoch: number | null; readonly created: string }[];
+  readonly templates: readonly {
+    readonly kind: string;
+    readonly epoch: number | null;
+    /** Ed25519 key that signs the person's uploads, in hexadecimal; null for no pseudonym. */
+    readonly possession: string | null;
+    readonly created: string;
+  }[];
 }
 
 /** A file, and the tag it is asked for again by. */
@@ -37,6 +43,8 @@ export interface File {
 /** Told how much of a file is there; `total` is 0 where that is not known. */
 export type OnProgress = (loaded: number, total: number) => void;
 
+/** Whoever opens a page could read a long-lived token there; those have another form. */
+const SESSION = /^fms_[0-9a-f]{16}_[A-Za-z0-9_-]{43}$/;
 const AGAIN = new Set([429, 502, 503, 504]);
 const TRIES = 4;
 const PAUSE = 500; // milliseconds before the second try; each further one is twice as long
@@ -52,7 +60,7 @@ export class Provider {
 
   /**
    * @param url - of the provider
-   * @param token - of the session, in memory only; undefined for what is open
+   * @param token - of the session, in memory only; undefined for what is open; a long-lived one is refused
    */
   constructor(
     url: string,
@@ -61,7 +69,10 @@ export class Provider {
     const parts = new URL(url);
     const local = ["localhost", "127.0.0.1", "[::1]"].includes(parts.hostname);
     if (parts.protocol !== "https:" && !(parts.protocol === "http:" && local)) {
-      throw new Refusal("input", "url: expected https://HOST, or http:// on this machine, got another");
+      throw new Refusal("insecure", "url: expected https://HOST, or http:// on this machine, got another");
+    }
+    if (token !== undefined && !SESSION.test(token)) {
+      throw new Refusal("token", "token: expected a session's (POST /v1/sessions, by the app's backend), got another");
     }
     this.url = parts.origin + parts.pathname.replace(/[^/]*$/, "");
   }
@@ -113,9 +124,15 @@ export class Provider {
     }
   }
 
-  /** Delete a person with every template of theirs. */
+  /** Delete a person with every template of theirs; whom an earlier try deleted, whose answer was lost, is gone. */
   async delete(collection: string, person: string): Promise<void> {
-    await this.send("DELETE", personPath(collection, person), {});
+    try {
+      await this.send("DELETE", personPath(collection, person), {});
+    } catch (error) {
+      const { code, tries = 1 } = (error instanceof Refusal && error.detail) || { code: "" };
+      // the session ends with its person, so that a later try may be told of that alone
+      if (code !== "session_deleted" && !(code === "person_not_found" && tries > 1)) throw error;
+    }
   }
 
   private async json(
@@ -142,7 +159,7 @@ export class Provider {
       }
       if (reply !== undefined) {
         if (reply.ok || reply.status === 304) return reply;
-        if (!AGAIN.has(reply.status) || number >= TRIES) throw await refusal(reply);
+        if (!AGAIN.has(reply.status) || number >= TRIES) throw await refusal(reply, number);
       }
       const asked = Number(reply?.headers.get("Retry-After") ?? NaN) * 1000;
       const wait = Math.min(Number.isFinite(asked) ? asked : PAUSE * 2 ** (number - 1), LONGEST_WAIT);
@@ -188,12 +205,12 @@ function personPath(collection: string, person: string): string {
   return collectionPath(collection, `persons/${part(person)}`);
 }
 
-async function refusal(reply: Response): Promise<Refusal> {
+async function refusal(reply: Response, tries: number): Promise<Refusal> {
   const said = (await reply.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
   const code = typeof said.code === "string" ? said.code.slice(0, 60) : "refused";
   const text = typeof said.message === "string" ? said.message : `HTTP status ${reply.status}`;
   const message = text.replace(/\p{C}/gu, " ").slice(0, 500);
-  return new Refusal("provider", `provider: ${message}`, { code, status: reply.status });
+  return new Refusal("provider", `provider: ${message}`, { code, status: reply.status, tries });
 }
 
 function unreachable(error: unknown): Refusal {

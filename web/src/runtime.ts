@@ -23,6 +23,8 @@ export interface Network {
 export interface RuntimeOptions {
   /** Folder of the runtime's .mjs and .wasm, such as "/ort/"; where the bundler put them when left out. */
   readonly folder?: string;
+  /** The runtime's .wasm itself, where it was fetched and checked before; from `folder` when left out. */
+  readonly wasm?: ArrayBuffer;
   /** Threads; more than one needs cross-origin isolation. As many as there are cores, at most four, when left out. */
   readonly threads?: number;
   /** The runtime itself: `await import("onnxruntime-web/webgpu")` for a GPU; that for WebAssembly when left out. */
@@ -43,7 +45,7 @@ export class Runtime {
 
   /** Load the runtime. */
   static async open(options: RuntimeOptions = {}): Promise<Runtime> {
-    const { device = "wasm", folder, threads = threadsHere() } = options;
+    const { device = "wasm", folder, wasm, threads = threadsHere() } = options;
     let ort: typeof Ort;
     try {
       ort = options.ort ?? (await import("onnxruntime-web/wasm"));
@@ -51,6 +53,7 @@ export class Runtime {
       throw new Refusal("browser", "runtime: expected the files of onnxruntime-web beside the page, got none");
     }
     if (folder !== undefined) ort.env.wasm.wasmPaths = folder;
+    if (wasm !== undefined) ort.env.wasm.wasmBinary = wasm;
     ort.env.wasm.numThreads = threads;
     ort.env.logLevel = "error";
     return new Runtime(ort, device, threads);

@@ -16,7 +16,7 @@ from torch import Tensor
 from facemin.autograd.operator_api import KEPT, BatchMovedError, Lowered, Node, Run, Value
 from facemin.autograd.operators import OPERATORS
 from facemin.autograd.operators.shape import TYPES
-from facemin.models.onnx.analysis.shapes import KnownGraph, image_shape, used_outputs
+from facemin.models.onnx.analysis.known_graph import KnownGraph, image_shape, used_outputs
 from facemin.models.onnx.attributes import LONGEST_STATIC
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.operators import IMAGES_ONLY, MIXING, WEIGHTED

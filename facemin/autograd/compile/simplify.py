@@ -17,7 +17,7 @@ from facemin.autograd.operators.conv import Conv, Linear
 from facemin.autograd.operators.norm import Affine
 from facemin.autograd.operators.pointwise import divide, identity_tensor
 from facemin.autograd.operators.shape import flattens
-from facemin.models.onnx.analysis.shapes import live_steps
+from facemin.models.onnx.analysis.known_graph import live_steps
 
 
 def simplify(plan: Plan, outputs: tuple[str, ...]) -> Plan:

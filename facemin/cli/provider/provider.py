@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from facemin.service.settings import Settings
     from facemin.service.storage.database import Database
 
+DatabaseUrl = Annotated[
+    str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
+]
 TokenId = Annotated[str, Parameter(help="The token's id (16 digits).")]
 DAY = 86_400.0
 app = App(name="provider", help="Run your own provider: make it, rotate its keys, give out tokens, back it up.")
@@ -39,9 +42,7 @@ def provider_init(
     home: Home = None,
     model: Model = "",
     split: CutFlags = CALIBRATED,
-    database: Annotated[
-        str | None, Parameter(help="postgresql://USER:PASSWORD@HOST/NAME; by default SQLite in the folder.")
-    ] = None,
+    database: DatabaseUrl = None,
     search: Annotated[
         Literal["memory", "pgvector", "pgvector-hnsw"],
         Parameter(help="pgvector compares inside PostgreSQL, where templates then lie unencrypted."),

@@ -42,17 +42,23 @@ class RunFlags:
     ] = False
     device: Device = "auto"
 
-    def folder(self, config: Path) -> Path:
-        """Of the run, which can be written.
+    def run(
+        self, read: Callable[[Path], Settings], train: Callable[..., Outcome], config: Path
+    ) -> tuple[Callable[[Watch], Outcome], Path]:
+        """What trains by a configuration's file, and the folder that it writes into.
 
         Raises:
-            ValueError: it cannot.
+            ValueError: a wrong configuration, or a folder that cannot be written.
         """
         from facemin.cli.shared.places import check_folder
 
+        settings = read(config)
+        if self.data is not None:
+            settings = settings.model_copy(update={"data": settings.data.model_copy(update={"root": self.data})})
         folder = self.out or Path("runs") / config.stem
         check_folder("--out", folder)
-        return folder
+        where = available_device(self.device)
+        return lambda watch: train(settings, out=folder, device=where, resume=self.resume, watch=watch), folder
 
 
 AS_CONFIGURED = RunFlags()
@@ -76,14 +82,8 @@ def recogniser(
     from facemin.train import read_config, train
     from facemin.train.devices import is_first_process
 
-    settings = _on(read_config(config), given.data)
-    folder = given.folder(config)
     console = Console(stderr=True, quiet=not is_first_process())
-    where = available_device(given.device)
-
-    def run(watch: Watch) -> Outcome:
-        return train(settings, out=folder, device=where, resume=given.resume, watch=watch)
-
+    run, folder = given.run(read_config, train, config)
     return _watched(run, console, lambda done: _close(console, done, folder, as_json=as_json))
 
 
@@ -103,22 +103,9 @@ def ahm(
     """
     from facemin.ahm import read_ahm_config, train_ahm
 
-    settings = _on(read_ahm_config(config), given.data)
-    folder = given.folder(config)
     console = Console(stderr=True)
-    where = available_device(given.device)
-
-    def run(watch: Watch) -> Outcome:
-        return train_ahm(settings, out=folder, device=where, resume=given.resume, watch=watch)
-
+    run, folder = given.run(read_ahm_config, train_ahm, config)
     return _watched(run, console, lambda done: _close_ahm(console, done, folder, as_json=as_json))
-
-
-def _on(settings: Settings, data: Path | None) -> Settings:
-    """The configuration on another folder of faces, where one is given."""
-    if data is None:
-        return settings
-    return settings.model_copy(update={"data": settings.data.model_copy(update={"root": data})})
 
 
 def _watched(run: Callable[[Watch], Outcome], console: Console, close: Callable[[Outcome], None]) -> int:

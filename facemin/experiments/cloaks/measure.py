@@ -1,38 +1,28 @@
-"""One cloak measured: its people's photos cloaked at their own resolution, looked up plain and under attack."""
+"""One cloak measured: its people's cloaked photos looked up by every recogniser, plain and under attack."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
 from facemin.attack.purify.registry import PURIFIERS
-from facemin.autograd.pixels import to_array, to_tensor, to_unit
-from facemin.cloak.lay import lay
-from facemin.cloak.p3_mask import dsim
 from facemin.evaluation.verify import embed
 from facemin.experiments.cloaks.attacks import train_head, without_estimate
-from facemin.experiments.cloaks.people import cut
+from facemin.experiments.cloaks.photos import unit
 from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds, thresholds_between
-from facemin.face import Detector, nearest_to_centre
-from facemin.metrics import psnr, ssim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, TypeAlias
+    from typing import TypeAlias
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from facemin.evaluation.networks import Distance
-    from facemin.experiments.cloaks.people import Photographs
+    from facemin.experiments.cloaks.photos import Photos
     from facemin.models import Recogniser
 
-    Pixels = NDArray[np.uint8]
     Keep: TypeAlias = Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor] | None]
     """From a judge's name, and what embeds all its conditions, to those embeddings."""
 
@@ -55,84 +45,9 @@ class PlainSide:
     impostors: Tensor
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Photos:
-    """The faces that a cloak is measured on, all (N, T, 112, 112, 3) uint8.
-
-    Attributes:
-        plain: of the people, as in `Photographs.faces`.
-        cloaked: cut out of the photos after the change was laid over them.
-        removed: cut out after it was taken away again, by name of how; probes alone, (N, probes, ...).
-        probes: places of the probes among T.
-        enrolled: place of the enrolled photo among T.
-    """
-
-    plain: Pixels
-    cloaked: Pixels
-    removed: dict[str, Pixels]
-    probes: slice
-    enrolled: int
-
-    @cached_property
-    def quality(self) -> tuple[Tensor, Tensor]:
-        """Cloaked and plain probes as tensors (N * probes, 3, 112, 112)."""
-        return unit(self.cloaked[:, self.probes]), unit(self.plain[:, self.probes])
-
-
-def unit(faces: Pixels) -> Tensor:
-    """Faces (..., 112, 112, 3) as (N, 3, 112, 112) in [0, 1]."""
-    return to_unit(to_tensor(faces.reshape(-1, *faces.shape[-3:])))
-
-
 def embedded(recogniser: Recogniser, faces: Tensor) -> Tensor:
     """Unit rows (N, D)."""
     return torch.cat([embed(recogniser, part) for part in torch.split(faces, BATCH)])
-
-
-def cloaked_photos(data: Photographs, changes: Sequence[NDArray[Any]], *, removing: int) -> Photos:
-    """Lay changes over photos, and take masks off again.
-
-    Args:
-        data: the people.
-        changes: of the first people, each (T, 112, 112, 3), or (1, 112, 112, 3) for a mask.
-        removing: of how many people masks are taken away as well: at the very landmarks, at those that CenterFace
-            finds where LFW's were used to lay it, and after JPEG.
-    """
-    first, taken = data.fit + 1, data.faces.shape[1]
-    cloaked: list[Pixels] = []
-    removed: dict[str, list[Pixels]] = {"removed": [], "removed, another detector": [], "removed after jpeg-90": []}
-    detector = Detector(threads=1)
-    for person, own in enumerate(changes):
-        photos, points = data.photos[person], data.points[person]
-        each = np.broadcast_to(own, (taken, *own.shape[1:]))
-        laid = [
-            lay(photo, change[None], where[None]) for photo, change, where in zip(photos, each, points, strict=True)
-        ]
-        cloaked.append(cut(np.stack(laid), points))
-        if person < removing:
-            rest = [(laid[at], each[at][None], points[at]) for at in range(first, taken)]
-            anew = [_found(photo, detector, where) for photo, _, where in rest]
-            exact = [lay(photo, change, where[None], remove=True) for photo, change, where in rest]
-            off = [lay(photo, change, at[None], remove=True) for (photo, change, _), at in zip(rest, anew, strict=True)]
-            lossy = to_array(PURIFIERS["jpeg-90"](to_unit(to_tensor(np.stack([photo for photo, _, _ in rest])))))
-            late = [
-                lay(photo, change, where[None], remove=True)
-                for photo, (_, change, where) in zip(lossy, rest, strict=True)
-            ]
-            for name, photos_off in zip(removed, (exact, off, late), strict=True):
-                removed[name].append(cut(np.stack(photos_off), points[first:]))
-    return Photos(
-        plain=data.faces[: len(changes)],
-        cloaked=np.stack(cloaked),
-        removed={name: np.stack(rows) for name, rows in removed.items() if rows},
-        probes=slice(first, taken),
-        enrolled=data.fit,
-    )
-
-
-def _found(photo: Pixels, detector: Detector, otherwise: NDArray[np.float32]) -> NDArray[np.float32]:
-    faces = detector(photo)
-    return nearest_to_centre(faces, *photo.shape[:2]).points if faces else otherwise
 
 
 def looked_up(
@@ -193,17 +108,6 @@ def looked_up(
         if adaptive:
             found[FUSED] |= _with_heads(*whole, photos, fars)
     return found
-
-
-def quality(photos: Photos, distance: Distance | None) -> dict[str, Tensor]:
-    """How alike cloaked and plain probes look: `ssim`, `dsim`, `psnr` and a network's `distance`, (N,) each."""
-    cloaked, plain = photos.quality
-    measures = {
-        "ssim": ssim(cloaked, plain, window="gaussian"),
-        "dsim": dsim(cloaked, plain),
-        "psnr": psnr(cloaked, plain),
-    }
-    return measures if distance is None else measures | {"distance": distance(cloaked, plain)}
 
 
 def _purified(photos: Photos, purifiers: Sequence[str], attacked: int, *, adaptive: bool) -> dict[str, Tensor]:

@@ -66,9 +66,11 @@ def load_people(settings: People, shared: Path, *, seed: int) -> Photographs:
         by_person.setdefault(photo.identity, []).append(photo.path)
     dice = random.Random(seed)  # noqa: S311 - a choice of samples, no secret
     many = [name for name, paths in sorted(by_person.items()) if len(paths) >= taken]
-    if len(many) < settings.people:
-        raise ValueError(f"data: expected {settings.people} people of {taken} photos or more, found {len(many)}")
-    people = dice.sample(many, settings.people)
+    asked = settings.apart_from + settings.people
+    if len(many) < asked:
+        raise ValueError(f"data: expected {asked} people of {taken} photos or more, found {len(many)}")
+    reported = set(dice.sample(many, settings.apart_from))
+    people = dice.sample([name for name in many if name not in reported], settings.people)
     rest = [name for name in sorted(by_person) if name not in set(many)]
     wanted = settings.distractors + settings.impostors
     if len(rest) < wanted:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import platform
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from facemin.evaluation import provenance
 from facemin.evaluation.networks import Distance, find_recogniser
-from facemin.experiments.cloaks.measure import Photos, PlainSide, cloaked_photos, embedded, looked_up, quality, unit
-from facemin.experiments.cloaks.people import Photographs, load_people
+from facemin.experiments.cloaks.face_cure import with_face_cure
+from facemin.experiments.cloaks.measure import looked_up
+from facemin.experiments.cloaks.photos import quality
 from facemin.experiments.cloaks.records import CloakRecord, LookedUp, read_cloak_records
+from facemin.experiments.cloaks.work import cloaked, described, fits, kept, photographs, plain_side
 from facemin.experiments.store.records import digest, rounded
-from facemin.runtime.compute import Compute
-from facemin.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-    from torch import Tensor
-
+    from facemin.experiments.cloaks.people import Photographs
+    from facemin.experiments.cloaks.photos import Photos
+    from facemin.experiments.cloaks.scoring import Looked
     from facemin.experiments.cloaks.settings import CloakExperiment, CloakSettings
     from facemin.models import Recogniser
 
@@ -69,192 +66,115 @@ def run_cloaks(experiment: CloakExperiment, place: Place, *, name: str) -> bool:
     known = {record.identity for record in read_cloak_records(file)}
     judges = {judge: find_recogniser(judge, models) for judge in experiment.judges}
     place.tell("reading faces")
-    data = _photographs(experiment, place)
+    data = photographs(experiment, place)
     distance = None if experiment.distance is None else Distance(experiment.distance, models)
+    cell = _Bench(experiment=experiment, place=place, name=name, data=data, judges=judges, distance=distance)
     finished = True
     for cloak in experiment.cloak:
-        settings = _described(cloak)
-        prints = {judge: network.fingerprint for judge, network in judges.items()}
-        identity = digest([settings, data.sha256, prints, experiment.seed, list(experiment.fars)])
+        identity = cell.identity(cloak)
         if identity in known:
             continue
-        fitted = _fits(cloak, data, experiment.seed, place, models)
-        if fitted is None or place.stop():
+        record = cell.measured(cloak, identity)
+        if record is None:
             finished = False
             continue
-        plain = {judge: _plain_side(network, data, place) for judge, network in judges.items()}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(record.model_dump_json() + "\n")
+    return finished
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Bench:
+    """An experiment with its people and recognisers read."""
+
+    experiment: CloakExperiment
+    place: Place
+    name: str
+    data: Photographs
+    judges: dict[str, Recogniser]
+    distance: Distance | None
+
+    @property
+    def _prints(self) -> dict[str, str]:
+        return {judge: network.fingerprint for judge, network in self.judges.items()}
+
+    def identity(self, cloak: CloakSettings) -> str:
+        """SHA-256 of what a cloak's record depends on."""
+        experiment = self.experiment
+        return digest([described(cloak), self.data.sha256, self._prints, experiment.seed, list(experiment.fars)])
+
+    def measured(self, cloak: CloakSettings, identity: str) -> CloakRecord | None:
+        """A cloak's record; None where the run was ended before it is measured."""
+        experiment, place, data = self.experiment, self.place, self.data
+        fitted = fits(cloak, data, experiment.seed, place)
+        if fitted is None or place.stop():
+            return None
         place.tell(f"{cloak.name}: measuring")
         removing = cloak.adaptive and len(fitted[0][0]) == 1
-        photos = _cloaked(place, identity, data, fitted[0], removing=cloak.attacked if removing else 0)
-        found = looked_up(
-            photos,
-            judges,
-            plain,
-            fars=experiment.fars,
-            purifiers=cloak.purifiers,
-            attacked=cloak.attacked,
-            adaptive=cloak.adaptive,
-            keep=partial(_kept, place, identity),
-        )
+        photos = cloaked(place, identity, data, fitted[0], removing=cloak.attacked if removing else 0)
+        found = self._looked_up(cloak, photos, identity)
         if found is None:
-            finished = False
-            continue
+            return None
         code = provenance.code_state()
-        record = CloakRecord(
+        return CloakRecord(
             identity=identity,
-            experiment=name,
-            cloak=settings,
+            experiment=self.name,
+            cloak=described(cloak),
             people=len(fitted[0]),
             probes=experiment.data.probes,
             data=experiment.data.model_dump() | {"seed": experiment.seed, "sha256": data.sha256},
-            judges=prints,
-            quality={key: rounded(values) for key, values in quality(photos, distance).items()},
+            judges=self._prints,
+            quality={key: rounded(values) for key, values in quality(photos, self.distance).items()},
             fit_seconds=tuple(fitted[1]),
-            looked_up={
-                judge: {
-                    condition: LookedUp(
-                        scores=rounded(looked.scores),
-                        accepted={far: tuple(flags.tolist()) for far, flags in looked.accepted.items()},
-                        ranks=tuple(looked.ranks.tolist()),
-                    )
-                    for condition, looked in conditions.items()
-                }
-                for judge, conditions in found.items()
-            },
+            looked_up=_recorded(found),
             commit=code.commit,
             dirty=code.dirty,
             versions=provenance.versions(),
             machine=f"{platform.machine()}, {torch.get_num_threads()} threads",
             time=datetime.now(UTC),
         )
-        with _opened(file) as lines:
-            lines.write(record.model_dump_json() + "\n")
-    return finished
 
-
-def _photographs(experiment: CloakExperiment, place: Place) -> Photographs:
-    """The people's photos, kept as arrays where all have one size, since cutting faces out takes a minute."""
-    file = place.out / "work" / f"people-{digest([experiment.data.model_dump(), experiment.seed])[:16]}.npz"
-    if not file.is_file():
-        data = load_people(experiment.data, place.shared, seed=experiment.seed)
-        if len({photos.shape for photos in data.photos}) > 1:
-            return data
-        buffer = BytesIO()
-        np.savez(
-            buffer,
-            photos=np.stack(data.photos),
-            points=np.stack(data.points),
-            sha256=data.sha256,
-            faces=data.faces,
-            distractors=data.distractors,
-            impostors=data.impostors,
+    def _looked_up(self, cloak: CloakSettings, photos: Photos, identity: str) -> dict[str, dict[str, Looked]] | None:
+        """Every condition by judge; None where the run was ended."""
+        fars, keep = self.experiment.fars, partial(kept, self.place, identity)
+        plain = {judge: plain_side(network, self.data, self.place) for judge, network in self.judges.items()}
+        found = looked_up(
+            photos,
+            self.judges,
+            plain,
+            fars=fars,
+            purifiers=cloak.purifiers,
+            attacked=cloak.attacked,
+            adaptive=cloak.adaptive,
+            keep=keep,
         )
-        write_atomically(file, buffer.getvalue())
-        return data
-    with np.load(file) as kept:
-        return Photographs(
-            photos=list(kept["photos"]),
-            points=list(kept["points"]),
-            faces=kept["faces"],
-            distractors=kept["distractors"],
-            impostors=kept["impostors"],
-            fit=experiment.data.fit,
-            sha256=str(kept["sha256"]),
-        )
-
-
-def _opened(file: Path) -> Any:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file.open("a", encoding="utf-8")
-
-
-def _described(cloak: CloakSettings) -> dict[str, Any]:
-    return cloak.model_dump() | {"settings": {"kind": type(cloak.cloak).__name__, **asdict(cloak.cloak)}}  # type: ignore[call-overload]
-
-
-def _fits(
-    cloak: CloakSettings, data: Photographs, seed: int, place: Place, models: Path
-) -> tuple[list[NDArray[Any]], list[float]] | None:
-    """Changes of each person's photos, and the seconds each took; None where the run was ended before all are there."""
-    people = min(cloak.people or len(data.photos), len(data.photos))
-    surrogates = [find_recogniser(name, models) for name in cloak.surrogates]
-    described = _described(cloak)["settings"], [each.fingerprint for each in surrogates], cloak.precision
-    folder = place.out / "work" / digest([described, data.sha256, seed])[:16]
-    changes, seconds = [], []
-    for person in range(people):
-        file = folder / f"{person}.npz"
-        if not file.is_file():
-            if place.stop():
-                place.tell(f"{cloak.name}: stopped after {person} of {people} people")
+        for judge in cloak.face_cure if found is not None else ():
+            more = with_face_cure(
+                judge,
+                self.judges[judge],
+                plain[judge],
+                photos,
+                self.data,
+                attacked=cloak.attacked,
+                fars=fars,
+                keep=keep,
+            )
+            if found is None or more is None:
                 return None
-            began = time.perf_counter()
-            faces = data.faces[person]
-            compute = Compute(device="cpu", precision=cloak.precision)
-            fitted = cloak.cloak.fit(faces[: data.fit], surrogates, seed=seed + person, compute=compute)
-            own = getattr(fitted, "change", None)
-            if own is None:
-                # what works photo by photo is slow, and the photos that are learnt from are not looked up
-                made = np.zeros(faces.shape, np.int16)
-                made[data.fit :] = fitted.changes(faces[data.fit :])
-            else:
-                made = own[None]
-            _save(file, change=made, seconds=np.float64(time.perf_counter() - began))
-            place.tell(f"{cloak.name}: person {person + 1} of {people}")
-        with np.load(file) as kept:
-            changes.append(kept["change"])
-            seconds.append(round(float(kept["seconds"]), 2))
-    return changes, seconds
+            found[judge] |= more
+        return found
 
 
-def _plain_side(recogniser: Recogniser, data: Photographs, place: Place) -> PlainSide:
-    file = place.out / "work" / f"plain-{digest([recogniser.fingerprint, data.sha256])[:16]}.npz"
-    if not file.is_file():
-        place.tell(f"embedding plain faces: {recogniser.name}")
-        people, taken = data.faces.shape[:2]
-        rows = embedded(recogniser, unit(data.faces)).view(people, taken, -1)
-        _save(
-            file,
-            people=rows.numpy(),
-            distractors=embedded(recogniser, unit(data.distractors)).numpy(),
-            impostors=embedded(recogniser, unit(data.impostors)).numpy(),
-        )
-    with np.load(file) as kept:
-        return PlainSide(**{name: torch.from_numpy(kept[name]) for name in ("people", "distractors", "impostors")})
-
-
-def _cloaked(place: Place, identity: str, data: Photographs, changes: list[NDArray[Any]], *, removing: int) -> Photos:
-    """A cell's cloaked faces, from the run before where that had come so far."""
-    file = place.out / "work" / f"cloaked-{identity[:16]}.npz"
-    if not file.is_file():
-        made = cloaked_photos(data, changes, removing=removing)
-        _save(file, cloaked=made.cloaked, **made.removed)
-    with np.load(file) as kept:
-        rest = {name: kept[name] for name in kept.files if name != "cloaked"}
-        return Photos(
-            plain=data.faces[: len(changes)],
-            cloaked=kept["cloaked"],
-            removed=rest,
-            probes=slice(data.fit + 1, data.faces.shape[1]),
-            enrolled=data.fit,
-        )
-
-
-def _kept(
-    place: Place, identity: str, judge: str, embeddings: Callable[[], dict[str, Tensor]]
-) -> dict[str, Tensor] | None:
-    """A judge's embeddings of a cell, from the run before where that had come so far."""
-    file = place.out / "work" / f"seen-{digest([identity, judge])[:16]}.npz"
-    if not file.is_file():
-        if place.stop():
-            place.tell(f"stopped before {judge}")
-            return None
-        _save(file, **{name: rows.numpy() for name, rows in embeddings().items()})
-        place.tell(f"measured by {judge}")
-    with np.load(file) as kept:
-        return {name: torch.from_numpy(kept[name]) for name in kept.files}
-
-
-def _save(file: Path, **arrays: Any) -> None:
-    buffer = BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(file, buffer.getvalue())
+def _recorded(found: dict[str, dict[str, Looked]]) -> dict[str, dict[str, LookedUp]]:
+    return {
+        judge: {
+            condition: LookedUp(
+                scores=rounded(looked.scores),
+                accepted={far: tuple(flags.tolist()) for far, flags in looked.accepted.items()},
+                ranks=tuple(looked.ranks.tolist()),
+            )
+            for condition, looked in conditions.items()
+        }
+        for judge, conditions in found.items()
+    }

@@ -33,6 +33,8 @@ class People(Section):
     """Other people in the gallery, one photo each."""
     impostors: int = Field(default=1000, ge=2)
     """Still other people, one photo each, whose pairs give the thresholds."""
+    apart_from: int = Field(default=0, ge=0)
+    """People that another experiment with the same seed measures, of whom none is taken here."""
 
 
 class CloakSettings(Section):
@@ -54,6 +56,8 @@ class CloakSettings(Section):
     """Purifiers, estimated masks and removal are tried on the first so many people alone."""
     adaptive: bool = False
     """Whether heads are trained on other people's cloaked photos, and masks estimated and removed."""
+    face_cure: tuple[str, ...] = ()
+    """Recognisers, among the judges, that are fine-tuned on the cloaked photos of all but the first `attacked`."""
 
     @property
     def cloak(self) -> Cloak:
@@ -106,6 +110,13 @@ class CloakExperiment(Section):
         names = [cloak.name for cloak in self.cloak]
         if len(set(names)) != len(names) or len(set(self.judges)) != len(self.judges):
             raise ValueError("cloak, judges: expected each name once")
+        for cloak in self.cloak:
+            people = min(cloak.people or self.data.people, self.data.people)
+            if not set(cloak.face_cure) <= set(self.judges) or (cloak.face_cure and cloak.attacked >= people):
+                raise ValueError(
+                    f"face_cure of {cloak.name!r}: expected judges, and fewer people attacked than {people}, got "
+                    f"{list(cloak.face_cure)} and {cloak.attacked}"
+                )
         return self
 
 

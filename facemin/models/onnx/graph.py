@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
 from facemin.models.adapt import channels_first, per_channel, single_precision, take_output
-from facemin.models.onnx.analysis.shapes import GraphShapes, graph_shapes, live_steps
+from facemin.models.onnx.analysis.known_graph import live_steps
+from facemin.models.onnx.analysis.shapes import GraphShapes, graph_shapes
 from facemin.models.onnx.checks import DEFAULT_DOMAINS, check_model
 from facemin.models.onnx.external import has_external, take_in
 from facemin.models.onnx.limits import GraphLimits

@@ -105,16 +105,7 @@ class PMT:
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
-        """The same for a stream of faces (3, 112, 112), in order of finishing; each is drawn when a row is free.
-
-        Args:
-            faces: drawn as they are needed.
-            keys: as for a call.
-            **run: see `contract.RunOptions`.
-
-        Raises:
-            ValueError: as for a call.
-        """
+        """The same for a stream of faces, see `contract.Protector.stream`; each is drawn when a row is free."""
         seeded = ((face, image_seed(run["seed"], face)) for face in faces)
         return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, run)
 
@@ -124,19 +115,7 @@ class PMT:
         keys: Sequence[Key],
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
-        """Make images for given targets, of which they hold nothing but the targets and fresh randomness.
-
-        Args:
-            targets: for each image one unit vector a key, float32 of that key's dimension; drawn when a row is free.
-            keys: each with one layer, a unit-length embedding.
-            **run: see `contract.RunOptions`.
-
-        Yields:
-            One `OptimisedImage` an image, in order of finishing.
-
-        Raises:
-            ValueError: keys or settings that need the face itself, or a target of another shape or length.
-        """
+        """Make images for given targets, see `contract.TargetProtector.aim`; each is drawn when a row is free."""
         self.check_aim(keys)
         blank = torch.zeros(FACE_SHAPE)
 

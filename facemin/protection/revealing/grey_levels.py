@@ -23,6 +23,8 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 GAMMAS = (0.6, 0.77, 1.0, 1.3, 1.67)
 CLIPPED = (1.0, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 4.0)
 """Standard deviations at which normal noise ends, since 8 bits do; at 1 it is nearly uniform."""
+POWERS = (0.7, 0.85, 1.0, 1.2, 1.5)
+"""Of normal noise, for lighter and heavier tails."""
 EXCESS = 3.0
 """Times as near to the face as to noise; less is what chance makes of greys that are like noise's."""
 MIDDLE = np.int16(510)
@@ -45,19 +47,15 @@ def nearness(shown: Planes, levels: Planes) -> tuple[float, float]:
 
     Returns:
         1 over the mean difference of quantiles in standard deviations, of the best of red, green, blue and luminance,
-        and of the worst colour; as they are, inverted or folded at mid-grey, the worst one's also under the best gamma
-        curve. 0 where noise's levels are not `EXCESS` times as far away; at most 1 / `NEAREST`.
+        and of the worst colour; as they are or inverted, the worst colour's also under the best gamma curve, or folded
+        at mid-grey. 0 where noise's levels are not `EXCESS` times as far away; at most 1 / `NEAREST`.
     """
     shown, plain = _standard(shown), _standard(levels)
     noise = _distances(shown[:, :, None], _noise()[:, None]).min(-1)
-    either = np.concatenate([plain[0], _inverted(plain[0])])
-    curves = _standard(np.stack([np.power(levels[0, :3] / 255, gamma) for gamma in GAMMAS]))
-    one = [_distances(shown[0, :, None], either).min(-1), _distances(shown[1, :, None], plain[1]).min(-1)]
-    every = [
-        _distances(shown[0, :3], np.concatenate([curves, _inverted(curves)])).max(-1).min(),
-        _distances(shown[1, :3], plain[1, :3]).max(),
-    ]
-    return _highest(np.stack(one), noise), _highest(np.stack(every), noise[:, :3].max(-1))
+    one = _distances(shown[0, :, None], _inverted_too(plain[0])).min(-1)
+    curves = _inverted_too(_standard(np.stack([np.power(levels[0, :3] / 255, gamma) for gamma in GAMMAS])))
+    every = [_distances(shown[0, :3], curves).max(-1).min(), _distances(shown[1, :3], plain[1, :3]).max()]
+    return _highest(one, noise[0]), _highest(np.stack(every), noise[:, :3].max(-1))
 
 
 def _distances(one: Planes, other: Planes) -> Planes:
@@ -84,14 +82,16 @@ def _standard(levels: NDArray[np.floating]) -> Planes:
     return np.asarray(levels / np.maximum(levels.std(-1, keepdims=True), FLAT), np.float32)
 
 
-def _inverted(levels: Planes) -> Planes:
-    return -levels[..., ::-1]
+def _inverted_too(levels: Planes) -> Planes:
+    """Levels (N, ...) as they are and inverted, (2 N, ...)."""
+    return np.concatenate([levels, -levels[..., ::-1]])
 
 
 @cache
 def _noise() -> Planes:
-    """Levels of clipped normal noise about mid-grey, as they are and folded, (2, len(CLIPPED), QUANTILES)."""
+    """Levels of symmetric noise about mid-grey, as they are and folded, (2, N, QUANTILES)."""
     normal = NormalDist()
     places = [(number + 0.5) / QUANTILES for number in range(QUANTILES)]
     both = np.array([[normal.inv_cdf(place), normal.inv_cdf((1 + place) / 2)] for place in places]).T
-    return _standard(np.stack([both.clip(-most, most) for most in CLIPPED], axis=1))
+    shapes = [both.clip(-most, most) for most in CLIPPED]
+    return _standard(np.stack([np.sign(x) * np.abs(x) ** power for x in shapes for power in POWERS], axis=1))

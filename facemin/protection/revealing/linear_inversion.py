@@ -58,8 +58,9 @@ def inverted_correlations(shown: Planes, rest: dict[str, Planes]) -> dict[str, f
         shown: red, green and blue of the image, (3, 112, 112).
         rest: of the face, by `partial_correlation.remainders`.
     """
-    half = rest["56 px"][:, 0]
-    faces = {2: rest["112 px"][:, 0], 4: half, 7: resized(half, 32), 8: rest["28 px"][:, 0]}
+    light = {band: planes[:, 0] for band, planes in rest.items()}
+    # mostly what varies within a block: light and shade of two smooth images may be alike by chance
+    faces = {2: light["112 px"], 4: light["56 px, detail"], 7: resized(light["56 px"], 32), 8: light["28 px, detail"]}
     return {blocks.measure: _correlation(shown, faces[blocks.side], blocks) for blocks in BLOCKS}
 
 

@@ -17,6 +17,7 @@ from facemin.service.tokens import Scope, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Unpack
 
     from sqlalchemy import Connection
 
@@ -29,25 +30,9 @@ class Caller:
     token: Token
     request_id: str
 
-    def note(
-        self,
-        connection: Connection,
-        action: str,
-        outcome: str,
-        *,
-        collection: str | None = None,
-        person: str | None = None,
-    ) -> None:
+    def note(self, connection: Connection, action: str, outcome: str, **about: Unpack[audit.About]) -> None:
         """Append to the audit log."""
-        audit.record(
-            connection,
-            action,
-            outcome,
-            request_id=self.request_id,
-            token_id=self.token.id,
-            collection=collection,
-            person=person,
-        )
+        audit.record(connection, action, outcome, request_id=self.request_id, token_id=self.token.id, **about)
 
     def refuse(self, error: ServiceError, action: str, *, collection: str, person: str | None = None) -> None:
         """Write into the log that an upload was refused."""

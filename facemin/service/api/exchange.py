@@ -174,6 +174,7 @@ def put_pseudonym(
         binding=binding,
         replace=True,
         most=caller.provider.settings.templates_per_person,
+        asker=caller.token.id,
         check=unchanged,
     )
 

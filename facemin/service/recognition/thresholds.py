@@ -11,10 +11,10 @@ import math
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import to_json
 
-from facemin.models.calibration import Threshold
+from facemin.models.calibration import Measurement, Threshold
 from facemin.pseudonym import stranger_threshold
 
 if TYPE_CHECKING:
@@ -47,19 +47,12 @@ class PairThreshold(Threshold):
     """False where plain pairs' threshold stands in, or that of strangers, since this pair's own was not measured."""
 
 
-class ThresholdSet(BaseModel):
+class ThresholdSet(Measurement):
     """Everything measured of one recogniser and cut."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """`Recogniser.fingerprint`: the set counts for no other model."""
     cut: str
     residual: float
     """At which the protected images were finished."""
-    data: str
-    command: str
     thresholds: tuple[PairThreshold, ...] = Field(min_length=1)
 
     def find(self, one: Kind, other: Kind, far: float) -> PairThreshold:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from sqlalchemy import select
 
 from facemin.service.storage.tables import audit
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from sqlalchemy import Connection
 
 
@@ -30,6 +32,13 @@ class Entry:
     outcome: str
 
 
+class About(TypedDict, total=False):
+    """What a line tells of, where it is about one collection or person."""
+
+    collection: str | None
+    person: str | None
+
+
 def record(
     connection: Connection,
     action: str,
@@ -37,8 +46,7 @@ def record(
     *,
     request_id: str,
     token_id: str | None = None,
-    collection: str | None = None,
-    person: str | None = None,
+    **about: Unpack[About],
 ) -> None:
     """Append a line, in the transaction of what it tells of: neither is there without the other."""
     values = {
@@ -46,11 +54,9 @@ def record(
         "request_id": request_id,
         "token_id": token_id,
         "action": action,
-        "collection": collection,
-        "person": person,
         "outcome": outcome,
     }
-    connection.execute(audit.insert().values(values))
+    connection.execute(audit.insert().values(values | about))
 
 
 def entries(connection: Connection, *, after: int = 0, count: int = 100) -> list[Entry]:

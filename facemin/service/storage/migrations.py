@@ -64,6 +64,12 @@ def _fifth(connection: Connection) -> None:
     _add_columns(connection, collections, ("carriers",))
 
 
+def _sixth(connection: Connection) -> None:
+    """Version 0.4: sessions end with what they were made for; those of before, of minutes, end here."""
+    sessions.drop(connection, checkfirst=True)
+    sessions.create(connection)
+
+
 def _add_columns(connection: Connection, table: Table, names: Sequence[str]) -> None:
     """Add those columns of a table that are not there."""
     kind = connection.dialect.type_compiler_instance
@@ -76,7 +82,7 @@ def _add_columns(connection: Connection, table: Table, names: Sequence[str]) -> 
             connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth)
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth)
 """Step n brings a database of version n - 1 to version n. Steps are only ever appended."""
 
 

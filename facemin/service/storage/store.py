@@ -13,6 +13,7 @@ from facemin.service.api.errors import bad_input, conflict, not_found
 from facemin.service.storage.records import Binding, CarrierPolicy, Collection, Counts, Kind, Person, Policy, Template
 from facemin.service.storage.replay import forget_answers
 from facemin.service.storage.sealing import bound_templates, check_sealing, opened, owner
+from facemin.service.storage.session_ends import end_sessions
 from facemin.service.storage.tables import collections, persons, removed, templates
 
 if TYPE_CHECKING:
@@ -84,13 +85,16 @@ class TemplateStore:
         """All of them, by name."""
         return [_collection(row) for row in connection.execute(_COLLECTION.order_by(collections.c.name))]
 
-    def collection(self, connection: Connection, name: str) -> Collection:
-        """The collection of that name.
+    def collection(self, connection: Connection, name: str, *, hold: bool = False) -> Collection:
+        """The collection of that name; with `hold` nobody deletes it before the transaction ends.
 
         Raises:
             ServiceError: there is none (404).
         """
-        row = connection.execute(_COLLECTION.where(collections.c.name == name)).one_or_none()
+        wanted = _COLLECTION.where(collections.c.name == name)
+        if hold:
+            wanted = wanted.with_for_update(read=True, key_share=True)
+        row = connection.execute(wanted).one_or_none()
         if row is None:
             raise not_found("collection", name)
         return _collection(row)
@@ -113,7 +117,7 @@ class TemplateStore:
             raise not_found("collection", name)
 
     def delete_collection(self, connection: Connection, name: str) -> int:
-        """Delete a collection with all its people; its number, for `Search.dropped` once that is committed.
+        """Delete a collection with all its people and sessions; its number, for `Search.dropped` once committed.
 
         Raises:
             ServiceError: there is none of that name (404).
@@ -123,6 +127,7 @@ class TemplateStore:
             raise not_found("collection", name)
         forget_answers(connection, persons.c.collection_id == number)
         connection.execute(collections.delete().where(collections.c.id == number))
+        end_sessions(connection, "deleted", name)
         return int(number)
 
     def enrol(
@@ -137,6 +142,7 @@ class TemplateStore:
         binding: Binding | None = None,
         replace: bool = False,
         most: int = 16,
+        asker: str | None = None,
         check: Callable[[Person | None], None] | None = None,
     ) -> Person:
         """Add templates to a person, who is made where there is none of that name.
@@ -149,8 +155,9 @@ class TemplateStore:
             kinds: what each was made from, N of them.
             key_ids: which key each was made for, N of them.
             binding: of all of them, where their kind is "pseudonym".
-            replace: take out the person's earlier templates (re-enrolment).
+            replace: take out the person's earlier templates (re-enrolment), and end their sessions.
             most: templates a person may have.
+            asker: id of who asks; a session of that id goes on.
             check: told of the person as they are, None where there is none; nobody else changes them until the
                 transaction ends, and what it raises ends it.
 
@@ -169,6 +176,7 @@ class TemplateStore:
             person = connection.scalars(persons.insert().values(values).returning(persons.c.id)).one()
         elif replace:
             self._remove_templates(connection, collection.id, person, revision)
+            end_sessions(connection, "replaced", collection.name, name, but=asker)
         had = connection.scalar(select(func.count()).where(templates.c.person_id == person)) or 0
         if had + len(rows) > most:
             raise bad_input(
@@ -226,7 +234,7 @@ class TemplateStore:
         return list(connection.scalars(wanted.order_by(persons.c.name).limit(count)))
 
     def delete_person(self, connection: Connection, collection: Collection, name: str) -> None:
-        """Delete a person, every template of theirs and every remembered answer that names them.
+        """Delete a person, every template of theirs and every remembered answer that names them; end their sessions.
 
         Raises:
             ServiceError: there is none of that name (404).
@@ -239,6 +247,7 @@ class TemplateStore:
         self._remove_templates(connection, collection.id, person, revision)
         forget_answers(connection, persons.c.id == person)
         connection.execute(persons.delete().where(persons.c.id == person))
+        end_sessions(connection, "deleted", collection.name, name)
 
     def nearest(
         self,

@@ -37,6 +37,11 @@ def _of(table: str, *, index: bool = False) -> Column[int]:
     return Column(name, NUMBER, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=index or None)
 
 
+def _ends(*names: str) -> list[Column[float]]:
+    """Moments at which a row stops counting, each of which may not come."""
+    return [Column(name, MOMENT) for name in names]
+
+
 meta = Table("meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
 """Schema version, version of what templates are bound to, and a sealed row that tells the right master key."""
 
@@ -108,8 +113,7 @@ tokens = Table(
     Column("hash", Text, nullable=False),
     Column("grants", Text, nullable=False),
     Column("created", MOMENT, nullable=False),
-    Column("expires", MOMENT),
-    Column("revoked", MOMENT),
+    *_ends("expires", "revoked"),
 )
 
 sessions = Table(
@@ -123,8 +127,10 @@ sessions = Table(
     Column("person", String(64)),
     Column("created", MOMENT, nullable=False),
     Column("expires", MOMENT, nullable=False, index=True),
+    Column("ended", String(16)),
 )
-"""Short-lived tokens that lie in a page; gone once they have ended, and in no back-up."""
+"""Short-lived tokens that lie in a page; gone once they have expired, and in no back-up. `ended` says why one ended
+before (`session_ends`)."""
 
 provider_keys = Table(
     "provider_keys",
@@ -134,9 +140,7 @@ provider_keys = Table(
     Column("number", Integer, nullable=False, unique=True),
     Column("data", LargeBinary, nullable=False),
     Column("created", MOMENT, nullable=False),
-    Column("expires", MOMENT),
-    Column("until", MOMENT),
-    Column("revoked", MOMENT),
+    *_ends("expires", "until", "revoked"),
 )
 """`until` ends the overlap of a key that was replaced; the highest number is the current key."""
 

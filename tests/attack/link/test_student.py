@@ -163,5 +163,5 @@ def test_refuses_bodies_without_what_they_need(teacher: Recogniser) -> None:
         train_student(pairs, settings=StudentTraining(body="key"))
     with pytest.raises(ValueError, match="body: expected recogniser, scratch or key"):
         StudentTraining(body="transformer")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="embeddings: expected 2, one an image, got 3"):
+    with pytest.raises(ValueError, match="targets: expected 2, one an input, got 3"):
         HeldPairs(TRAIN.faces[:2], torch.ones(3, 16))

@@ -223,10 +223,10 @@ class TestReading:
     def test_false_dimensions_cost_neither_time_nor_memory(self) -> None:
         model = residual()
         dims(1 << 13, 1 << 13, 1 << 14)(model)
-        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         with pytest.raises(ValueError, match="elements"):
             read_graph(model.SerializeToString())
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
     def test_many_empty_messages_are_refused_before_they_are_parsed(self) -> None:
@@ -278,10 +278,10 @@ class TestReading:
         ids=lambda m: m.graph.node[0].op_type,
     )
     def test_refuses_absurd_settings_quickly(self, model: onnx.ModelProto) -> None:
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(ValueError, match="node 0"):
             read_graph(model.SerializeToString())
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
 
     def test_repeated_doubling_is_refused(self) -> None:
         model = residual()

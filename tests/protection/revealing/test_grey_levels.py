@@ -34,7 +34,7 @@ def test_flat_images_are_near_to_nothing(face: Pixels) -> None:
     assert level_nearness(np.full_like(face, 128), face) == (0, 0)
 
 
-def test_noise_is_near_to_nobody_whose_greys_are_like_noise() -> None:
+def test_noise_is_not_near_to_a_face_whose_greys_are_like_noise() -> None:
     """Of a black-and-white photo three colours say what one says, and under a gamma curve its greys may be normal."""
     photo, image = grid(255 * normal(0, 0.2, 1) ** 1.3), grid(255 * normal(1, 0.23, 3))
     assert level_nearness(image, photo) == (0, 0)
@@ -51,7 +51,7 @@ def test_signs_by_chance_are_folded_away(seed: int, face: Pixels) -> None:
     assert level_nearness(image, face)[1] > LIMITS[LEVELS[1]]
 
 
-def test_noise_knows_nobody(face: Pixels) -> None:
+def test_noise_shows_no_face(face: Pixels) -> None:
     assert level_nearness(noise(), face) == (0, 0)
 
 

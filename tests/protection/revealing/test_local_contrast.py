@@ -40,6 +40,6 @@ def test_finds_the_face(name: str, face: Pixels) -> None:
     assert found(CODES[name](face), face) > LIMIT
 
 
-def test_noise_and_flat_images_show_nobody(face: Pixels) -> None:
+def test_noise_and_flat_images_show_no_face(face: Pixels) -> None:
     assert found(noise(), face) < LIMIT
     assert found(np.full_like(face, 128), face) == 0

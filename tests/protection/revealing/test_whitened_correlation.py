@@ -20,7 +20,7 @@ def coloured(seed: int, exponent: float) -> np.ndarray:
     frequency = np.hypot(np.fft.fftfreq(112)[:, None], np.fft.rfftfreq(112)) + 1 / 112
     white = np.fft.rfft2(np.random.default_rng(seed).standard_normal((112, 112)))
     field = np.fft.irfft2(white * frequency ** (-exponent / 2), (112, 112))
-    return 50 * (field / field.std())[..., None]
+    return np.asarray(50 * (field / field.std())[..., None])
 
 
 @pytest.mark.parametrize("exponent", [0, 1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -25,7 +24,7 @@ from facemin.service.storage.replay import Answer, check_challenge, spend_challe
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from facemin.service.storage.records import Binding
+    from facemin.service.storage.records import Binding, Person
 
 Enroller = Annotated[Claimant, Depends(Claimed(("enrol",)))]
 Verifier = Annotated[Claimant, Depends(Claimed(("verify",)))]
@@ -51,6 +50,11 @@ def enrol(collection: CollectionName, body: Enrolment, claimant: Enroller, key: 
     admin = caller.token.may("admin", collection)
 
     def work(connection: Connection) -> Answer:
+        def check(there: Person | None) -> None:
+            # a session may have ended since it was read, with the very person, whom it must not bring back
+            claimant.confirmed(connection)
+            check_enrolment(there, binding, replace=body.replace, admin=admin)
+
         if binding is not None:
             spend_challenge(connection, body.challenge or "", caller.token.id)
             check_signed(
@@ -71,7 +75,8 @@ def enrol(collection: CollectionName, body: Enrolment, claimant: Enroller, key: 
             binding=binding,
             replace=body.replace,
             most=provider.settings.templates_per_person,
-            check=partial(check_enrolment, binding=binding, replace=body.replace, admin=admin),
+            asker=caller.token.id,
+            check=check,
         )
         remember(caller, connection, faces, refuse=False)
         caller.note(connection, "enrol", f"{len(faces)} faces", collection=collection, person=name)

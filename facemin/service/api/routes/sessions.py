@@ -53,7 +53,9 @@ Backend = Annotated[Caller, Depends(Allowed(("session",), "anywhere"))]
 def new_session(body: NewSession, caller: Backend) -> SessionMade:
     """Make a session for a page; it ends by itself, and with the token that made it.
 
-    The token needs the scope session in the collection, and for identify that one too.
+    It also ends when its person or its collection is deleted, and when another request than its own puts something in
+    the place of what is enrolled of its person. The token needs the scope session in the collection, and for identify
+    that one too.
     """
     needed: tuple[Scope, ...] = ("session", "identify") if body.scope == "identify" else ("session",)
     for scope in needed:
@@ -67,7 +69,8 @@ def new_session(body: NewSession, caller: Backend) -> SessionMade:
         raise bad_input(f"seconds: expected at most {most:g}, got {seconds:g}", code="session_too_long")
     store = caller.provider.store
     with store.database.writing() as connection:
-        store.collection(connection, body.collection)
+        # a collection that goes meanwhile would leave one behind that counts in the next of its name
+        store.collection(connection, body.collection, hold=True)
         made, text = make_session(connection, caller.token, body.scope, body.collection, body.person, seconds=seconds)
         caller.note(connection, "make_session", made.id, collection=body.collection, person=body.person)
     return SessionMade.model_validate(

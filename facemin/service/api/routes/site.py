@@ -48,6 +48,11 @@ HEADERS = {
 }
 """Of everything that a browser shows or runs; the two first of the Cross-Origin ones give the page its threads."""
 
+CHECKED = ("/engine.js", "/ort/", "/models/")
+"""Files that the page holds to their hashes, and fetches again where the browser's cache has a corrupted one.
+
+The others are small and are not cached: a corrupted one would stay, since the server's own has not changed."""
+
 _TYPES = {
     ".mjs": "text/javascript",
     ".js": "text/javascript",
@@ -104,7 +109,7 @@ class Site:
         data = found.data if packed is None else packed
         headers = HEADERS | {
             "ETag": found.etags[packed is not None],
-            "Cache-Control": "no-cache",
+            "Cache-Control": "no-cache" if path.startswith(CHECKED) else "no-store",
             "Vary": "Accept-Encoding",
         }
         if is_known(headers["ETag"], known):

@@ -165,10 +165,10 @@ class TestBodies:
     def test_unknown_fields_are_refused_before_they_are_collected(self, server: Running, where: str) -> None:
         many = ",".join(f'"{n:x}":0' for n in range(600_000))
         body = "{" + many + "}" if where == "body" else f'{{"uploads":[{{"data":"AAAA",{many}}}]}}'
-        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         answer = server("POST", PERSONS, body.encode())
         assert (answer.status, answer.json()["code"]) == (422, "invalid_request")
-        assert time.monotonic() - began < 5
+        assert time.process_time() - began < 5
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
         assert len(answer.data) < 1000
 
