@@ -1,6 +1,9 @@
-"""The fixture for tests that talk to this machine, in place of the one of that name that lets them talk to none."""
+"""Sockets of this machine: the guard that allows them where all are refused, and servers of a few lines."""
 
 import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -17,3 +20,26 @@ def _no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@contextmanager
+def accepting(listening: socket.socket, serve: Callable[[socket.socket], None]) -> Iterator[None]:
+    """Serve every connection in a thread, one after another; at the end the socket is closed."""
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            serve(client)
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(5)

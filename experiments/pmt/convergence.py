@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from facemin.keys.key import Key
     from facemin.protection import PMT
-    from facemin.protection.pmt.optimise import Progress, StepContext
+    from facemin.protection.pmt.optimise import LossAndEstimate, StepContext
 
 CASIA = "mobilefacenet-casia-arcface"
 JUDGES = ("dlib-resnet29", CASIA, "mobilefacenet-ms1m-arcface", "mobilefacenet-vggface2-amsoftmax")
@@ -47,7 +47,7 @@ class Watched(FeatureMatching):
         super().__init__(*args, **settings)
         self.seen: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> Progress:
+    def __call__(self, images: Tensor, targets: tuple[Tensor, ...], moment: StepContext) -> LossAndEstimate:
         """See `FeatureMatching`; all rows have taken as many steps."""
         steps = int(moment.steps[0])
         if steps in KS and steps not in self.seen:

@@ -40,8 +40,7 @@ def fitted(name: str, knowledge: Knowledge) -> Any:
     if isinstance(method, StudentAttack | InverterAttack):
         settings: Any = method.settings
         once = replace(settings, fitting=replace(settings.fitting, epochs=1))
-        if isinstance(method, InverterAttack):
-            once = replace(once, width=4)
+        once = replace(once, width=4 if isinstance(method, InverterAttack) else 0.1)
         changed: Any = replace(method, settings=once)
         method = changed
         return method.fit(knowledge, ENDLESS)

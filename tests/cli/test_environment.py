@@ -32,7 +32,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 def test_help_and_refusals_are_the_same_in_every_terminal(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "Grüße").touch()
     needed = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    command = [sys.executable, "-W", "error", "-c", PROGRAM, "Grüße/demo".encode()]
+    command: list[str | bytes] = [sys.executable, "-W", "error", "-c", PROGRAM, "Grüße/demo".encode()]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=needed | environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [0, 0, WRONG_INPUT]

@@ -2,11 +2,13 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import h11
+
+from tests.loopback import accepting
 
 CHUNK = 1 << 16
 OWN = ("google.com", "googleapis.com", "gvt1.com")
@@ -72,29 +74,6 @@ def parsed(data: bytes) -> list[Sent]:
             connection.start_next_cycle()
         else:
             return found
-
-
-@contextmanager
-def accepting(listening: socket.socket, serve: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Serve every connection in a thread, one after another; at the end the socket is closed."""
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listening.accept()
-            except OSError:
-                return
-            serve(client)
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        thread.join(5)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def photos(shared: Path, person: str, count: int) -> list[Path]:
     return found
 
 
+@lru_cache(maxsize=4)
+def loaded(data: bytes) -> Key:
+    """A key's file, whose graph is checked once and not for every upload."""
+    return Key.load(data)
+
+
 @dataclass
 class Device:
     """Sends features, signed, to one collection."""
@@ -55,7 +62,7 @@ class Device:
 
     @property
     def key(self) -> Key:
-        return Key.load(self.server.provider.keyring.file(self.server.provider.keyring.current()))
+        return loaded(self.server.provider.keyring.file(self.server.provider.keyring.current()))
 
     @property
     def possession(self) -> PossessionKey:

@@ -53,7 +53,7 @@ def shown(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 
 
 @pytest.fixture
-def home(tmp_path: Path, server: Running) -> Path:
+def provider_home(tmp_path: Path, server: Running) -> Path:
     """Another provider's home, from the settings of one that is there."""
     folder = tmp_path / "home"
     values = server.provider.settings.model_dump(exclude={"version", "fingerprint"})
@@ -242,19 +242,19 @@ def test_no_file_of_the_page_is_open_where_it_is_off(server: Running, page: Path
 
 
 def test_serve_says_which_files_of_the_page_are_missing(
-    home: Path, page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    provider_home: Path, page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = tmp_path / "bare"
     (bare / "ort").mkdir(parents=True)
     for name in ("index.html", "page.js", "page.css"):
         (bare / name).write_text("")
     monkeypatch.setattr(site, "FOLDER", bare)
-    assert run(["serve", "--home", str(home), "--page", "--port", "0"]) == 2
+    assert run(["serve", "--home", str(provider_home), "--page", "--port", "0"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "ort-wasm-simd-threaded.wasm" in said
     assert "onnxruntime-web could not be fetched" in said
-    write_settings(home, read_settings(home).model_copy(update={"page": True}))
-    assert run(["serve", "--home", str(home), "--port", "0"]) == 2
+    write_settings(provider_home, read_settings(provider_home).model_copy(update={"page": True}))
+    assert run(["serve", "--home", str(provider_home), "--port", "0"]) == 2
 
 
 @pytest.mark.usefixtures("stopped_clock")
@@ -266,7 +266,7 @@ def test_an_address_may_read_files_of_many_visits_and_no_more(page: Path, tmp_pa
         assert [server("GET", "/v1/version", token=None).status for _ in range(3)] == [200, 200, 429]
 
 
-def test_serve_turns_the_page_on_for_one_run(home: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_turns_the_page_on_for_one_run(provider_home: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real start, up to where the server would wait for requests."""
     import signal
 
@@ -279,9 +279,9 @@ def test_serve_turns_the_page_on_for_one_run(home: Path, page: Path, monkeypatch
     monkeypatch.setattr(uvicorn.Server, "run", run_until)
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     for arguments in (["--page"], []):
-        assert run(["serve", "--home", str(home), "--port", "0", *arguments]) == 0
+        assert run(["serve", "--home", str(provider_home), "--port", "0", *arguments]) == 0
     assert shown == [True, False]
-    assert read_settings(home).page is False
+    assert read_settings(provider_home).page is False
 
 
 def test_samples_are_there_only_where_they_are_given(shown: Running) -> None:

@@ -33,7 +33,7 @@ def facts() -> Any:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def provider_home(tmp_path: Path) -> Path:
     """The home as the first version left it, with the permissions it had."""
     folder = tmp_path / "home"
     folder.mkdir()
@@ -48,13 +48,13 @@ def home(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def served(home: Path, facts: Any) -> Iterator[Running]:
-    with serving(home, facts["tokens"]["admin"]) as made:
+def served(provider_home: Path, facts: Any) -> Iterator[Running]:
+    with serving(provider_home, facts["tokens"]["admin"]) as made:
         yield made
 
 
-def stored_hashes(home: Path) -> list[str]:
-    database = Database(f"sqlite:///{home / 'provider.sqlite'}")
+def stored_hashes(provider_home: Path) -> list[str]:
+    database = Database(f"sqlite:///{provider_home / 'provider.sqlite'}")
     try:
         with database.reading() as connection:
             return [hashed.split("$")[0] or "argon2" for hashed in connection.scalars(select(tokens.c.hash))]
@@ -62,10 +62,12 @@ def stored_hashes(home: Path) -> list[str]:
         database.close()
 
 
-def test_a_stored_provider_answers_as_before_and_its_answers_can_be_given_again(home: Path, facts: Any) -> None:
+def test_a_stored_provider_answers_as_before_and_its_answers_can_be_given_again(
+    provider_home: Path, facts: Any
+) -> None:
     token = facts["tokens"]["verify"]
-    assert stored_hashes(home) == ["argon2"] * 3
-    with served(home, facts) as server:
+    assert stored_hashes(provider_home) == ["argon2"] * 3
+    with served(provider_home, facts) as server:
         body = {"person": "ann", "upload": server.upload(noise(90_001)), "challenge": server.challenge(token)}
         assert server("POST", "/v1/collections/main/verify", body, token=token).status == 200
         replay = {"Idempotency-Key": "stored-verify"}
@@ -76,11 +78,11 @@ def test_a_stored_provider_answers_as_before_and_its_answers_can_be_given_again(
         assert server("GET", "/v1/collections/main", token=facts["tokens"]["revoked"]).status == 401
         assert server("GET", "/v1/audit?count=1000").json()[0]["action"] == "rotate_key"
     # each was rewritten at its use; the revoked one had none
-    assert sorted(stored_hashes(home)) == ["argon2", "sha256", "sha256"]
+    assert sorted(stored_hashes(provider_home)) == ["argon2", "sha256", "sha256"]
 
 
-def test_an_old_answer_that_names_a_deleted_person_is_given_no_more(home: Path, facts: Any) -> None:
-    with served(home, facts) as server:
+def test_an_old_answer_that_names_a_deleted_person_is_given_no_more(provider_home: Path, facts: Any) -> None:
+    with served(provider_home, facts) as server:
         replay = {"Idempotency-Key": "stored-gone"}
         answer = server("POST", "/v1/collections/main/persons", facts["replays"]["gone"], headers=replay)
         assert (answer.status, answer.json()["code"]) == (404, "person_not_found")
@@ -94,9 +96,9 @@ def test_an_old_answer_that_names_a_deleted_person_is_given_no_more(home: Path, 
             assert not [body for body in connection.scalars(select(answers.c.body)) if "ann" in body or "gone" in body]
 
 
-def test_old_templates_are_bound_to_names_once(home: Path) -> None:
+def test_old_templates_are_bound_to_names_once(provider_home: Path) -> None:
     for _ in range(2):
-        provider = Provider.open(home)
+        provider = Provider.open(provider_home)
         try:
             with provider.database.reading() as connection:
                 assert schema_version(connection) == len(STEPS)
@@ -105,12 +107,12 @@ def test_old_templates_are_bound_to_names_once(home: Path) -> None:
             assert [template.row is not None for template in ann.templates] == [True, True]
         finally:
             provider.close()
-    database = Database(f"sqlite:///{home / 'provider.sqlite'}")
+    database = Database(f"sqlite:///{provider_home / 'provider.sqlite'}")
     with database.writing() as connection:
         connection.execute(text("UPDATE persons SET name = 'x' WHERE name = 'ann' AND collection_id = 1"))
         connection.execute(text("UPDATE persons SET name = 'ann' WHERE name = 'bob'"))
     database.close()
-    provider = Provider.open(home)
+    provider = Provider.open(provider_home)
     try:
         with provider.database.reading() as connection, pytest.raises(ServiceError, match="store: template"):
             provider.store.person(connection, place, "ann")
@@ -118,17 +120,19 @@ def test_old_templates_are_bound_to_names_once(home: Path) -> None:
         provider.close()
 
 
-def test_an_old_audit_log_cannot_be_rewritten(home: Path) -> None:
-    database = Database(f"sqlite:///{home / 'provider.sqlite'}")
+def test_an_old_audit_log_cannot_be_rewritten(provider_home: Path) -> None:
+    database = Database(f"sqlite:///{provider_home / 'provider.sqlite'}")
     statement = "INSERT OR REPLACE INTO audit (id, at, request_id, action, outcome) VALUES (1, 0, 'r', 'a', 'x')"
     with pytest.raises(Exception, match="append-only"), database.writing() as connection:
         connection.execute(text(statement))
     database.close()
 
 
-def test_an_old_homes_files_become_private(home: Path) -> None:
-    Provider.open(home).close()
-    assert {path.name: oct(path.stat().st_mode & 0o777) for path in home.iterdir() if path.stat().st_mode & 0o077} == {}
+def test_an_old_homes_files_become_private(provider_home: Path) -> None:
+    Provider.open(provider_home).close()
+    assert {
+        path.name: oct(path.stat().st_mode & 0o777) for path in provider_home.iterdir() if path.stat().st_mode & 0o077
+    } == {}
 
 
 def test_an_old_back_up_is_restored(tmp_path: Path) -> None:
@@ -144,9 +148,11 @@ def test_an_old_back_up_is_restored(tmp_path: Path) -> None:
         provider.close()
 
 
-def test_an_argon2_token_without_its_extra_says_which(home: Path, facts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_argon2_token_without_its_extra_says_which(
+    provider_home: Path, facts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "argon2", None)
-    database = Database(f"sqlite:///{home / 'provider.sqlite'}")
+    database = Database(f"sqlite:///{provider_home / 'provider.sqlite'}")
     with pytest.raises(ServiceError, match=r"facemin\[argon2\]") as caught:
         TokenAuthenticator(database).admit(facts["tokens"]["admin"])
     assert (caught.value.status, caught.value.code) == (503, "token_needs_argon2")

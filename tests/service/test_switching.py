@@ -20,7 +20,7 @@ TOKENS: dict[Path, str] = {}
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def provider_home(tmp_path: Path) -> Path:
     """Of a provider as facemin made it before there were spaces."""
     cut = MODELS[DEFAULT_MODEL].default_cut
     residual = stopping_residual(MODELS[DEFAULT_MODEL].graph(), cut)
@@ -29,9 +29,9 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def enrolled(home: Path) -> None:
+def enrolled(provider_home: Path) -> None:
     """One person, by a template of the old recogniser."""
-    provider = Provider.open(home)
+    provider = Provider.open(provider_home)
     try:
         with provider.database.writing() as connection:
             collection = provider.store.collection(connection, "main")
@@ -42,45 +42,49 @@ def enrolled(home: Path) -> None:
 
 
 def test_its_key_has_a_space_and_its_collection_takes_pseudonyms(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    provider_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    provider = Provider.open(home)
+    provider = Provider.open(provider_home)
     old = Key.load(provider.keyring.file(provider.keyring.current()))
     provider.close()
     assert old.manifest.version == 1
     capsys.readouterr()
-    assert run("provider", "switch", "--home", home, "--json") == 0
+    assert run("provider", "switch", "--home", provider_home, "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["pseudonyms_allowed"] == ["main"]
     assert said["templates_to_enrol_anew"] == 0
-    assert read_settings(home).model == SPACE_MODEL
-    with serving(home, TOKENS[home]) as made:
+    assert read_settings(provider_home).model == SPACE_MODEL
+    with serving(provider_home, TOKENS[provider_home]) as made:
         key = Key.load(made("GET", "/v1/key").data)
         assert (key.manifest.version, key.manifest.key_id) == (2, said["key_id"])
         assert key.signer == old.signer
         assert made("GET", "/v1/collections/main").json()["pseudonyms"] == "allowed"
     with pytest.raises(ValueError, match="expected another recogniser than the provider has, got the same"):
-        run("provider", "switch", "--home", home)
+        run("provider", "switch", "--home", provider_home)
 
 
-def test_enrolled_people_are_not_made_useless_in_silence(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    enrolled(home)
-    before = (home / SETTINGS).read_bytes()
+def test_enrolled_people_are_not_made_useless_in_silence(
+    provider_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(provider_home)
+    before = (provider_home / SETTINGS).read_bytes()
     with pytest.raises(ValueError, match=r"expected none, got 1 of dlib-resnet29.*enrol anew.*--force"):
-        run("provider", "switch", "--home", home)
-    assert (home / SETTINGS).read_bytes() == before
-    Provider.open(home).close()
+        run("provider", "switch", "--home", provider_home)
+    assert (provider_home / SETTINGS).read_bytes() == before
+    Provider.open(provider_home).close()
     capsys.readouterr()
-    assert run("provider", "switch", "--home", home, "--force", "--json") == 0
+    assert run("provider", "switch", "--home", provider_home, "--force", "--json") == 0
     assert json.loads(capsys.readouterr().out)["templates_to_enrol_anew"] == 1
-    Provider.open(home).close()
+    Provider.open(provider_home).close()
 
 
-def test_an_interrupted_switch_is_finished_by_the_same_call(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_switch_is_finished_by_the_same_call(
+    provider_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(switching, "write_settings", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(SystemExit):
-            run("provider", "switch", "--home", home)
-    assert read_settings(home).model == DEFAULT_MODEL
-    assert run("provider", "switch", "--home", home) == 0
-    Provider.open(home).close()
+            run("provider", "switch", "--home", provider_home)
+    assert read_settings(provider_home).model == DEFAULT_MODEL
+    assert run("provider", "switch", "--home", provider_home) == 0
+    Provider.open(provider_home).close()

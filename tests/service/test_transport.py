@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from facemin.client.client import Prepared
 from facemin.client.transport import ProviderError, Transport
 from facemin.runtime.printable import printable
 from tests.conftest import PATIENCE
+from tests.loopback import accepting
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\u202egnp.exe\u200b\r\n\x9b1m"
 
@@ -28,30 +29,17 @@ def answering(status: int = 200, content: bytes = b"{}", **headers: str) -> http
 def slow_server(serve: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
     """A server that answers each connection by `serve`, until the event is set."""
     done = threading.Event()
-    listening = socket.create_server(("127.0.0.1", 0))
 
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(1 << 16)
-                    serve(connection, done)
-                except OSError:
-                    pass
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            serve(connection, done)
 
-    thread = threading.Thread(target=accept)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        done.set()
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        thread.join()
+    with socket.create_server(("127.0.0.1", 0)) as listening, accepting(listening, answer):
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            done.set()
 
 
 def trickle(first: bytes, each: bytes) -> Callable[[socket.socket, threading.Event], None]:
@@ -215,6 +203,18 @@ def test_what_is_printed_moves_no_cursor_and_makes_no_line(capsys: pytest.Captur
     assert out.count("\n") == 2
     for letter in ("\x1b", "\x07", "\u202e", "\u200b", "\r", "\x9b"):
         assert letter not in out + err
+
+
+def test_the_system_s_refusals_are_in_our_words() -> None:
+    with pytest.raises(ProviderError, match="nothing listens there") as caught:
+        Transport(url="http://127.0.0.1:1", tries=1)("GET", "/v1/key")
+    assert "Errno" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["x", "https://", "", "//host"])
+def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(ValueError, match="got no such address"):
+        Transport(url=url)
 
 
 @pytest.mark.parametrize(
