@@ -59,7 +59,7 @@ def nearness(shown: Planes, levels: Planes) -> tuple[float, float]:
 
 
 def _distances(one: Planes, other: Planes) -> Planes:
-    return np.abs(one - other).mean(-1)
+    return np.asarray(np.abs(one - other).mean(-1))
 
 
 def _highest(distances: Planes, noise: Planes) -> float:

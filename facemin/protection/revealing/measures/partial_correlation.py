@@ -69,8 +69,8 @@ def correlations(
         name = f"correlation at {band}"
         found[name] = strongest(unit(planes), rest[band], _mean_bands()[band], limits[name])
     views = {"a median": [_median(shown[3:4])], "rearranging": _rearrangements(shown[:4], pixels)}
-    for view, planes in views.items():
-        half = np.concatenate([halved(each) for each in planes])
+    for view, several in views.items():
+        half = np.concatenate([halved(each) for each in several])
         for band, small in (("56 px", half), ("28 px", halved(half))):
             name = f"correlation after {view}, {band}"
             found[name] = strongest(unit(small), rest[band], _mean_bands()[band], limits[name])

@@ -80,7 +80,7 @@ def _template(plain: Planes, side: int) -> Planes:
     """A face of so many pixels a side, without its mean, of length 1."""
     small = resized(plain, side)
     small = small - small.mean()
-    return small / max(float(np.linalg.norm(small)), FLAT * side)
+    return np.asarray(small / max(float(np.linalg.norm(small)), FLAT * side))
 
 
 def _spectra(template: Planes, within: int) -> Spectra:
