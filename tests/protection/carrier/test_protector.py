@@ -132,6 +132,17 @@ def test_a_base_that_resembles_its_owner_is_drawn_again(key: Key, monkeypatch: p
         QUICK.base_for([mine], key, run)
 
 
+def test_a_base_whose_eyes_no_detector_sees_is_drawn_again(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    from facemin.models.onnx.run import FaceRunner
+
+    run, seen = FaceRunner(key.graph), iter([0.19, 0.19, 0.21])
+    monkeypatch.setattr("facemin.protection.carrier.protector.same_person_threshold", lambda _: 2.0)
+    monkeypatch.setattr("facemin.protection.carrier.protector.eye_contrast", lambda _: next(seen))
+    assert QUICK.base_for([target(key)], key, run).attempt == 2
+    # a drawing's are always dark
+    assert FaceCarrier(look="drawing").base_for([target(key)], key, run).attempt == 0
+
+
 def test_folders_of_carriers(key: Key, tmp_path: Path) -> None:
     source = tmp_path / "me.png"
     Image.fromarray(person(1)).save(source)
