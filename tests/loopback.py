@@ -1,4 +1,4 @@
-"""Sockets of this machine: a guard that allows them, in place of the one that allows none, and small servers."""
+"""Sockets of this machine: the guard that allows them where all are refused, and servers of a few lines."""
 
 import socket
 import threading

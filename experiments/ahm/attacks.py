@@ -28,6 +28,7 @@ from facemin.datasets import Folder, landmarks
 from facemin.image import decode, encode
 from facemin.metrics import cross_identity_threshold, psnr, ssim, wilson
 from facemin.models import load_recogniser
+from facemin.runtime.compute import Compute
 from facemin.train.data.aligned import align_photos
 from facemin.train.data.sources import open_source
 from facemin.train.data.split import split_people
@@ -48,6 +49,7 @@ FAR = 1e-3
 PUBLIC = 500
 PEOPLE = 24
 """Targets of each attack: this many people of the training set, one face or class each."""
+ON_CPU = Compute(device="cpu")
 MIXES = 30
 """Mixes of one face that the InstaHide attack has."""
 
@@ -232,13 +234,13 @@ def attack_configuration(here: Path, runs: Path, name: str, shared: Path) -> dic
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()):  # noqa: SLF001
             return recogniser.of_masked(masked)
 
-    inverted = ModelInversion(steps=80, device="cpu", batch=PEOPLE)(recognise, classes, mean=setup.mean)
+    inverted = ModelInversion(steps=80, batch=PEOPLE)(recognise, classes, mean=setup.mean, compute=ON_CPU)
     note("white box", inverted.images, own=False, reached=float(inverted.cosines.mean()))
 
     rows = embed(recogniser, to_unit(setup.public))
-    generator = ConditionalGAN(epochs=4, batch=16, width=12, device="cpu")(rows, setup.public)
-    painting = ModelInversion(steps=40, rate=0.03, device="cpu", batch=PEOPLE)
-    inverted = painting(recognise, classes, mean=setup.mean, generator=generator)
+    generator = ConditionalGAN(epochs=4, batch=16, width=12)(rows, setup.public, compute=ON_CPU)
+    painting = ModelInversion(steps=40, rate=0.03, batch=PEOPLE)
+    inverted = painting(recognise, classes, mean=setup.mean, generator=generator, compute=ON_CPU)
     note("white box, GAN", inverted.images, own=False, reached=float(inverted.cosines.mean()))
     wanted = embed(recogniser, to_unit(setup.pool[setup.targets]))
     note("black box, embedding", embed(generator, wanted), own=True)

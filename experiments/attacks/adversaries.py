@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from adversary_forms import LOOKERS, START, TEACHER, Form, World, all_forms
-from adversary_table import read, table
-from page import write_table
+from adversary_table import read, short, table
+from page import README, write_table
 from protections import PROTECTIONS, TEST, TRAIN, Plain, Uploads, plain, uploads
 from setting import VALIDATION
 
@@ -63,7 +63,9 @@ def main() -> None:
             attack(name, faces, given)
         if given.collusion:
             together(faces, given)
-    write_table("adversaries", "adversaries.py", table(read(given.out)))
+    records = read(given.out)
+    write_table("adversaries", "adversaries.py", table(records))
+    write_table("adversaries", "adversaries.py", short(records), page=README)
 
 
 def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:

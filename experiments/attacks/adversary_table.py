@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DRAWS = 9999
+SHORT = {
+    "the key itself": "the provider's key",
+    "a recogniser off the shelf": "a recogniser off the shelf",
+    "the same, centred": "the same, the mean of many protected images taken away",
+    "ridge map": "a map taught by pairs of other people",
+    "student of plain faces made poor": "a map taught by plain faces alone, blurred or drowned in noise",
+    "protected against protected": "two protected photos of a person against each other",
+}
+"""Adversaries of the README's table, in words."""
 COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
 
 
@@ -44,6 +53,18 @@ def table(records: dict[str, dict[str, Any]]) -> str:
             lines.append(f"| {row['row']} | {adversary} | {cell(row, adjusted['collusion'], row['row'])} |")
     lines += ["", f"Holm is over all {sum(map(len, adjusted.values()))} forms of all columns."]
     return "\n".join(lines) + "\n"
+
+
+def short(records: dict[str, dict[str, Any]]) -> str:
+    """The README's table: some adversaries, and of each cell the area with its interval."""
+    columns = [name for name in COLUMNS if name in records]
+    found = [{generic(row["adversary"]): row for row in records[name]["rows"]} for name in columns]
+    lines = table_head("somebody who has, AUC", *(records[name]["words"] for name in columns))
+    for adversary, words in SHORT.items():
+        rows = [each.get(adversary) for each in found]
+        cells = ["-" if row is None else "{:.2f} [{:.2f}, {:.2f}]".format(row["auc"], *row["interval"]) for row in rows]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def over_all(kept: dict[str, dict[str, Any]]) -> dict[str, list[float]]:

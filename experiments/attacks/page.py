@@ -11,21 +11,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = REPOSITORY / "docs" / "attacks.md"
+README = REPOSITORY / "README.md"
 
 
-def write_table(name: str, script: str, body: str) -> None:
-    """Put lines between the page's marks of a name.
+def write_table(name: str, script: str, body: str, *, page: Path = PAGE) -> None:
+    """Put lines between a page's marks of a name.
 
     Args:
         name: in the marks.
         script: that writes it, relative to experiments/attacks.
         body: Markdown.
+        page: the document.
 
     Raises:
         ValueError: the page has no such marks.
     """
     begin = f"<!-- {name}: begin, written by experiments/attacks/{script} -->"
-    replace_section(PAGE, begin, f"<!-- {name}: end -->", body)
+    replace_section(page, begin, f"<!-- {name}: end -->", body)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ CHOSEN_ON_DEFAULT = 200
 CHOSEN_BESIDE = 150
 """Faces of part "choose", as they are and in grey, whose grey levels each image's are compared with."""
 EARLY = 10
-"""Faces of a key whose optimising takes long: of the default recogniser's early cuts, and those in between."""
+"""Faces of a key whose optimising takes long: codes, the default recogniser's early cuts, and those in between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +161,7 @@ def choose(run: Run) -> None:
 
 def report(run: Run, only: str | None) -> list[dict[str, Any]]:
     """A record for each key and form, all measured before any is written."""
+    early = {*CODED_KEYS, *(name for name in HOSTILE if name.startswith("dlib"))}
     parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "default": lambda: of_keys("honest", {"default key": plain_key}, run.count, run),
         "fresh": lambda: [of_fresh(run)],
@@ -174,7 +175,7 @@ def report(run: Run, only: str | None) -> list[dict[str, Any]]:
         "hostile": lambda: [
             record
             for name, key in (HOSTILE | CODED_KEYS).items()
-            for record in of_keys("hostile key", {name: key}, EARLY if name.startswith("dlib") else run.few, run)
+            for record in of_keys("hostile key", {name: key}, EARLY if name in early else run.few, run)
         ],
         "between": lambda: of_keys("between", between(run.shared), EARLY, run),
     }

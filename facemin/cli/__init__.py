@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError
@@ -13,7 +15,7 @@ from facemin.cli.demo import demonstrate
 from facemin.cli.person import client, cloak, photos, secrets, verify
 from facemin.cli.provider import keys, protector, provider, provider_keys, trusted
 from facemin.cli.shared.extras import missing_extra
-from facemin.cli.shared.options import INTERRUPTED, STATUSES, WRONG_INPUT
+from facemin.cli.shared.options import FAILED, INTERRUPTED, STATUSES, WRONG_INPUT
 from facemin.cli.shared.output import errors, note, say
 from facemin.cli.workshop import audit, bench, evaluate, models, train
 from facemin.runtime.errors import in_words
@@ -75,9 +77,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError:
         # said already; cyclopts would end with 1, which here means that work failed
         return WRONG_INPUT
+    except BrokenPipeError:
+        # whoever read our output has enough of it, as head has
+        _close_output()
+        return FAILED
     except (ValueError, OSError) as error:
         _refuse(in_words(error))
         return WRONG_INPUT
+    except RecursionError:
+        _refuse("input: expected values that are not nested so deeply")
+        return WRONG_INPUT
+    except MemoryError:
+        _refuse("memory: expected more of it than there is; fewer or smaller inputs, or a smaller --batch, take less")
+        return FAILED
     except ModuleNotFoundError as error:
         advice = missing_extra(error)
         if advice is None:
@@ -97,4 +109,20 @@ def _refuse(text: str) -> None:
 
 def main() -> None:
     """Entry point of the command `facemin`."""
-    sys.exit(run())
+    warnings.showwarning = _warned
+    status = run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_output()
+    sys.exit(status)
+
+
+def _warned(message: Warning | str, *_: object, **__: object) -> None:
+    """Say a warning as a note: Python would print the file's name in it as it is, and a line of our source."""
+    note(str(message))
+
+
+def _close_output() -> None:
+    """Send what is left of our output nowhere: at the end Python would complain that nobody reads it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

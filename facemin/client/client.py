@@ -217,10 +217,12 @@ class Client(Connection):
 
         Args:
             person: as enrolled without a pseudonym.
-            photo: to be verified; whoever has the key can recognise the person on what is sent of it.
+            photo: to be verified; whoever has the key can recognise the person on what is sent of it. None that is, or
+                was, sent under a pseudonym.
             photos: to be enrolled under the pseudonym, at least one.
 
         Raises:
+            CaptureReused: one capture would go both ways; nothing was sent.
             ValueError: as for `renew`.
             ProviderError: the provider refused, or was not reached.
         """
@@ -230,11 +232,13 @@ class Client(Connection):
 
         def send() -> tuple[Reply, Sender, list[Faces]]:
             sender = self._sender()
-            upload = self._uploads(photo, largest=True)[0]
             ask, form = self._ask(person=person)
-            faces = [self._read(sender, each) for each in photos]
-            sender.check_person([*faces, self._read(sender, photo)])
+            faces, plain = [self._read(sender, each) for each in photos], self._read(sender, photo)
+            sender.check_person([*faces, plain])
+            sender.check_apart(plain, faces, ask.epoch)
             put = sender.encode(faces, ask.epoch, form, self._protector(form))
+            upload = self._uploads(photo, largest=True)[0]
+            sender.captures.claim_plain(plain.crops)
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(put, ask.epoch, form, challenge=ask.challenge, operation="enrol", person=person)
             body = {"person": person, "upload": upload, "upgrade": uploads, "challenge": ask.challenge}

@@ -14,6 +14,7 @@ import numpy as np
 
 from facemin.client.answers import Challenge
 from facemin.client.pins import KeyChanged, Pins
+from facemin.client.plain import claim_plain
 from facemin.client.pseudonymous import SITE, Faces, Form, Sender, SharedSecretWarning, secret_of
 from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.client.uploads import AnyPhoto, Prepared, check_asks
@@ -154,7 +155,7 @@ class Connection:
     def _uploads(self, photo: str | Path | bytes | Photo | Prepared, *, largest: bool = False) -> list[dict[str, str]]:
         key = self.key()
         if isinstance(photo, Prepared):
-            return photo.uploads(key, largest=largest)
+            return self._plain(photo, largest=largest)
         upload: Upload = "image" if self.upload == "auto" else self.upload
         # all that a photo needs is imported with the first one
         from facemin.protection import protect
@@ -168,7 +169,13 @@ class Connection:
             allow_revealing=self.allow_revealing,
             secret=None,
         )
-        return Prepared(photo=done, keys=(key,)).uploads(key, largest=largest)
+        return self._plain(Prepared(photo=done, keys=(key,)), largest=largest)
+
+    def _plain(self, prepared: Prepared, *, largest: bool) -> list[dict[str, str]]:
+        """Uploads without a pseudonym, noted as such for a person who has one elsewhere."""
+        uploads = prepared.uploads(self.key(), largest=largest)
+        claim_plain(prepared.photo, prepared.photo.faces[: len(uploads)])
+        return uploads
 
     def _challenge(self) -> str:
         return self._send("POST", "/v1/challenges").read(Challenge).challenge

@@ -33,6 +33,7 @@ from facemin.pseudonym import (
     SecretStore,
     UploadStatement,
 )
+from facemin.pseudonym.captures import check_apart
 from facemin.pseudonym.possession import renewal_digest
 from facemin.runtime.errors import FaceminError, NoFace, NoSpace, UntrustedKey
 
@@ -193,6 +194,16 @@ class Sender:
                 f"photos: expected faces of one person (cosine {limit:.4f} or more), got {lowest:.4f}: one secret is "
                 "for one person"
             )
+
+    def check_apart(self, plain: Faces, faces: Sequence[Faces], epoch: int) -> None:
+        """Refuse a face for sending without a pseudonym that is, or was, sent under one too.
+
+        Raises:
+            CaptureReused: so it is.
+        """
+        name = self.pseudonym(epoch).fingerprint
+        check_apart(plain.crops, np.concatenate([each.crops for each in faces]), name)
+        self.captures.check_plain(plain.crops)
 
     def remember(self, faces: Sequence[Faces]) -> None:
         """Take enrolled faces for the ones that this secret stands for."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from facemin.runtime.errors import REFUSALS
 from facemin.runtime.faults import first_fault
 from facemin.runtime.printable import printable
 
@@ -133,9 +134,8 @@ class Transport:
         parts = urlsplit(url)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)
         if not secure or not parts.hostname or parts.username or parts.query or parts.fragment:
-            raise ValueError(
-                f"url: expected https://HOST, or http:// on this machine, got {parts.scheme}://{parts.hostname}"
-            )
+            got = f"{parts.scheme}://{parts.hostname}" if parts.scheme and parts.hostname else "no such address"
+            raise ValueError(f"url: expected https://HOST, or http:// on this machine, got {got}")
         self.url, self.timeout, self.tries, self.pause = url, timeout, tries, pause
         self._token, self._transport = token, transport
         self._http = self._connect()
@@ -203,7 +203,7 @@ class Transport:
                 found.put(self._too_slow())
             # whatever happens, the caller is told: httpx's own errors, a closed client, a resolver's refusal
             except Exception as error:  # noqa: BLE001
-                reason = str(error) or type(error).__name__
+                reason = _reason(error)
                 found.put(ProviderError(0, "unreachable", f"expected an answer from {self.url}, got: {reason}"))
 
         # in a thread, because no timeout of a socket bounds a name's look-up, or a head that comes byte by byte
@@ -249,6 +249,16 @@ class Transport:
         if self._transport is None and self._http is http:
             self._http = self._connect()
             http.close()
+
+
+def _reason(error: BaseException) -> str:
+    """Why no answer came, in our words where the operating system said it: httpx hands on its numbers."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in REFUSALS:
+            return REFUSALS[cause.errno]
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def _exchange(http: httpx.Client, request: httpx.Request, most: int, late: threading.Event) -> Reply:

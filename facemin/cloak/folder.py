@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from facemin.cloak.lay import lay
-from facemin.cloak.registration import SIGNIFICANT, register
+from facemin.cloak.registration import SIGNIFICANT, register, significance
 from facemin.face import TEMPLATE, Detector, is_aligned, nearest_to_centre
 from facemin.image import MAX_PIXELS, Skipped, decode, encode
-from facemin.protection.folder.inputs import photos_among, state_of
+from facemin.protection.folder.inputs import PROTECTED, photos_among, state_of
 from facemin.protection.result import Failure
 from facemin.runtime.errors import NoFace, in_words
 from facemin.runtime.files import PRIVATE, write_atomically
@@ -31,8 +31,8 @@ Whom = Literal["largest", "centre", "all"]
 Format = Literal["png", "jpeg"]
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg"}
 RECORD = ".cloaked.json"
-OURS = (".cloaked.png", ".cloaked.jpg", ".uncloaked.png", ".uncloaked.jpg", RECORD, ".uncloaked.json")
-"""Endings of what we write ourselves; a folder that is walked again is not cloaked twice."""
+OURS = (".cloaked.png", ".cloaked.jpg", ".uncloaked.png", ".uncloaked.jpg", RECORD, ".uncloaked.json", *PROTECTED)
+"""Endings of what we write ourselves; a folder that is walked again is not cloaked twice, nor what was protected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +91,14 @@ class CloakPlan:
         done: photos whose results are there.
         failures: what cannot be done.
         skipped: what else lies in the folders.
+        folders: where results lie.
     """
 
     todo: dict[Path, Path]
     done: list[Path]
     failures: list[Failure]
     skipped: list[Skipped]
+    folders: set[Path] = field(default_factory=set)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,7 @@ def plan_cloaking(inputs: Iterable[Path], job: CloakJob) -> CloakPlan:
         if job.remove and target.name.endswith(".cloaked"):
             target = target.with_name(target.name.removesuffix(".cloaked"))
         other = targets.setdefault(target, source)
+        made.folders.add(target.parent)
         recorded = _record(target, job.word)
         if other == source and recorded and Path(recorded["source"]["path"]) != source.resolve():
             other = Path(recorded["source"]["path"])
@@ -166,6 +169,10 @@ def cloak_into(plan: CloakPlan, job: CloakJob) -> Iterator[CloakedPhoto | Failur
 
 
 def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
+    earlier = _record(target, job.word)
+    # two names that a disk does not tell apart (a.jpg, A.jpg) are one result, which the plan cannot know
+    if earlier and (other := Path(earlier["source"]["path"])) != source.resolve() and other.exists():
+        raise ValueError(f"{target}.*: expected a name of its own, got that of the result of {other}")
     photo = decode(source, max_pixels=job.max_pixels)
     known = _known_points(source, job) if job.remove else None
     points, others = _whose(photo.pixels, job, str(source)) if known is None else (known, 0)
@@ -173,13 +180,16 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
         faces = len(points)
         points = _registered(photo.pixels, job.mask, points, str(source))
         others += faces - len(points)
+    elif not job.remove:
+        faces = len(points)
+        points = _plain(photo.pixels, job.mask, points, str(source))
+        others += faces - len(points)
     changes = np.broadcast_to(job.mask.change, (len(points), *job.mask.change.shape))
     pixels = lay(photo.pixels, changes, points, remove=job.remove)
     form: Any = job.form.upper()
     data = encode(pixels, format=form, quality=job.quality, exif=photo.exif if job.exif else None)
     file, record = _result(target, job), target.with_name(f"{target.name}.{job.word}.json")
     # from here to the new record there is none: an interruption must not leave an old one beside a new photo
-    earlier = _record(target, job.word)
     record.unlink(missing_ok=True)
     if earlier and earlier["source"]["path"] == str(source.resolve()):
         # made of this photo in another format, maybe with another mask, and without a record now
@@ -230,6 +240,17 @@ def _registered(pixels: NDArray[np.uint8], mask: Mask, points: NDArray[np.float3
     return np.stack(there).astype(np.float32)
 
 
+def _plain(pixels: NDArray[np.uint8], mask: Mask, points: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Landmarks (N, 5, 2) of those faces that do not have the mask on: twice the change is no better a cloak."""
+    found = np.array([significance(pixels, mask.change, each) for each in points])
+    if found.min() >= SIGNIFICANT:
+        raise ValueError(
+            f"{name}: expected a plain face, got one that has this mask on already (correlation of {found.max():.1f} "
+            f"standard deviations, expected below {SIGNIFICANT:g}); cloak the photo that it was made from"
+        )
+    return points[found < SIGNIFICANT]
+
+
 def _known_points(source: Path, job: CloakJob) -> NDArray[np.float32] | None:
     """The landmarks at which this very photo was cloaked, where the record beside it says so.
 
@@ -261,7 +282,7 @@ def _record(target: Path, word: str) -> dict[str, Any] | None:
     try:
         record = json.loads(target.with_name(f"{target.name}.{word}.json").read_bytes())
         return record if isinstance(record["source"]["path"], str) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from facemin.cloak.folder import OURS
 from facemin.face import SIDE, Detector, align, is_aligned, nearest_to_centre
-from facemin.image import decode
+from facemin.image import decode, describe
 from facemin.models.store import calibration_of
 from facemin.protection.folder.inputs import photos_among
 from facemin.protection.result import Failure
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Skipped
     from facemin.models import RecogniserGraph
 
 FAR = 1e-2
@@ -56,17 +57,18 @@ def person_photos(
         max_pixels: most pixels that a photo may have.
     """
     failures: list[Failure] = []
+    skipped: list[Skipped] = []
     sources: list[Path] = []
     faces: list[NDArray[np.uint8]] = []
     detector = Detector()
-    for source, _ in photos_among(inputs, ours=OURS, failures=failures, skipped=[]):
+    for source, _ in photos_among(inputs, ours=OURS, failures=failures, skipped=skipped):
         try:
             faces.append(_face(source, detector, whom, max_pixels))
             sources.append(source)
         except (OSError, ValueError) as error:
             failures.append(Failure(name=str(source), reason=in_words(error).removeprefix(f"{source}: ")))
     stacked = np.stack(faces) if faces else np.empty((0, SIDE, SIDE, 3), np.uint8)
-    notes = _strangers(stacked, sources, recogniser)
+    notes = [*_strangers(stacked, sources, recogniser), *(f"not learnt from: {line}" for line in describe(skipped))]
     return FaceCollection(faces=stacked, sources=sources, failures=failures, notes=notes)
 
 

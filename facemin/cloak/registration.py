@@ -78,6 +78,20 @@ def register(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats)
     return Registered(_landmarks(matrix), significance)
 
 
+def significance(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats) -> float:
+    """How surely a mask lies at landmarks that are a few pixels off, in standard deviations; see `SIGNIFICANT`.
+
+    Args:
+        pixels: as for `register`.
+        change: as for `register`.
+        points: as for `register`; neither another size nor a turn is tried.
+
+    Raises:
+        ValueError: as `register`.
+    """
+    return _correlated(*_detail(pixels, similarity(points[None])[0]), change.astype(np.float32))[0]
+
+
 def _after(second: Doubles, first: Doubles) -> Doubles:
     """The affine matrix (2, 3) of one after the other."""
     linear = second[:, :2] @ first
@@ -125,7 +139,9 @@ def _correlated(detail: Floats, spread: Floats, mask: Floats) -> tuple[float, Do
     surface = np.fft.irfft2((np.fft.rfft2(detail, axes=(0, 1)) * wanted).sum(2), (SIDE, SIDE))
     near = np.roll(surface, (_REACH, _REACH), (0, 1))[: 2 * _REACH + 1, : 2 * _REACH + 1]
     row, column = np.unravel_index(int(near.argmax()), near.shape)
-    return float(near[row, column] / surface.std()), np.array([column, row], np.float64) - _REACH
+    # an even picture correlates with nothing
+    deviation = max(float(surface.std()), float(np.finfo(np.float32).tiny))
+    return float(near[row, column]) / deviation, np.array([column, row], np.float64) - _REACH
 
 
 def _correction(detail: Floats, spread: Floats, mask: Floats) -> Doubles:

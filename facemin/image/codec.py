@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 import sys
 import threading
 import warnings
@@ -165,6 +166,9 @@ def _stream(source: Source) -> Iterator[BinaryIO]:
     if isinstance(source, bytes | bytearray | memoryview):
         yield BytesIO(source)
     elif isinstance(source, str | os.PathLike):
+        # a pipe would be waited for, a device may never end
+        if Path(source).exists() and not stat.S_ISREG(Path(source).stat().st_mode) and not Path(source).is_dir():
+            raise ValueError(f"{_name(source)}: expected a file, got a pipe or a device")
         with Path(source).open("rb") as file:
             yield file
     elif not hasattr(source, "read"):

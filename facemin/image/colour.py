@@ -23,6 +23,7 @@ class ToSrgb:
     Args:
         base: Pillow's mode that the colour profile, or Pillow itself, converts from: L, RGB or CMYK.
         white: the largest sample of a 16-bit mode.
+        inverted: whether 0 is white in such a mode.
         profile: from the embedded colour profile to sRGB; None for Pillow's own conversion.
         curve: sRGB's level for each of 256 levels; None where the samples are sRGB's.
         transparent: the sample of a 16-bit grey mode that is transparent.
@@ -31,6 +32,7 @@ class ToSrgb:
 
     base: str
     white: int
+    inverted: bool
     profile: ImageCms.ImageCmsTransform | None
     curve: NDArray[np.uint8] | None
     transparent: int | None
@@ -41,6 +43,8 @@ class ToSrgb:
         alpha: NDArray[np.uint16] | None = None
         if strip.mode.startswith("I;16"):
             samples = np.asarray(strip).astype(np.uint32)
+            if self.inverted:
+                samples = self.white - samples.clip(max=self.white)
             if self.transparent is not None:
                 alpha = np.where(samples == self.transparent, 0, 255).astype(np.uint16)[..., None]
             strip = Image.fromarray(((samples * 255 + self.white // 2) // self.white).clip(max=255).astype(np.uint8))
@@ -75,6 +79,7 @@ def to_srgb(image: Image.Image, rawmode: str) -> ToSrgb:
     return ToSrgb(
         base=base,
         white=4095 if _is_12_bit(image) else 65_535,
+        inverted=_has_white_zero(image),
         profile=profile,
         curve=None if known else _curve(image),
         transparent=transparent,
@@ -86,6 +91,11 @@ def _is_12_bit(image: Image.Image) -> bool:
     """Whether a TIFF's samples end at 4095: Pillow hands them out unscaled in a 16-bit mode."""
     tags = getattr(image, "tag_v2", {})
     return image.mode == "I;16" and tags.get(ExifTags.Base.BitsPerSample) == (12,)
+
+
+def _has_white_zero(image: Image.Image) -> bool:
+    """Whether a TIFF counts from white down: Pillow turns 8 bits and fewer round, and passes over it in 16."""
+    return getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0
 
 
 def _has_unused_alpha(image: Image.Image) -> bool:

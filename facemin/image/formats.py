@@ -17,6 +17,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF")
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SHORT_CHUNK, _MOST_SHORT_CHUNKS = 1024, 10_000
+"""Bytes of a PNG's chunk that no encoder splits its pixels into; and how many such there may be: each costs as much as
+a long one to look at."""
 _MOST_TOGETHER = 4
 """Images' worth of pixels in one AVIF: the picture, its transparency, a brightness map, thumbnails."""
 
@@ -44,7 +48,22 @@ def open_image(stream: BinaryIO, head: bytes, max_pixels: int) -> Image.Image:
         return Image.open(BytesIO(data), formats=("AVIF",))
     if brands & _HEIF_BRANDS:
         return _open_heif(stream, max_pixels)
+    if head.startswith(_PNG):
+        _check_png_chunks(stream)
+    stream.seek(0)
     return Image.open(stream, formats=FORMATS[:-2])
+
+
+def _check_png_chunks(stream: BinaryIO) -> None:
+    """Refuse a PNG of endlessly many chunks."""
+    stream.seek(len(_PNG))
+    short = 0
+    while len(head := stream.read(8)) == 8 and head[4:] != b"IEND":
+        length = int.from_bytes(head[:4], "big")
+        short += length < _SHORT_CHUNK
+        if short > _MOST_SHORT_CHUNKS:
+            raise ValueError(f"more than {_MOST_SHORT_CHUNKS} chunks of less than {_SHORT_CHUNK} bytes")
+        stream.seek(length + 4, 1)
 
 
 def _check_coded_sizes(data: bytes, max_pixels: int) -> None:

@@ -302,7 +302,7 @@ def _result(item: OpenPhoto | Failure, made: _Made) -> ProtectedPhoto | Failure:
 def _unfound(faces: Sequence[ProtectedFace]) -> Iterator[str]:
     """What is said of carriers in which the device's own detector finds no face, or several."""
     for face in faces:
-        if face.done.file is not None and not face.done.file.told["found"]:
+        if not face.found:
             yield "the carrier is not found as one face: a service may not find it either; try another seed"
 
 

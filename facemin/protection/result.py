@@ -55,6 +55,11 @@ class ProtectedFace:
             raise ValueError("face: expected a protected image, got a feature under a pseudonym, which has none")
         return self.done.pixels
 
+    @property
+    def found(self) -> bool:
+        """False for a carrier in which the device's own detector does not find one face."""
+        return self.done.file is None or bool(self.done.file.told["found"])
+
     def __repr__(self) -> str:
         state = "reached" if self.done.reached else "NOT reached"
         residuals = ", ".join(f"{value:.3f}" for value in self.done.residuals)

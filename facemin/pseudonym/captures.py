@@ -25,6 +25,9 @@ BITS = 256
 SAME_CAPTURE = 0.20
 """Share of differing bits up to which two faces are one capture; measured by experiments/pseudonym/captures.py."""
 
+PLAIN = "0" * 16
+"""Stands for a pseudonym's fingerprint where a face was sent under none."""
+
 _USE = "facemin captures v1"
 _FREQUENCIES = 16
 _HASH_BYTES, _NAME_BYTES = BITS // 8, 8
@@ -35,7 +38,7 @@ class Sent(NamedTuple):
     """An earlier upload of a capture.
 
     Attributes:
-        pseudonym: fingerprint of the rotation it was sent under.
+        pseudonym: fingerprint of the rotation it was sent under, or `PLAIN`.
         distance: share of differing bits, in [0, 1]; 0 for the same pixels.
     """
 
@@ -59,15 +62,19 @@ class CaptureReused(ValueError):  # noqa: N818 - what happened
     Args:
         sent: the nearest earlier upload.
         same: whether that was under the same pseudonym (sent twice), else under another (which links the two).
+        plain: whether it was now to be sent without a pseudonym.
     """
 
-    def __init__(self, sent: Sent, *, same: bool) -> None:
+    def __init__(self, sent: Sent, *, same: bool, plain: bool = False) -> None:
         self.sent, self.same = sent, same
-        why = (
-            "it was sent under this pseudonym already, and nothing is sent twice"
-            if same
-            else f"it was sent under another pseudonym ({sent.pseudonym}), and the same photo under two links them"
-        )
+        if same:
+            why = "it was sent under this pseudonym already, and nothing is sent twice"
+        elif plain:
+            why = f"it is sent under a pseudonym ({sent.pseudonym}), and without one it would say whose that is"
+        elif sent.pseudonym == PLAIN:
+            why = "it was sent without a pseudonym, and under one it would say whose that is"
+        else:
+            why = f"it was sent under another pseudonym ({sent.pseudonym}), and the same photo under two links them"
         super().__init__(
             f"face: expected a photo that was not sent before, got one whose copy was: {why}; take a new one"
         )
@@ -132,6 +139,36 @@ class CaptureLog:
             if found and not linkable:
                 raise CaptureReused(found[0], same=False)
             self._append([bits.tobytes() + name for bits in hashes])
+
+    def claim_plain(self, faces: NDArray[np.uint8]) -> None:
+        """Note faces as sent without a pseudonym, before they are sent; refuse where one was sent under one.
+
+        Args:
+            faces: as for `find`.
+
+        Raises:
+            CaptureReused: one was sent under a pseudonym; nothing is noted then.
+            ValueError: as `find`.
+            OSError: a file cannot be read or written.
+        """
+        with locked(self.root / ".lock"):
+            self.check_plain(faces)
+            # sent plainly once more it says nothing new
+            new = [bits for bits in capture_hashes(faces) if not self._find(bits[None])]
+            if new:
+                self._append([bits.tobytes() + bytes.fromhex(PLAIN) for bits in new])
+
+    def check_plain(self, faces: NDArray[np.uint8]) -> None:
+        """Refuse faces that were sent under a pseudonym.
+
+        Raises:
+            CaptureReused: one was.
+            ValueError: as `find`.
+            OSError: a file cannot be read.
+        """
+        under_one = [sent for sent in self.find(faces) if sent.pseudonym != PLAIN]
+        if under_one:
+            raise CaptureReused(under_one[0], same=False, plain=True)
 
     def carry_over(self, old: Secret) -> None:
         """Take what was sent under an old secret into this one's file and delete the old one's.
@@ -225,6 +262,22 @@ def capture_hashes(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def hash_distance(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """Share of differing bits of two hashes, of (32,) uint8, or of one and the other's mirror image if that is less."""
     return float(_distances(first[None], second[None])[0])
+
+
+def check_apart(plain: NDArray[np.uint8], faces: NDArray[np.uint8], pseudonym: str) -> None:
+    """Refuse one capture among faces for both sides of a request: one without a pseudonym, one under it.
+
+    Args:
+        plain: to be sent without one, as for `capture_hashes`.
+        faces: to be sent under one.
+        pseudonym: its fingerprint.
+
+    Raises:
+        CaptureReused: one is on both sides.
+    """
+    nearest = float(_distances(capture_hashes(plain), capture_hashes(faces)).min())
+    if nearest <= SAME_CAPTURE:
+        raise CaptureReused(Sent(pseudonym, nearest), same=False, plain=True)
 
 
 def _distances(hashes: NDArray[np.uint8], known: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -1,17 +1,24 @@
 """Durable files: whole after a crash, a full disk or a second writer, or not there."""
 
 import contextlib
+import hashlib
 import json
 import os
+import platform
+import re
 import secrets
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 PRIVATE = 0o600
 """Mode of a file that only its owner may read."""
+_LONG_AGO = 86_400.0
+"""Seconds after which nobody writes a file any more."""
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -61,8 +68,53 @@ def remove_leftovers(folders: Iterable[Path], process: int) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_abandoned(folders: Iterable[Path]) -> int:
+    """Remove what processes that are no more were writing into folders when they were killed.
+
+    A process of another machine cannot be asked for: what it wrote is removed a day after it was begun.
+
+    Returns:
+        How many files were removed.
+
+    Raises:
+        OSError: as Python has it.
+    """
+    removed = 0
+    for folder in set(folders):
+        for path in folder.glob(".*.tmp"):
+            named = _UNFINISHED.fullmatch(path.name)
+            if named is not None and _is_abandoned(path, int(named["process"], 16), named["machine"]):
+                path.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
 def _temporary(process: int) -> str:
-    return f".{process:x}-"
+    return f".{process:x}-{_machine()}-"
+
+
+@cache
+def _machine() -> str:
+    """A short name of this machine, in hexadecimal: folders may be shared."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+_UNFINISHED = re.compile(r"\.(?P<process>[0-9a-f]{1,12})-(?P<machine>[0-9a-f]{8})-[0-9a-f]{16}\.tmp")
+
+
+def _is_abandoned(path: Path, process: int, machine: str) -> bool:
+    try:
+        if time.time() - path.stat().st_mtime > _LONG_AGO:
+            return True
+        # elsewhere than on POSIX a signal, 0 too, may end the process
+        if machine != _machine() or os.name != "posix":
+            return False
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def append_json(path: Path, values: Mapping[str, Any]) -> None:

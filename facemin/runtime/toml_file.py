@@ -25,3 +25,5 @@ def read_table(path: Path, *, what: str) -> dict[str, Any]:
         raise ValueError(f"{path}: expected {what}, found no file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected TOML, got: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: expected TOML, got values nested too deeply") from None

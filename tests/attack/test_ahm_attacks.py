@@ -11,6 +11,7 @@ from facemin.ahm.attacks.model_inversion import ModelInversion
 from facemin.ahm.attacks.unmix import SameFace, Unmixing
 from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
 from facemin.metrics import psnr
+from facemin.runtime.compute import Compute
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +81,10 @@ class TestUnmixing:
 class TestModelInversion:
     def test_finds_what_the_recogniser_looks_for(self, faces: Tensor) -> None:
         mean = faces.mean(0, keepdim=True)
-        attack = ModelInversion(steps=40, rate=0.05, total_variation=0.1, closeness=0.1, shift=1, device="cpu")
+        attack = ModelInversion(steps=40, rate=0.05, total_variation=0.1, closeness=0.1, shift=1)
         # a mirrored thumbnail is another one, so targets are symmetric
         targets = embed((faces + faces.flip(3)) / 2)
-        found = attack(embed, targets, mean=mean)
+        found = attack(embed, targets, mean=mean, compute=ON_CPU)
         before = (embed(mean) * targets).sum(1)
         assert found.images.shape == faces.shape
         assert float(found.images.min()) >= 0
@@ -91,19 +92,20 @@ class TestModelInversion:
         assert float(found.cosines.min()) > 0.9 > float(before.max())
 
     def test_rows_do_not_depend_on_the_batch(self, faces: Tensor) -> None:
-        attack = ModelInversion(steps=5, device="cpu")
+        attack = ModelInversion(steps=5)
         mean, targets = faces.mean(0, keepdim=True), embed(faces[:2])
-        alone = torch.cat([attack(embed, target[None], mean=mean).images for target in targets])
-        torch.testing.assert_close(attack(embed, targets, mean=mean).images, alone, rtol=0, atol=1e-4)
+        alone = torch.cat([attack(embed, target[None], mean=mean, compute=ON_CPU).images for target in targets])
+        torch.testing.assert_close(attack(embed, targets, mean=mean, compute=ON_CPU).images, alone, rtol=0, atol=1e-4)
 
     def test_refuses_bad_targets_and_settings(self, faces: Tensor) -> None:
         with pytest.raises(ValueError, match="finite rows"):
-            ModelInversion(device="cpu")(embed, torch.full((1, 48), torch.nan), mean=faces[:1])
+            ModelInversion()(embed, torch.full((1, 48), torch.nan), mean=faces[:1])
         with pytest.raises(ValueError, match="steps"):
             ModelInversion(steps=0)
 
 
-GAN = ConditionalGAN(epochs=6, batch=8, width=6, noise=2, rate=3e-3, device="cpu", precision="float32")
+ON_CPU = Compute(device="cpu", precision="float32")
+GAN = ConditionalGAN(epochs=6, batch=8, width=6, noise=2, rate=3e-3)
 
 
 @pytest.fixture(scope="module")
@@ -123,20 +125,21 @@ class TestConditionalGAN:
     def test_learns_what_a_condition_means_and_serves_the_white_box(self, flat: Tensor) -> None:
         errors: list[float] = []
         conditions = F.one_hot(torch.arange(32) % 2, 2).float()
-        generator = GAN(conditions, flat, on_epoch=lambda done, error: errors.append(error))
+        generator = GAN(conditions, flat, compute=ON_CPU, on_epoch=lambda done, error: errors.append(error))
         assert len(errors) == 6
         assert errors[-1] < 0.5 * errors[0]
         painted = generator(torch.eye(2)).mean((2, 3))
         assert painted[0, 0] > painted[0, 2] + 0.2
         assert painted[1, 2] > painted[1, 0] + 0.2
         grey = torch.full((1, 3, 112, 112), 0.5)
-        found = ModelInversion(steps=8, device="cpu")(Reddish(), torch.eye(2), mean=grey, generator=generator)
+        found = ModelInversion(steps=8)(Reddish(), torch.eye(2), mean=grey, generator=generator, compute=ON_CPU)
         assert found.images[0, 0].mean() > found.images[0, 2].mean()
         assert found.images[1, 2].mean() > found.images[1, 0].mean()
 
     def test_same_seed_same_weights(self, flat: Tensor) -> None:
-        gan = ConditionalGAN(epochs=1, batch=8, width=4, device="cpu", precision="float32")
-        one, two = (gan(torch.rand(32, 3, generator=torch.Generator().manual_seed(1)), flat) for _ in range(2))
+        gan = ConditionalGAN(epochs=1, batch=8, width=4)
+        conditions = torch.rand(32, 3, generator=torch.Generator().manual_seed(1))
+        one, two = (gan(conditions, flat, compute=ON_CPU) for _ in range(2))
         assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
     def test_refuses_too_few(self, flat: Tensor) -> None:

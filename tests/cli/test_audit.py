@@ -61,6 +61,15 @@ def test_photos_and_what_they_became(call: Call, photo: Path, tmp_path: Path) ->
     assert not (tmp_path / "audit" / "protected").exists()
     assert values["files"] == ["audit/audit.html", "audit/audit.json"]
     assert any("It was not asked for" in text for text in values["untested"])
+    # a protected image whose photo is not there cannot be audited, which is listed
+    stray = tmp_path / "protected" / "nobody.protected.png"
+    shutil.copy(tmp_path / "protected" / "me.protected.png", stray)
+    rest = call(
+        "audit", photo, tmp_path / "protected", "--rows", "T0", "--minutes", 0.5, "--out", tmp_path / "rest", "--json"
+    )
+    assert rest.returncode == 1, rest.stderr
+    assert any("nobody" in text for text in json.loads(rest.stdout)["untested"])
+    stray.unlink()
     # what is no protection of this face: somebody's noise
     noise = torch.rand(3, 112, 112, generator=torch.Generator().manual_seed(0))
     (tmp_path / "protected" / "me.protected.png").write_bytes(encode_tensor(noise))

@@ -1,5 +1,6 @@
 """What a newcomer meets: extras that are missing, places that cannot be written, Ctrl-C, exit statuses."""
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from facemin import cli
 from facemin.cli import app, run
 from facemin.cli.shared.extras import EXTRAS
 from facemin.cli.shared.options import FAILED, INTERRUPTED, WRONG_INPUT
+from facemin.cli.shared.output import print_json
 from facemin.cli.shared.places import check_file, check_folder
 from facemin.cli.shared.progress import Outcome, StepDisplay, duration, follow
 from facemin.cli.shared.signals import interruptible
@@ -273,3 +275,60 @@ def test_a_rerun_knows_what_an_earlier_run_fell_short_of(call: Call, tmp_path: P
     said = json.loads(again.stdout)
     assert said["protected"] == []
     assert said["short_before"][0]["source"] == str(tmp_path / "me.png")
+
+
+@pytest.mark.parametrize("verb", [("train", "recogniser"), ("train", "ahm"), ("bench", "run")])
+def test_endlessly_nested_settings_are_refused(call: Call, tmp_path: Path, verb: tuple[str, str]) -> None:
+    (tmp_path / "deep.toml").write_text("a=" + "[" * 100_000)
+    done = call(*verb, tmp_path / "deep.toml")
+    assert done.returncode == WRONG_INPUT
+    assert "nested too deeply" in done.stderr
+
+
+@pytest.mark.parametrize("error", [RecursionError(), MemoryError(), BrokenPipeError(errno.EPIPE, "x")])
+def test_no_verb_ends_in_a_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "_close_output", lambda: None)
+    assert run([]) == (WRONG_INPUT if isinstance(error, RecursionError) else FAILED)
+
+
+def test_whoever_has_read_enough_is_told_nothing_more() -> None:
+    """`facemin licences | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "facemin", "licences"], stdout=closed, stderr=subprocess.PIPE, check=False
+        )
+    assert done.stderr == b""
+    assert done.returncode in (0, FAILED)
+
+
+def test_json_has_no_number_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [float("nan"), (float("inf"), 1.5)], "b": Path("x")})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"a": [None, [None, 1.5]], "b": "x"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("enrol", "me"), "photos: expected at least one"),
+        (("enrol", "me", "{tmp}/none.png"), "none.png: expected a photo, found nothing there"),
+        (("verify", "me", "{tmp}"), "expected a photo, found no file"),
+        (("identify", "{tmp}/none.png"), "found nothing there"),
+        (("renew", "me", "{tmp}/me.png"), "photos: expected at least one"),
+        (("enrol", "me", "{tmp}/me.png", "--url", "x"), "got no such address"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_sent_makes_no_secret(
+    call: Call, home: Path, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "me.png").write_bytes(picture(data.astronaut()))
+    url = () if "--url" in arguments else ("--url", "http://127.0.0.1:1")
+    done = call("client", *(part.format(tmp=tmp_path) for part in arguments), *url)
+    assert done.returncode == WRONG_INPUT
+    assert told in done.stderr
+    assert not (home / "secrets").exists()

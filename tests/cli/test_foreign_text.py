@@ -1,6 +1,8 @@
 """Names that strangers chose, on the terminal: nothing moves a cursor, and no line passes for one of ours."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,16 @@ def test_an_error_of_several_lines_begins_none_as_ours(tmp_path: Path, capsys: p
 
 def test_foreign_text_has_no_markup_of_its_own() -> None:
     assert foreign("[red]x\n\x1b[2J") == "\\[red]x??[2J"
+
+
+WARNS = """
+import warnings
+from facemin import cli
+cli.app = lambda *_, **__: warnings.warn("a\\x1b[31m.png: kept", stacklevel=1)
+cli.main()
+"""
+
+
+def test_a_warning_shows_as_one_harmless_line() -> None:
+    done = subprocess.run([sys.executable, "-c", WARNS], capture_output=True, text=True, check=True)
+    assert done.stderr == "note: a?[31m.png: kept\n"

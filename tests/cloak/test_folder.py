@@ -206,3 +206,32 @@ print(run(["cloak", "remove", {out!r}, *mask, "--out", {back!r}]))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "0"], done.stderr
     assert (tmp_path / "b" / "me.uncloaked.png").is_file()
+
+
+def test_what_is_not_there_is_not_taken_off_nor_put_on_twice(folder: Path, mask: Mask, tmp_path: Path) -> None:
+    run([folder / "me.png"], job(mask, tmp_path / "out"))
+    renamed = tmp_path / "holiday.png"
+    shutil.copy(tmp_path / "out" / "me.cloaked.png", renamed)
+    made, failed = run([folder / "me.png", renamed], job(mask, tmp_path / "back", remove=True))
+    assert "found no trace of the mask" in failed["me.png"]
+    assert set(made) == {"holiday.uncloaked.png"}
+    made, failed = run([folder / "me.png", renamed], job(mask, tmp_path / "again"))
+    assert "has this mask on already" in failed["holiday.png"]
+    assert set(made) == {"me.cloaked.png"}
+    other = Mask.make(mask.change[::-1], method="p3-mask", epsilon=16, photos=1, surrogates=mask.manifest.surrogates)
+    assert run([renamed], job(other, tmp_path / "other", remove=True))[1].keys() == {"holiday.png"}
+    assert run([renamed], job(other, tmp_path / "other"))[0].keys() == {"holiday.cloaked.png"}
+
+
+def test_results_in_the_folder_itself_are_passed_over(folder: Path, mask: Mask) -> None:
+    for name in ("b.protected.png", "b.2.protected.jpg", "b.pasted.png"):
+        shutil.copy(folder / "me.png", folder / name)
+    for _ in range(2):
+        plan = plan_cloaking([folder, folder / "me.png"], job(mask, folder))
+        assert {path.name for path in (*plan.todo, *plan.done)} == {"me.png", "me.jpg", "nobody.png", "broken.jpg"}
+        list(cloak_into(plan, job(mask, folder)))
+    # as a shell names them: what its record says is ours is passed over, a photo that is only called so is not
+    named = [folder / "me.cloaked.png", folder / "b.protected.png"]
+    plan = plan_cloaking(named, job(mask, folder))
+    assert [item.path for item in plan.skipped] == named[:1]
+    assert set(plan.todo) == {folder / "b.protected.png"}

@@ -128,3 +128,14 @@ class TestColourProfile:
         pixels = smooth(8, 8)
         found = hwc(decode(saved(Image.fromarray(pixels), "PNG", icc_profile=profile)))
         np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_that_counts_from_white_down(bits: int) -> None:
+    """A negative would be embedded as another face, without a word."""
+    grey = (smooth(20, 30)[..., 0].astype(np.uint16) * (257 if bits == 16 else 1)).astype(f"uint{bits}")
+    plain, negative = (saved(Image.fromarray(samples), "TIFF") for samples in (grey, 2**bits - 1 - grey))
+    black_is_zero, white_is_zero = (struct.pack("<HHIHH", 262, 3, 1, value, 0) for value in (1, 0))
+    assert negative.count(black_is_zero) == 1
+    read = decode(negative.replace(black_is_zero, white_is_zero))
+    np.testing.assert_array_equal(hwc(read), hwc(decode(plain)))

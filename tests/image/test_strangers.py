@@ -50,6 +50,13 @@ class TestTrailers:
         with pytest.raises(ValueError, match="more than 20000 segments"):
             decode(data[:2] + b"\xff\xfe\0\2" * 20_001 + data[2:])
 
+    def test_endless_chunks(self) -> None:
+        data = saved(Image.fromarray(smooth(64, 80)), "PNG")
+        few, many = (data[:33] + count * chunk(b"tEXt", b"a\0b") + data[33:] for count in (5_000, 10_000))
+        np.testing.assert_array_equal(hwc(decode(few)), hwc(decode(data)))
+        with pytest.raises(ValueError, match="more than 10000 chunks"):
+            decode(many)
+
     @pytest.mark.parametrize("encoding", ["PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
     def test_bytes_behind_other_formats(self, encoding: str) -> None:
         data = saved(Image.fromarray(smooth(16, 16)), encoding)

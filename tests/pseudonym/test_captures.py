@@ -265,3 +265,18 @@ def test_distances_are_shares_of_differing_bits(flipped: int) -> None:
     mirrored = other ^ (np.arange(256) % 2 == 0)
     for second in (other, mirrored):
         assert hash_distance(np.packbits(bits), np.packbits(second)) == flipped / 256
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_capture_goes_plainly_or_under_a_pseudonym(log: CaptureLog, copy: str) -> None:
+    log.claim(FACE, HERE)
+    with pytest.raises(CaptureReused, match="without one it would say"):
+        log.claim_plain(COPIES[copy])
+    for _ in range(2):
+        log.claim_plain(OTHER)
+    assert [sent.pseudonym for sent in log.find(OTHER)] == [captures.PLAIN]
+    with pytest.raises(CaptureReused, match="under one it would say"):
+        log.claim(OTHER, HERE)
+    with pytest.raises(CaptureReused, match=HERE):
+        captures.check_apart(COPIES[copy], np.stack([OTHER, FACE]), HERE)
+    captures.check_apart(FACE, OTHER, HERE)

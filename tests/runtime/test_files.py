@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from facemin.runtime import files
 from facemin.runtime.files import (
     PRIVATE,
     append_json,
     locked,
     private_folder,
     read_private,
+    remove_abandoned,
     remove_leftovers,
     write_atomically,
 )
@@ -188,3 +190,17 @@ def test_leftovers_of_one_process_are_removed(tmp_path: Path) -> None:
     assert leftover.exists()
     remove_leftovers([tmp_path, tmp_path], child.pid)
     assert not list(tmp_path.iterdir())
+
+
+def test_abandoned_files_are_removed_and_no_others(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    ours, other, end = files._machine(), "0" * 8, f"{7:016x}.tmp"
+    dead, alive = f".{child.pid:x}-{ours}-{end}", f".{os.getpid():x}-{ours}-{end}"
+    elsewhere, old = f".{child.pid:x}-{other}-{end}", f".{os.getpid():x}-{other}-{end}"
+    strangers = [".x.tmp", f".{child.pid:x}-{ours}.tmp", f"{child.pid:x}-{ours}-{end}", f".g-{ours}-{end}"]
+    for name in (dead, alive, elsewhere, old, *strangers):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / old, (1, 1))
+    assert remove_abandoned([tmp_path, tmp_path, tmp_path / "none"]) == (2 if os.name == "posix" else 1)
+    assert _entries(tmp_path) == sorted([alive, elsewhere, *strangers])

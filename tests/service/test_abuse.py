@@ -3,6 +3,8 @@
 import base64
 import random
 import resource
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -128,3 +130,59 @@ def test_a_plain_face_is_refused_in_a_batch_and_nothing_of_it_is_done(server: Ru
     body = {"person": "a", "uploads": [server.upload(noise(7100)), server.upload(plain_face)]}
     assert server("POST", f"{place}/persons", body).json()["code"] == "plain_face"
     assert server("GET", place).json()["templates"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text[:40] + "\\n" + text[40:], "expected base64"),
+        (lambda text: text.replace("A", "-", 1), "expected base64"),
+        (lambda text: text + "====", "expected base64"),
+        (lambda text: text.rstrip("=")[:-1] + "B", "expected base64"),
+        (lambda text: "data:image/png;base64," + text, "expected base64"),
+    ],
+)  # fmt: skip
+def test_one_upload_has_one_text(server: Running, change: Callable[[str], str], told: str) -> None:
+    data = base64.b64encode(encode_tensor(noise(7)) + b"x" * 2).decode()
+    body = '{"person":"x","uploads":[{"key_id":"k","data":"%s"}]}'
+    reply = server("POST", "/v1/collections/main/persons", (body % change(data)).encode())
+    assert reply.status == 422
+    assert told in reply.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"name":"first","name":"second"}', "each field once, got name again"),
+        (b'{"name":"a","accept_plain":"yes"}', "body.accept_plain"),
+        (b'{"name":"a","far":"0.001"}', "body.far"),
+        (b'{"name":"a","far":true}', "body.far"),
+        (b'{"name":"a","far":NaN}', "body.far"),
+    ],
+)  # fmt: skip
+def test_a_body_is_read_in_one_way(server: Running, body: bytes, told: str) -> None:
+    reply = server("POST", "/v1/collections", body)
+    assert (reply.status, reply.json()["code"]) == (422, "invalid_request")
+    assert told in reply.json()["message"]
+
+
+@pytest.mark.parametrize("name", ["t\x1b[31m", "t\0", "\u202et", "a\nb"])
+def test_a_token_s_name_shows_as_it_is(server: Running, name: str) -> None:
+    assert server("POST", "/v1/tokens", {"name": name, "grants": ["verify"]}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Content-Encoding: gzip", 415),
+        (b"Content-Encoding: br", 415),
+        (b"Content-Encoding: identity", 422),
+        (b"Authorization: Bearer x", 400),
+    ],
+)  # fmt: skip
+def test_what_a_proxy_might_read_otherwise_is_refused(server: Running, head: bytes, status: int) -> None:
+    request = b"POST /v1/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        line.sendall(request % (server.admin.encode(), head))
+        assert line.recv(12) == b"HTTP/1.1 %d" % status
+    assert server("GET", "/v1/collections/main%2Fpersons").status == 400

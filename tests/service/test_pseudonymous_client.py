@@ -10,7 +10,7 @@ import pytest
 import facemin
 from facemin.client.client import NoSpace, Prepared, ProviderError, SharedSecretWarning, UntrustedSpace, prepare
 from facemin.keys.trust import TrustLog
-from facemin.pseudonym import CaptureReused, OtherPerson, Secret
+from facemin.pseudonym import CaptureReused, OtherPerson, Secret, SecretStore
 from facemin.service.making import rotate
 from tests.service.device import photos
 from tests.service.running import Running
@@ -109,3 +109,26 @@ def test_features_are_what_pseudonyms_says(spaced: Running, place: str) -> None:
     assert abs(np.linalg.norm(rows[0]) - 1) < 1e-6
     assert np.array_equal(rows[0], rows[1])
     assert abs(float(rows[0] @ rows[2])) < 0.5
+
+
+def test_no_capture_is_sent_with_and_without_a_pseudonym(spaced: Running, shared: Path) -> None:
+    mine = photos(shared, "George_W_Bush", 6)
+    place = spaced.collection("both-ways", pseudonyms="allowed", accept_plain=True).rpartition("/")[2]
+    SecretStore().load_or_make("default")
+    plain = facemin.Client(spaced.url, spaced.admin, collection=place, secret=None, upload="features")
+    client = facemin.Client(spaced.url, spaced.admin, collection=place)
+    plain.enrol("me", [mine[0]])
+    # what goes plainly is not among what goes under the pseudonym: in the call, before it, or after it
+    with pytest.raises(CaptureReused, match="without one it would say"):
+        client.upgrade("me", mine[1], [mine[2], mine[1]])
+    with pytest.raises(CaptureReused, match="under one it would say"):
+        client.upgrade("me", mine[1], [mine[0]])
+    client.enrol("other", [mine[3]])
+    with pytest.raises(CaptureReused, match="without one it would say"):
+        client.upgrade("me", mine[3], [mine[2]])
+    with pytest.raises(CaptureReused, match="without one it would say"):
+        plain.verify("me", mine[3])
+    assert client.upgrade("me", mine[1], [mine[2]]).accepted
+    assert client.verify("me", mine[4]).enrolled_as == "pseudonym"
+    with pytest.raises(CaptureReused, match="under one it would say"):
+        client.verify("me", mine[1])

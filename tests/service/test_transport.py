@@ -216,6 +216,18 @@ def test_what_is_printed_moves_no_cursor_and_makes_no_line(capsys: pytest.Captur
         assert letter not in out + err
 
 
+def test_the_system_s_refusals_are_in_our_words() -> None:
+    with pytest.raises(ProviderError, match="nothing listens there") as caught:
+        Transport(url="http://127.0.0.1:1", tries=1)("GET", "/v1/key")
+    assert "Errno" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["x", "https://", "", "//host"])
+def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(ValueError, match="got no such address"):
+        Transport(url=url)
+
+
 @pytest.mark.parametrize(
     ("answers", "gone"),
     [

@@ -21,7 +21,7 @@ from facemin.attack.contract import Adversary
 from facemin.attack.reconstruct.inverter import Inverter
 from facemin.attack.training import weights_drawn_from
 from facemin.metrics import ssim
-from facemin.runtime.compute import Precision
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 from facemin.runtime.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
@@ -87,8 +87,6 @@ class ConditionalGAN:
         noise: length of the generator's noise.
         width: of the generator, and of the discriminator's first layer.
         seed: of weights, order, mirroring and noise.
-        device: see `choose_device`.
-        precision: of products.
     """
 
     adversary: ClassVar[Adversary] = Adversary(row="T4", knows=("embedding", "public faces"))
@@ -101,14 +99,13 @@ class ConditionalGAN:
     noise: int = 8
     width: int = 24
     seed: int = 0
-    device: str = "auto"
-    precision: Precision = "auto"
 
     def __call__(
         self,
         conditions: Tensor,
         faces: Tensor,
         *,
+        compute: Compute = DEFAULT_COMPUTE,
         on_epoch: Callable[[int, float], None] | None = None,
     ) -> Generator:
         """Train a generator.
@@ -116,6 +113,7 @@ class ConditionalGAN:
         Args:
             conditions: what the recogniser says of public faces, (N, D): unit embeddings, or class scores.
             faces: them, (N, 3, 112, 112) uint8.
+            compute: where, and in which precision of products.
             on_epoch: told the epochs done and the mean absolute error.
 
         Raises:
@@ -126,7 +124,7 @@ class ConditionalGAN:
                 f"conditions, faces: expected as many of one as of the other and at least {self.batch}, "
                 f"got {len(conditions)}, {len(faces)}"
             )
-        device = choose_device(self.device)
+        device = choose_device(compute.device)
         length = conditions.shape[1]
 
         def make() -> nn.Module:
@@ -143,7 +141,7 @@ class ConditionalGAN:
         # noise is standard as it is
         generator.inverter.mean[length:] = 0
         generator.inverter.scale[length:] = 1
-        training = _Training(self, generator, discriminator, device)
+        training = _Training(self, generator, discriminator, device, choose_precision(compute.precision, device))
         for epoch in range(self.epochs):
             error = training.epoch(conditions, faces, epoch)
             if on_epoch is not None:
@@ -153,10 +151,15 @@ class ConditionalGAN:
 
 class _Training:
     def __init__(
-        self, settings: ConditionalGAN, generator: Generator, discriminator: Discriminator, device: torch.device
+        self,
+        settings: ConditionalGAN,
+        generator: Generator,
+        discriminator: Discriminator,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
-        self.settings, self.generator, self.discriminator, self.device = settings, generator, discriminator, device
-        self.dtype = choose_precision(settings.precision, device)
+        self.settings, self.generator, self.discriminator = settings, generator, discriminator
+        self.device, self.dtype = device, dtype
         self.paints = torch.optim.Adam(generator.parameters(), lr=settings.rate, betas=(0.5, 0.99))
         self.judges = torch.optim.Adam(discriminator.parameters(), lr=settings.rate, betas=(0.5, 0.99))
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from facemin.attack.contract import Adversary
 from facemin.attack.reconstruct.parametrisation import GREY, Pyramid
+from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 from facemin.runtime.device import choose_device
 from facemin.runtime.ranges import ranges
 
@@ -65,7 +66,6 @@ class ModelInversion:
         drift: with a generator: weight of the mean square of noise, and of the condition's way from the target.
         seed: of shifts and mirrorings.
         batch: images optimised at once.
-        device: see `choose_device`.
 
     Raises:
         ValueError: a setting out of its range.
@@ -82,7 +82,6 @@ class ModelInversion:
     drift: float = 0.05
     seed: int = 0
     batch: int = 16
-    device: str = "auto"
 
     def __call__(
         self,
@@ -91,6 +90,7 @@ class ModelInversion:
         *,
         mean: Tensor,
         generator: Generator | None = None,
+        compute: Compute = DEFAULT_COMPUTE,
     ) -> Inversion:
         """Make an image for each target.
 
@@ -99,13 +99,14 @@ class ModelInversion:
             targets: (B, D), of any length above 0.
             mean: the mean of public faces, (1, 3, 112, 112) in [0, 1].
             generator: trained on public faces with conditions (B, D).
+            compute: where.
 
         Raises:
             ValueError: targets that are not finite.
         """
         if targets.dim() != 2 or not bool(targets.isfinite().all()):
             raise ValueError(f"targets: expected finite rows (B, D), got {tuple(targets.shape)}")
-        device = choose_device(self.device)
+        device = choose_device(compute.device)
         wanted = F.normalize(targets).to(device)
         mean = mean.to(device)
         parts = [self._invert(recognise, part, mean, generator) for part in torch.split(wanted, self.batch)]

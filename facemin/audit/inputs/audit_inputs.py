@@ -86,6 +86,7 @@ class AuditInputs:
         seed: of whatever is drawn.
         remarks: how the images were read, for the page.
         untested: what could not be had at all, and why.
+        left_out: photos among it that were given and could not be audited.
         training: what attackers who train have protected so far.
     """
 
@@ -103,6 +104,7 @@ class AuditInputs:
     seed: int = 0
     remarks: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
+    left_out: int = 0
     training: TrainingPairs = field(default_factory=TrainingPairs)
     pairs: Pairs = field(init=False)
 

@@ -47,6 +47,8 @@ class Faces(NamedTuple):
     """(N,) int64; None where nobody says."""
     remarks: tuple[str, ...]
     untested: tuple[str, ...]
+    left_out: int
+    """How many of `untested` are photos, or protected images, that could not be audited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ def read_faces(
     say = tell or (lambda _: None)
     files = list_files(inputs)
     remarks: list[str] = []
-    untested = list(files.skipped)
+    untested: list[str] = []
     if files.protected:
         pairs, unpaired = match(files)
         untested += unpaired
@@ -117,7 +119,15 @@ def read_faces(
     else:
         remarks.append(f"The folders were read as people: {len(torch.unique(people))} of them.")
     names_of = tuple(pair.photo.place + (f" (face {pair.number})" if pair.number > 1 else "") for pair in kept)
-    return Faces(names_of, torch.stack(originals), torch.stack(protected), people, tuple(remarks), tuple(untested))
+    return Faces(
+        names_of,
+        torch.stack(originals),
+        torch.stack(protected),
+        people,
+        tuple(remarks),
+        (*files.skipped, *untested),
+        len(untested),
+    )
 
 
 def read_training(folder: Path, budget: Budget, *, most: int) -> tuple[PublicFaces, list[str]]:

@@ -130,7 +130,7 @@ def _recorded(image: Path, number: int, by_path: dict[str, PlacedFile]) -> Place
     stem = stem if number == 1 else stem.removesuffix(f".{number}")
     try:
         source = json.loads(image.with_name(f"{stem}.protected.json").read_bytes())["source"]["path"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return by_path.get(str(source))
 

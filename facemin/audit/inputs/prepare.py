@@ -163,4 +163,5 @@ def prepare(request: Request, budget: Budget, *, tell: Callable[[str], None] | N
         remarks=tuple(remarks),
         training=TrainingPairs(request.method),
         untested=(*faces.untested, *panel.untested),
+        left_out=faces.left_out,
     )

@@ -14,6 +14,8 @@ from facemin.cli.shared.options import FAILED, Device, Json
 from facemin.cli.shared.output import answer, available_device, errors, note, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from facemin.client.client import Client, Decision
     from facemin.pseudonym import Secret
 
@@ -85,6 +87,7 @@ def client_enrol(
     as_json: Json = False,
 ) -> int:
     """Enrol a person, or add faces to one."""
+    _check(given.url, photos)
     name = _client(given, _secret(given)).enrol(person, photos, replace=replace)
     answer({"person": name}, f"enrolled {name} in {given.collection}", as_json=as_json)
     return 0
@@ -104,6 +107,7 @@ def client_verify(
 
     Exit status: 0 when accepted, 1 when not, 2 on wrong input or where the provider refused.
     """
+    _check(given.url, [photo])
     decision = _client(given, _secret(given)).verify(person, photo, far=far)
     answer(asdict(decision), _told(decision), as_json=as_json)
     return 0 if decision.accepted else FAILED
@@ -123,6 +127,7 @@ def client_identify(
 
     Exit status: 0 when some face was accepted as somebody, 1 when none was, 2 as for verify.
     """
+    _check(given.url, [photo])
     found = _client(given, _secret(given)).identify(photo, far=far, top=top)
     lines = [
         line
@@ -145,6 +150,8 @@ def client_renew(
     as_json: Json = False,
 ) -> int:
     """Put a fresh pseudonym in place of the old one; the old one is refused from then on."""
+    _check(given.url, photos)
+    _check(given.url, [photo])
     new = secret_in_use(new_secret) if new_secret is not None else None
     epoch = _client(given, secret_in_use(given.secret)).renew(person, photo, photos, secret=new)
     line = f"renewed {person} in {given.collection}: epoch {epoch}"
@@ -193,6 +200,22 @@ def client_forget(*, url: Url, as_json: Json = False) -> int:
     Client(url, secret=None).forget()
     answer({"forgot": url}, f"forgot the key of {url}; the next one is trusted", as_json=as_json)
     return 0
+
+
+def _check(url: str, photos: Sequence[Path]) -> None:
+    """Refuse an address that is none, and photos that are not there, before a secret is made for them.
+
+    Raises:
+        ValueError: so it is.
+    """
+    from facemin.client.transport import Transport
+
+    Transport(url=url).close()
+    if not photos:
+        raise ValueError("photos: expected at least one, got none")
+    for photo in photos:
+        if not photo.is_file():
+            raise ValueError(f"{photo}: expected a photo, found {'no file' if photo.exists() else 'nothing there'}")
 
 
 def _secret(given: SendingEither) -> Secret | None:

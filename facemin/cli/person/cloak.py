@@ -162,7 +162,8 @@ class Laying:
 def apply(*photos: Photos, given: Laying, as_json: Json = False) -> int:
     """Put a person's mask on photos: a/b.jpg becomes OUT/a/b.cloaked.png, at its own size.
 
-    Faces of other people stay as they are. A rerun skips what is done; Ctrl-C ends after the photo at hand.
+    Faces of other people stay as they are, and so does one that carries the mask already. A rerun skips what is done;
+    Ctrl-C ends after the photo at hand.
 
     Exit status: 0 when all is done, 1 when something was not, which is listed, 2 on wrong input, 130 after Ctrl-C.
     """
@@ -174,7 +175,8 @@ def remove(*photos: Photos, given: Laying, as_json: Json = False) -> int:
     """Take a person's mask off cloaked photos: b.cloaked.png becomes OUT/b.uncloaked.png.
 
     Exact where b.cloaked.json still lies beside the photo, but for values that the mask had driven to black or white;
-    else the mask itself says where. Of a folder, only *.cloaked.png and *.cloaked.jpg are taken.
+    else the mask itself says where; a photo that shows no trace of it stays as it is, and is listed. Of a folder, only
+    *.cloaked.png and *.cloaked.jpg are taken.
 
     Exit status: as for apply.
     """
@@ -182,6 +184,7 @@ def remove(*photos: Photos, given: Laying, as_json: Json = False) -> int:
 
 
 def _run(photos: tuple[Path, ...], given: Laying, *, remove: bool, as_json: bool) -> int:
+    from facemin.cli.shared.places import clear_unfinished
     from facemin.cli.shared.signals import interruptible
     from facemin.cloak.folder import cloak_into, plan_cloaking
     from facemin.protection.result import Failure
@@ -190,6 +193,7 @@ def _run(photos: tuple[Path, ...], given: Laying, *, remove: bool, as_json: bool
         raise ValueError("photos: expected at least one photo or folder, got none")
     job = given.job(remove=remove)
     plan = plan_cloaking(photos, job)
+    clear_unfinished(plan.folders)
     console, failures, stopped = errors(), list(plan.failures), False
     made: list[CloakedPhoto] = []
     with interruptible() as interrupt, counting_bar(console) as bar:

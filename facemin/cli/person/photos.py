@@ -153,11 +153,11 @@ def protect(
 
     Exit status: 0 when every face is protected and reaches every key, also those of earlier runs; 1 when something was
     not done, which is listed: a path with nothing there, a folder without photos, a photo that failed, a face at the
-    photo's edge or of somebody else that was left out, or one that did not reach a key; 2 on wrong input (options, a
-    key, a folder that cannot be written), before the first face; 130 after Ctrl-C.
+    photo's edge or of somebody else that was left out, one that did not reach a key, or a carrier that is not found as
+    a face; 2 on wrong input (options, a key, a folder that cannot be written), before the first face; 130 after Ctrl-C.
     """
     from facemin.cli.person.secrets import secret_in_use
-    from facemin.cli.shared.places import check_folder
+    from facemin.cli.shared.places import check_folder, clear_unfinished
     from facemin.cli.shared.progress import follow
     from facemin.face import Detector
     from facemin.keys.default import default_key, plain_key
@@ -246,6 +246,7 @@ def protect(
             + (", which keeps nothing from whoever has dlib's model" if no_pseudonym else "")
         )
     todo = plan(inputs, job)
+    clear_unfinished(todo.folders)
     return follow(
         todo,
         partial(_begin, todo, job, workers, ray),

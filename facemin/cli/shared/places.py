@@ -5,9 +5,12 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
+from facemin.cli.shared.output import note
 from facemin.runtime.errors import in_words
+from facemin.runtime.files import remove_abandoned
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -34,6 +37,13 @@ def check_folder(option: str, folder: Path) -> None:
             pass
     except OSError as error:
         raise ValueError(f"{option}: {in_words(type(error)(error.errno, error.strerror, str(place)))}") from None
+
+
+def clear_unfinished(folders: Iterable[Path]) -> None:
+    """Remove, and say so, what an earlier run left half-written in folders of results because it was killed."""
+    removed = remove_abandoned(folders)
+    if removed:
+        note(f"removed {removed} unfinished file{'s' * (removed > 1)} of a run that was killed")
 
 
 def check_file(option: str, file: Path) -> None:

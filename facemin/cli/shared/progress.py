@@ -168,8 +168,8 @@ class Outcome:
 
     @property
     def short(self) -> list[FolderResult]:
-        """Photos, also of earlier runs, of which a key was not reached, or a face left out."""
-        return [*self.plan.short, *(one for one in self.written if one.unreached or one.at_edge or one.others)]
+        """Photos, also of earlier runs, of which something was not done."""
+        return [*self.plan.short, *(one for one in self.written if one.short)]
 
     @property
     def left(self) -> int:
@@ -206,6 +206,8 @@ class Outcome:
                     f"{foreign(key)}; its provider may not recognise them"
                     + ("; the keys may ask for features that no one image has" if several else ""),
                 )
+            if result.unfound:
+                say(console, f"[yellow]weak:[/] {source}: its carrier is not found as one face, by a service maybe too")
             if result.at_edge:
                 say(console, f"[yellow]left out:[/] {source}: {result.at_edge} faces at the edge of the photo")
             if result.others:
@@ -248,5 +250,6 @@ def _values(result: FolderResult) -> dict[str, object]:
         "unreached": result.unreached,
         "at_edge": result.at_edge,
         "others": result.others,
+        "unfound": result.unfound,
         "notes": result.notes,
     }

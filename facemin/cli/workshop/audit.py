@@ -54,8 +54,8 @@ def audit(
 
     Ctrl-C ends the row at hand; what the others found is written.
 
-    Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, 2 on wrong input, 130
-    after Ctrl-C.
+    Exit status: 0 when the audit is written, 1 when the authorised recogniser refused every face, or a photo that was
+    given could not be audited, which is listed, 2 on wrong input, 130 after Ctrl-C.
     """
     given = minutes if minutes is not None else (QUICK_MINUTES if quick else MINUTES)
     if not given > 0:
@@ -97,7 +97,8 @@ def audit(
     if done.stopped:
         return INTERRUPTED
     refused = [one for one in done.authorised.figures if one.where == "protected probe"]
-    return FAILED if refused and not any(one.hits for one in refused) else 0
+    all_refused = bool(refused) and not any(one.hits for one in refused)
+    return FAILED if all_refused or done.evidence.left_out else 0
 
 
 def _tell(text: str) -> None:

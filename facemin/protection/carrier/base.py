@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from PIL import Image, ImageFilter
 
-from facemin.protection.carrier.components import COMPONENTS, CORNER, FRAME, PHOTO, components, to_rgb
+from facemin.protection.carrier.components import COMPONENTS, CORNER, FRAME, PHOTO, components, landmarks_in, to_rgb
 from facemin.protection.carrier.drawing import FACTS, draw_face
 from facemin.pseudonym.derivation import normals
 from facemin.pseudonym.encoding import derive_key, encode_fields
@@ -28,7 +28,11 @@ Look: TypeAlias = Literal["photo", "drawing"]
 SALT = "facemin carrier base v1"
 VERSION = 1
 MOST_DRAWS = 64
-"""Of one base; each is refused for resembling its owner in about one case of a hundred."""
+"""Of one base; each is refused for its eyes in about one case of twelve, and for resembling its owner in one of a
+hundred."""
+DARK_EYES = 0.2
+"""How much darker than the cheek below it an eye has to be, as a share: where it was less, dlib's detector found no
+face (Viola and Jones' first feature, 2001)."""
 LIGHT = 4
 """Components that are mostly light and background: they move less, so that faces stay well lit."""
 LIGHT_GAIN, GAIN = 0.3, 1.0
@@ -79,6 +83,19 @@ class Base:
         return np.asarray(np.rint(255 * self.frame), np.uint8)
 
 
+def eye_contrast(frame: Floats) -> float:
+    """How much darker than the cheek below it the lighter eye of a frame (512, 512, 3) is, as a share of the cheek."""
+    light = frame.mean(2)
+    eyes = landmarks_in(FRAME)[:2]
+    gap = float(eyes[1, 0] - eyes[0, 0])
+
+    def mean(x: float, y: float, half_width: float, half_height: float) -> float:
+        across, down = half_width * gap, half_height * gap
+        return float(light[int(y - down) : int(y + down), int(x - across) : int(x + across)].mean())
+
+    return min(1 - mean(x, y, 0.22, 0.09) / max(mean(x, y + 0.5 * gap, 0.2, 0.12), 1e-3) for x, y in eyes)
+
+
 def draw_base(pseudonyms: Sequence[Pseudonym], *, look: Look = "photo", attempt: int = 0) -> Base:
     """The base of a secret for the origins and the purpose of one or several pseudonyms.
 
@@ -118,7 +135,7 @@ def photo_of(frame: Floats, side: int) -> Floats:
     rest = PHOTO - FRAME
     padded = np.pad(frame, ((y, rest - y), (x, rest - x), (0, 0)), mode="edge")
     small = Image.fromarray((255 * resized(padded, PHOTO // 8)).round().astype(np.uint8))
-    soft = np.asarray(small.filter(ImageFilter.GaussianBlur(PHOTO / 150)), np.float32) / 255
+    soft = np.asarray(small.filter(ImageFilter.GaussianBlur(PHOTO / 150)), np.float32) / np.float32(255)
     return resized(padded + surround() * (resized(soft, PHOTO) - padded), side)
 
 
@@ -145,7 +162,7 @@ def _photo(numbers: NDArray[np.float64]) -> Floats:
     # what is mixed around a head is patches of many backgrounds, in which detectors see further faces
     soft = np.asarray(image.filter(ImageFilter.GaussianBlur(WORK / 20)), np.float32)
     mask = resized(head()[..., None], WORK)
-    return resized((soft + mask * (sharp - soft)) / 255, FRAME)
+    return resized((soft + mask * (sharp - soft)) / np.float32(255), FRAME)
 
 
 def _bent(image: Floats, numbers: NDArray[np.float64]) -> Floats:
@@ -176,7 +193,7 @@ def surround() -> Floats:
     """0 in a photo's frame, growing to 1 around it, (PHOTO, PHOTO, 1)."""
     lines = (np.abs(np.arange(PHOTO) - corner - FRAME / 2) - FRAME / 2 for corner in CORNER)
     x, y = (np.clip(line / 24, 0, 1).astype(np.float32) for line in lines)
-    return np.maximum(x, y[:, None])[..., None]
+    return np.asarray(np.maximum(x, y[:, None])[..., None], np.float32)
 
 
 @cache

@@ -84,7 +84,7 @@ def landmarks_in(side: int) -> Doubles:
 def landmarks_in_photo(side: int) -> Doubles:
     """The template's five landmarks in a photo of `side` pixels, (5, 2)."""
     # edges, not pixel centres, are what stays where it is
-    return (landmarks_in(FRAME) + np.array(CORNER) + 0.5) * side / PHOTO - 0.5
+    return np.asarray((landmarks_in(FRAME) + np.array(CORNER) + 0.5) * side / PHOTO - 0.5)
 
 
 def to_planes(frame: NDArray[np.uint8]) -> Floats:

@@ -54,9 +54,9 @@ def fineness(pixels: NDArray[np.uint8]) -> float:
 
 def _frame_of(pixels: NDArray[np.uint8], side: int, resampling: Image.Resampling) -> Image.Image:
     """What a square photo (S, S, 3) shows of a base's frame, at another size."""
-    box = (*CORNER, CORNER[0] + FRAME, CORNER[1] + FRAME)
     scale = len(pixels) / PHOTO
-    return Image.fromarray(pixels).resize((side, side), resampling, tuple(scale * edge for edge in box))
+    left, top, right, bottom = (scale * edge for edge in (*CORNER, CORNER[0] + FRAME, CORNER[1] + FRAME))
+    return Image.fromarray(pixels).resize((side, side), resampling, (left, top, right, bottom))
 
 
 @cache

@@ -13,7 +13,7 @@ from PIL import Image
 from facemin.face import Detector, align
 from facemin.image import decode, encode
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, photo_of
+from facemin.protection.carrier.base import DARK_EYES, MOST_DRAWS, Base, Look, draw_base, eye_contrast, photo_of
 from facemin.protection.carrier.components import FRAME, landmarks_in, landmarks_in_photo
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
@@ -146,7 +146,7 @@ class FaceCarrier:
             first += len(part)
 
     def base_for(self, targets: Carried, key: Key, run: FaceRunner) -> Base:
-        """The base of the targets' secret, origins and purpose: the first draw that does not resemble its owner.
+        """The base of the targets' secret, origins and purpose: the first draw unlike its owner, with eyes to be seen.
 
         That it is refused for a likeness is all that a base has to do with a face: it tells that its owner is not one
         of the about one in a hundred people who look like it to the key's network.
@@ -159,6 +159,8 @@ class FaceCarrier:
         points = landmarks_in(FRAME).astype(np.float32)
         for attempt in range(MOST_DRAWS):
             base = draw_base([target.pseudonym for target in targets], look=self.look, attempt=attempt)
+            if self.look == "photo" and eye_contrast(base.frame) < DARK_EYES:
+                continue
             row = space.embed(run, align(base.pixels, points[None]))[0]
             if float((targets[0].of_owner @ row).max()) < limit:
                 return base

@@ -14,6 +14,7 @@ import pickle
 import threading
 import warnings
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -25,6 +26,7 @@ from facemin.protection.folder.workers import until_known
 from facemin.protection.result import Failure
 from facemin.pseudonym import SecretStore
 from facemin.runtime.errors import in_words
+from facemin.runtime.files import remove_abandoned
 from facemin.runtime.home import home
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def protect_on_ray(
             yield _named(result, names)
     if not todo:
         return
-    with _Cluster(address, workers) as cluster:
+    with _tidied(plan), _Cluster(address, workers) as cluster:
         left = dict(todo)
         for turn in range(ROUNDS):
             size = min(LARGEST, max(SMALLEST, math.ceil(len(left) / (PARTS * cluster.actors)))) if turn == 0 else 1
@@ -172,6 +174,15 @@ class Protect:
             else:
                 yield finished
         yield from protect_each(left, job)
+
+
+@contextmanager
+def _tidied(plan: Plan) -> Iterator[None]:
+    """Remove, once the actors are gone, what killed ones were writing."""
+    try:
+        yield
+    finally:
+        remove_abandoned(plan.folders)
 
 
 @dataclass(frozen=True)

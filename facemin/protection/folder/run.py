@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facemin.image import Skipped, encode
-from facemin.protection.folder.inputs import photos_among, state_of
+from facemin.protection.folder.inputs import PROTECTED, photos_among, state_of
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.photo import protect_photos
 from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from facemin.face import Face
     from facemin.protection.contract import OnStep
-
-OURS = (".protected.png", ".protected.jpg", ".pasted.png", ".protected.json", ".protected.safetensors")
-"""Endings of what we write ourselves; a folder that is walked again must not protect the protected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +38,7 @@ class FolderResult:
         notes: of how the photo was read; see `Photo.notes`.
         steps: of the face that took most.
         others: faces left out because they are not the person's whose secret was used.
+        unfound: carriers in which the device's own detector does not find one face: a service may find none either.
     """
 
     source: Path
@@ -52,6 +50,12 @@ class FolderResult:
     steps: int
     notes: tuple[str, ...] = ()
     others: int = 0
+    unfound: int = 0
+
+    @property
+    def short(self) -> bool:
+        """Whether something of the photo was not done: a face left out, or one that may not be recognised."""
+        return bool(self.unreached or self.at_edge or self.others or self.unfound)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,8 @@ class Plan:
         done: sources whose results are there.
         failures: sources that cannot be protected.
         skipped: what else lies in the folders: nothing in them is passed over in silence.
-        short: those of `done` whose record says that a key was not reached, or a face left out.
+        short: those of `done` whose record says that something of them was not done.
+        folders: where results lie.
     """
 
     todo: dict[Path, Path]
@@ -71,6 +76,7 @@ class Plan:
     failures: list[Failure]
     skipped: list[Skipped] = field(default_factory=list)
     short: list[FolderResult] = field(default_factory=list)
+    folders: frozenset[Path] = frozenset()
 
 
 def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
@@ -81,7 +87,7 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
     """
     failures: list[Failure] = []
     skipped: list[Skipped] = []
-    photos = list(photos_among(inputs, ours=OURS, failures=failures, skipped=skipped, out=job.out))
+    photos = list(photos_among(inputs, ours=PROTECTED, failures=failures, skipped=skipped, out=job.out))
     places = {job.out / relative.with_suffix("") for _, relative in photos}
     targets: dict[Path, Path] = {}
     todo: dict[Path, Path] = {}
@@ -110,10 +116,11 @@ def plan(inputs: Iterable[Path], job: FolderJob) -> Plan:
         earlier = done_before(source, target, job)
         if earlier is not None:
             done.append(source)
-            short += [earlier] if earlier.unreached or earlier.at_edge or earlier.others else []
+            short += [earlier] if earlier.short else []
         else:
             todo[source] = target
-    return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped)
+    folders = frozenset(target.parent for target in targets)
+    return Plan(todo=todo, done=done, failures=failures, short=short, skipped=skipped, folders=folders)
 
 
 def protect_into(plan: Plan, job: FolderJob, *, on_step: OnStep | None = None) -> Iterator[FolderResult | Failure]:
@@ -196,7 +203,7 @@ def _owner(target: Path, *, number: int = 1) -> Path | None:
     try:
         record = json.loads(_record(target).read_bytes())
         return Path(record["source"]["path"]) if len(record["files"]) >= number else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -210,11 +217,14 @@ def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | No
             and all((target.parent / name).is_file() for name in record["files"])
         )
         return _earlier(source, target, record) if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> FolderResult:
+    # two names that a disk does not tell apart (a.jpg, A.jpg) are one result, which the plan cannot know
+    if (other := _owner(target)) is not None and other != source.resolve() and other.exists():
+        raise ValueError(f"{target}.*: expected a name of its own, got that of the results of {other}")
     # from here to the new record there is none: an interruption must not leave an old one beside new files
     _forget(target)
     first = target.with_name(f"{target.name}.protected{result.suffix}")
@@ -250,6 +260,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         seconds=max(face.done.seconds for face in result.faces),
         notes=result.notes,
         others=len(result.others),
+        unfound=sum(not face.found for face in result.faces),
         steps=max(face.done.steps for face in result.faces),
     )
 
@@ -263,6 +274,7 @@ def _earlier(source: Path, target: Path, record: dict[str, Any]) -> FolderResult
         unreached=dict(Counter(key for face in faces for key in face["unmet"])),
         at_edge=len(record["at_edge"]),
         others=len(record.get("others", [])),
+        unfound=sum(not face.get("carrier", {}).get("found", True) for face in faces),
         seconds=max(face["seconds"] for face in faces),
         steps=max(face["steps"] for face in faces),
     )
@@ -273,7 +285,7 @@ def _forget(target: Path) -> None:
     record = _record(target)
     try:
         names = json.loads(record.read_bytes())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     record.unlink()
     for name in names:

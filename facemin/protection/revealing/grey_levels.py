@@ -73,7 +73,7 @@ def grey_levels(pixels: Pixels) -> Planes:
     planes = np.rint(4 * np.concatenate([colours, colours @ LUMINANCE[:, None]], axis=1).T).astype(np.int16)
     places = ((np.arange(QUANTILES) + 0.5) / QUANTILES * len(colours)).astype(np.intp)
     both = np.sort(np.stack([planes, np.abs(planes - MIDDLE)]), axis=-1, kind="stable")
-    return both[..., places].astype(np.float32) / 4
+    return np.asarray(both[..., places] / 4, np.float32)
 
 
 def _standard(levels: NDArray[np.floating]) -> Planes:

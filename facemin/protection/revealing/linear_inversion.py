@@ -58,9 +58,10 @@ def inverted_correlations(shown: Planes, rest: dict[str, Planes]) -> dict[str, f
         shown: red, green and blue of the image, (3, 112, 112).
         rest: of the face, by `partial_correlation.remainders`.
     """
-    # what varies within a block: light and shade of two smooth images may be alike by chance
-    faces = {2: rest["112 px"], 4: rest["56 px, detail"], 7: resized(rest["56 px"], 32), 8: rest["28 px, detail"]}
-    return {blocks.measure: _correlation(shown, faces[blocks.side][:, 0], blocks) for blocks in BLOCKS}
+    light = {band: planes[:, 0] for band, planes in rest.items()}
+    # mostly what varies within a block: light and shade of two smooth images may be alike by chance
+    faces = {2: light["112 px"], 4: light["56 px, detail"], 7: resized(light["56 px"], 32), 8: light["28 px, detail"]}
+    return {blocks.measure: _correlation(shown, faces[blocks.side], blocks) for blocks in BLOCKS}
 
 
 def _correlation(shown: Planes, faces: Planes, blocks: Blocks) -> float:

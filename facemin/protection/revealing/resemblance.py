@@ -57,8 +57,8 @@ LIMITS: dict[str, float] = {
 }
 """Least value of each measure that shows the face.
 
-1.5 times the highest honest value of people not reported on; but templates and PSNR have to beat the mean face's, which
-is what decides there.
+1.5 times the highest honest value of people not reported on; but templates and PSNR have to beat the mean face's, and
+grey levels noise's, which is what decides there.
 """
 
 LEVELS = ("nearness of one colour's grey levels", "nearness of all colours' grey levels")

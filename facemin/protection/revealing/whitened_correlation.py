@@ -73,7 +73,7 @@ def _rows(spectra: Spectra) -> Planes:
     twice = np.full(spectra.shape[-1], np.sqrt(2))
     twice[[0, -1]] = 1
     both = np.stack([spectra.real, spectra.imag], axis=-1) * twice[:, None]
-    return both.reshape(*spectra.shape[:-2], -1).astype(np.float32)
+    return np.asarray(both.reshape(*spectra.shape[:-2], -1), np.float32)
 
 
 def _unit(rows: Planes) -> Planes:

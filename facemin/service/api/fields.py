@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import Base64Encoder, BaseModel, ConfigDict, EncodedBytes, Field, PlainSerializer, model_validator
+from pydantic_core import PydanticCustomError
 
 from facemin.service.api.errors import ServiceError
 
@@ -25,7 +27,28 @@ PersonName = Annotated[
 ]
 Far = Annotated[float, Field(gt=0, lt=1, examples=[1e-3], description="False accept rate whose threshold decides.")]
 Challenge = Annotated[str, Field(pattern=CHALLENGE, description="From POST /v1/challenges; counts once.")]
-Base64 = Annotated[Base64Bytes, PlainSerializer(lambda _: "", return_type=str)]
+
+
+class _ExactBase64(Base64Encoder):
+    """Base64 of the standard alphabet with its padding: nothing in it is passed over, no two texts are one upload."""
+
+    @classmethod
+    def decode(cls, data: bytes) -> bytes:
+        """The bytes; what does not come out the same when it is encoded again is refused."""
+        try:
+            decoded = base64.b64decode(data, validate=True)
+        except ValueError:
+            decoded = None
+        if decoded is None or base64.b64encode(decoded) != data:
+            raise PydanticCustomError(
+                "base64", "expected base64 of the standard alphabet with its padding, and nothing else, got other text"
+            )
+        return decoded
+
+
+Base64 = Annotated[
+    bytes, Field(strict=False), EncodedBytes(encoder=_ExactBase64), PlainSerializer(lambda _: "", return_type=str)
+]
 """Never written out again: an upload is in no answer, log or error."""
 
 
@@ -37,9 +60,9 @@ class Unusable:
 
 
 class Strict(BaseModel):
-    """A body that holds nothing but what its endpoint knows."""
+    """A body that holds nothing but what its endpoint knows, each of the type it says: "0" is no number, 1 no truth."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     @model_validator(mode="before")
     @classmethod

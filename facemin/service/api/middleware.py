@@ -203,7 +203,7 @@ class _Held:
 
 
 def _check_framing(scope: Scope) -> None:
-    """Refuse what a proxy in front might end elsewhere than we do, and so take for two requests (RFC 9112, 6.1)."""
+    """Refuse what a proxy in front might read otherwise than we do, or take for two requests (RFC 9112, 6.1)."""
     names = [name.lower() for name, _ in scope["headers"]]
     lengths, encodings = names.count(b"content-length"), names.count(b"transfer-encoding")
     if encodings and (lengths or encodings > 1 or scope["http_version"] == "1.0"):
@@ -212,6 +212,14 @@ def _check_framing(scope: Scope) -> None:
             "bad_request",
             "request: expected one of Content-Length and Transfer-Encoding: chunked, got more",
         )
+    for name in (b"authorization", b"host"):
+        if names.count(name) > 1:
+            raise ServiceError(400, "bad_request", f"{name.decode().capitalize()}: expected it once, got it twice")
+    if b"%2f" in scope.get("raw_path", b"").lower():
+        raise ServiceError(400, "bad_request", "path: expected no encoded slash, got one")
+    coded = [value for name, value in scope["headers"] if name.lower() == b"content-encoding"]
+    if any(value.strip().lower() not in (b"", b"identity") for value in coded):
+        raise ServiceError(415, "unsupported_encoding", "Content-Encoding: expected none, since no body is unpacked")
 
 
 async def _body(headers: dict[str, str], receive: Receive, most: int, held: _Held) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, model_validator
 
 from facemin.service.api.fields import HEX_32, Base64, Challenge, CollectionName, Far, PersonName, Strict
 from facemin.service.recognition.thresholds import Pair
@@ -25,6 +25,13 @@ Moment = Annotated[AwareDatetime, BeforeValidator(lambda value: moment(value) if
 def _is_none(value: object) -> bool:
     """Left out of what a request is remembered by, so that requests of earlier versions are known again."""
     return value is None
+
+
+def _shown(name: str) -> str:
+    """A name that shows as it is, on a terminal and in a log."""
+    if not name.isprintable():
+        raise ValueError("expected printable characters, got others")
+    return name
 
 
 class PseudonymIn(Strict):
@@ -142,7 +149,7 @@ class CollectionChange(Strict):
 class NewToken(Strict):
     """A token to make."""
 
-    name: str = Field(min_length=1, max_length=100, examples=["door app"])
+    name: Annotated[str, AfterValidator(_shown)] = Field(min_length=1, max_length=100, examples=["door app"])
     grants: list[Annotated[str, Field(max_length=80)]] = Field(
         min_length=1, max_length=100, examples=[["verify:staff"]], description="SCOPE or SCOPE:COLLECTION."
     )

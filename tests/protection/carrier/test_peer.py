@@ -95,7 +95,7 @@ def test_a_folder_of_known_people_knows_three_pseudonyms_and_no_plain_photo(tmp_
 def test_its_api_finds_one_face_in_every_base(tmp_path: Path) -> None:
     for number in range(4):
         for look in ("photo", "drawing"):
-            drawn = 255 * base_of(bytes([number] * 32), look=look).at(512)  # type: ignore[arg-type]
+            drawn = 255 * base_of(bytes([number] * 32), look=look).at(512)
             Image.fromarray(drawn.astype(np.uint8)).save(tmp_path / f"{look}{number}.png")
     code = (
         "import sys, json, face_recognition as fr\n"

@@ -1,6 +1,10 @@
 """T: what services do to a photo, differentiable, each image by its own randomness."""
 
+from __future__ import annotations
+
 import io
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,11 +18,15 @@ from facemin.protection.carrier.pipelines import decoded  # noqa: E402
 from facemin.protection.carrier.settings import Pipelines  # noqa: E402
 from facemin.protection.carrier.webp import webp  # noqa: E402
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 NOTHING = Pipelines(resized=0, blurred=0, encodings=(1, 0, 0), cropped=0, noisy=0, colour=0)
 
 
-def canvases(count: int) -> torch.Tensor:
-    return torch.stack([of_frame(base_of(bytes([number] * 32)).frame) for number in range(count)])
+def canvases(count: int) -> Tensor:
+    made: Tensor = torch.stack([of_frame(base_of(bytes([number] * 32)).frame) for number in range(count)])
+    return made
 
 
 def draws(count: int, seed: int = 0) -> list[np.random.Generator]:
@@ -49,11 +57,9 @@ def test_nothing_is_nothing() -> None:
         {"colour": 0.05},
     ],
 )
-def test_each_operation_changes_pixels_and_passes_gradients(change: dict[str, object]) -> None:
-    from dataclasses import replace
-
+def test_each_operation_changes_pixels_and_passes_gradients(change: dict[str, Any]) -> None:
     shown = torch.from_numpy(textured()).permute(2, 0, 1)[None].float().div(255).repeat(4, 1, 1, 1).requires_grad_()
-    made = decoded(replace(NOTHING, **change), shown, draws(4))  # type: ignore[arg-type]
+    made = decoded(replace(NOTHING, **change), shown, draws(4))
     assert 1e-3 < float((made - shown).detach().abs().mean()) < 0.3
     (gradient,) = torch.autograd.grad(made.sum(), shown)
     assert gradient.isfinite().all()
@@ -67,8 +73,6 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 
 
 def test_a_crop_keeps_the_face_and_loses_what_is_far_from_it() -> None:
-    from dataclasses import replace
-
     kept = torch.ones(20, 3, SIDE, SIDE)
     made = decoded(replace(NOTHING, cropped=1.0), kept, draws(20)).mean(1)
     middle = slice(SIDE // 3, 2 * SIDE // 3)

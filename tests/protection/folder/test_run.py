@@ -1,6 +1,7 @@
 """What goes where, what is done already, and what an interruption leaves."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
 from facemin.protection import PMT, Compute, Failure, RevealingWarning
 from facemin.protection.folder.job import FolderJob
-from facemin.protection.folder.run import FolderResult, plan, protect_into
+from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
 from facemin.runtime.files import write_atomically
 from tests.pictures import encode_tensor, forbid_listing
 
@@ -176,3 +177,38 @@ def test_the_largest_photo_is_a_setting(photos: Path, keys: list[Key], tmp_path:
     assert isinstance(failure, Failure)
     assert "112 x 112 = 12544 pixels; max_pixels raises the limit" in failure.reason
     assert small.digest == job(keys, tmp_path / "out").digest
+
+
+def test_results_that_a_shell_names_are_passed_over(photos: Path, keys: list[Key]) -> None:
+    """`facemin protect *.png --out .`, twice."""
+    folder = photos / "a"
+    run([*folder.glob("*.png")], job(keys, folder))
+    (folder / "c.protected.png").write_bytes((folder / "b.png").read_bytes())
+    again = plan(sorted(folder.glob("*.png")), job(keys, folder))
+    assert sorted(path.name for path in again.done) == ["0001.png", "b.png"]
+    assert sorted(item.path.name for item in again.skipped) == ["0001.protected.png", "b.protected.png"]
+    # a photo that is only called so has no record
+    assert [path.name for path in again.todo] == ["c.protected.png"]
+
+
+def test_what_cannot_be_a_photo_fails_alone(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    odd = [tmp_path / "pipe.jpg", tmp_path / ("n" * 300), Path("/dev/zero"), tmp_path / "empty.jpg", Path("a\0.jpg")]
+    os.mkfifo(odd[0])
+    odd[3].touch()
+    failed, made = [], []
+    for result in run([*odd, photos / "b.png"], job(keys, tmp_path / "out")):
+        (failed if isinstance(result, Failure) else made).append(result)
+    failed += plan([*odd, photos / "b.png"], job(keys, tmp_path / "out")).failures
+    assert sorted(failure.name for failure in failed) == sorted(map(str, odd))  # type: ignore[union-attr]
+    assert len(made) == 1
+
+
+def test_names_that_a_disk_does_not_tell_apart(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+    """On such a disk B.png's results are those of b.png, which only whoever writes them can see."""
+    of, out = job(keys, tmp_path / "out"), tmp_path / "out"
+    (photos / "B.png").write_bytes((photos / "b.png").read_bytes())
+    run([photos / "b.png"], of)
+    (result,) = protect_into(Plan(todo={photos / "B.png": out / "b"}, done=[], failures=[]), of)
+    assert isinstance(result, Failure)
+    assert "expected a name of its own" in result.reason
+    assert plan([photos / "b.png"], of).done

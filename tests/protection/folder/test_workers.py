@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from facemin.protection import PMT, Check, Compute, Failure, OnePassProtector, P
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
 from facemin.protection.folder.workers import DEATHS, protect_by_workers
+from facemin.runtime import files
 from facemin.runtime.files import write_atomically
 from tests.conftest import PATIENCE
 from tests.pseudonym.conftest import a_secret
@@ -254,7 +256,7 @@ class Halting(Shown):
     def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
         del face, seed
         self.folder.mkdir(exist_ok=True)
-        (self.folder / f".{os.getpid():x}-{0:016x}.tmp").touch()
+        (self.folder / f"{files._temporary(os.getpid())}{0:016x}.tmp").touch()
         time.sleep(600)
         raise AssertionError
 
@@ -313,12 +315,17 @@ class TestCommand:
         _gone(workers)
         before = records()
         assert 12 <= len(before) < 300
+        # as a worker leaves it that is killed within a file
+        unfinished = tmp_path / "out" / f"{files._temporary(workers[0])}{0:016x}.tmp"
+        unfinished.touch()
         if ending == signal.SIGINT:
             said = json.loads(out)
             assert len(said["protected"]) == len(before)
             assert said["left"] == 300 - len(before)
         done = subprocess.run(command, capture_output=True, check=True)
         said = json.loads(done.stdout)
+        assert re.search(rb"removed \d+ unfinished files? of a run that was killed", done.stderr)
+        assert not [*(tmp_path / "out").glob(".*")]
         assert len(said["protected"]) == 300 - len(before)
         assert len(said["done_before"]) == len(before)
         after = records()

@@ -6,6 +6,7 @@ megabytes of them stopped the server for 13 seconds and took 800 MB.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from typing import TYPE_CHECKING, Any
@@ -110,8 +111,28 @@ def parse(model: type[BaseModel], body: bytes) -> BaseModel | Unusable:
         return Unusable(f"body: expected at most {MOST_VALUES} commas and colons, got more")
     try:
         with _LARGE:
-            return model.model_validate_json(body)
+            made = model.model_validate_json(body)
+            repeated = _repeated(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         # without the value: it may be an upload
         return Unusable(f"{'.'.join(map(str, ('body', *first['loc'])))}: {first['msg']}")
+    if repeated is not None:
+        return Unusable(f"body: expected each field once, got {repeated} again")
+    return made
+
+
+_LONG_TEXT = re.compile(rb'"[A-Za-z0-9+/=]{128,}"')
+
+
+def _repeated(body: bytes) -> str | None:
+    """A field that an object of valid JSON has twice: another reader, a proxy say, may take the other one."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        found.extend(name for name in names if names.count(name) > 1)
+
+    # an upload's text names no field; without it there is little to read
+    json.loads(_LONG_TEXT.sub(b'""', body), object_pairs_hook=look)
+    return found[0] if found else None
