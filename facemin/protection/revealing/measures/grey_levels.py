@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Pixels, Planes
+    from facemin.protection.revealing.measures.image_planes import Pixels, Planes
 
 QUANTILES = 64
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
@@ -59,7 +59,7 @@ def nearness(shown: Planes, levels: Planes) -> tuple[float, float]:
 
 
 def _distances(one: Planes, other: Planes) -> Planes:
-    return np.abs(one - other).mean(-1)
+    return np.asarray(np.abs(one - other).mean(-1))
 
 
 def _highest(distances: Planes, noise: Planes) -> float:
