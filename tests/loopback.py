@@ -1,4 +1,4 @@
-"""Sockets of this machine: the guard that allows them in place of the one that allows none, and servers of a few lines."""
+"""Sockets of this machine: the guard that allows them where all are refused, and servers of a few lines."""
 
 import socket
 import threading

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from facemin.runtime.errors import in_words
 from facemin.service.api.app import create_app
 from facemin.service.api.limits.connections import ConnectionLimits, bounded_protocol
 from facemin.service.provider import Provider
@@ -40,6 +42,21 @@ def make_server(
         lifespan="on",
     )
     return uvicorn.Server(config)
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that could not be listened on, before a provider is opened for it.
+
+    Raises:
+        ValueError: it is none, is taken, or is not this machine's.
+    """
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"port: expected 0 to 65535, got {port}")
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise ValueError(f"{host}, port {port}: {in_words(error)}") from None
 
 
 def serve(folder: Path, *, host: str, port: int, page: bool = False) -> None:

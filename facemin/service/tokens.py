@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sqlalchemy import select, update
 
-from facemin.service.api.errors import not_found
+from facemin.service.api.errors import ServiceError, not_found
 from facemin.service.storage.tables import tokens
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ Scope = Literal["enrol", "verify", "identify", "admin", "session"]
 SessionScope = Literal["self", "identify"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 EVERYWHERE = "*"
+LONGEST = 36_500 * 86_400.0
+"""Seconds that a token may be valid; a hundred years."""
 """In place of a collection's name: every collection, and what belongs to none."""
 
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -110,10 +112,16 @@ def make_token(
 
     Raises:
         ValueError: a name out of 1 to 100 printable characters, or no grants.
+        ServiceError: an end that is past, or no time (422).
     """
     if not 1 <= len(name) <= 100 or not name.isprintable() or not grants:
         raise ValueError(
             f"token: expected a name of 1 to 100 printable characters and a grant, got {name!r:.120}, {len(grants)}"
+        )
+    # a time that is none would never end, and one beyond the calendar could never be listed
+    if expires is not None and not 0 < expires - time.time() <= LONGEST:
+        raise ServiceError(
+            422, "invalid_request", "expires: expected a time to come within a hundred years, or none, got another"
         )
     token = Token(id=secrets.token_hex(8), name=name, grants=grants, expires=expires)
     secret = secrets.token_urlsafe(32)

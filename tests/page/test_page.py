@@ -35,6 +35,7 @@ def begin(page: Page, where: str) -> None:
     """The same for somebody who comes for the first time."""
     ready(page, where)
     page.click("button", "Make my secret")
+    page.read("Your secret was made", seconds=LOAD)
 
 
 def verdict(page: Page, words: str) -> str:

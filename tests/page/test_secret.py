@@ -123,6 +123,7 @@ def test_a_sent_photo_stays_refused_after_its_secret_is_removed(
         assert page.faults() == []
         page.click("button", "Remove it", exact=True)
         page.click("button", "Make my secret")
+        page.read("Your secret was made", seconds=LOAD)
         page.choose("Choose a photo", photos["collins-1"])
         page.read("This photo was sent before", seconds=LOAD)
         assert not page.do("return await $.page.getByRole('button', {name: 'Verify', exact: true}).isEnabled()")

@@ -1,11 +1,13 @@
 """The provider's and the client's verbs, as the command line runs them."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
 from facemin.cli import app
+from facemin.cli import run as command
 from facemin.cli.demo.run import astronaut
 from tests.conftest import REPOSITORY
 from tests.service.running import Running
@@ -107,3 +109,33 @@ def test_the_deployment_files_name_what_is_there() -> None:
             for name in line.split()[1:-1]:
                 assert (REPOSITORY / name).exists()
                 assert f"!{name}" in kept
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "-1", "0", "1e300"])
+def test_a_token_ends_at_a_time_to_come_or_never(days: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that ended at no time would be valid for ever, and one beyond the calendar could never be listed."""
+    home = ["--home", str(tmp_path / "provider")]
+    assert command(["provider", "init", "--provider", "Acme", *home]) == 0
+    assert command(["provider", "token", "add", "t", "verify", "--days", days, *home]) == 2
+    assert "expected a time to come" in capsys.readouterr().err
+    assert command(["provider", "token", "list", *home]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_an_address_is_tried_before_it_is_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = ["--home", str(tmp_path / "provider")]
+    assert command(["serve", *home]) == 2
+    assert "expected a provider's settings" in capsys.readouterr().err
+    assert command(["provider", "init", "--provider", "Acme", *home]) == 0
+    capsys.readouterr()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for options, told in (
+            (["--port", str(port)], "another program listens there"),
+            (["--port", "99999"], "port: expected 0 to 65535"),
+            (["--host", "256.1.1.1"], "256.1.1.1, port 8470"),
+        ):
+            assert command(["serve", *home, *options]) == 2
+            said = capsys.readouterr()
+            assert told in said.err
+            assert "serving" not in said.err

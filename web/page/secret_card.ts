@@ -130,8 +130,8 @@ export class SecretCard {
       async () => {
         if (!(await confirm(T.forgetAsk, T.forgetYes, T.forgetNo))) return;
         await this.engine.forgetSecret();
-        this.told.say(T.forgotten);
         await this.refresh();
+        this.told.say(T.forgotten);
       },
       "danger",
     );
@@ -160,8 +160,8 @@ export class SecretCard {
       this.told.refuse(error);
       return;
     }
-    this.told.say(said, "good");
     await this.refresh();
+    this.told.say(said, "good");
     // what had the keyboard's place is gone
     this.element.querySelector("h2")?.focus();
   }

@@ -110,8 +110,9 @@ def serve(
     as_json: Json = False,
 ) -> int:
     """Run the provider's service; SIGTERM and Ctrl-C end it once running requests are answered."""
+    from facemin.service.server import check_address
     from facemin.service.server import serve as run
-    from facemin.service.settings import provider_home
+    from facemin.service.settings import provider_home, read_settings
 
     # onnxruntime computes there; the option stays for scripts that name it
     del device
@@ -119,6 +120,8 @@ def serve(
     if host not in ("127.0.0.1", "localhost", "::1"):
         note("the service speaks plain HTTP: put a reverse proxy with TLS in front of it (docs/service/deployment.md)")
     folder = provider_home(home)
+    read_settings(folder)
+    check_address(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if as_json:
         # before it runs, for it runs until it is ended

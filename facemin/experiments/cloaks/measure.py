@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -82,13 +83,17 @@ def looked_up(
     sides: dict[str, tuple[PlainSide, Tensor]] = {}
     # heads are trained on all photos, the rest looks at the enrolled ones and the probes
     first = 0 if adaptive else photos.enrolled
+
+    @cache
+    def changed() -> dict[str, Tensor]:
+        made = _purified(photos, purifiers, attacked, adaptive=adaptive)
+        made |= {condition: unit(faces[:attacked]) for condition, faces in photos.removed.items()}
+        return made | {_CLOAKED: unit(photos.cloaked[:, first:])}
+
     for name, recogniser in judges.items():
 
         def embeddings(recogniser: Recogniser = recogniser) -> dict[str, Tensor]:
-            changed = _purified(photos, purifiers, attacked, adaptive=adaptive)
-            changed |= {condition: unit(faces[:attacked]) for condition, faces in photos.removed.items()}
-            changed[_CLOAKED] = unit(photos.cloaked[:, first:])
-            return {condition: embedded(recogniser, faces) for condition, faces in changed.items()}
+            return {condition: embedded(recogniser, faces) for condition, faces in changed().items()}
 
         kept = keep(name, embeddings)
         if kept is None:
@@ -98,8 +103,8 @@ def looked_up(
         sides[name] = side, rows
         found[name] = _cases(side, rows, photos, owners, fars)
         gallery = _gallery(side, side.people[:people, photos.enrolled], fars)
-        for condition, changed in kept.items():
-            found[name][condition] = gallery.look_up(changed, owners[: len(changed)])
+        for condition, probes in kept.items():
+            found[name][condition] = gallery.look_up(probes, owners[: len(probes)])
         if adaptive:
             found[name] |= _with_heads(side, rows, photos, fars)
     if len(judges) > 1:

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Pixels, Planes
+    from facemin.protection.revealing.measures.image_planes import Pixels, Planes
 
 QUANTILES = 64
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
@@ -59,7 +59,7 @@ def nearness(shown: Planes, levels: Planes) -> tuple[float, float]:
 
 
 def _distances(one: Planes, other: Planes) -> Planes:
-    return np.abs(one - other).mean(-1)
+    return np.asarray(np.abs(one - other).mean(-1))
 
 
 def _highest(distances: Planes, noise: Planes) -> float:
@@ -73,7 +73,7 @@ def grey_levels(pixels: Pixels) -> Planes:
     planes = np.rint(4 * np.concatenate([colours, colours @ LUMINANCE[:, None]], axis=1).T).astype(np.int16)
     places = ((np.arange(QUANTILES) + 0.5) / QUANTILES * len(colours)).astype(np.intp)
     both = np.sort(np.stack([planes, np.abs(planes - MIDDLE)]), axis=-1, kind="stable")
-    return both[..., places].astype(np.float32) / 4
+    return np.asarray(both[..., places] / 4, np.float32)
 
 
 def _standard(levels: NDArray[np.floating]) -> Planes:

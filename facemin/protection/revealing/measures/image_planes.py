@@ -69,4 +69,4 @@ def _area_weights(source: int, side: int) -> Planes:
     edges = np.linspace(0, source, side + 1)
     lower = np.arange(source)
     overlap = np.minimum(edges[1:, None], lower + 1) - np.maximum(edges[:-1, None], lower)
-    return (np.maximum(overlap, 0) * side / source).astype(np.float32)
+    return np.asarray(np.maximum(overlap, 0) * side / source, np.float32)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import HALF, halved, mean_face, planes_of, turned
-from facemin.protection.revealing.partial_correlation import even_light
+from facemin.protection.revealing.measures.image_planes import HALF, halved, mean_face, planes_of, turned
+from facemin.protection.revealing.measures.partial_correlation import even_light
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Planes
+    from facemin.protection.revealing.measures.image_planes import Planes
 
     Spectra = NDArray[np.complexfloating]
 
@@ -73,7 +73,7 @@ def _rows(spectra: Spectra) -> Planes:
     twice = np.full(spectra.shape[-1], np.sqrt(2))
     twice[[0, -1]] = 1
     both = np.stack([spectra.real, spectra.imag], axis=-1) * twice[:, None]
-    return both.reshape(*spectra.shape[:-2], -1).astype(np.float32)
+    return np.asarray(both.reshape(*spectra.shape[:-2], -1), np.float32)
 
 
 def _unit(rows: Planes) -> Planes:

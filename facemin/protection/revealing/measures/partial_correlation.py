@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import HALF, SIDE, doubled, halved, mean_face, planes_of, turned, unit
+from facemin.protection.revealing.measures.image_planes import (
+    HALF,
+    SIDE,
+    doubled,
+    halved,
+    mean_face,
+    planes_of,
+    turned,
+    unit,
+)
 
 if TYPE_CHECKING:
-    from facemin.protection.revealing.image_planes import Pixels, Planes
+    from facemin.protection.revealing.measures.image_planes import Pixels, Planes
 
 BANDS = ("112 px", "56 px", "56 px, detail", "28 px", "28 px, detail", "14 px")
 WINDOW, STRIDE = 28, 14
@@ -60,8 +69,8 @@ def correlations(
         name = f"correlation at {band}"
         found[name] = strongest(unit(planes), rest[band], _mean_bands()[band], limits[name])
     views = {"a median": [_median(shown[3:4])], "rearranging": _rearrangements(shown[:4], pixels)}
-    for view, planes in views.items():
-        half = np.concatenate([halved(each) for each in planes])
+    for view, several in views.items():
+        half = np.concatenate([halved(each) for each in several])
         for band, small in (("56 px", half), ("28 px", halved(half))):
             name = f"correlation after {view}, {band}"
             found[name] = strongest(unit(small), rest[band], _mean_bands()[band], limits[name])

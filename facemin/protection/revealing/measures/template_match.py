@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import FLAT, halved, mean_face, planes_of, resized, turned
+from facemin.protection.revealing.measures.image_planes import FLAT, halved, mean_face, planes_of, resized, turned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Planes
+    from facemin.protection.revealing.measures.image_planes import Planes
 
     Spectra = NDArray[np.complexfloating]
 
@@ -80,7 +80,7 @@ def _template(plain: Planes, side: int) -> Planes:
     """A face of so many pixels a side, without its mean, of length 1."""
     small = resized(plain, side)
     small = small - small.mean()
-    return small / max(float(np.linalg.norm(small)), FLAT * side)
+    return np.asarray(small / max(float(np.linalg.norm(small)), FLAT * side))
 
 
 def _spectra(template: Planes, within: int) -> Spectra:
