@@ -1,4 +1,4 @@
-"""Where dlib cuts its chip out of bases and carriers: the constants of `facemin/protection/carrier/networks.py`.
+"""Where dlib cuts its chip out of bases and carriers: the constants of `protection/carrier/services/networks.py`.
 
     PEERS/bin/python experiments/carrier/chips.py CACHE/carriers-photo-test
 

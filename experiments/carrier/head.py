@@ -23,9 +23,9 @@ from torch.nn import functional as F
 
 from facemin.protection.carrier.base import base_of
 from facemin.protection.carrier.canvas import GRAIN, INSIDE, of_frame, placed
-from facemin.protection.carrier.networks import DlibNetwork
 from facemin.protection.carrier.optimise import coarse, size
-from facemin.protection.carrier.pipelines import crops, decoded
+from facemin.protection.carrier.services.networks import DlibNetwork
+from facemin.protection.carrier.services.pipelines import crops, decoded
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.runtime.files import append_json
 from facemin.train.one_pass.decoder import Block, Convolution

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facemin.protection.revealing.check import JUDGE
-from facemin.protection.revealing.grey_levels import LUMINANCE, grey_levels, nearness
-from facemin.protection.revealing.image_planes import planes_of
 from facemin.protection.revealing.linear_inversion import inverted_correlations
-from facemin.protection.revealing.partial_correlation import remainders
+from facemin.protection.revealing.measures.grey_levels import LUMINANCE, grey_levels, nearness
+from facemin.protection.revealing.measures.image_planes import planes_of
+from facemin.protection.revealing.measures.partial_correlation import remainders
 from facemin.protection.revealing.resemblance import LEVELS, LIMITS, likenesses
 
 if TYPE_CHECKING:

@@ -180,6 +180,8 @@ class Transport:
         self._renew(self._http)
 
     def _send(self, method: str, path: str, body: Any, headers: dict[str, str], most: int) -> Reply:
+        import httpx
+
         http = self._http
         sent = {"Accept": "application/json, application/octet-stream", **headers}
         if self._token is not None:
@@ -196,6 +198,9 @@ class Transport:
                 found.put(_exchange(http, request, most, late))
             except ProviderError as error:
                 found.put(error)
+            except httpx.TimeoutException:
+                # a socket's own timeout is as long, and may come first
+                found.put(self._too_slow())
             # whatever happens, the caller is told: httpx's own errors, a closed client, a resolver's refusal
             except Exception as error:  # noqa: BLE001
                 reason = _reason(error)
@@ -208,12 +213,14 @@ class Transport:
         except queue.Empty:
             late.set()
             self._renew(http)
-            raise ProviderError(
-                0, "too_slow", f"expected a whole answer from {self.url} within {self.timeout:g} s, got none"
-            ) from None
+            raise self._too_slow() from None
         if isinstance(answer, ProviderError):
             raise answer
         return answer
+
+    def _too_slow(self) -> ProviderError:
+        text = f"expected a whole answer from {self.url} within {self.timeout:g} s, got none"
+        return ProviderError(0, "too_slow", text)
 
     def _connect(self) -> httpx.Client:
         # with the command line's packages beside it, importing it takes a fifth of the client's time

@@ -80,7 +80,7 @@ def _check_reached(face: ProtectedFace, key: Key, number: int, *, name: str) -> 
 
 def check_asks(key: Key) -> None:
     """Refuse a key that noise satisfies: whatever is sent for it says nothing, and would be accepted for anybody."""
-    from facemin.protection.revealing.image_planes import mean_face
+    from facemin.protection.revealing.measures.image_planes import mean_face
 
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (112, 112, 3), dtype=np.uint8)

@@ -10,7 +10,8 @@ CODES = re.compile(
 )
 NEVER_IN_A_PAGE = {
     "requests that the page does not make": {
-        *("bad_request", "invalid_request", "challenge_required", "mixed_pseudonyms", "not_an_upgrade", "key_reused"),
+        *("bad_request", "invalid_request", "unsupported_encoding", "challenge_required", "mixed_pseudonyms"),
+        *("not_an_upgrade", "key_reused"),
         *("not_unit_length", "pseudonym_required", "no_face", "too_many_uploads", "far_not_calibrated", "far_too_lax"),
     },
     "endpoints that no session reaches": {

@@ -71,6 +71,17 @@ def test_the_timeout_is_for_the_whole_answer(first: bytes, each: bytes) -> None:
         assert (caught.value.status, caught.value.code) == (0, "too_slow")
 
 
+@pytest.mark.parametrize("kind", [httpx.ConnectTimeout, httpx.ReadTimeout, httpx.WriteTimeout])
+def test_a_socket_s_own_timeout_is_told_as_the_whole_answer_s(kind: type[httpx.TimeoutException]) -> None:
+    def late(request: httpx.Request) -> httpx.Response:
+        raise kind("timed out")
+
+    send = Transport(url="https://a.example", transport=httpx.MockTransport(late), timeout=7, tries=1)
+    with pytest.raises(ProviderError, match=r"whole answer from https://a\.example within 7 s") as caught:
+        send("GET", "/x")
+    assert (caught.value.status, caught.value.code) == (0, "too_slow")
+
+
 def test_an_answer_longer_than_it_may_be_is_refused() -> None:
     send = Transport(url="https://a.example", transport=answering(content=b" " * 1001))
     with pytest.raises(ProviderError, match="at most 1000 bytes"):

@@ -10,14 +10,14 @@ import torch
 from torch.nn import functional as F
 
 from facemin.protection.carrier.canvas import GRAIN, placed
-from facemin.protection.carrier.pipelines import crops, decoded
+from facemin.protection.carrier.services.pipelines import crops, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from facemin.protection.carrier.networks import Network
+    from facemin.protection.carrier.services.networks import Network
     from facemin.protection.carrier.settings import Descent, Pipelines
 
 COARSE = 2

@@ -190,8 +190,8 @@ class FaceCarrier:
         import torch
 
         from facemin.protection.carrier.canvas import in_frame, of_frame
-        from facemin.protection.carrier.networks import networks
         from facemin.protection.carrier.optimise import find_changes
+        from facemin.protection.carrier.services.networks import networks
 
         changes = find_changes(
             torch.stack([of_frame(base.frame) for base in bases]),

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import SIDE, resized
+from facemin.protection.revealing.measures.image_planes import SIDE, resized
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Planes
+    from facemin.protection.revealing.measures.image_planes import Planes
 
 RIDGE = 0.3
 """Share of the mean power of a value."""

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facemin.protection.revealing.grey_levels import level_nearness
-from facemin.protection.revealing.image_planes import SIDE, Pixels, doubled, halved, mean_face, planes_of, unit
 from facemin.protection.revealing.linear_inversion import inverted_correlations
-from facemin.protection.revealing.local_contrast import contrast_correlation
-from facemin.protection.revealing.mutual_information import excess_information
-from facemin.protection.revealing.partial_correlation import correlations, remainders
-from facemin.protection.revealing.template_match import matches
-from facemin.protection.revealing.whitened_correlation import whitened_correlation
+from facemin.protection.revealing.measures.grey_levels import level_nearness
+from facemin.protection.revealing.measures.image_planes import SIDE, Pixels, doubled, halved, mean_face, planes_of, unit
+from facemin.protection.revealing.measures.local_contrast import contrast_correlation
+from facemin.protection.revealing.measures.mutual_information import excess_information
+from facemin.protection.revealing.measures.partial_correlation import correlations, remainders
+from facemin.protection.revealing.measures.template_match import matches
+from facemin.protection.revealing.measures.whitened_correlation import whitened_correlation
 
 __all__ = ["LIMITS", "SIDE", "Likeness", "Pixels", "likenesses", "mean_face"]
 

@@ -10,7 +10,7 @@ from tests.audit.conftest import people_of_patterns
 
 def faces_of(plain: PublicFaces) -> Faces:
     names = tuple(str(row) for row in range(len(plain.faces)))
-    return Faces(names, plain.faces, plain.faces, plain.people, (), ())
+    return Faces(names, plain.faces, plain.faces, plain.people, (), (), left_out=0)
 
 
 def test_people_with_an_audited_photo_are_not_trained_on() -> None:

@@ -23,7 +23,7 @@ from facemin.protection.carrier import FaceCarrier, PseudonymTarget
 from facemin.protection.carrier.base import base_of, draw_base
 from facemin.protection.carrier.canvas import GRAIN, aligned_crop, in_frame, of_frame, placed
 from facemin.protection.carrier.components import CORNER, FRAME, PHOTO, landmarks_in
-from facemin.protection.carrier.pipelines import crops
+from facemin.protection.carrier.services.pipelines import crops
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into

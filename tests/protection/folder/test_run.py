@@ -195,11 +195,15 @@ def test_what_cannot_be_a_photo_fails_alone(photos: Path, keys: list[Key], tmp_p
     odd = [tmp_path / "pipe.jpg", tmp_path / ("n" * 300), Path("/dev/zero"), tmp_path / "empty.jpg", Path("a\0.jpg")]
     os.mkfifo(odd[0])
     odd[3].touch()
-    failed, made = [], []
+    failed: list[Failure] = []
+    made: list[FolderResult] = []
     for result in run([*odd, photos / "b.png"], job(keys, tmp_path / "out")):
-        (failed if isinstance(result, Failure) else made).append(result)
+        if isinstance(result, Failure):
+            failed.append(result)
+        else:
+            made.append(result)
     failed += plan([*odd, photos / "b.png"], job(keys, tmp_path / "out")).failures
-    assert sorted(failure.name for failure in failed) == sorted(map(str, odd))  # type: ignore[union-attr]
+    assert sorted(failure.name for failure in failed) == sorted(map(str, odd))
     assert len(made) == 1
 
 

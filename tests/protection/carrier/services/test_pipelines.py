@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 
 from facemin.protection.carrier.base import base_of  # noqa: E402 - behind the skip
 from facemin.protection.carrier.canvas import SIDE, of_frame  # noqa: E402
-from facemin.protection.carrier.pipelines import decoded  # noqa: E402
+from facemin.protection.carrier.services.pipelines import decoded  # noqa: E402
+from facemin.protection.carrier.services.webp import webp  # noqa: E402
 from facemin.protection.carrier.settings import Pipelines  # noqa: E402
-from facemin.protection.carrier.webp import webp  # noqa: E402
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from facemin.protection.revealing.image_planes import planes_of
-from facemin.protection.revealing.local_contrast import contrast_correlation
+from facemin.protection.revealing.measures.image_planes import planes_of
+from facemin.protection.revealing.measures.local_contrast import contrast_correlation
 from facemin.protection.revealing.resemblance import LIMITS
 from tests.protection.revealing.pictures import Pixels, blocks_of, grid, image_of, noise
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
-from facemin.protection.revealing.grey_levels import grey_levels, level_nearness
+from facemin.protection.revealing.measures.grey_levels import grey_levels, level_nearness
 from facemin.protection.revealing.resemblance import LEVELS, LIMITS
 from tests.protection.revealing.pictures import Pixels, grid, noise
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import QUARTER, halved, mean_face, planes_of, turned, unit
-from facemin.protection.revealing.partial_correlation import mean_basis, remainder, strongest
+from facemin.protection.revealing.measures.image_planes import QUARTER, halved, mean_face, planes_of, turned, unit
+from facemin.protection.revealing.measures.partial_correlation import mean_basis, remainder, strongest
 
 if TYPE_CHECKING:
-    from facemin.protection.revealing.image_planes import Planes
+    from facemin.protection.revealing.measures.image_planes import Planes
 
 MIDDLE = np.float32(127.5)
 

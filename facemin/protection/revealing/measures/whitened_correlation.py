@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import HALF, halved, mean_face, planes_of, turned
-from facemin.protection.revealing.partial_correlation import even_light
+from facemin.protection.revealing.measures.image_planes import HALF, halved, mean_face, planes_of, turned
+from facemin.protection.revealing.measures.partial_correlation import even_light
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Planes
+    from facemin.protection.revealing.measures.image_planes import Planes
 
     Spectra = NDArray[np.complexfloating]
 

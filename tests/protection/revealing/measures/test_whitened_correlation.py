@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from facemin.protection.revealing.image_planes import planes_of
+from facemin.protection.revealing.measures.image_planes import planes_of
+from facemin.protection.revealing.measures.whitened_correlation import _rows, whitened_correlation
 from facemin.protection.revealing.resemblance import LIMITS
-from facemin.protection.revealing.whitened_correlation import _rows, whitened_correlation
 from tests.protection.revealing.pictures import Pixels, grid
 
 LIMIT = LIMITS["whitened correlation, 56 px"]

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import halved, mean_face, planes_of, turned
+from facemin.protection.revealing.measures.image_planes import halved, mean_face, planes_of, turned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Planes
+    from facemin.protection.revealing.measures.image_planes import Planes
 
 BINS = 12
 STRANGER = 1.5

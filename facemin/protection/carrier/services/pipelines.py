@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from facemin.image.separable import bilinear_weights, blur_weights
 from facemin.protection.carrier.canvas import SIDE, to_canvas
-from facemin.protection.carrier.webp import webp
+from facemin.protection.carrier.services.webp import webp
 from facemin.protection.pmt.jpeg import TO_YCBCR, jpeg
 
 if TYPE_CHECKING:

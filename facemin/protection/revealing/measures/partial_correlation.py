@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import HALF, SIDE, doubled, halved, mean_face, planes_of, turned, unit
+from facemin.protection.revealing.measures.image_planes import (
+    HALF,
+    SIDE,
+    doubled,
+    halved,
+    mean_face,
+    planes_of,
+    turned,
+    unit,
+)
 
 if TYPE_CHECKING:
-    from facemin.protection.revealing.image_planes import Pixels, Planes
+    from facemin.protection.revealing.measures.image_planes import Pixels, Planes
 
 BANDS = ("112 px", "56 px", "56 px, detail", "28 px", "28 px, detail", "14 px")
 WINDOW, STRIDE = 28, 14

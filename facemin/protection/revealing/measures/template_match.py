@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facemin.protection.revealing.image_planes import FLAT, halved, mean_face, planes_of, resized, turned
+from facemin.protection.revealing.measures.image_planes import FLAT, halved, mean_face, planes_of, resized, turned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.image_planes import Planes
+    from facemin.protection.revealing.measures.image_planes import Planes
 
     Spectra = NDArray[np.complexfloating]
 

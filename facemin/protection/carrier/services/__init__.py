@@ -1,0 +1,1 @@
+"""What services do with a carrier: their pipelines, with WebP, and their networks."""
