@@ -6,10 +6,11 @@ pixels: their DCT has as many numbers as the image; DC and the dropped frequenci
 places, and the inverse DCT around mid-grey is the image that is sent. A recogniser trained on such images reads the
 channels back from them exactly, up to 8-bit rounding and what was clipped.
 
-It uses no key's gradients. A key decides the order of the channels, among those that show nothing of the face
+It uses no key's gradients. A key decides the order of the channels, among those that show an eye nothing of the face
 (`facemin.ahm.masking.order`), so that one provider's uploads are of no use to another's recogniser; whoever holds the
-key knows the order. To a recogniser that was trained on plain faces, also the
-key's own, the image says little, and what its features are then away from the face's is reported as for any method.
+key knows the order, and whoever fits one linear map of the blocks undoes it, so that results are refused as revealing
+(decision 014). To a recogniser that was trained on plain faces, also the key's own, the image says little, and what its
+features are then away from the face's is reported as for any method.
 """
 
 from __future__ import annotations
