@@ -29,6 +29,7 @@ from facemin.ahm.masking.frequency import CHANNELS, DC, FREQUENCIES, block_dct, 
 from facemin.ahm.masking.mask import KEPT, zigzag
 from facemin.ahm.masking.order import hiding_order
 from facemin.autograd.pixels import to_grid, to_unit
+from facemin.protection.contract import run_options
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, OptimisedImage
@@ -100,7 +101,7 @@ class FrequencyMask:
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
         """The same for a stream of faces, see `contract.Protector.stream`; `on_step` is never told anything."""
-        compute = run.get("compute", DEFAULT_COMPUTE)
+        _, compute, _ = run_options(**run)
         device = choose_device(compute.device)
         # refuses where there is no key
         judge = FeatureMatching(keys, residual=None, device=device)
