@@ -2,15 +2,17 @@
 
     python experiments/carrier/head.py --cache CACHE --minutes 14 --steps 4000
 
-Goes on where it ended; a record when the last step is done. The network sees the base's canvas and the target, and
-gives the bounded change that `optimise.find_changes` finds by steps, under the same loss: dlib's network (CC0) under T,
-and the anchors. No face is needed: targets are drawn on the sphere, bases from random seeds.
+Goes on where it ended; a record when the last step is done, of which there is none yet: it was tried for two steps. The
+network sees the base's canvas and the target, and gives the bounded change that `optimise.find_changes` finds by steps,
+under the same loss: dlib's network (CC0) under T, and the anchors. No face is needed: targets are drawn on the sphere,
+bases from random seeds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
+from io import BytesIO
 from itertools import pairwise
 from math import cos, pi
 from typing import TYPE_CHECKING
@@ -27,8 +29,9 @@ from facemin.protection.carrier.optimise import coarse, size
 from facemin.protection.carrier.services.networks import DlibNetwork
 from facemin.protection.carrier.services.pipelines import crops, decoded
 from facemin.protection.carrier.settings import Descent, Pipelines
-from facemin.runtime.files import append_json
-from facemin.train.one_pass.decoder import Block, Convolution
+from facemin.protection.one_pass.decoder_graph import Convolution
+from facemin.runtime.files import append_json, write_atomically
+from facemin.train.one_pass.decoder import Block
 from facemin.train.one_pass.loop import sphere
 
 if TYPE_CHECKING:
@@ -86,35 +89,34 @@ def main() -> None:
     folder = given.cache / "carrier-head"
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(given.seed)
-    head = Head().to(memory_format=torch.channels_last)
+    head = Head().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
-    done, seconds = 0, 0.0
+    done, seconds, over = 0, 0.0, False
+    course = {"seed": given.seed, "steps": given.steps}
     if (folder / "state.pt").is_file():
         state = torch.load(folder / "state.pt", weights_only=True)
         head.load_state_dict(state["head"])
         optimiser.load_state_dict(state["optimiser"])
         done, seconds = state["done"], state["seconds"]
+        if state["course"] != course:
+            raise SystemExit(f"{folder}: expected a training of {course}, found one of {state['course']}")
     network = DlibNetwork(dtype=torch.bfloat16)
     canvases = shown_bases("training", BASES)
     began, recent = time.process_time(), []
-    while done < given.steps and time.process_time() - began < 60 * given.minutes:
+    while done < given.steps and not over:
         for group in optimiser.param_groups:
             group["lr"] = rate_at(done, given.steps)
         recent.append(advance(head, optimiser, network, canvases, (given.seed, done), done / given.steps))
         done += 1
-        if done % 50 == 0 or done == given.steps:
+        over = time.process_time() - began >= 60 * given.minutes
+        if done % 50 == 0 or done == given.steps or over:
             spent = seconds + time.process_time() - began
             append_json(folder / "log.jsonl", {"step": done, "missing": round(float(np.mean(recent)), 4), "s": spent})
             recent = []
-            torch.save(
-                {
-                    "head": head.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "done": done,
-                    "seconds": spent,
-                },
-                folder / "state.pt",
-            )
+            state = {"head": head.state_dict(), "optimiser": optimiser.state_dict(), "course": course}
+            buffer = BytesIO()
+            torch.save(state | {"done": done, "seconds": spent}, buffer)
+            write_atomically(folder / "state.pt", buffer.getvalue())
     if done == given.steps:
         seconds += time.process_time() - began
         record("head", given, {"CPU minutes": round(seconds / 60, 1), "images": done * BATCH, **judged(head)})
@@ -147,7 +149,7 @@ def advance(
     descent = Descent()
     loss = (missing + descent.anchor * size(coarse(change)) + descent.fine * size(change)).mean()
     optimiser.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(head.parameters(), 1.0)
     optimiser.step()
     return float(missing.detach().mean())
@@ -179,7 +181,7 @@ def judged(head: Head) -> dict[str, object]:
         seen = crops(Pipelines(), (base + placed(change)).clamp(0, 1), crop, side, None)
         missing.append(float(network.missing(seen, target).mean()))
         rows.append(network.embedded(seen))
-    distances = torch.cdist(*rows).numpy()
+    distances = torch.cdist(rows[0], rows[1]).numpy()
     off = ~np.eye(JUDGED, dtype=bool)
     limit = np.quantile(distances[off], 1e-2)
     return {

@@ -14,7 +14,7 @@ from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.surrogates import Team
 from facemin.face import SIDE
-from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.protection.contract import cloak_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,17 +77,17 @@ class UniversalMask(ABC):
         Raises:
             ValueError: no face or surrogate, or another shape or type.
         """
-        seed = run.get("seed", 0)
+        seed, compute, on_step = cloak_options(**run)
         plain = person_faces(faces)
         plain = torch.cat([plain, plain.flip(3)]) if self.mirrored else plain
-        team = Team.on(surrogates, run.get("compute", DEFAULT_COMPUTE))
+        team = Team.on(surrogates, compute)
         seen = PersonSeen(plain=plain.to(team.device), team=team, features=plain_embeddings(team, plain))
         change = self._learnt(
             seen,
             started(self.step / 255, seed).to(team.device),
             window(self.taper).to(team.device),
             seed,
-            run.get("on_step") or (lambda *_: None),
+            on_step or (lambda *_: None),
         )
         return Mask.make(
             grey_levels(change),

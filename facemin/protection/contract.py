@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NotRequired, Protocol,
 
 import numpy as np
 
+from facemin.runtime.compute import DEFAULT_COMPUTE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias, Unpack
@@ -121,6 +123,13 @@ class RunOptions(TypedDict):
     on_step: NotRequired[OnStep | None]
 
 
+def run_options(
+    *, seed: int, compute: Compute = DEFAULT_COMPUTE, on_step: OnStep | None = None
+) -> tuple[int, Compute, OnStep | None]:
+    """The values of `RunOptions`, with defaults; what is missing or unknown is a TypeError, as in every call."""
+    return seed, compute, on_step
+
+
 class Protector(Protocol):
     """A method that protects faces themselves.
 
@@ -173,6 +182,13 @@ class CloakOptions(TypedDict, total=False):
     seed: int
     compute: Compute
     on_step: Callable[[int, int], None] | None
+
+
+def cloak_options(
+    *, seed: int = 0, compute: Compute = DEFAULT_COMPUTE, on_step: Callable[[int, int], None] | None = None
+) -> tuple[int, Compute, Callable[[int, int], None] | None]:
+    """The values of `CloakOptions`, as `run_options` gives those of `RunOptions`."""
+    return seed, compute, on_step
 
 
 class Cloak(Protocol):

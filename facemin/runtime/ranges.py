@@ -42,14 +42,17 @@ def check_ranges(settings: Any, intervals: Mapping[str, str]) -> None:
                 raise ValueError(f"{type(settings).__name__} {name}: expected {expected}, got {value!r}")
 
 
-def _missed(interval: str, value: float) -> str | None:
+def _missed(interval: str, value: Any) -> str | None:
     """What was expected where the value is something else."""
     form = _FORM.fullmatch(interval)
     assert form is not None, interval
     whole, opening, least, most, closing = form.groups()
     low, high = (math.pi if end == "pi" else float(end) for end in (least, most))
-    above = value > low if opening == "(" else value >= low
-    below = value < high if closing == ")" else value <= high
+    try:
+        above = value > low if opening == "(" else value >= low
+        below = value < high if closing == ")" else value <= high
+    except TypeError:  # no number
+        above = below = False
     if above and below and (not whole or isinstance(value, int)):
         return None
     return _words(interval.removeprefix("integer "), low, high, whole=bool(whole))

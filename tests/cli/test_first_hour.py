@@ -279,6 +279,17 @@ def test_a_rerun_knows_what_an_earlier_run_fell_short_of(call: Call, tmp_path: P
     assert said["short_before"][0]["source"] == str(tmp_path / "me.png")
 
 
+def test_frequency_masks_are_refused_with_the_option_that_keeps_them(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "me.png").write_bytes(picture(data.astronaut()))
+    method = ("--method", "frequency-mask", "--no-pseudonym")
+    done = call("protect", tmp_path / "me.png", "--out", tmp_path / "out", *method)
+    assert done.returncode == FAILED
+    assert "frequency-mask: results are refused, since a fitted inversion finds the face" in done.stderr
+    assert "--allow-revealing" in done.stderr
+    assert "got one that shows it" in done.stderr
+    assert not list((tmp_path / "out").rglob("*.protected.*"))
+
+
 @pytest.mark.parametrize("verb", [("train", "recogniser"), ("train", "ahm"), ("bench", "run")])
 def test_endlessly_nested_settings_are_refused(call: Call, tmp_path: Path, verb: tuple[str, str]) -> None:
     (tmp_path / "deep.toml").write_text("a=" + "[" * 100_000)

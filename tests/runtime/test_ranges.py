@@ -33,9 +33,11 @@ def test_what_lies_in_its_range_is_taken(given: dict[str, float]) -> None:
         ({"count": 0}, "Settings count: expected an integer of at least 1, got 0"),
         ({"count": 1.5}, "Settings count: expected an integer of at least 1, got 1.5"),
         ({"mean": inf}, "Settings mean: expected a finite number, got inf"),
+        ({"rate": "1"}, "Settings rate: expected a finite number above 0, got '1'"),
+        ({"share": None}, "Settings share: expected in [0, 1), got None"),
     ],
 )
-def test_what_lies_outside_is_refused_by_name(given: dict[str, float], said: str) -> None:
+def test_what_lies_outside_is_refused_by_name(given: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match="expected") as refused:
         Settings(**given)  # type: ignore[arg-type]
     assert str(refused.value) == said

@@ -6,10 +6,11 @@ pixels: their DCT has as many numbers as the image; DC and the dropped frequenci
 places, and the inverse DCT around mid-grey is the image that is sent. A recogniser trained on such images reads the
 channels back from them exactly, up to 8-bit rounding and what was clipped.
 
-It uses no key's gradients. A key decides the order of the channels, among those that show nothing of the face
+It uses no key's gradients. A key decides the order of the channels, among those that show an eye nothing of the face
 (`facemin.ahm.masking.order`), so that one provider's uploads are of no use to another's recogniser; whoever holds the
-key knows the order. To a recogniser that was trained on plain faces, also the
-key's own, the image says little, and what its features are then away from the face's is reported as for any method.
+key knows the order, and whoever fits one linear map of the blocks undoes it, so that results are refused as revealing
+(decision 014). To a recogniser that was trained on plain faces, also the key's own, the image says little, and what its
+features are then away from the face's is reported as for any method.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from facemin.ahm.masking.frequency import CHANNELS, DC, FREQUENCIES, block_dct, 
 from facemin.ahm.masking.mask import KEPT, zigzag
 from facemin.ahm.masking.order import hiding_order
 from facemin.autograd.pixels import to_grid, to_unit
+from facemin.protection.contract import run_options
 from facemin.protection.pmt.method import check_faces
 from facemin.protection.pmt.objective import FeatureMatching
 from facemin.protection.pmt.optimise import ROWS_AT_LEAST, OptimisedImage
@@ -99,7 +101,7 @@ class FrequencyMask:
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
         """The same for a stream of faces, see `contract.Protector.stream`; `on_step` is never told anything."""
-        compute = run.get("compute", DEFAULT_COMPUTE)
+        _, compute, _ = run_options(**run)
         device = choose_device(compute.device)
         # refuses where there is no key
         judge = FeatureMatching(keys, residual=None, device=device)

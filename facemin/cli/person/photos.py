@@ -93,7 +93,7 @@ def protect(
             help="auto takes one-pass where the key has a protector, else robust. one-pass paints in milliseconds; "
             "robust optimises (needs torch); both withstand what providers do to images (JPEG, resizing, blur, noise). "
             "pmt and pmt-enhanced are the paper's algorithms; frequency-mask is for a recogniser trained on masked "
-            "images."
+            "images, and writes results with --allow-revealing alone: whoever fits a linear map has the face back."
         ),
     ] = "auto",
     seed: Seed = None,
@@ -234,8 +234,7 @@ def protect(
         allow_revealing=allow_revealing,
         compute=Compute(batch=batch, device=where),
     )
-    if allow_revealing:
-        note("--allow-revealing: RESULTS MAY SHOW THE PLAIN FACE. Do not send them to anybody")
+    _warn_of_revealing_results(method, allowed=allow_revealing)
     if no_pseudonym:
         note(WITHOUT_PSEUDONYM)
         for each in keys:
@@ -254,6 +253,13 @@ def protect(
         keys=len(keys),
         as_json=as_json,
     )
+
+
+def _warn_of_revealing_results(method: str, *, allowed: bool) -> None:
+    if allowed:
+        note("--allow-revealing: RESULTS MAY SHOW THE PLAIN FACE. Do not send them to anybody")
+    elif method == "frequency-mask":
+        note("frequency-mask: results are refused, since a fitted inversion finds the face; see --allow-revealing")
 
 
 def _begin(

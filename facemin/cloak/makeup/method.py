@@ -22,7 +22,7 @@ from facemin.cloak.makeup.reference import REGIONS, MakeupReference, regions
 from facemin.cloak.surrogates import Team
 from facemin.cloak.universal import person_faces, plain_embeddings, window
 from facemin.metrics import ssim
-from facemin.runtime.compute import DEFAULT_COMPUTE
+from facemin.protection.contract import cloak_options
 from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
@@ -88,9 +88,10 @@ class Makeup:
         Raises:
             ValueError: no face or surrogate, or another shape or type.
         """
-        if (on_step := run.get("on_step")) is not None:
+        seed, compute, on_step = cloak_options(**run)
+        if on_step is not None:
             on_step(0, 1)
-        seed, team = run.get("seed", 0), Team.on(surrogates, run.get("compute", DEFAULT_COMPUTE))
+        team = Team.on(surrogates, compute)
         features = [rows.mean(0, keepdim=True) for rows in plain_embeddings(team, person_faces(faces))]
         return MakeupArtist(
             settings=self, team=team, features=tuple(features), reference=MakeupReference.drawn(seed), seed=seed

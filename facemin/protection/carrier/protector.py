@@ -17,11 +17,10 @@ from facemin.protection.carrier.base import DARK_EYES, MOST_DRAWS, Base, Look, d
 from facemin.protection.carrier.components import FRAME, landmarks_in, landmarks_in_photo
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
-from facemin.protection.contract import Check, PhotoFile, Protected
+from facemin.protection.contract import Check, PhotoFile, Protected, run_options
 from facemin.protection.same_person import same_person_threshold
 from facemin.protection.targets import space_of
 from facemin.pseudonym.rotation import unit_rows
-from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class FaceCarrier:
             NoSpace: a key without a space.
             ValueError: another number of targets than keys, or of another space.
         """
-        seed, compute, on_step = run["seed"], run.get("compute", DEFAULT_COMPUTE), run.get("on_step")
+        seed, compute, on_step = run_options(**run)
         spaces = [space_of(key) for key in keys]
         source, first = iter(targets), 0
         detector = Detector(threads=1)

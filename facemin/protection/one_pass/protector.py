@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from facemin.protection.contract import Check, Protected, as_protected
+from facemin.protection.contract import Check, Protected, as_protected, run_options
 from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
 from facemin.protection.one_pass.shipped import FOLDER, SHIPPED, shipped_protector
 from facemin.protection.revealing.by_fingerprint import ByFingerprint, key_runner
-from facemin.runtime.compute import DEFAULT_COMPUTE
 from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
@@ -84,6 +83,7 @@ class OnePassProtector:
         Raises:
             ValueError: several keys, one without a protector, or targets of another shape or length.
         """
+        seed, compute, on_step = run_options(**run)
         if len(keys) != 1:
             raise ValueError(f"one-pass: expected one key, got {len(keys)}: an image for several needs --method robust")
         (key,) = keys
@@ -93,11 +93,9 @@ class OnePassProtector:
                 f"one-pass: expected a protector for the space of key {key.manifest.key_id}, got none: ask "
                 f"{key.manifest.provider} for it (--protector), or use --method robust"
             )
-        compute = run.get("compute", DEFAULT_COMPUTE)
         limit = max(key.manifest.residual, PAINTED_RESIDUAL) if self.residual is None else self.residual
         settings = OnePass(residual=limit, checks=self.checks, tries=self.tries, batch=compute.batch)
         painter = _painter(ByFingerprint(file), ByFingerprint(key), settings)
-        seed, on_step = run["seed"], run.get("on_step")
         source, first = iter(targets), 0
         while part := [one[0] for one in islice(source, compute.batch)]:
             if on_step is not None:

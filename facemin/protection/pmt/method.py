@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from facemin.models.recogniser import FACE_SHAPE
+from facemin.protection.contract import run_options
 from facemin.protection.pmt.initialisation import STARTS, GaussianNoise, Initialisation, image_seed
 from facemin.protection.pmt.objective import FeatureMatching, Target
 from facemin.protection.pmt.optimise import Job, OptimisedImage, descend
@@ -106,7 +107,8 @@ class PMT:
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
         """The same for a stream of faces, see `contract.Protector.stream`; each is drawn when a row is free."""
-        seeded = ((face, image_seed(run["seed"], face)) for face in faces)
+        seed, *_ = run_options(**run)
+        seeded = ((face, image_seed(seed, face)) for face in faces)
         return self._descend((Job(face, self.start(face, own), own) for face, own in seeded), keys, run)
 
     def aim(
@@ -116,12 +118,13 @@ class PMT:
         **run: Unpack[RunOptions],
     ) -> Iterator[OptimisedImage]:
         """Make images for given targets, see `contract.TargetProtector.aim`; each is drawn when a row is free."""
+        seed, *_ = run_options(**run)
         self.check_aim(keys)
         blank = torch.zeros(FACE_SHAPE)
 
         def job(one: Sequence[NDArray[np.float32]]) -> Job:
             check_targets(one, keys)
-            own = target_seed(run["seed"], one)
+            own = target_seed(seed, one)
             return Job(tuple(torch.from_numpy(np.ascontiguousarray(each)) for each in one), self.start(blank, own), own)
 
         return self._descend((job(one) for one in targets), keys, run)
@@ -155,7 +158,7 @@ class PMT:
                 )
 
     def _descend(self, jobs: Iterator[Job], keys: Sequence[Key], run: RunOptions) -> Iterator[OptimisedImage]:
-        compute = run.get("compute", DEFAULT_COMPUTE)
+        _, compute, on_step = run_options(**run)
         device = choose_device(compute.device)
         objective = FeatureMatching(
             keys,
@@ -174,7 +177,7 @@ class PMT:
             steps=self.steps,
             batch=compute.batch,
             device=device,
-            on_step=run.get("on_step"),
+            on_step=on_step,
         )
 
 

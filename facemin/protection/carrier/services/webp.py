@@ -2,7 +2,8 @@
 
 Source: RFC 6386 (VP8), sections 9.6 and 14.1 (step sizes), 14.3 (transform), 15 (loop filter); and libwebp's step size
 of a quality. Left out are prediction from neighbours, which moves what is rounded and not by how much, and the
-encoder's choices by rate. How near it comes to libwebp is measured by tests/protection/carrier/test_pipelines.py.
+encoder's choices by rate. How near it comes to libwebp is measured by
+tests/protection/carrier/services/test_pipelines.py.
 """
 
 from __future__ import annotations
