@@ -55,6 +55,8 @@ def check_address(host: str, port: int) -> None:
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
+    except socket.gaierror:
+        raise ValueError(f"{host}, port {port}: expected an address or a name of this machine, got none") from None
     except OSError as error:
         raise ValueError(f"{host}, port {port}: {in_words(error)}") from None
 
