@@ -112,9 +112,17 @@ def main() -> None:
     warnings.showwarning = _warned
     status = run()
     try:
-        sys.stdout.flush()
+        # there is none where a program was started without it, as by `>&-`
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         _close_output()
+    except OSError as error:
+        # else it was said already
+        if status != WRONG_INPUT:
+            _refuse(in_words(error))
+        _close_output()
+        status = status or WRONG_INPUT
     sys.exit(status)
 
 
@@ -124,5 +132,6 @@ def _warned(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _close_output() -> None:
-    """Send what is left of our output nowhere: at the end Python would complain that nobody reads it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Send what is left of our output nowhere: at the end Python would complain that nobody takes it."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

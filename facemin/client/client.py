@@ -259,8 +259,8 @@ class Client(Connection):
         try:
             self._send("DELETE", f"{self._place()}/persons/{quote(person, safe='')}")
         except ProviderError as error:
-            # an earlier try deleted them, and its answer was lost
-            if error.code != "person_not_found" or error.tries == 1:
+            # an earlier try deleted them, and its answer was lost; a session ends with its person
+            if error.code not in ("person_not_found", "session_deleted") or error.tries == 1:
                 raise
 
     def _enrol(self, person: str | None, photos: Sequence[AnyPhoto | Prepared], *, replace: bool) -> str:

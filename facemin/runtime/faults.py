@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
 
 @contextmanager
@@ -36,8 +36,14 @@ def first_fault(error: ValidationError, *, value: bool = True, root: str = "it")
     """
     problem = error.errors(include_url=False, include_context=False, include_input=value)[0]
     where = ".".join(map(str, problem["loc"])) or root
-    got = f", got {problem['input']!r:.80}" if value else ""
-    return f"{where}: {problem['msg']}{got}"
+    # our own validators say themselves what came
+    got = f", got {problem['input']!r:.80}" if value and problem["type"] != "value_error" else ""
+    return f"{where}: {fault_message(problem)}{got}"
+
+
+def fault_message(fault: Mapping[str, Any]) -> str:
+    """What was expected, without the words that pydantic writes before what a validator of ours says."""
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def all_faults(error: ValidationError, *, hidden: Collection[str] = ()) -> str:
@@ -52,7 +58,7 @@ def all_faults(error: ValidationError, *, hidden: Collection[str] = ()) -> str:
 
 def _fault(fault: Any, hidden: Collection[str]) -> str:
     field = ".".join(str(part) for part in fault["loc"] if part not in hidden)
-    message = fault["msg"].removeprefix("Value error, ")
+    message = fault_message(fault)
     if fault["type"] in {"missing", "value_error"}:
         return f"{field}: {message}" if field else message
     return f"{field}: {message}, got {fault['input']!r:.80}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -48,13 +49,11 @@ def _missed(interval: str, value: Any) -> str | None:
     assert form is not None, interval
     whole, opening, least, most, closing = form.groups()
     low, high = (math.pi if end == "pi" else float(end) for end in (least, most))
-    try:
+    if isinstance(value, Integral if whole else Real):
         above = value > low if opening == "(" else value >= low
         below = value < high if closing == ")" else value <= high
-    except TypeError:  # no number
-        above = below = False
-    if above and below and (not whole or isinstance(value, int)):
-        return None
+        if above and below:
+            return None
     return _words(interval.removeprefix("integer "), low, high, whole=bool(whole))
 
 

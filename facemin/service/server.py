@@ -53,7 +53,12 @@ def check_address(host: str, port: int) -> None:
     if not 0 <= port <= 65_535:
         raise ValueError(f"port: expected 0 to 65535, got {port}")
     try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+        families = {found[0] for found in socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)}
+    except (socket.gaierror, UnicodeError):
+        raise ValueError(f"{host}, port {port}: expected an address or a name of this machine, got none") from None
+    family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
+    try:
+        with socket.create_server((host, port), family=family):
             pass
     except OSError as error:
         raise ValueError(f"{host}, port {port}: {in_words(error)}") from None

@@ -78,7 +78,8 @@ def make_session(
         )
     now = time.time()
     connection.execute(sessions.delete().where(sessions.c.expires <= now))
-    open_now = connection.scalar(select(func.count()).where(sessions.c.parent_id == parent.id)) or 0
+    still_open = (sessions.c.parent_id == parent.id) & sessions.c.ended.is_(None)
+    open_now = connection.scalar(select(func.count()).where(still_open)) or 0
     if open_now >= MOST_OPEN:
         raise ServiceError(
             429,
@@ -107,7 +108,7 @@ def end_session(connection: Connection, parent: Token, session_id: str) -> None:
     """Refuse a session from now on.
 
     Raises:
-        ServiceError: the token made none of that id, or it has ended (404).
+        ServiceError: the token made none of that id, or it has expired (404).
     """
     mine = (sessions.c.id == session_id) & (sessions.c.parent_id == parent.id)
     if connection.execute(sessions.delete().where(mine)).rowcount == 0:

@@ -29,9 +29,9 @@ Scope = Literal["enrol", "verify", "identify", "admin", "session"]
 SessionScope = Literal["self", "identify"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 EVERYWHERE = "*"
+"""In place of a collection's name: every collection, and what belongs to none."""
 LONGEST = 36_500 * 86_400.0
 """Seconds that a token may be valid; a hundred years."""
-"""In place of a collection's name: every collection, and what belongs to none."""
 
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PLAIN = "sha256$"

@@ -320,6 +320,24 @@ def test_whoever_has_read_enough_is_told_nothing_more() -> None:
     assert done.returncode in (0, FAILED)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_finds_no_room_is_a_refusal(unbuffered: str) -> None:
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "facemin", "--version"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    assert done.returncode == WRONG_INPUT
+    assert done.stderr == b"facemin: expected room for the file, but the disk is full\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a stream as a POSIX shell does")
+def test_a_program_started_without_output_does_its_work() -> None:
+    command = ["sh", "-c", f"'{sys.executable}' -m facemin --version >&-"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_json_has_no_number_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": [float("nan"), (float("inf"), 1.5)], "b": Path("x")})
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"a": [None, [None, 1.5]], "b": "x"}

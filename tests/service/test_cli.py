@@ -133,7 +133,10 @@ def test_an_address_is_tried_before_it_is_served(tmp_path: Path, capsys: pytest.
         for options, told in (
             (["--port", str(port)], "another program listens there"),
             (["--port", "99999"], "port: expected 0 to 65535"),
-            (["--host", "256.1.1.1"], "256.1.1.1, port 8470"),
+            (
+                ["--host", "256.1.1.1"],
+                "256.1.1.1, port 8470: expected an address or a name of this machine, got none\n",
+            ),
         ):
             assert command(["serve", *home, *options]) == 2
             said = capsys.readouterr()

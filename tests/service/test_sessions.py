@@ -19,6 +19,7 @@ from facemin.service.sessions import MOST_OPEN, REACHABLE, make_session
 from facemin.service.storage.backup import back_up, restore
 from facemin.service.storage.database import Database
 from facemin.service.storage.migrations import STEPS, schema_version
+from facemin.service.storage.session_ends import end_sessions
 from facemin.service.storage.tables import sessions
 from facemin.service.token_authenticator import TokenAuthenticator
 from facemin.service.tokens import make_token, revoke_token
@@ -265,6 +266,8 @@ def test_a_token_has_so_many_sessions_at_once_and_ended_ones_make_room(
         with pytest.raises(ServiceError, match="expected fewer than 2 open ones"):
             make_session(connection, parent, "self", "main", "ann", seconds=900)
         assert connection.scalar(text("SELECT count(*) FROM sessions")) == 2
+        end_sessions(connection, "deleted", "main", "ann")
+        make_session(connection, parent, "self", "main", "ann", seconds=900)
 
 
 @pytest.mark.usefixtures("stopped_clock")

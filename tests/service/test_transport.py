@@ -232,7 +232,9 @@ def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
     ("answers", "gone"),
     [
         ([(503, "busy"), (404, "person_not_found")], True),
+        ([(503, "busy"), (401, "session_deleted")], True),
         ([(404, "person_not_found")], False),
+        ([(401, "session_deleted")], False),
         ([(503, "busy"), (404, "collection_not_found")], False),
     ],
 )

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from facemin.runtime.faults import fault_message
 from facemin.service.api.errors import ServiceError
 from facemin.service.api.fields import Unusable
 
@@ -116,7 +117,7 @@ def parse(model: type[BaseModel], body: bytes) -> BaseModel | Unusable:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         # without the value: it may be an upload
-        return Unusable(f"{'.'.join(map(str, ('body', *first['loc'])))}: {first['msg']}")
+        return Unusable(f"{'.'.join(map(str, ('body', *first['loc'])))}: {fault_message(first)}")
     if repeated is not None:
         return Unusable(f"body: expected each field once, got {repeated} again")
     return made
