@@ -49,7 +49,8 @@ def _missed(interval: str, value: Any) -> str | None:
     assert form is not None, interval
     whole, opening, least, most, closing = form.groups()
     low, high = (math.pi if end == "pi" else float(end) for end in (least, most))
-    if isinstance(value, Integral if whole else Real):
+    numeric: bool = isinstance(value, Integral if whole else Real)
+    if numeric:
         above = value > low if opening == "(" else value >= low
         below = value < high if closing == ")" else value <= high
         if above and below:
