@@ -18,7 +18,8 @@ class FaultyProxy:
         port: of the proxy.
         upstream: of the server behind it.
         corrupt: by path, how many of the next responses are corrupted.
-        drop: by the end of the path, how many of the next responses are dropped, with their connection.
+        drop: by the end of the path, alone or after a method, how many of the next responses are dropped, with their
+            connection.
     """
 
     port: int
@@ -66,10 +67,11 @@ def faulty_proxy(upstream: int) -> Iterator[FaultyProxy]:
                 server.close()
             made.asked.append((self.command, self.path, reply.status))
             end = self.path.rpartition("/")[2]
-            if made.drop.get(end, 0) > 0:
-                made.drop[end] -= 1
-                self.close_connection = True
-                return
+            for named in (end, f"{self.command} {end}"):
+                if made.drop.get(named, 0) > 0:
+                    made.drop[named] -= 1
+                    self.close_connection = True
+                    return
             if reply.status == 200 and made.corrupt.get(self.path, 0) > 0:
                 made.corrupt[self.path] -= 1
                 body = corrupted(body)

@@ -99,7 +99,7 @@ def test_a_delete_retried_after_a_lost_response_succeeds(
     with faulty_proxy(page_server.port) as proxy, browser.page() as page:
         begin(page, address(proxy.url, session(page_server, "lost"), "lost"))
         send(page, photos["collins-1"], "Enrol", "You are enrolled")
-        proxy.drop = {"lost": 1}
+        proxy.drop = {"DELETE lost": 1}
         page.click("button", "Delete me")
         page.click("button", "Delete everything of me")
         verdict(page, "The provider holds nothing of you any more")

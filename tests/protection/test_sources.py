@@ -13,6 +13,7 @@ from facemin.face import Detector
 from facemin.image import Photo, decode, encode
 from facemin.keys.key import Key
 from facemin.protection import PMT, PROTECTORS, Compute, NothingProtected
+from facemin.protection.revealing.finding import RevealingWarning
 from facemin.protection.sources import open_keys, open_method, read_photo
 
 QUICK = PMT(steps=1)
@@ -83,7 +84,8 @@ def test_keys_go_by_file(dlib_keys: dict[str, Key], tmp_path: Path) -> None:
 def test_an_array_is_protected_by_a_named_method_and_shows_itself(dlib_keys: dict[str, Key], tmp_path: Path) -> None:
     key = dlib_keys["conv256.3"]
     steps: list[list[int]] = []
-    out = facemin.protect(data.astronaut(), keys=key, method="frequency-mask", secret=None)
+    with pytest.warns(RevealingWarning, match="kept although it shows the face"):
+        out = facemin.protect(data.astronaut(), keys=key, method="frequency-mask", secret=None, allow_revealing=True)
     assert "did not reach key" in repr(out)
     out = facemin.protect(data.astronaut(), keys=key, method=QUICK, seed=1, on_step=steps.append, secret=None)
     assert steps == [[0], [1]]

@@ -1,5 +1,8 @@
 """Who may do what: every endpoint against every kind of token."""
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 from fastapi.routing import APIRoute
 
@@ -7,6 +10,8 @@ from facemin.service.api.app import create_app
 from facemin.service.tokens import SCOPES
 from tests.service.running import Running
 
+DAY = 86_400
+"""Seconds."""
 OPEN, ANY = "open", "any token"
 
 RULES: dict[tuple[str, str], set[str]] = {
@@ -64,9 +69,12 @@ def tokens(server: Running) -> dict[str, str | None]:
     made: dict[str, str | None] = {name: server.token(grant) for name, grant in GRANTS.items()}
     revoked = server("POST", "/v1/tokens", {"name": "r", "grants": list(SCOPES)}).json()
     assert server("DELETE", f"/v1/tokens/{revoked['id']}").status == 204
-    short = server("POST", "/v1/tokens", {"name": "e", "grants": list(SCOPES), "days": 1e-9}).json()
+    short = server("POST", "/v1/tokens", {"name": "e", "grants": list(SCOPES), "days": 2 / DAY}).json()
     right = server.token(*SCOPES)
     wrong = right[:-1] + ("a" if right[-1] != "a" else "b")
+    ends = datetime.fromisoformat(short["expires"])
+    while datetime.now(UTC) < ends:
+        time.sleep(0.1)
     return made | NOBODY | {"revoked": revoked["token"], "expired": short["token"], "wrong secret": wrong}
 
 
