@@ -13,6 +13,7 @@ from facemin.protection.pmt.method import PARTS
 from facemin.protection.pmt.objective import Target
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute, Precision
 from facemin.runtime.device import choose_device, choose_precision
+from facemin.runtime.faults import fault_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,6 +152,6 @@ def _parsed(adapter: TypeAdapter[Any], settings: Any, where: str) -> Any:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in (where, *fault["loc"]) if part != "")
-        message = fault["msg"].removeprefix("Value error, ")
+        message = fault_message(fault)
         got = "" if fault["type"] == "value_error" else f", got {fault['input']!r:.80}"
         raise ValueError(f"{place}: {message}{got}" if place else f"{message}{got}") from None

@@ -30,7 +30,8 @@ SessionScope = Literal["self", "identify"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 EVERYWHERE = "*"
 """In place of a collection's name: every collection, and what belongs to none."""
-LONGEST = 36_500 * 86_400.0
+LONGEST_DAYS = 36_500
+LONGEST = LONGEST_DAYS * 86_400.0
 """Seconds that a token may be valid; a hundred years."""
 
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

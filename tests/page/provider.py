@@ -51,6 +51,11 @@ def address(url: str, token: str, person: str | None = "u-1", *, collection: str
     return f"{url}/#{urlencode(given)}"
 
 
+def link(server: Running, person: str | None, *, url: str = "") -> str:
+    """The address of a fresh session of a person, at the server itself or where `url` stands before it."""
+    return address(url or server.url, session(server, person), person)
+
+
 def write_photos(folder: Path) -> dict[str, Path]:
     """Photos by name: six of two people; of both; dark; bright; of a small face; of nobody; and a file that is none."""
     photos = {name: data for name, data in samples().items() if name.endswith(".jpg")}

@@ -16,9 +16,9 @@ from facemin.image import decode
 from tests.conftest import REPOSITORY
 from tests.page.browser import PHONE, Browser, browsing, missing
 from tests.page.leaks import Subject
-from tests.page.provider import address, session
+from tests.page.provider import address, link, session
 from tests.page.recorder import noting_others, recording
-from tests.page.test_page import LOAD, begin, check_traffic, ready, send, verdict
+from tests.page.test_page import LOAD, begin, begin_enrolled, check_traffic, ready, send, verdict
 from tests.service.running import Running
 
 SIZE = (640, 480)
@@ -99,7 +99,7 @@ def test_camera_verification_sends_no_frame(
 
 def test_a_camera_that_may_not_be_used_is_said_to(browser: Browser, page_server: Running) -> None:
     with browser.page() as page:
-        begin(page, address(page_server.url, session(page_server, "unfilmed"), "unfilmed"))
+        begin(page, link(page_server, "unfilmed"))
         page.click("button", "Use the camera", seconds=LOAD)
         page.read("The camera cannot be used", seconds=LOAD)
         assert page.faults() == []
@@ -109,10 +109,9 @@ def test_a_secret_is_imported_by_scanning_its_qr_code(
     browser: Browser, page_server: Running, photos: dict[str, Path], others: list[str], tmp_path: Path
 ) -> None:
     """The code that one page shows, a little askew, is what another one's camera sees."""
-    where = address(page_server.url, session(page_server, "code"), "code")
+    where = link(page_server, "code")
     with browser.page() as page:
-        begin(page, where)
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        begin_enrolled(page, where, photos["collins-1"])
         page.unfold("Words, file and code")
         page.click("button", "Show it as a code for my phone")
         page.see("img", "Your secret as a QR code")
@@ -144,7 +143,7 @@ def test_scanning_without_a_qr_code_goes_on_until_stopped(
         filming(grey, tmp_path / "none.mjpeg", others) as filmed,
         filmed.page(PHONE, camera_of=page_server.url) as page,
     ):
-        ready(page, address(page_server.url, session(page_server, "none"), "none"))
+        ready(page, link(page_server, "none"))
         page.unfold("I have one already")
         page.click("button", "Scan its code with the camera")
         page.read("Hold the code into the camera")

@@ -5,8 +5,8 @@ from pathlib import Path
 from facemin.service.api.routes import site
 from tests.page.browser import Browser, Page
 from tests.page.faulty_proxy import FaultyProxy, faulty_proxy
-from tests.page.provider import address, session
-from tests.page.test_page import LOAD, begin, in_another_tab, ready, send, verdict
+from tests.page.provider import address, link, session
+from tests.page.test_page import LOAD, begin, begin_enrolled, in_another_tab, ready, verdict
 from tests.service.running import Running
 
 KEY, DETECTOR, PROTECTOR = "/v1/key", "/models/centerface.onnx", "/models/protectors/dlib-resnet29-space66.onnx"
@@ -97,8 +97,7 @@ def test_a_delete_retried_after_a_lost_response_succeeds(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with faulty_proxy(page_server.port) as proxy, browser.page() as page:
-        begin(page, address(proxy.url, session(page_server, "lost"), "lost"))
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        begin_enrolled(page, link(page_server, "lost", url=proxy.url), photos["collins-1"])
         proxy.drop = {"DELETE lost": 1}
         page.click("button", "Delete me")
         page.click("button", "Delete everything of me")

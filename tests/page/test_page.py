@@ -13,7 +13,7 @@ from facemin.image import decode
 from facemin.service.making import rotate
 from tests.page.browser import DESKTOP, PHONE, Browser, Page
 from tests.page.leaks import Subject, leaks
-from tests.page.provider import address, serving_page, session
+from tests.page.provider import address, link, serving_page, session
 from tests.page.recorder import Recorder, recording
 from tests.service.running import Running
 
@@ -47,6 +47,12 @@ def send(page: Page, photo: Path, button: str, words: str) -> str:
     page.choose("Choose a photo", photo)
     page.click("button", button, seconds=LOAD)
     return verdict(page, words)
+
+
+def begin_enrolled(page: Page, where: str, photo: Path) -> None:
+    """A first visit, up to the enrolment by a photo."""
+    begin(page, where)
+    send(page, photo, "Enrol", "You are enrolled")
 
 
 def subjects(photos: dict[str, Path], *names: str) -> list[Subject]:
@@ -144,13 +150,12 @@ def test_another_person_is_refused_with_the_same_secret_and_with_their_own(
 ) -> None:
     """Somebody else with the person's own device, and somebody else with their own."""
     with browser.page() as page:
-        begin(page, address(page_server.url, session(page_server, "ann"), "ann"))
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        begin_enrolled(page, link(page_server, "ann"), photos["collins-1"])
         page.choose("Choose a photo", photos["hopper-1"])
         page.click("button", "Verify", seconds=LOAD)
         verdict(page, "No: this does not look like|This looks like somebody else")
     with browser.page() as page:
-        begin(page, address(page_server.url, session(page_server, "ann"), "ann"))
+        begin(page, link(page_server, "ann"))
         page.choose("Choose a photo", photos["collins-2"])
         page.click("button", "Verify", seconds=LOAD)
         verdict(page, "The provider does not know your secret")
@@ -161,10 +166,9 @@ def test_another_person_is_refused_with_the_same_secret_and_with_their_own(
 def test_the_secret_goes_to_another_device_by_its_words_and_its_file(
     browser: Browser, page_server: Running, photos: dict[str, Path], tmp_path: Path
 ) -> None:
-    where = address(page_server.url, session(page_server, "two"), "two")
+    where = link(page_server, "two")
     with browser.page() as page:
-        begin(page, where)
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        begin_enrolled(page, where, photos["collins-1"])
         page.unfold("Words, file and code")
         page.click("button", "Show its words")
         words = page.see("list", "Your secret in 24 words, for paper").split()
@@ -198,7 +202,7 @@ def test_what_is_wrong_with_a_photo_is_said_and_nothing_is_sent(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with recording(page_server.port) as recorder, browser.page(PHONE) as page:
-        begin(page, address(recorder.url, session(page_server, "wrong"), "wrong"))
+        begin(page, link(page_server, "wrong", url=recorder.url))
         for photo, words in (
             ("nobody", "No face was found"),
             ("both", "There are two people"),
@@ -220,9 +224,8 @@ def test_an_identify_session_finds_the_enrolled_person(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with browser.page() as page:
-        begin(page, address(page_server.url, session(page_server, "found"), "found"))
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
-        ready(page, address(page_server.url, session(page_server, None), None))
+        begin_enrolled(page, link(page_server, "found"), photos["collins-1"])
+        ready(page, link(page_server, None))
         assert not page.sees("button", "Enrol")
         send(page, photos["collins-2"], "Identify", "This is found")
 
@@ -244,7 +247,7 @@ def test_a_session_that_has_ended_is_said_to_have(
 
 
 def test_another_link_in_the_same_tab_begins_its_own_session(browser: Browser, page_server: Running) -> None:
-    links = {person: address(page_server.url, session(page_server, person), person) for person in ("first", "second")}
+    links = {person: link(page_server, person) for person in ("first", "second")}
     with browser.page() as page:
         page.open(links["first"])
         page.read("You are here as first")
@@ -271,7 +274,7 @@ def in_another_tab(page: Page, change: str) -> None:
 def test_a_secret_that_another_tab_put_is_the_one_that_counts(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
-    where = address(page_server.url, session(page_server, "tabs"), "tabs")
+    where = link(page_server, "tabs")
     with browser.page() as page:
         begin(page, where)
         page.choose("Choose a photo", photos["collins-1"])
@@ -286,7 +289,7 @@ def test_a_secret_that_another_tab_put_is_the_one_that_counts(
 
 def test_a_button_that_fails_says_so(browser: Browser, page_server: Running) -> None:
     with browser.page() as page:
-        page.open(address(page_server.url, session(page_server, "button"), "button"))
+        page.open(link(page_server, "button"))
         page.click("button", "Make my secret", seconds=LOAD)
         page.unfold("Words, file and code")
         # as another tab would
@@ -301,8 +304,7 @@ def test_a_changed_key_stops_everything_until_the_person_says_so(
     """A new key of the same signer is followed; one of another signer at the same address is not."""
     token = session(page_server, "pinned")
     with recording(page_server.port) as recorder, browser.page() as page:
-        begin(page, address(recorder.url, token, "pinned"))
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        begin_enrolled(page, address(recorder.url, token, "pinned"), photos["collins-1"])
         provider = page_server.provider
         rotate(provider.database, page_server.home, provider.settings, provider.recogniser)
         ready(page, address(recorder.url, token, "pinned"))
@@ -310,7 +312,7 @@ def test_a_changed_key_stops_everything_until_the_person_says_so(
         with serving_page(tmp_path / "other") as other:
             recorder.move(other.port)
             before = len(recorder.requests())
-            page.open(address(recorder.url, session(other, "pinned"), "pinned"))
+            page.open(link(other, "pinned", url=recorder.url))
             page.see("heading", "This is not the key you know", seconds=LOAD)
             assert page.faults() == []
             assert page.overflow() <= 0
@@ -324,7 +326,7 @@ def test_a_changed_key_stops_everything_until_the_person_says_so(
 
 def test_the_page_can_be_used_by_keyboard_alone(browser: Browser, page_server: Running) -> None:
     with browser.page() as page:
-        ready(page, address(page_server.url, session(page_server, "keys"), "keys"))
+        ready(page, link(page_server, "keys"))
         reached = page.do("""
             const names = [];
             for (let i = 0; i < 25; i++) {

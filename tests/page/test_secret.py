@@ -6,8 +6,8 @@ import pytest
 
 from tests.page.browser import PHONE, Browser, Page
 from tests.page.faulty_proxy import faulty_proxy
-from tests.page.provider import address, session
-from tests.page.test_page import DEVICES, LOAD, begin, ready, send, verdict
+from tests.page.provider import address, link
+from tests.page.test_page import DEVICES, LOAD, begin, begin_enrolled, ready, send, verdict
 from tests.service.running import Running
 
 
@@ -41,8 +41,7 @@ def test_renewal_under_a_new_secret_shows_its_words(
 ) -> None:
     person = f"renews-{device}"
     with browser.page(DEVICES[device]) as page:
-        begin(page, address(page_server.url, session(page_server, person), person))
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        begin_enrolled(page, link(page_server, person), photos["collins-1"])
         old, [(_, key)] = own_words(page), enrolled(page_server, person)
         words = begin_renewal(page, photos["collins-2"])
         assert len(words) == 24
@@ -65,7 +64,7 @@ def test_renewal_under_a_new_secret_shows_its_words(
         send(page, photos["collins-4"], "Verify", "Yes, it is you")
     assert page.said == []
     with browser.page(PHONE) as page:
-        ready(page, address(page_server.url, session(page_server, person), person))
+        ready(page, link(page_server, person))
         page.unfold("I have one already")
         page.do("await $.page.getByLabel('Its 24 words').fill(value)", " ".join(old))
         page.click("button", "Use these words")
@@ -78,9 +77,8 @@ def test_a_renewal_with_a_lost_response_takes_the_new_secret(
 ) -> None:
     person = f"unheard-{asked_at[:4].strip()}"
     with faulty_proxy(page_server.port) as proxy, browser.page() as page:
-        where = address(proxy.url, session(page_server, person), person)
-        begin(page, where)
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        where = link(page_server, person, url=proxy.url)
+        begin_enrolled(page, where, photos["collins-1"])
         old = own_words(page)
         words = begin_renewal(page, photos["collins-2"])
         page.choose("Choose a photo", photos["collins-3"])
@@ -104,7 +102,7 @@ def test_a_refused_renewal_keeps_the_old_secret(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with browser.page() as page:
-        begin(page, address(page_server.url, session(page_server, "refused"), "refused"))
+        begin(page, link(page_server, "refused"))
         # nobody is enrolled who could renew
         old = own_words(page)
         words = begin_renewal(page, photos["collins-1"])
@@ -116,8 +114,7 @@ def test_a_sent_photo_stays_refused_after_its_secret_is_removed(
     browser: Browser, page_server: Running, photos: dict[str, Path]
 ) -> None:
     with browser.page() as page:
-        begin(page, address(page_server.url, session(page_server, "removes"), "removes"))
-        send(page, photos["collins-1"], "Enrol", "You are enrolled")
+        begin_enrolled(page, link(page_server, "removes"), photos["collins-1"])
         page.unfold("Words, file and code")
         page.click("button", "Remove it from this browser")
         assert page.faults() == []

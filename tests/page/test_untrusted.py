@@ -9,7 +9,7 @@ from typing import Any
 from facemin.keys.key import Key, renew_key
 from tests.conftest import REPOSITORY
 from tests.page.browser import Browser, Page
-from tests.page.provider import address, session
+from tests.page.provider import link
 from tests.service.running import Running
 
 KEYS = json.loads((REPOSITORY / "spec" / "vectors" / "client" / "keys.json").read_text(encoding="utf-8"))
@@ -34,7 +34,7 @@ def answer(page: Page, pattern: str, body: bytes, status: int = 200, kind: str =
 
 
 def test_an_untrusted_network_is_used_only_after_consent_with_a_reason(browser: Browser, page_server: Running) -> None:
-    where = address(page_server.url, session(page_server, "wary"), "wary")
+    where = link(page_server, "wary")
     with browser.page() as page:
         answer(page, "**/v1/key", unsigned().data)
         page.open(where)
@@ -59,11 +59,11 @@ def test_what_a_provider_writes_is_text_and_never_markup(browser: Browser, page_
     refusal = json.dumps({"code": MARKUP, "message": MARKUP, "request_id": "r"}).encode()
     with browser.page() as page:
         answer(page, "**/v1/key", hostile.data)
-        page.open(address(page_server.url, session(page_server, "text"), "text"))
+        page.open(link(page_server, "text"))
         page.see("heading", "A network that nobody vouches for", seconds=LOAD)
         assert MARKUP in page.evaluate("document.body.textContent")
         answer(page, "**/v1/key", refusal, 422, "application/json")
-        page.open(address(page_server.url, session(page_server, "text"), "text"))
+        page.open(link(page_server, "text"))
         page.read("The provider refused", seconds=LOAD)
         assert page.evaluate("document.querySelectorAll('img').length") <= 1
         assert page.evaluate("document.title") == "facemin"

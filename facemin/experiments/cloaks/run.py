@@ -149,7 +149,9 @@ class _Bench:
             adaptive=cloak.adaptive,
             keep=keep,
         )
-        for judge in cloak.face_cure if found is not None else ():
+        if found is None:
+            return None
+        for judge in cloak.face_cure:
             more = with_face_cure(
                 judge,
                 self.judges[judge],
@@ -160,7 +162,7 @@ class _Bench:
                 fars=fars,
                 keep=keep,
             )
-            if found is None or more is None:
+            if more is None:
                 return None
             found[judge] |= more
         return found

@@ -6,12 +6,16 @@ by quality and its 4:2:0 subsampling of colour, both Pillow's defaults.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from math import cos, pi, sqrt
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Coded = Callable[[Tensor], Tensor]
+"""Planes as they are after coding, of the same shape."""
 
 BLOCK = 8
 # annex K.1, tables K.1 and K.2
@@ -50,12 +54,29 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W), clipped to [0, 1].
     """
+    return subsampled(
+        images,
+        light=lambda plane: rounded_blocks(plane - 128, step_sizes(_table(images, LUMINANCE), quality)) + 128,
+        chroma=lambda planes: rounded_blocks(planes, step_sizes(_table(images, CHROMINANCE), quality)),
+    )
+
+
+def subsampled(images: Tensor, *, light: Coded, chroma: Coded) -> Tensor:
+    """What is left of images after coding with colour at half the resolution (4:2:0), as JPEG and WebP have it.
+
+    Args:
+        images: (B, 3, H, W), RGB in [0, 1]; H and W even.
+        light: codes the plane of brightness, (B, 1, H, W) in grey levels.
+        chroma: codes both planes of colour, (B, 2, H / 2, W / 2).
+
+    Returns:
+        (B, 3, H, W), clipped to [0, 1].
+    """
     planes = to_ycbcr(images)
-    light = rounded_blocks(planes[:, :1] - 128, step_sizes(_table(images, LUMINANCE), quality)) + 128
-    chroma = rounded_blocks(F.avg_pool2d(planes[:, 1:], 2), step_sizes(_table(images, CHROMINANCE), quality))
+    half = chroma(F.avg_pool2d(planes[:, 1:], 2))
     # libjpeg's "fancy" upsampling is the triangle filter that bilinear interpolation is at a factor of 2
-    chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
-    return to_rgb(torch.cat([light, chroma], 1))
+    colour = F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
+    return to_rgb(torch.cat([light(planes[:, :1]), colour], 1))
 
 
 def to_ycbcr(images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from facemin.service.api.fields import HEX_32, Base64, Challenge, CollectionName, Far, PersonName, Strict
 from facemin.service.recognition.thresholds import Pair
 from facemin.service.storage.records import CarrierPolicy, Kind, Policy
-from facemin.service.tokens import Scope
+from facemin.service.tokens import LONGEST_DAYS, Scope
 
 
 def moment(seconds: float) -> datetime:
@@ -153,7 +153,7 @@ class NewToken(Strict):
     grants: list[Annotated[str, Field(max_length=80)]] = Field(
         min_length=1, max_length=100, examples=[["verify:staff"]], description="SCOPE or SCOPE:COLLECTION."
     )
-    days: float | None = Field(default=None, gt=0, le=36_500, description="Validity; null for ever.")
+    days: float | None = Field(default=None, gt=0, le=LONGEST_DAYS, description="Validity; null for ever.")
 
 
 class TokenOut(BaseModel):

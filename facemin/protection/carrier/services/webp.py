@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from facemin.protection.pmt.jpeg import rounded_blocks, to_rgb, to_ycbcr
+from facemin.protection.pmt.jpeg import rounded_blocks, subsampled
 
 BLOCK = 4
 FIRST, SLOPE = 2.0, 0.5
@@ -32,12 +31,12 @@ def webp(images: Tensor, quality: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W), clipped to [0, 1].
     """
-    planes = to_ycbcr(images)
     steps = step_size(quality).to(images).view(-1, 1, 1).expand(-1, BLOCK, BLOCK)
-    light = _smoothed(rounded_blocks(planes[:, :1], steps))
-    chroma = rounded_blocks(F.avg_pool2d(planes[:, 1:], 2), steps)
-    chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
-    return to_rgb(torch.cat([light, chroma], 1))
+    return subsampled(
+        images,
+        light=lambda plane: _smoothed(rounded_blocks(plane, steps)),
+        chroma=lambda planes: rounded_blocks(planes, steps),
+    )
 
 
 def step_size(quality: Tensor) -> Tensor:
