@@ -65,16 +65,17 @@ def register(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats)
     """
     found = similarity(points[None])[0]
     mask = change.astype(np.float32)
+    wanted = _fine(mask)
     best, matrix = -np.inf, found
     for scale, turn in product(_SCALES, _TURNS):
         tried = _after(_about_centre(scale * np.cos(turn), scale * np.sin(turn), np.zeros(2)), found)
-        peak, shift = _correlated(*_detail(pixels, tried), mask)
+        peak, shift = _correlated(*_detail(pixels, tried), wanted)
         if peak > best:
             best, matrix = peak, tried.copy()
             matrix[:, 2] -= shift
     for _ in range(_STEPS):
         matrix = _after(_correction(*_detail(pixels, matrix), mask), matrix)
-    significance, _ = _correlated(*_detail(pixels, matrix), mask)
+    significance, _ = _correlated(*_detail(pixels, matrix), wanted)
     return Registered(_landmarks(matrix), significance)
 
 
@@ -89,7 +90,7 @@ def significance(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Flo
     Raises:
         ValueError: as `register`.
     """
-    return _correlated(*_detail(pixels, similarity(points[None])[0]), change.astype(np.float32))[0]
+    return _correlated(*_detail(pixels, similarity(points[None])[0]), _fine(change.astype(np.float32)))[0]
 
 
 def _after(second: Doubles, first: Doubles) -> Doubles:
@@ -133,10 +134,10 @@ def _landmarks(matrix: Doubles) -> Doubles:
     return transform(inverse(matrix[None])[0], TEMPLATE)
 
 
-def _correlated(detail: Floats, spread: Floats, mask: Floats) -> tuple[float, Doubles]:
-    """The largest correlation within reach, in standard deviations over all shifts, and the shift (x, y)."""
-    wanted = np.fft.rfft2(_fine(mask) / spread, axes=(0, 1)).conj()
-    surface = np.fft.irfft2((np.fft.rfft2(detail, axes=(0, 1)) * wanted).sum(2), (SIDE, SIDE))
+def _correlated(detail: Floats, spread: Floats, wanted: Floats) -> tuple[float, Doubles]:
+    """The largest correlation with a mask's fine detail within reach, in standard deviations, and its shift (x, y)."""
+    template = np.fft.rfft2(wanted / spread, axes=(0, 1)).conj()
+    surface = np.fft.irfft2((np.fft.rfft2(detail, axes=(0, 1)) * template).sum(2), (SIDE, SIDE))
     near = np.roll(surface, (_REACH, _REACH), (0, 1))[: 2 * _REACH + 1, : 2 * _REACH + 1]
     row, column = np.unravel_index(int(near.argmax()), near.shape)
     # an even picture correlates with nothing
