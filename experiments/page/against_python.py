@@ -59,6 +59,12 @@ def take_secret(page: Page, secret: Secret) -> None:
     page.read("Your secret is here now", seconds=SECONDS)
 
 
+def open_session(server: Running, page: Page) -> None:
+    """Open the page anew: a session ends with the deletion of its person."""
+    page.open(address(server.url, session(server, "u-1", seconds=3600)))
+    page.read("Ready after", seconds=SECONDS)
+
+
 def drop_secret(page: Page) -> None:
     """Take it out again."""
     page.unfold("Words, file and code")
@@ -115,6 +121,7 @@ def compare(
         if number in rows:
             continue
         secret = Secret.new()
+        open_session(server, page)
         try:
             take_secret(page, secret)
             if image:
@@ -141,8 +148,8 @@ def compare(
         rows[number]["number"] = number
         append_json(kept, rows[number])
         print(json.dumps(rows[number]), flush=True)
-        server("DELETE", "/v1/collections/main/persons/u-1")
         drop_secret(page)
+        server("DELETE", "/v1/collections/main/persons/u-1")
     return [rows[number] for number in range(len(people))]
 
 
@@ -183,10 +190,9 @@ def main() -> None:
             received = recorder.received
         first += [loads(browser, where) for _ in range(given.loads - 1)]
         with browser.page() as page:
-            page.open(where)
-            page.read("Ready after", seconds=SECONDS)
-            threads = page.read("Ready after")
             page.do(NOTED)
+            open_session(server, page)
+            threads = page.read("Ready after")
             rows = compare(server, page, pairs(given.lfw, given.people), image=given.image, kept=given.kept)
     record = {
         "form": "image" if given.image else "numbers",
