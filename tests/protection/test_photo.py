@@ -155,8 +155,8 @@ def test_photos_read_ahead_are_protected_as_photos_read_one_by_one(
     astronaut: Pixels, keys: list[Key], tmp_path: Path
 ) -> None:
     large = encode(astronaut.repeat(2, 0).repeat(2, 1), format="JPEG")
-    for name, data in {"a.jpg": large, "b.jpg": large[:-500], "c.jpg": large}.items():
-        (tmp_path / name).write_bytes(data)
+    for name, content in {"a.jpg": large, "b.jpg": large[:-500], "c.jpg": large}.items():
+        (tmp_path / name).write_bytes(content)
     found = []
     # a detector of one thread reads one by one
     for threads in (1, 2):
