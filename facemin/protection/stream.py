@@ -54,7 +54,7 @@ class Reading:
     keep_photo: bool
     keep_errors: bool
     max_pixels: int
-    ahead: bool = False
+    ahead: bool
 
 
 @dataclass(kw_only=True)
