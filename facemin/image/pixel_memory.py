@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import _imaging as pillow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,8 @@ def pixel_memory_kept() -> Iterator[None]:
     """
     with _ONE_AT_A_TIME:
         if not _HOLDERS.count:
-            _HOLDERS.before = Image.core.get_blocks_max()
-            Image.core.set_blocks_max(max(BLOCKS, _HOLDERS.before))
+            _HOLDERS.before = pillow.get_blocks_max()
+            pillow.set_blocks_max(max(BLOCKS, _HOLDERS.before))
         _HOLDERS.count += 1
     try:
         yield
@@ -45,4 +45,4 @@ def pixel_memory_kept() -> Iterator[None]:
         with _ONE_AT_A_TIME:
             _HOLDERS.count -= 1
             if not _HOLDERS.count:
-                Image.core.set_blocks_max(_HOLDERS.before)
+                pillow.set_blocks_max(_HOLDERS.before)

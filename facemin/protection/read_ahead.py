@@ -12,7 +12,7 @@ from facemin.image import open_jpeg
 from facemin.protection.sources import read_photo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from facemin.image import Photo
     from facemin.protection.sources import AnyPhoto
@@ -27,7 +27,7 @@ def read_each(photos: Iterable[AnyPhoto], *, max_pixels: int) -> Iterator[tuple[
         yield photo, partial(read_photo, photo, max_pixels=max_pixels)
 
 
-def read_ahead(photos: Iterable[AnyPhoto], *, max_pixels: int) -> Iterator[tuple[AnyPhoto, Callable[[], Photo]]]:
+def read_ahead(photos: Iterable[AnyPhoto], *, max_pixels: int) -> Generator[tuple[AnyPhoto, Callable[[], Photo]]]:
     """As `read_each`, with large JPEGs decoded while the caller works on the photo before.
 
     Decoding takes one core, and so does most of what is done with a photo; on two cores they overlap. One photo more

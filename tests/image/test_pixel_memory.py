@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from PIL import Image
+from PIL import _imaging as pillow
 
 from facemin.image import decode
 from facemin.image.pixel_memory import BLOCKS, pixel_memory_kept
@@ -14,15 +15,15 @@ PHOTO = saved(Image.new("RGB", (2400, 2000)), "JPEG")
 
 def kept() -> int:
     """Blocks that Pillow holds for the next image."""
-    found: int = Image.core.get_stats()["blocks_cached"]
+    found: int = pillow.get_stats()["blocks_cached"]
     return found
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept_before() -> Iterator[None]:
-    assert Image.core.get_blocks_max() == 0
+    assert pillow.get_blocks_max() == 0
     yield
-    assert (Image.core.get_blocks_max(), kept()) == (0, 0)
+    assert (pillow.get_blocks_max(), kept()) == (0, 0)
 
 
 def test_a_photo_leaves_its_memory_for_the_next() -> None:
@@ -31,9 +32,9 @@ def test_a_photo_leaves_its_memory_for_the_next() -> None:
     with pixel_memory_kept():
         decode(PHOTO)
         assert kept() > 0
-        reused = Image.core.get_stats()["reused_blocks"]
+        reused = pillow.get_stats()["reused_blocks"]
         decode(PHOTO)
-        assert Image.core.get_stats()["reused_blocks"] > reused
+        assert pillow.get_stats()["reused_blocks"] > reused
         assert kept() <= BLOCKS
 
 
@@ -43,16 +44,16 @@ def test_it_is_kept_until_the_last_has_ended() -> None:
     second.__enter__()
     decode(PHOTO)
     first.__exit__(None, None, None)
-    assert (Image.core.get_blocks_max(), kept() > 0) == (BLOCKS, True)
+    assert (pillow.get_blocks_max(), kept() > 0) == (BLOCKS, True)
     second.__exit__(None, None, None)
     assert kept() == 0
 
 
 def test_more_that_was_kept_before_stays() -> None:
-    Image.core.set_blocks_max(BLOCKS + 3)
+    pillow.set_blocks_max(BLOCKS + 3)
     try:
         with pixel_memory_kept():
-            assert Image.core.get_blocks_max() == BLOCKS + 3
-        assert Image.core.get_blocks_max() == BLOCKS + 3
+            assert pillow.get_blocks_max() == BLOCKS + 3
+        assert pillow.get_blocks_max() == BLOCKS + 3
     finally:
-        Image.core.set_blocks_max(0)
+        pillow.set_blocks_max(0)
