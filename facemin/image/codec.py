@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, get_args
+from typing import BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,8 +95,20 @@ def decode(
             return _open(stream, head, max_pixels, formats).photo()
 
 
+class OpenedJpeg(NamedTuple):
+    """A JPEG whose pixels are still to be decoded.
+
+    Attributes:
+        pixels: how many it has.
+        load: gives and raises what `decode` would, in whatever thread; to be called once.
+    """
+
+    pixels: int
+    load: Callable[[], Photo]
+
+
 @told_as(InvalidPhoto)
-def open_jpeg(source: Source, *, max_pixels: int = MAX_PIXELS, least_pixels: int = 1) -> Callable[[], Photo] | None:
+def open_jpeg(source: Source, *, max_pixels: int = MAX_PIXELS) -> OpenedJpeg | None:
     """Read a JPEG's file and header, and leave its pixels to be decoded by whatever thread.
 
     What decoding changes for the whole process (the filters of warnings, Pillow's limit) is done here: a thread that
@@ -105,11 +117,9 @@ def open_jpeg(source: Source, *, max_pixels: int = MAX_PIXELS, least_pixels: int
     Args:
         source: as for `decode`.
         max_pixels: likewise.
-        least_pixels: of a photo that is worth a thread.
 
     Returns:
-        A function that gives and raises what `decode` would, to be called once; None for a photo of fewer pixels and
-        for whatever is no JPEG.
+        None for whatever is no JPEG.
 
     Raises:
         ValueError: as `decode`, as far as the header and the markers show it.
@@ -129,7 +139,7 @@ def open_jpeg(source: Source, *, max_pixels: int = MAX_PIXELS, least_pixels: int
         with told_as(InvalidPhoto), _refusals(label, head, max_pixels, FORMATS):
             return opened.photo()
 
-    return load if opened.image.width * opened.image.height >= least_pixels else None
+    return OpenedJpeg(opened.image.width * opened.image.height, load)
 
 
 def encode(

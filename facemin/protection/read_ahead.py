@@ -59,7 +59,7 @@ def _begun(photo: AnyPhoto, decoder: ThreadPoolExecutor, max_pixels: int) -> Cal
     if isinstance(photo, str | bytes | Path):
         # what is wrong with it is said at its turn
         with suppress(ValueError, OSError):
-            load = open_jpeg(photo, max_pixels=max_pixels, least_pixels=WORTH_A_THREAD)
-            if load is not None:
-                return decoder.submit(load).result
+            opened = open_jpeg(photo, max_pixels=max_pixels)
+            if opened is not None:
+                return decoder.submit(opened.load).result if opened.pixels >= WORTH_A_THREAD else opened.load
     return partial(read_photo, photo, max_pixels=max_pixels)
