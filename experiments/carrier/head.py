@@ -158,7 +158,7 @@ def advance(
         with torch.autocast("cpu", torch.bfloat16):
             change = head(base, target, change.detach(), gradient)
         gradient, missing = slope_at(network, base, target, change, own, share)
-        change.backward(gradient / BATCH)  # type: ignore[no-untyped-call]
+        change.backward(gradient / BATCH)
     nn.utils.clip_grad_norm_(head.parameters(), 1.0)
     optimiser.step()
     return missing

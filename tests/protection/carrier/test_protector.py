@@ -88,8 +88,10 @@ def test_averages_over_steps_leave_less_of_the_randomness(key: Key, monkeypatch:
     restless = FaceCarrier(descent=Descent(steps=16, first=10, last=10))
 
     def apart() -> float:
-        made = [next(restless.aim([[target(key)]], [key], seed=seed)).pixels for seed in (1, 2)]
-        return float(np.abs(np.subtract(*made, dtype=np.float64)).mean())  # type: ignore[call-overload]
+        first, second = (next(restless.aim([[target(key)]], [key], seed=seed)).pixels for seed in (1, 2))
+        assert first is not None
+        assert second is not None
+        return float(np.abs(first.astype(int) - second).mean())
 
     averaged = apart()
     monkeypatch.setattr("facemin.protection.carrier.optimise.AVERAGED", 1)

@@ -105,11 +105,13 @@ class DlibNetwork:
         with torch.no_grad():
             beside = self.embedded(bases) - mean
             inside = torch.linalg.qr(spread).Q
-            return mean + target @ spread.T + beside - beside @ inside @ inside.T
+            place: Tensor = mean + target @ spread.T + beside - beside @ inside @ inside.T
+        return place
 
     def missing(self, crops: Tensor, wanted: Tensor) -> Tensor:
         """See `Network`."""
-        return (self.embedded(crops) - wanted).norm(dim=1) / RADIUS
+        share: Tensor = (self.embedded(crops) - wanted).norm(dim=1) / RADIUS
+        return share
 
     def embedded(self, crops: Tensor) -> Tensor:
         """Dlib's own embeddings of crops (B, 3, S, S) of one of the views, (B, 128)."""

@@ -30,7 +30,8 @@ def bases() -> Tensor:
 
 def targets(*numbers: int) -> Tensor:
     rows = np.stack([np.random.default_rng(number).standard_normal(66) for number in numbers])
-    return torch.from_numpy((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
+    found: Tensor = torch.from_numpy((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
+    return found
 
 
 def split(difference: Tensor) -> tuple[float, float]:
