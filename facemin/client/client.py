@@ -6,6 +6,7 @@ By default under a pseudonym, which says nothing about the face to anybody witho
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from facemin.client.answers import Decision, Enrolled, Identified
 from facemin.client.connection import Connection
 from facemin.client.pins import KeyChanged
+from facemin.client.probes import OtherTemplatesWarning, check_templates, probes
 from facemin.client.pseudonymous import (
     Faces,
     NewSecretWarning,
@@ -29,7 +31,7 @@ from facemin.protection.revealing.finding import RevealingKey
 from facemin.runtime.errors import NoSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from facemin.pseudonym import Secret
 
@@ -40,6 +42,7 @@ __all__ = [
     "NewSecretWarning",
     "NoSpace",
     "NotReached",
+    "OtherTemplatesWarning",
     "Prepared",
     "ProviderError",
     "RevealingKey",
@@ -74,6 +77,8 @@ class Client(Connection):
             "features".
         carrier: "face" sends photos of a face of nobody that carry the pseudonym, where the collection takes them; see
             docs/carriers.md. Needs a secret and torch.
+        probe: what of a probe's embedding is sent under a pseudonym: "scores", its cosines with what this device
+            enrolled, the rest of it drawn anew; "embedding", all of it, for a provider that keeps probes as templates.
         method: settings of protection without a pseudonym; the default of `facemin.protection.PROTECTORS` when None.
         compute: where protection without a pseudonym computes.
         allow_revealing: send what shows the plain face, with a `RevealingWarning`; for research on one's own service.
@@ -126,7 +131,11 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"person": person, "far": far}
-            return self._asked("verify", body, photo, person).read(Decision)
+            reply, checked = self._asked("verify", body, photo, person)
+            decision = reply.read(Decision)
+            if not decision.accepted:
+                checked(decision.score)
+            return decision
 
         def send() -> Reply:
             upload = self._uploads(photo, largest=True)[0]
@@ -153,7 +162,12 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"far": far, "top": top}
-            return self._asked("identify", body, photo, "").read(Identified)["results"]
+            reply, checked = self._asked("identify", body, photo, "")
+            results = reply.read(Identified)["results"]
+            decisions = [decision for face in results for decision in face]
+            if not any(decision.accepted for decision in decisions):
+                checked(max((decision.score for decision in decisions), default=-1.0))
+            return results
 
         def send() -> Reply:
             uploads = self._uploads(photo)
@@ -196,7 +210,7 @@ class Client(Connection):
             probe, fresh = [self._read(old, photo)], [self._read(new, each) for each in photos]
             old.check_person([*probe, *fresh])
             epoch = ask.epoch + 1
-            sent = old.encode(probe, ask.epoch, form, self._protector(form))
+            sent = old.encode(probes(old, probe, ask.epoch), ask.epoch, form, self._protector(form))
             put = new.encode(fresh, epoch, form, self._protector(form))
             self._claim(old, probe, ask.epoch, claimed)
             self._claim(new, fresh, epoch, claimed)
@@ -207,7 +221,7 @@ class Client(Connection):
             return self._post(f"persons/{quote(person, safe='')}/renew", body), new, fresh, epoch
 
         _, sender, fresh, epoch = self._fresh(send)
-        sender.remember(fresh)
+        sender.remember(fresh, epoch)
         return epoch
 
     def upgrade(self, person: str, photo: AnyPhoto, photos: Sequence[AnyPhoto]) -> Decision:
@@ -230,7 +244,7 @@ class Client(Connection):
             raise ValueError("photos: expected at least one, got none")
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces]]:
+        def send() -> tuple[Reply, Sender, list[Faces], int]:
             sender = self._sender()
             ask, form = self._ask(person=person)
             faces, plain = [self._read(sender, each) for each in photos], self._read(sender, photo)
@@ -242,12 +256,12 @@ class Client(Connection):
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(put, ask.epoch, form, challenge=ask.challenge, operation="enrol", person=person)
             body = {"person": person, "upload": upload, "upgrade": uploads, "challenge": ask.challenge}
-            return self._post("verify", body), sender, faces
+            return self._post("verify", body), sender, faces, ask.epoch
 
-        reply, sender, faces = self._fresh(send)
+        reply, sender, faces, epoch = self._fresh(send)
         decision = reply.read(Decision)
         if decision.accepted:
-            sender.remember(faces)
+            sender.remember(faces, epoch)
         return decision
 
     def delete(self, person: str) -> None:
@@ -266,7 +280,7 @@ class Client(Connection):
     def _enrol(self, person: str | None, photos: Sequence[AnyPhoto | Prepared], *, replace: bool) -> str:
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces]]:
+        def send() -> tuple[Reply, Sender, list[Faces], int]:
             sender = self._sender()
             ask, form = self._ask(person=person)
             faces = [self._read(sender, photo) for photo in photos]
@@ -277,11 +291,11 @@ class Client(Connection):
             self._claim(sender, faces, epoch, claimed)
             uploads = sender.uploads(data, epoch, form, challenge=ask.challenge, operation="enrol", person=person or "")
             body = {"person": person, "uploads": uploads, "replace": replace, "challenge": ask.challenge}
-            return self._post("persons", body), sender, faces
+            return self._post("persons", body), sender, faces, epoch
 
-        reply, sender, faces = self._fresh(send)
+        reply, sender, faces, epoch = self._fresh(send)
         name = reply.read(Enrolled)["person"]
-        sender.remember(faces)
+        sender.remember(faces, epoch)
         return name
 
     def _asked(
@@ -290,19 +304,21 @@ class Client(Connection):
         body: dict[str, Any],
         photo: AnyPhoto | Prepared,
         person: str,
-    ) -> Reply:
+    ) -> tuple[Reply, Callable[[float], None]]:
+        """The provider's answer, and what is to be told the score of a refusal."""
         claimed: set[str] = set()
 
-        def send() -> Reply:
+        def send() -> tuple[Reply, Callable[[float], None]]:
             sender = self._sender()
             key = sender.possession.public.hex()
             ask, form = self._ask(person=person) if person else self._ask(possession=key)
             faces = [self._read(sender, photo, largest=bool(person) or self.purpose is None)]
             sender.check_person(faces)
-            data = sender.encode(faces, ask.epoch, form, self._protector(form))
+            data = sender.encode(probes(sender, faces, ask.epoch), ask.epoch, form, self._protector(form))
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(data, ask.epoch, form, challenge=ask.challenge, operation=operation, person=person)
             sent = {"upload": uploads[0]} if person else {"uploads": uploads}
-            return self._post(operation, body | sent | {"challenge": ask.challenge})
+            reply = self._post(operation, body | sent | {"challenge": ask.challenge})
+            return reply, partial(check_templates, sender, faces[0], ask.epoch, form)
 
         return self._fresh(send)

@@ -26,6 +26,7 @@ from facemin.pseudonym import (
     CaptureLog,
     Context,
     EnrolledFace,
+    EnrolledTemplates,
     OtherPerson,
     PossessionKey,
     Pseudonym,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 Form = Literal["image", "feature"]
 Operation = Literal["enrol", "verify", "identify", "renew"]
+Probe = Literal["scores", "embedding"]
+"""What of a probe's embedding is sent: its cosines with the enrolled templates, or all of it."""
 
 SITE = (
     "a secret that a site's devices share for many people is weaker than one a person: some 64 photos whose uploads "
@@ -96,6 +99,7 @@ class Sender:
         purpose: shared by a site's devices; the collection when None, and the secret is one person's.
         others: the person's other secrets, under which no photo may be sent again.
         carrier: makes images that look like photos; None for images as the key's protector or optimisation makes them.
+        probe: what of a probe's embedding is sent. Of many people under one secret, and in carriers, all of it is.
     """
 
     secret: Secret = field(repr=False)
@@ -105,6 +109,7 @@ class Sender:
     purpose: str | None = None
     others: tuple[Secret, ...] = field(default=(), repr=False)
     carrier: FaceCarrier | None = None
+    probe: Probe = "scores"
 
     @cached_property
     def space(self) -> Space:
@@ -205,14 +210,15 @@ class Sender:
         check_apart(plain.crops, np.concatenate([each.crops for each in faces]), name)
         self.captures.check_plain(plain.crops)
 
-    def remember(self, faces: Sequence[Faces]) -> None:
-        """Take enrolled faces for the ones that this secret stands for."""
+    def remember(self, faces: Sequence[Faces], epoch: int) -> None:
+        """Take enrolled faces for the ones that this secret stands for, and for the templates of an epoch."""
         if self.purpose is None:
             rows = np.concatenate([each.embeddings for each in faces])
             limit = same_person_threshold(self.space)
             EnrolledFace(secret=self.secret).remember(
                 rows, space=self.space.id, purpose=self.collection, threshold=limit
             )
+            EnrolledTemplates(secret=self.secret).add(self.pseudonym(epoch), rows)
 
     def encode(
         self, faces: Sequence[Faces], epoch: int, form: Form, protector: ProtectorFile | None

@@ -1,0 +1,93 @@
+"""Probes as a client sends them: no more of a face than its scores with the templates that this device enrolled."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facemin.pseudonym import EnrolledTemplates, score_preserving
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from facemin.client.pseudonymous import Faces, Form, Sender
+
+SCORE_TOLERANCE: dict[Form, float] = {"feature": 0.01, "image": 0.2}
+"""How far a provider's score lies below the device's own, at most, where both compare with the same templates."""
+
+
+class OtherTemplatesWarning(UserWarning):
+    """A provider compared with other templates than this device enrolled."""
+
+
+def probes(sender: Sender, faces: Sequence[Faces], epoch: int) -> list[Faces]:
+    """Faces with all of their embeddings drawn anew but their cosines with what this device enrolled.
+
+    As they are where it knows of no template under the pseudonym, as a second device does; of many people under one
+    secret, and in carriers, too.
+
+    Args:
+        sender: whose pseudonym they go under.
+        faces: as read.
+        epoch: of the pseudonym.
+
+    Raises:
+        ValueError: a damaged file of templates.
+        OSError: it cannot be read.
+    """
+    templates = _templates(sender, epoch)
+    if not len(templates):
+        return list(faces)
+    return [
+        replace(each, embeddings=score_preserving(each.embeddings, templates, _seeds(len(each.embeddings))))
+        for each in faces
+    ]
+
+
+def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score: float) -> None:
+    """Forget templates with which a refused probe has a higher score than the provider's.
+
+    Another device has put others in their place under the same epoch, so that probes made for the old ones are refused
+    whoever sends them. The next one is the whole embedding.
+
+    Args:
+        sender: as for `probes`.
+        faces: as read.
+        epoch: of the pseudonym.
+        form: in which it was sent.
+        score: of the provider.
+
+    Warns:
+        OtherTemplatesWarning: so it is.
+
+    Raises:
+        ValueError: a damaged file of templates.
+        OSError: it cannot be read or written.
+    """
+    templates = _templates(sender, epoch)
+    if not len(templates) or float((faces.embeddings @ templates.T).max()) - score <= SCORE_TOLERANCE[form]:
+        return
+    EnrolledTemplates(secret=sender.secret).forget(sender.pseudonym(epoch))
+    warnings.warn(
+        f"{sender.collection}: expected the provider to compare with what this device enrolled, got a score of "
+        f"{score:.3f} with something else: it was enrolled elsewhere. Try another photo, whose embedding is sent whole",
+        OtherTemplatesWarning,
+        stacklevel=3,
+    )
+
+
+def _templates(sender: Sender, epoch: int) -> NDArray[np.float64]:
+    pseudonym = sender.pseudonym(epoch)
+    if sender.probe == "embedding" or sender.purpose is not None or sender.carrier is not None:
+        return np.empty((0, pseudonym.context.dimension))
+    return EnrolledTemplates(secret=sender.secret).of(pseudonym)
+
+
+def _seeds(count: int) -> list[bytes]:
+    return [secrets.token_bytes(32) for _ in range(count)]

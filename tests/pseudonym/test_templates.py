@@ -1,0 +1,52 @@
+"""Templates as a device enrolled them: by pseudonym, private, and silent."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facemin.pseudonym import EnrolledTemplates, Pseudonym
+from facemin.pseudonym.rotation import unit_rows
+from tests.pseudonym.conftest import a_context, a_secret
+
+ROWS = np.random.default_rng(0).standard_normal((3, 64))
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> EnrolledTemplates:
+    return EnrolledTemplates(secret=a_secret(), root=tmp_path / "templates")
+
+
+def pseudonym(epoch: int = 0) -> Pseudonym:
+    return Pseudonym(secret=a_secret(), context=a_context(epoch=epoch))
+
+
+def test_each_pseudonym_has_its_own(kept: EnrolledTemplates) -> None:
+    assert kept.of(pseudonym()).shape == (0, 64)
+    kept.add(pseudonym(), ROWS[:1])
+    kept.add(pseudonym(1), ROWS[1:2])
+    kept.add(pseudonym(), 2 * ROWS[2:])
+    assert np.array_equal(kept.of(pseudonym()), unit_rows(ROWS[[0, 2]]))
+    assert np.array_equal(kept.of(pseudonym(1)), unit_rows(ROWS[1:2]))
+    kept.forget(pseudonym())
+    assert kept.of(pseudonym()).shape == (0, 64)
+    assert len(kept.of(pseudonym(1))) == 1
+    kept.forget(pseudonym(1))
+    assert list(kept.root.glob("*.sealed")) == []
+
+
+def test_the_file_is_sealed_under_the_secret(kept: EnrolledTemplates) -> None:
+    kept.add(pseudonym(), ROWS[:1])
+    [file] = kept.root.glob("*.sealed")
+    assert pseudonym().fingerprint.encode() not in file.read_bytes()
+    other = EnrolledTemplates(secret=a_secret("bob"), root=kept.root)
+    assert other.of(pseudonym()).shape == (0, 64)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="another's or a changed one"):
+        kept.of(pseudonym())
+
+
+def test_embeddings_of_another_space_are_refused(kept: EnrolledTemplates) -> None:
+    with pytest.raises(ValueError, match=r"embeddings: expected \(N, 64\), got \(3, 63\)"):
+        kept.add(pseudonym(), ROWS[:, :63])
+    assert kept.of(pseudonym()).shape == (0, 64)
