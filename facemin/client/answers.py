@@ -36,11 +36,15 @@ class Enrolled(TypedDict):
 class Challenge:
     """What a request has to bring along, and the epoch that its pseudonym is under."""
 
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
     challenge: str
     epoch: int = 0
     features: bool = True
     pseudonyms: str | None = None
     carriers: str | None = None
+    threshold: float | None = None
+    """Cosine that decides on a pseudonym at the collection's FAR."""
 
 
 class Identified(TypedDict):

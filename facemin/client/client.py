@@ -14,7 +14,7 @@ from urllib.parse import quote
 from facemin.client.answers import Decision, Enrolled, Identified
 from facemin.client.connection import Connection
 from facemin.client.pins import KeyChanged
-from facemin.client.probes import OtherTemplatesWarning, check_templates, probes
+from facemin.client.probes import OtherTemplatesWarning, check_templates, of_probe
 from facemin.client.pseudonymous import (
     Faces,
     NewSecretWarning,
@@ -77,8 +77,10 @@ class Client(Connection):
             "features".
         carrier: "face" sends photos of a face of nobody that carry the pseudonym, where the collection takes them; see
             docs/carriers.md. Needs a secret and torch.
-        probe: what of a probe's embedding is sent under a pseudonym: "scores", its cosines with what this device
-            enrolled, the rest of it drawn anew; "embedding", all of it, for a provider that keeps probes as templates.
+        probe: what of a probe's embedding is sent under a pseudonym, the rest being drawn anew. "decision": of its best
+            cosine with what this device enrolled no more than reaches the provider's threshold; decisions stay as they
+            are, scores do not. "scores": all of its cosines. "embedding": all of it, for a provider that keeps probes
+            as templates.
         method: settings of protection without a pseudonym; the default of `facemin.protection.PROTECTORS` when None.
         compute: where protection without a pseudonym computes.
         allow_revealing: send what shows the plain face, with a `RevealingWarning`; for research on one's own service.
@@ -131,7 +133,7 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"person": person, "far": far}
-            reply, checked = self._asked("verify", body, photo, person)
+            reply, checked = self._asked("verify", body, photo, person, exact=far is not None)
             decision = reply.read(Decision)
             if not decision.accepted:
                 checked(decision.score)
@@ -162,7 +164,7 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"far": far, "top": top}
-            reply, checked = self._asked("identify", body, photo, "")
+            reply, checked = self._asked("identify", body, photo, "", exact=far is not None)
             results = reply.read(Identified)["results"]
             decisions = [decision for face in results for decision in face]
             if not any(decision.accepted for decision in decisions):
@@ -210,7 +212,9 @@ class Client(Connection):
             probe, fresh = [self._read(old, photo)], [self._read(new, each) for each in photos]
             old.check_person([*probe, *fresh])
             epoch = ask.epoch + 1
-            sent = old.encode(probes(old, probe, ask.epoch), ask.epoch, form, self._protector(form))
+            # it is decided at a stricter FAR than the threshold that was told
+            said = of_probe(old, probe, ask, form, exact=True)
+            sent = old.encode(said, ask.epoch, form, self._protector(form))
             put = new.encode(fresh, epoch, form, self._protector(form))
             self._claim(old, probe, ask.epoch, claimed)
             self._claim(new, fresh, epoch, claimed)
@@ -304,6 +308,8 @@ class Client(Connection):
         body: dict[str, Any],
         photo: AnyPhoto | Prepared,
         person: str,
+        *,
+        exact: bool,
     ) -> tuple[Reply, Callable[[float], None]]:
         """The provider's answer, and what is to be told the score of a refusal."""
         claimed: set[str] = set()
@@ -314,11 +320,12 @@ class Client(Connection):
             ask, form = self._ask(person=person) if person else self._ask(possession=key)
             faces = [self._read(sender, photo, largest=bool(person) or self.purpose is None)]
             sender.check_person(faces)
-            data = sender.encode(probes(sender, faces, ask.epoch), ask.epoch, form, self._protector(form))
+            said = of_probe(sender, faces, ask, form, exact=exact)
+            data = sender.encode(said, ask.epoch, form, self._protector(form))
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(data, ask.epoch, form, challenge=ask.challenge, operation=operation, person=person)
             sent = {"upload": uploads[0]} if person else {"uploads": uploads}
             reply = self._post(operation, body | sent | {"challenge": ask.challenge})
-            return reply, partial(check_templates, sender, faces[0], ask.epoch, form)
+            return reply, partial(check_templates, sender, said[0], ask.epoch, form)
 
         return self._fresh(send)

@@ -78,7 +78,7 @@ class Connection:
     purpose: str | None = field(default=None, kw_only=True)
     upload: Upload | Literal["auto"] = field(default="auto", kw_only=True)
     carrier: Literal["face"] | None = field(default=None, kw_only=True)
-    probe: Probe = field(default="scores", kw_only=True)
+    probe: Probe = field(default="decision", kw_only=True)
     method: Protector | None = field(default=None, kw_only=True)
     compute: Compute = field(default=DEFAULT_COMPUTE, kw_only=True)
     allow_revealing: bool = field(default=False, kw_only=True)

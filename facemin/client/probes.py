@@ -1,4 +1,4 @@
-"""Probes as a client sends them: no more of a face than its scores with the templates that this device enrolled."""
+"""Probes as a client sends them: no more of a face than the decision on it by this device's templates needs."""
 
 from __future__ import annotations
 
@@ -16,38 +16,49 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.client.answers import Challenge
     from facemin.client.pseudonymous import Faces, Form, Sender
 
-SCORE_TOLERANCE: dict[Form, float] = {"feature": 0.01, "image": 0.2}
-"""How far a provider's score lies below the device's own, at most, where both compare with the same templates."""
+MARGIN: dict[Form, float] = {"feature": 0.01, "image": 0.2}
+"""How far above the threshold a score is kept, so that neither rounding nor a painted image changes a decision."""
+
+SCORE_TOLERANCE: dict[Form, float] = {"feature": 0.01, "image": 0.15}
+"""How far a provider's score lies below the probe's own, at most, where both compare with the same templates."""
 
 
 class OtherTemplatesWarning(UserWarning):
     """A provider compared with other templates than this device enrolled."""
 
 
-def probes(sender: Sender, faces: Sequence[Faces], epoch: int) -> list[Faces]:
-    """Faces with all of their embeddings drawn anew but their cosines with what this device enrolled.
+def of_probe(sender: Sender, faces: Sequence[Faces], ask: Challenge, form: Form, *, exact: bool = False) -> list[Faces]:
+    """Faces with all of their embeddings drawn anew but what the provider's decision needs.
 
-    As they are where it knows of no template under the pseudonym, as a second device does; of many people under one
-    secret, and in carriers, too.
+    As they are where this device knows of no template under the pseudonym, as one that has only the secret does; of
+    many people under one secret, and in carriers, too.
 
     Args:
-        sender: whose pseudonym they go under.
+        sender: whose pseudonym they go under, and what of them is sent.
         faces: as read.
-        epoch: of the pseudonym.
+        ask: epoch of the pseudonym, and threshold of the decision.
+        form: in which they are sent.
+        exact: keep all cosines with the templates, for a decision by another threshold than the one told.
 
     Raises:
         ValueError: a damaged file of templates.
         OSError: it cannot be read.
     """
-    templates = _templates(sender, epoch)
+    templates = _templates(sender, ask.epoch)
     if not len(templates):
         return list(faces)
-    return [
-        replace(each, embeddings=score_preserving(each.embeddings, templates, _seeds(len(each.embeddings))))
-        for each in faces
-    ]
+    most = None
+    if sender.probe == "decision" and ask.threshold is not None and not exact:
+        most = min(max(ask.threshold + MARGIN[form], 0.0), 1.0)
+    found = []
+    for each in faces:
+        seeds = [secrets.token_bytes(32) for _ in each.embeddings]
+        rows = score_preserving(each.embeddings, templates, seeds, most=most)
+        found.append(replace(each, embeddings=rows))
+    return found
 
 
 def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score: float) -> None:
@@ -57,8 +68,8 @@ def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score:
     whoever sends them. The next one is the whole embedding.
 
     Args:
-        sender: as for `probes`.
-        faces: as read.
+        sender: as for `of_probe`.
+        faces: as `of_probe` made them.
         epoch: of the pseudonym.
         form: in which it was sent.
         score: of the provider.
@@ -87,7 +98,3 @@ def _templates(sender: Sender, epoch: int) -> NDArray[np.float64]:
     if sender.probe == "embedding" or sender.purpose is not None or sender.carrier is not None:
         return np.empty((0, pseudonym.context.dimension))
     return EnrolledTemplates(secret=sender.secret).of(pseudonym)
-
-
-def _seeds(count: int) -> list[bytes]:
-    return [secrets.token_bytes(32) for _ in range(count)]

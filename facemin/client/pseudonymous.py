@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 
 Form = Literal["image", "feature"]
 Operation = Literal["enrol", "verify", "identify", "renew"]
-Probe = Literal["scores", "embedding"]
-"""What of a probe's embedding is sent: its cosines with the enrolled templates, or all of it."""
+Probe = Literal["decision", "scores", "embedding"]
+"""What of a probe is sent: whether its best cosine is enough; its cosines with what is enrolled; all of it."""
 
 SITE = (
     "a secret that a site's devices share for many people is weaker than one a person: some 64 photos whose uploads "
@@ -109,7 +109,7 @@ class Sender:
     purpose: str | None = None
     others: tuple[Secret, ...] = field(default=(), repr=False)
     carrier: FaceCarrier | None = None
-    probe: Probe = "scores"
+    probe: Probe = "decision"
 
     @cached_property
     def space(self) -> Space:

@@ -65,6 +65,27 @@ def test_two_probes_of_a_person_share_their_scores_and_nothing_else() -> None:
     assert float(left.std()) == pytest.approx((1 - float((scores**2).mean())) / 65**0.5, rel=0.2)
 
 
+@pytest.mark.parametrize("templates", [1, 2, 16])
+def test_kept_for_a_decision_is_the_best_score_and_of_it_no_more_than_most(templates: int) -> None:
+    most = 0.2
+    embeddings, enrolled = rows(1, 300), rows(2, templates)
+    found = score_preserving(embeddings, enrolled, seeds(3, 300), most=most)
+    before, after = ((each @ enrolled.T).max(1) for each in (embeddings, found))
+    assert 10 < int((before > most).sum()) < 290
+    assert np.abs(after - before.clip(0, most)).max() < 1e-12
+    for threshold in (0.01, 0.1, most - 1e-9):
+        assert np.array_equal(before >= threshold, after >= threshold)
+    assert np.abs(np.linalg.norm(found, axis=1) - 1).max() < 1e-12
+
+
+def test_the_other_scores_say_which_template_was_nearest_and_nothing_more() -> None:
+    enrolled = unit_rows(rows(2, 1) + 0.1 * rows(4, 3) * 66**0.5 / 4)
+    one, other = unit_rows(enrolled[:1] + 0.5 * rows(5, 2))
+    found = score_preserving([one, other], enrolled, seeds(3, 2), most=0.3)
+    nearest = enrolled[(np.stack([one, other]) @ enrolled.T).argmax(1)]
+    assert np.abs(found @ enrolled.T - 0.3 * nearest @ enrolled.T).max() < 1e-12
+
+
 def test_templates_that_say_the_same_count_once() -> None:
     enrolled = rows(2, 1)
     again = np.concatenate([enrolled, -enrolled, enrolled * (1 + 1e-9)])
@@ -88,6 +109,12 @@ def test_a_probe_that_is_a_template_stays_one() -> None:
 
 def test_no_probe_is_an_empty_one() -> None:
     assert score_preserving(np.empty((0, 66)), rows(2, 1), []).shape == (0, 66)
+
+
+@pytest.mark.parametrize("most", [1.1, -0.1, float("nan")])
+def test_a_limit_that_is_no_cosine_is_refused(most: float) -> None:
+    with pytest.raises(ValueError, match=r"most: expected a cosine in \[0, 1\]"):
+        score_preserving(rows(1, 1), rows(2, 1), seeds(3, 1), most=most)
 
 
 @pytest.mark.parametrize(

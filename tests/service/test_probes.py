@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 import facemin
+from facemin.client.answers import Challenge
 from facemin.client.client import OtherTemplatesWarning
-from facemin.client.probes import probes
+from facemin.client.probes import MARGIN, of_probe
 from facemin.client.pseudonymous import Faces, Sender
 from facemin.pseudonym import EnrolledTemplates, Secret
 from tests.service.device import again, face, photos
@@ -29,9 +30,10 @@ def read(client: facemin.Client, photo: Path) -> Rows:
     return client._read(client._sender(), photo).embeddings
 
 
-def sent(sender: Sender, faces: Faces, epoch: int = 0) -> Rows:
+def sent(sender: Sender, faces: Faces, epoch: int = 0, threshold: float | None = None) -> Rows:
     """The numbers of a feature, as they are sent of a probe."""
-    (data,) = sender.encode(probes(sender, [faces], epoch), epoch, "feature", None)
+    said = of_probe(sender, [faces], Challenge(challenge="", epoch=epoch, threshold=threshold), "feature")
+    (data,) = sender.encode(said, epoch, "feature", None)
     return next(iter(load(data).values())).astype(np.float64)
 
 
@@ -39,16 +41,44 @@ def a_face(row: Rows) -> Faces:
     return Faces(crops=np.zeros((1, 112, 112, 3), np.uint8), embeddings=row[None])
 
 
-def test_the_score_is_the_best_of_the_face_with_each_enrolled_photo(client: facemin.Client, shared: Path) -> None:
-    mine = photos(shared, "George_W_Bush", 6)
+def best(client: facemin.Client, photo: Path, enrolled: Rows) -> float:
+    """The best cosine of a photo's face with enrolled ones."""
+    return float((read(client, photo) @ enrolled.T).max())
+
+
+def test_decisions_are_those_on_the_faces_and_scores_say_no_more(
+    spaced: Running, client: facemin.Client, shared: Path
+) -> None:
+    mine = photos(shared, "George_W_Bush", 8)
     enrolled = np.concatenate([read(client, photo) for photo in mine[:2]])
     client.enrol("me", mine[:1])
     client.enrol("me", mine[1:2])
-    for photo in mine[2:5]:
+    for photo in mine[2:4]:
         decision = client.verify("me", photo)
-        assert decision.score == pytest.approx(float((read(client, photo) @ enrolled.T).max()), abs=1e-5)
-    ((found,),) = client.identify(mine[5])
-    assert found.score == pytest.approx(float((read(client, mine[5]) @ enrolled.T).max()), abs=1e-5)
+        told = min(best(client, photo, enrolled), decision.threshold + MARGIN["feature"])
+        assert decision.score == pytest.approx(told, abs=1e-5)
+        assert decision.accepted
+    ((found,),) = client.identify(mine[4])
+    assert found.score == pytest.approx(found.threshold + MARGIN["feature"], abs=1e-5)
+    # by another threshold than the collection's it is decided on the score itself
+    strict = client.verify("me", mine[5], far=1e-4)
+    assert strict.score == pytest.approx(best(client, mine[5], enrolled), abs=1e-5)
+    scores = replace(client, probe="scores").verify("me", mine[6])
+    assert scores.score == pytest.approx(best(client, mine[6], enrolled), abs=1e-5)
+    whole = replace(client, probe="embedding").verify("me", mine[7])
+    assert whole.score == pytest.approx(best(client, mine[7], enrolled), abs=1e-5)
+
+
+def test_a_challenge_tells_the_threshold_of_its_collection(spaced: Running, server: Running) -> None:
+    place = spaced.collection("told").rpartition("/")[2]
+    url = f"/v1/challenges?collection={place}"
+    for far in (1e-3, 1e-4):
+        assert spaced("PATCH", f"/v1/collections/{place}", {"far": far}).status == 200
+        told = spaced("POST", url).json()["threshold"]
+        assert told == spaced.provider.thresholds.find("pseudonym", "pseudonym", far).threshold
+    assert spaced("POST", "/v1/challenges").json()["threshold"] is None
+    # a recogniser without a space has none
+    assert server("POST", "/v1/challenges?collection=main").json()["threshold"] is None
 
 
 def test_what_is_sent_of_a_probe_is_its_scores_and_nothing_else(client: facemin.Client) -> None:
@@ -68,6 +98,11 @@ def test_what_is_sent_of_a_probe_is_its_scores_and_nothing_else(client: facemin.
     s, t = (float(row @ one) for row in near)
     # what is left of a cosine of two random directions in 65 dimensions, within five deviations
     assert abs(float(found[0] @ found[1]) - s * t) < 5 * (1 - s * s) / 65**0.5
+    # where a threshold is known, no more than reaches it
+    told = [float(sent(sender, a_face(row), threshold=0.3) @ template) for row in near]
+    assert told == pytest.approx([0.31, 0.31], abs=1e-6)
+    low = sent(sender, a_face(near[0]), threshold=0.999)
+    assert float(low @ template) == pytest.approx(s, abs=1e-6)
     # under an epoch that nothing was enrolled under, and where it is not wanted, the whole embedding is sent
     for whole, epoch in ((sender, 1), (replace(sender, probe="embedding"), 0)):
         first, second = (sent(whole, a_face(row), epoch) for row in near)
@@ -113,4 +148,4 @@ def test_a_device_whose_enrolment_another_replaced_is_told_and_goes_on(
     assert not refused.accepted
     decision = client.verify("me", mine[3])
     assert decision.accepted
-    assert decision.score == pytest.approx(float((read(client, mine[3]) @ read(client, mine[1]).T).item()), abs=1e-5)
+    assert decision.score == pytest.approx(best(client, mine[3], read(client, mine[1])), abs=1e-5)

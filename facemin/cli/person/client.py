@@ -41,8 +41,8 @@ UploadForm = Annotated[
     Parameter(help="auto: features under a pseudonym where the provider takes them, else images."),
 ]
 Probe = Annotated[
-    Literal["scores", "embedding"],
-    Parameter(help="Of a probe under a pseudonym send its scores with what is enrolled and no more, or all of it."),
+    Literal["decision", "scores", "embedding"],
+    Parameter(help="Of a probe send whether its score with what is enrolled is enough, its scores, or all of it."),
 ]
 Far = Annotated[float | None, Parameter(help="False accept rate whose threshold decides; else the collection's.")]
 
@@ -71,7 +71,7 @@ class Sending(Place):
     secret: SecretName = FIRST
     purpose: Purpose = None
     upload: UploadForm = "auto"
-    probe: Probe = "scores"
+    probe: Probe = "decision"
     device: Device = "auto"
 
 
