@@ -26,10 +26,22 @@ class Decision:
     """ "pseudonym", "protected" or "plain": what the deciding enrolment was made from."""
 
 
+class Template(TypedDict):
+    """One enrolled face, as far as a client looks at it."""
+
+    epoch: int | None
+
+
 class Enrolled(TypedDict):
     """A person as enrolled."""
 
     person: str
+    templates: list[Template]
+
+
+def held(enrolled: Enrolled, epoch: int) -> int:
+    """How many templates a person has under an epoch."""
+    return sum(template["epoch"] == epoch for template in enrolled["templates"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from facemin.client.answers import Decision, Enrolled, Identified
+from facemin.client.answers import Decision, Enrolled, Identified, held
 from facemin.client.connection import Connection
 from facemin.client.pins import KeyChanged
 from facemin.client.probes import OtherTemplatesWarning, check_templates, of_probe
@@ -213,7 +213,7 @@ class Client(Connection):
             old.check_person([*probe, *fresh])
             epoch = ask.epoch + 1
             # it is decided at a stricter FAR than the threshold that was told
-            said = of_probe(old, probe, ask, form, exact=True)
+            said = of_probe(old, probe, ask, form, person=person, exact=True)
             sent = old.encode(said, ask.epoch, form, self._protector(form))
             put = new.encode(fresh, epoch, form, self._protector(form))
             self._claim(old, probe, ask.epoch, claimed)
@@ -225,7 +225,7 @@ class Client(Connection):
             return self._post(f"persons/{quote(person, safe='')}/renew", body), new, fresh, epoch
 
         _, sender, fresh, epoch = self._fresh(send)
-        sender.remember(fresh, epoch)
+        sender.remember(fresh, epoch, person)
         return epoch
 
     def upgrade(self, person: str, photo: AnyPhoto, photos: Sequence[AnyPhoto]) -> Decision:
@@ -265,7 +265,7 @@ class Client(Connection):
         reply, sender, faces, epoch = self._fresh(send)
         decision = reply.read(Decision)
         if decision.accepted:
-            sender.remember(faces, epoch)
+            sender.remember(faces, epoch, person)
         return decision
 
     def delete(self, person: str) -> None:
@@ -298,9 +298,9 @@ class Client(Connection):
             return self._post("persons", body), sender, faces, epoch
 
         reply, sender, faces, epoch = self._fresh(send)
-        name = reply.read(Enrolled)["person"]
-        sender.remember(faces, epoch)
-        return name
+        enrolled = reply.read(Enrolled)
+        sender.remember(faces, epoch, enrolled["person"], held=held(enrolled, epoch))
+        return enrolled["person"]
 
     def _asked(
         self,
@@ -320,12 +320,12 @@ class Client(Connection):
             ask, form = self._ask(person=person) if person else self._ask(possession=key)
             faces = [self._read(sender, photo, largest=bool(person) or self.purpose is None)]
             sender.check_person(faces)
-            said = of_probe(sender, faces, ask, form, exact=exact)
+            said = of_probe(sender, faces, ask, form, person=person, exact=exact)
             data = sender.encode(said, ask.epoch, form, self._protector(form))
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(data, ask.epoch, form, challenge=ask.challenge, operation=operation, person=person)
             sent = {"upload": uploads[0]} if person else {"uploads": uploads}
             reply = self._post(operation, body | sent | {"challenge": ask.challenge})
-            return reply, partial(check_templates, sender, said[0], ask.epoch, form)
+            return reply, partial(check_templates, sender, said[0], ask.epoch, form, person=person)
 
         return self._fresh(send)

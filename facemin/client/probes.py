@@ -30,7 +30,9 @@ class OtherTemplatesWarning(UserWarning):
     """A provider compared with other templates than this device enrolled."""
 
 
-def of_probe(sender: Sender, faces: Sequence[Faces], ask: Challenge, form: Form, *, exact: bool = False) -> list[Faces]:
+def of_probe(
+    sender: Sender, faces: Sequence[Faces], ask: Challenge, form: Form, *, person: str, exact: bool = False
+) -> list[Faces]:
     """Faces with all of their embeddings drawn anew but what the provider's decision needs.
 
     As they are where this device knows of no template under the pseudonym, as one that has only the secret does; of
@@ -41,13 +43,14 @@ def of_probe(sender: Sender, faces: Sequence[Faces], ask: Challenge, form: Form,
         faces: as read.
         ask: epoch of the pseudonym, and threshold of the decision.
         form: in which they are sent.
+        person: with whose templates they are compared; empty for everybody's.
         exact: keep all cosines with the templates, for a decision by another threshold than the one told.
 
     Raises:
         ValueError: a damaged file of templates.
         OSError: it cannot be read.
     """
-    templates = _templates(sender, ask.epoch)
+    templates = _templates(sender, ask.epoch, person)
     if not len(templates):
         return list(faces)
     most = None
@@ -61,7 +64,7 @@ def of_probe(sender: Sender, faces: Sequence[Faces], ask: Challenge, form: Form,
     return found
 
 
-def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score: float) -> None:
+def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score: float, *, person: str) -> None:
     """Forget templates with which a refused probe has a higher score than the provider's.
 
     Another device has put others in their place under the same epoch, so that probes made for the old ones are refused
@@ -73,6 +76,7 @@ def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score:
         epoch: of the pseudonym.
         form: in which it was sent.
         score: of the provider.
+        person: as for `of_probe`.
 
     Warns:
         OtherTemplatesWarning: so it is.
@@ -81,10 +85,10 @@ def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score:
         ValueError: a damaged file of templates.
         OSError: it cannot be read or written.
     """
-    templates = _templates(sender, epoch)
+    templates = _templates(sender, epoch, person)
     if not len(templates) or float((faces.embeddings @ templates.T).max()) - score <= SCORE_TOLERANCE[form]:
         return
-    EnrolledTemplates(secret=sender.secret).forget(sender.pseudonym(epoch))
+    EnrolledTemplates(secret=sender.secret).forget(sender.pseudonym(epoch), person)
     warnings.warn(
         f"{sender.collection}: expected the provider to compare with what this device enrolled, got a score of "
         f"{score:.3f} with something else: it was enrolled elsewhere. Try another photo, whose embedding is sent whole",
@@ -93,8 +97,8 @@ def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score:
     )
 
 
-def _templates(sender: Sender, epoch: int) -> NDArray[np.float64]:
+def _templates(sender: Sender, epoch: int, person: str) -> NDArray[np.float64]:
     pseudonym = sender.pseudonym(epoch)
     if sender.probe == "embedding" or sender.purpose is not None or sender.carrier is not None:
         return np.empty((0, pseudonym.context.dimension))
-    return EnrolledTemplates(secret=sender.secret).of(pseudonym)
+    return EnrolledTemplates(secret=sender.secret).of(pseudonym, person)

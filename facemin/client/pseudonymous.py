@@ -210,15 +210,23 @@ class Sender:
         check_apart(plain.crops, np.concatenate([each.crops for each in faces]), name)
         self.captures.check_plain(plain.crops)
 
-    def remember(self, faces: Sequence[Faces], epoch: int) -> None:
-        """Take enrolled faces for the ones that this secret stands for, and for the templates of an epoch."""
+    def remember(self, faces: Sequence[Faces], epoch: int, person: str, *, held: int | None = None) -> None:
+        """Take enrolled faces for the ones that this secret stands for, and for what a person is compared with.
+
+        Args:
+            faces: as they were enrolled.
+            epoch: of the pseudonym.
+            person: as the provider calls them.
+            held: templates that the provider has of them under it now; these alone when None.
+        """
         if self.purpose is None:
             rows = np.concatenate([each.embeddings for each in faces])
             limit = same_person_threshold(self.space)
             EnrolledFace(secret=self.secret).remember(
                 rows, space=self.space.id, purpose=self.collection, threshold=limit
             )
-            EnrolledTemplates(secret=self.secret).add(self.pseudonym(epoch), rows)
+            held = len(rows) if held is None else held
+            EnrolledTemplates(secret=self.secret).add(self.pseudonym(epoch), person, rows, held=held)
 
     def encode(
         self, faces: Sequence[Faces], epoch: int, form: Form, protector: ProtectorFile | None

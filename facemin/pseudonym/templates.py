@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _USE = "facemin templates v1"
+_Kept: TypeAlias = "dict[str, dict[str, list[str]]]"
+"""By a pseudonym's fingerprint and a person's name, float64 embeddings in base64."""
 
 
 @cache
-def _form() -> TypeAdapter[dict[str, list[str]]]:
-    """By a pseudonym's fingerprint, float64 rows in base64; made at its first use, since that takes milliseconds."""
-    return TypeAdapter(dict[str, list[str]])
+def _form() -> TypeAdapter[_Kept]:
+    """Made at its first use: making one takes milliseconds."""
+    return TypeAdapter(dict[str, dict[str, list[str]]])
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnrolledTemplates:
     """Embeddings that were enrolled under each pseudonym of a secret, before the rotation, encrypted under the secret.
 
-    Unlike `EnrolledFace`'s mean, which tells the person, these tell a provider's templates one by one, each at one
-    provider and epoch. Whoever has the secret and this file has embeddings of the person.
+    Unlike `EnrolledFace`'s mean, which tells the person, these are what a provider compares with, one by one. Whoever
+    has the secret and this file has embeddings of the person.
 
     Args:
         secret: whose they are.
@@ -44,12 +46,15 @@ class EnrolledTemplates:
     secret: Secret
     root: Path = field(default_factory=lambda: home() / "templates")
 
-    def add(self, pseudonym: Pseudonym, embeddings: ArrayLike) -> None:
-        """Keep embeddings that a provider enrolled under a pseudonym.
+    def add(self, pseudonym: Pseudonym, person: str, embeddings: ArrayLike, *, held: int) -> None:
+        """Keep embeddings that a provider enrolled.
 
         Args:
             pseudonym: under which.
+            person: as the provider calls them.
             embeddings: (N, D), before the rotation.
+            held: templates that the provider has of the person under it now. Where they are fewer than these and the
+                earlier ones, the earlier ones are there no more, and are dropped.
 
         Raises:
             ValueError: other shapes; a damaged file.
@@ -58,35 +63,47 @@ class EnrolledTemplates:
         rows = unit_rows(embeddings, "embeddings").astype("<f8")
         if rows.shape[1] != pseudonym.context.dimension:
             raise ValueError(f"embeddings: expected (N, {pseudonym.context.dimension}), got {rows.shape}")
+        added = [base64.b64encode(row.tobytes()).decode() for row in rows]
         with self._file.locked():
             kept = self._read()
-            more = [base64.b64encode(row.tobytes()).decode() for row in rows]
-            self._write(kept | {pseudonym.fingerprint: kept.get(pseudonym.fingerprint, []) + more})
+            people = kept.get(pseudonym.fingerprint, {})
+            earlier = people.get(person, [])
+            known = earlier + added if len(earlier) + len(added) <= held else added
+            self._write(kept | {pseudonym.fingerprint: people | {person: known}})
 
-    def of(self, pseudonym: Pseudonym) -> NDArray[np.float64]:
-        """What was enrolled under a pseudonym by this device, (K, D); K is 0 where it knows of nothing.
+    def of(self, pseudonym: Pseudonym, person: str) -> NDArray[np.float64]:
+        """What this device enrolled under a pseudonym, (K, D); K is 0 where it knows of nothing.
+
+        Args:
+            pseudonym: under which.
+            person: as the provider calls them; empty for everybody.
 
         Raises:
             ValueError: a damaged file.
             OSError: it cannot be read.
         """
-        rows = [np.frombuffer(base64.b64decode(row), "<f8") for row in self._read().get(pseudonym.fingerprint, [])]
-        return np.array(rows, np.float64).reshape(-1, pseudonym.context.dimension)
+        people = self._read().get(pseudonym.fingerprint, {})
+        rows = [row for name, known in people.items() if person in ("", name) for row in known]
+        decoded = [np.frombuffer(base64.b64decode(row), "<f8") for row in rows]
+        return np.array(decoded, np.float64).reshape(-1, pseudonym.context.dimension)
 
-    def forget(self, pseudonym: Pseudonym) -> None:
-        """Drop what is kept of a pseudonym.
+    def forget(self, pseudonym: Pseudonym, person: str) -> None:
+        """Drop what is kept of a person under a pseudonym; of everybody, where the name is empty.
 
         Raises:
             ValueError: a damaged file.
             OSError: it cannot be read or written.
         """
         with self._file.locked():
-            self._write({name: rows for name, rows in self._read().items() if name != pseudonym.fingerprint})
+            kept = self._read()
+            people = kept.pop(pseudonym.fingerprint, {})
+            left = {name: rows for name, rows in people.items() if person not in ("", name)}
+            self._write(kept | ({pseudonym.fingerprint: left} if left else {}))
 
-    def _read(self) -> dict[str, list[str]]:
+    def _read(self) -> _Kept:
         return self._file.read(_form()) or {}
 
-    def _write(self, kept: dict[str, list[str]]) -> None:
+    def _write(self, kept: _Kept) -> None:
         self._file.write(json.dumps(kept).encode() if kept else b"")
 
     @property

@@ -32,7 +32,7 @@ def read(client: facemin.Client, photo: Path) -> Rows:
 
 def sent(sender: Sender, faces: Faces, epoch: int = 0, threshold: float | None = None) -> Rows:
     """The numbers of a feature, as they are sent of a probe."""
-    said = of_probe(sender, [faces], Challenge(challenge="", epoch=epoch, threshold=threshold), "feature")
+    said = of_probe(sender, [faces], Challenge(challenge="", epoch=epoch, threshold=threshold), "feature", person="me")
     (data,) = sender.encode(said, epoch, "feature", None)
     return next(iter(load(data).values())).astype(np.float64)
 
@@ -88,7 +88,7 @@ def test_what_is_sent_of_a_probe_is_its_scores_and_nothing_else(client: facemin.
     near = [again(one, seed, noise=0.3) for seed in (2, 3)]
     near[1] = again(near[0], 4, noise=0.01)
     assert np.array_equal(sent(sender, a_face(near[0])), sent(sender, a_face(near[0])))
-    sender.remember([a_face(one)], 0)
+    sender.remember([a_face(one)], 0, "me")
     template = next(iter(load(sender.encode([a_face(one)], 0, "feature", None)[0]).values()))
     found = [sent(sender, a_face(row)) for row in near]
     for row, upload in zip(near, found, strict=True):
@@ -111,10 +111,10 @@ def test_what_is_sent_of_a_probe_is_its_scores_and_nothing_else(client: facemin.
 
 def test_many_people_under_one_secret_are_sent_whole(client: facemin.Client) -> None:
     sender = client._sender()
-    EnrolledTemplates(secret=sender.secret).add(sender.pseudonym(0), face(1)[None])
+    EnrolledTemplates(secret=sender.secret).add(sender.pseudonym(0), "me", face(1)[None], held=1)
     site = replace(sender, purpose=sender.collection)
-    site.remember([a_face(face(2))], 0)
-    assert len(EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(0))) == 1
+    site.remember([a_face(face(2))], 0, "me")
+    assert len(EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(0), "me")) == 1
     assert np.array_equal(sent(site, a_face(face(3))), sent(site, a_face(face(3))))
     assert not np.array_equal(sent(sender, a_face(face(3))), sent(sender, a_face(face(3))))
 
@@ -127,11 +127,22 @@ def test_renewal_and_upgrade_tell_the_device_what_is_enrolled(spaced: Running, s
     assert client.upgrade("me", mine[6], [mine[4]]).accepted
     sender = client._sender()
     kept = EnrolledTemplates(secret=sender.secret)
-    assert np.allclose(kept.of(sender.pseudonym(0)), read(client, mine[4]))
+    assert np.allclose(kept.of(sender.pseudonym(0), "me"), read(client, mine[4]))
     assert client.renew("me", mine[5], [mine[9], mine[1]]) == 1
     rows = np.concatenate([read(client, mine[number]) for number in (9, 1)])
-    assert np.allclose(kept.of(sender.pseudonym(1)), rows)
+    assert np.allclose(kept.of(sender.pseudonym(1), "me"), rows)
     assert client.verify("me", mine[8]).accepted
+
+
+def test_what_this_device_enrols_anew_takes_the_place_of_what_was_deleted(client: facemin.Client, shared: Path) -> None:
+    mine = photos(shared, "George_W_Bush", 3)
+    for photo in mine[:2]:
+        client.enrol("me", [photo])
+        client.delete("me")
+    client.enrol("me", [mine[2]])
+    sender = client._sender()
+    kept = EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(0), "me")
+    assert np.allclose(kept, read(client, mine[2]))
 
 
 def test_a_device_whose_enrolment_another_replaced_is_told_and_goes_on(
