@@ -8,8 +8,8 @@ import type { Store } from "./store.ts";
 
 const USE = "facemin templates v1";
 
-/** By a pseudonym's fingerprint, float64 embeddings in base64. */
-type Kept = Readonly<Record<string, readonly string[]>>;
+/** By a person's name, float64 embeddings in base64. */
+type People = Readonly<Record<string, readonly string[]>>;
 
 /** Embeddings that were enrolled under each pseudonym of a secret, before the rotation, encrypted under the secret. */
 export class EnrolledTemplates {
@@ -18,37 +18,61 @@ export class EnrolledTemplates {
     private readonly secret: Secret,
   ) {}
 
-  /** Keep embeddings that a provider enrolled under a pseudonym. */
-  async add(pseudonym: Pseudonym, embeddings: readonly Float64Array[]): Promise<void> {
-    const more = embeddings.map((row) => base64(new Uint8Array(Float64Array.from(row).buffer)));
-    await this.change((kept) => ({ ...kept, [pseudonym.fingerprint]: [...(kept[pseudonym.fingerprint] ?? []), ...more] }));
+  /**
+   * Keep embeddings that a provider enrolled.
+   *
+   * @param pseudonym - under which
+   * @param person - as the provider calls them
+   * @param embeddings - before the rotation
+   * @param held - templates that it has of the person under it now; where they are fewer than these and the earlier
+   *   ones, the earlier ones are there no more, and are dropped
+   */
+  async add(pseudonym: Pseudonym, person: string, embeddings: readonly Float64Array[], held: number): Promise<void> {
+    const added = embeddings.map((row) => base64(new Uint8Array(Float64Array.from(row).buffer)));
+    await this.change(pseudonym, (people) => {
+      const all = [...(own(people, person) ?? []), ...added];
+      return { ...people, [person]: all.length <= held ? all : added };
+    });
   }
 
-  /** What this device enrolled under a pseudonym; none where it knows of nothing. */
-  async of(pseudonym: Pseudonym): Promise<readonly Float64Array[]> {
-    const rows = (await this.read())[pseudonym.fingerprint] ?? [];
+  /** What this device enrolled of a person under a pseudonym, of everybody where none is named. */
+  async of(pseudonym: Pseudonym, person: string | undefined): Promise<readonly Float64Array[]> {
+    const people = own(await this.read(), pseudonym.fingerprint) ?? {};
+    const rows = person === undefined ? Object.values(people).flat() : (own(people, person) ?? []);
     return rows.map((row) => new Float64Array(asBytes(fromBase64(row)).buffer));
   }
 
-  /** Drop what is kept of a pseudonym. */
-  async forget(pseudonym: Pseudonym): Promise<void> {
-    await this.change((kept) => Object.fromEntries(Object.entries(kept).filter(([name]) => name !== pseudonym.fingerprint)));
+  /** Drop what is kept of a person under a pseudonym, of everybody where none is named. */
+  async forget(pseudonym: Pseudonym, person: string | undefined): Promise<void> {
+    await this.change(pseudonym, (people) =>
+      Object.fromEntries(Object.entries(people).filter(([name]) => person !== undefined && name !== person)),
+    );
   }
 
-  private async change(how: (kept: Kept) => Kept): Promise<void> {
+  private async change(pseudonym: Pseudonym, how: (people: People) => People): Promise<void> {
     await this.store.locked("templates", async () => {
-      const kept = how(await this.read());
+      const { [pseudonym.fingerprint]: people = {}, ...others } = await this.read();
+      const changed = how(people);
+      const kept = Object.keys(changed).length ? { ...others, [pseudonym.fingerprint]: changed } : others;
       if (!Object.keys(kept).length) return this.store.delete(this.name);
       return this.store.put(this.name, await seal(this.secret, utf8(JSON.stringify(kept)), USE));
     });
   }
 
-  private async read(): Promise<Kept> {
+  /** By a pseudonym's fingerprint. */
+  private async read(): Promise<Readonly<Record<string, People>>> {
     const sealed = (await this.store.get(this.name)) as Uint8Array | undefined;
-    return sealed === undefined ? {} : (JSON.parse(new TextDecoder().decode(await unseal(this.secret, sealed, USE))) as Kept);
+    if (sealed === undefined) return {};
+    const text = new TextDecoder().decode(await unseal(this.secret, sealed, USE));
+    return JSON.parse(text) as Readonly<Record<string, People>>;
   }
 
   private get name(): string {
     return `templates/${this.secret.fingerprint}`;
   }
+}
+
+/** A value under a name, which may be one that every object has. */
+function own<Value>(table: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
