@@ -4,6 +4,7 @@ import json
 import re
 from importlib import resources
 
+from facemin.client.probes import MARGIN, SCORE_TOLERANCE
 from facemin.face.crop import EDGE
 from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.trust import shipped_graphs
@@ -51,3 +52,8 @@ def test_permitted_operators_are_those_of_python() -> None:
     words = " ".join(re.findall(r'"([A-Za-z0-9 ]+)"', source("operators.ts"))).split()
     assert set(words) == ALLOWED
     assert len(words) == len(ALLOWED)
+
+
+def test_margins_of_probes_are_those_of_python() -> None:
+    for name, wanted in (("MARGIN", MARGIN), ("TOLERANCE", SCORE_TOLERANCE)):
+        assert {form: number("sender.ts", f"{form.upper()}_{name}") for form in wanted} == wanted
