@@ -5,7 +5,7 @@
 600 genuine pairs of the part `report` of people.json, a secret each, and for each enrolment 100 faces of other people
 under the same secret, as a thief of it would send them past the device's own check. The threshold is the calibrated one
 at FAR 1e-3. Whole embeddings, scores and decisions are sent of the same faces, so that decisions can be compared one by
-one. Images are painted for both sides and embedded after an operation.
+one. Images are painted for both sides, corrected once as a client does it, and embedded after an operation.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from people import genuine_pairs
 from probe_curve import FAR, KINDS, threshold_at
 
 from facemin.client.probes import MARGIN
+from facemin.client.pseudonymous import CORRECTIONS
 from facemin.metrics import wilson
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
@@ -38,7 +39,7 @@ OPERATIONS = ("none", "blur-1", "resize-0.75", "shift-2")
 
 def main() -> None:
     """Measure, print, record."""
-    given = arguments(__doc__, pairs=600, others=100, protector=True)
+    given = arguments(__doc__, pairs=600, others=100, corrections=CORRECTIONS, protector=True)
     lfw = load(given.shared, given.cache)
     at = {path: row for row, path in enumerate(lfw.paths)}
     generator = np.random.default_rng(given.seed)
@@ -98,7 +99,8 @@ def images(
 ) -> dict[str, Any]:
     """Shares accepted of painted probes, against painted enrolments and against features, after each operation."""
     runner = FaceRunner(MODELS[SPACE_MODEL].graph().graph.SerializeToString())
-    painter = Painter(protector_of(given.protector), runner, OnePass(residual=PAINTED_RESIDUAL))
+    settings = OnePass(residual=PAINTED_RESIDUAL, corrections=given.corrections)
+    painter = Painter(protector_of(given.protector), runner, settings)
     turns = np.stack([rotation(templates.shape[1], generator) for _ in templates])
 
     def painted(rows: Rows) -> NDArray[np.uint8]:
