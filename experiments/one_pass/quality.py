@@ -9,7 +9,8 @@ rotation drawn from Haar's measure. The probe is painted and goes through an ope
 with the enrolment's feature under the same secret, and with an enrolment image that was painted with another noise.
 Impostors have the same secret and are other people. Thresholds at FAR 1e-3 are of plain embeddings (the recogniser's
 own) and, beside it, of each comparison's own impostors. Faces are embedded with their mirror images.
-With `--corrections`, both images are painted anew for what they missed. With `--finish`, the probe's image is the start of so many steps of Adam, as the fallback of one pass takes them.
+With `--corrections`, both images are painted anew for what they missed. With `--finish`, the probe's image is the start
+of so many steps of Adam, as the fallback of one pass takes them.
 """
 
 from __future__ import annotations
