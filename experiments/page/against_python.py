@@ -4,8 +4,9 @@
 
 For each of LFW's first people with two photos, in alphabetical order: a secret, brought to the page by its words; the
 first photo enrolled by the page; the second one verified by the page, and by the Python client under the same secret.
-Both are decided on by one service, whose scores are compared, cut off as the page cuts them off. Needs Chromium, Node, `npm --prefix web ci`, the page's
-runtime (`pip install .`) and LFW in ../shared. Photos and secrets are forgotten with the run.
+Both are decided on by one service, whose scores are compared, cut off as the page cuts them off. Needs Chromium, Node,
+`npm --prefix web ci`, the page's runtime (`pip install .`) and LFW in ../shared. Photos and secrets are forgotten with
+the run.
 """
 
 from __future__ import annotations
