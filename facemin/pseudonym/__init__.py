@@ -6,12 +6,12 @@ from facemin.pseudonym.encoding import derive_key, encode_fields
 from facemin.pseudonym.enrolled import EnrolledFace, OtherPerson
 from facemin.pseudonym.origin import LOCAL, normalise_origin
 from facemin.pseudonym.possession import PossessionKey, UploadStatement, verify_upload
+from facemin.pseudonym.probes.score_preserving import score_preserving
+from facemin.pseudonym.probes.templates import EnrolledTemplates
 from facemin.pseudonym.rotation import Pseudonym, average_views, haar
-from facemin.pseudonym.score_preserving import score_preserving
 from facemin.pseudonym.secret import LOSS, Secret
 from facemin.pseudonym.secret_store import DEFAULT_SECRET, SecretEntry, SecretStore, read_exported
 from facemin.pseudonym.stranger import identification_threshold, stranger_far, stranger_threshold
-from facemin.pseudonym.templates import EnrolledTemplates
 
 __all__ = [
     "DEFAULT_SECRET",

@@ -1,4 +1,4 @@
-// Score-preserving probes: of an embedding what the decision on it needs; facemin/pseudonym/score_preserving.py.
+// Score-preserving probes: of an embedding what the decision on it needs; facemin/pseudonym/probes/score_preserving.py.
 
 import { normals } from "./derivation.ts";
 import { Refusal } from "./errors.ts";

@@ -1,4 +1,4 @@
-// Templates as a device enrolled them, what probes are compared with; facemin/pseudonym/templates.py.
+// Templates as a device enrolled them, what probes are compared with; facemin/pseudonym/probes/templates.py.
 
 import { asBytes, base64, fromBase64, utf8 } from "./encoding.ts";
 import type { Pseudonym } from "./rotation.ts";
