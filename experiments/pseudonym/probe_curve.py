@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from common import Lfw, arguments, as_images, load, record, show, together, unit
-from gram_curve import LEARNT, SHRINKAGE, UPLOADS, Teacher, matchers
+from gram_curve import LEARNT, SHRINKAGE, UPLOADS, Teacher, by_face, matchers
 
 from facemin.attack.secret.gram import STATISTICS, fit_likelihood, gram
 from facemin.attack.secret.probe_scores import expected_statistics, fit_pairs, probe_scores, score_statistics
@@ -163,6 +163,8 @@ def curve(attacker: Attacker, n: int, count: int, generator: np.random.Generator
         ("mean score and faces", attacker.by_mean),
     ):
         note(setting, name, [match(n, *account) for account in accounts], n=n, photos=n)
+    found = [by_face(lfw, teacher, *account) for account in accounts]
+    note(setting, "Gram matrix and faces", found, n=n, photos=n)
     people = lfw.people("report", least=n + 1)
     drawn = [np.stack([generator.permuted(rows)[: n + 1] for rows in people]) for _ in range(count)]
     found = [attacker.one_photo(attacker.send(lfw.both[photos[:, :n]]), photos[:, n]) for photos in drawn]
