@@ -7,23 +7,21 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from facemin.pseudonym import EnrolledTemplates, score_preserving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from facemin.client.answers import Challenge
     from facemin.client.pseudonymous import Faces, Form, Sender
+    from facemin.pseudonym.probes.templates import Templates
 
 MARGIN: dict[Form, float] = {"feature": 0.01, "image": 0.2}
-"""How far above the threshold a score is kept, so that neither rounding nor a painted image changes a decision."""
+"""How far above the threshold a score is kept, so that neither rounding nor a painted image changes a decision: by the
+less exact of the forms in which the probe goes and the templates went."""
 
 SCORE_TOLERANCE: dict[Form, float] = {"feature": 0.01, "image": 0.15}
-"""How far a provider's score lies below the probe's own, at most, where both compare with the same templates."""
+"""How far a provider's score lies below the probe's own, at most, where both have the same templates; as above."""
 
 
 class OtherTemplatesWarning(UserWarning):
@@ -51,15 +49,15 @@ def of_probe(
         OSError: it cannot be read.
     """
     templates = _templates(sender, ask.epoch, person)
-    if not len(templates):
+    if templates is None:
         return list(faces)
     most = None
     if sender.probe == "decision" and ask.threshold is not None and not exact:
-        most = min(max(ask.threshold + MARGIN[form], 0.0), 1.0)
+        most = min(max(ask.threshold + MARGIN[_least_exact(form, templates)], 0.0), 1.0)
     found = []
     for each in faces:
         seeds = [secrets.token_bytes(32) for _ in each.embeddings]
-        rows = score_preserving(each.embeddings, templates, seeds, most=most)
+        rows = score_preserving(each.embeddings, templates.rows, seeds, most=most)
         found.append(replace(each, embeddings=rows))
     return found
 
@@ -86,7 +84,10 @@ def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score:
         OSError: it cannot be read or written.
     """
     templates = _templates(sender, epoch, person)
-    if not len(templates) or float((faces.embeddings @ templates.T).max()) - score <= SCORE_TOLERANCE[form]:
+    if templates is None:
+        return
+    missing = float((faces.embeddings @ templates.rows.T).max()) - score
+    if missing <= SCORE_TOLERANCE[_least_exact(form, templates)]:
         return
     EnrolledTemplates(secret=sender.secret).forget(sender.pseudonym(epoch), person)
     warnings.warn(
@@ -97,8 +98,14 @@ def check_templates(sender: Sender, faces: Faces, epoch: int, form: Form, score:
     )
 
 
-def _templates(sender: Sender, epoch: int, person: str) -> NDArray[np.float64]:
-    pseudonym = sender.pseudonym(epoch)
+def _templates(sender: Sender, epoch: int, person: str) -> Templates | None:
+    """What probes are made for; None where they are not."""
     if sender.probe == "embedding" or sender.purpose is not None or sender.carrier is not None:
-        return np.empty((0, pseudonym.context.dimension))
-    return EnrolledTemplates(secret=sender.secret).of(pseudonym, person)
+        return None
+    found = EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(epoch), person)
+    return found if len(found.rows) else None
+
+
+def _least_exact(form: Form, templates: Templates) -> Form:
+    """The form of the side that misses most of its target."""
+    return "feature" if form == "feature" and templates.exact else "image"

@@ -213,12 +213,13 @@ class Sender:
         check_apart(plain.crops, np.concatenate([each.crops for each in faces]), name)
         self.captures.check_plain(plain.crops)
 
-    def remember(self, faces: Sequence[Faces], epoch: int, person: str, *, held: int | None = None) -> None:
+    def remember(self, faces: Sequence[Faces], epoch: int, form: Form, *, person: str, held: int | None = None) -> None:
         """Take enrolled faces for the ones that this secret stands for, and for what a person is compared with.
 
         Args:
             faces: as they were enrolled.
             epoch: of the pseudonym.
+            form: in which they were sent.
             person: as the provider calls them.
             held: templates that the provider has of them under it now; these alone when None.
         """
@@ -229,7 +230,8 @@ class Sender:
                 rows, space=self.space.id, purpose=self.collection, threshold=limit
             )
             held = len(rows) if held is None else held
-            EnrolledTemplates(secret=self.secret).add(self.pseudonym(epoch), person, rows, held=held)
+            kept = EnrolledTemplates(secret=self.secret)
+            kept.add(self.pseudonym(epoch), person, rows, held=held, exact=form == "feature")
 
     def encode(
         self, faces: Sequence[Faces], epoch: int, form: Form, protector: ProtectorFile | None

@@ -88,7 +88,7 @@ def test_what_is_sent_of_a_probe_is_its_scores_and_nothing_else(client: facemin.
     near = [again(one, seed, noise=0.3) for seed in (2, 3)]
     near[1] = again(near[0], 4, noise=0.01)
     assert np.array_equal(sent(sender, a_face(near[0])), sent(sender, a_face(near[0])))
-    sender.remember([a_face(one)], 0, "me")
+    sender.remember([a_face(one)], 0, "feature", person="me")
     template = next(iter(load(sender.encode([a_face(one)], 0, "feature", None)[0]).values()))
     found = [sent(sender, a_face(row)) for row in near]
     for row, upload in zip(near, found, strict=True):
@@ -103,6 +103,13 @@ def test_what_is_sent_of_a_probe_is_its_scores_and_nothing_else(client: facemin.
     assert told == pytest.approx([0.31, 0.31], abs=1e-6)
     low = sent(sender, a_face(near[0]), threshold=0.999)
     assert float(low @ template) == pytest.approx(s, abs=1e-6)
+    # as an image, or where one is enrolled, a little more of it, since it misses its target
+    ask = Challenge(challenge="", threshold=0.3)
+    (painted,) = of_probe(sender, [a_face(near[0])], ask, "image", person="me")
+    assert float((painted.embeddings @ one).item()) == pytest.approx(0.3 + MARGIN["image"])
+    sender.remember([a_face(one)], 2, "image", person="me")
+    (shown,) = of_probe(sender, [a_face(near[0])], replace(ask, epoch=2), "feature", person="me")
+    assert float((shown.embeddings @ one).item()) == pytest.approx(0.3 + MARGIN["image"])
     # under an epoch that nothing was enrolled under, and where it is not wanted, the whole embedding is sent
     for whole, epoch in ((sender, 1), (replace(sender, probe="embedding"), 0)):
         first, second = (sent(whole, a_face(row), epoch) for row in near)
@@ -111,10 +118,10 @@ def test_what_is_sent_of_a_probe_is_its_scores_and_nothing_else(client: facemin.
 
 def test_many_people_under_one_secret_are_sent_whole(client: facemin.Client) -> None:
     sender = client._sender()
-    EnrolledTemplates(secret=sender.secret).add(sender.pseudonym(0), "me", face(1)[None], held=1)
+    EnrolledTemplates(secret=sender.secret).add(sender.pseudonym(0), "me", face(1)[None], held=1, exact=True)
     site = replace(sender, purpose=sender.collection)
-    site.remember([a_face(face(2))], 0, "me")
-    assert len(EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(0), "me")) == 1
+    site.remember([a_face(face(2))], 0, "feature", person="me")
+    assert len(EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(0), "me").rows) == 1
     assert np.array_equal(sent(site, a_face(face(3))), sent(site, a_face(face(3))))
     assert not np.array_equal(sent(sender, a_face(face(3))), sent(sender, a_face(face(3))))
 
@@ -127,10 +134,10 @@ def test_renewal_and_upgrade_tell_the_device_what_is_enrolled(spaced: Running, s
     assert client.upgrade("me", mine[6], [mine[4]]).accepted
     sender = client._sender()
     kept = EnrolledTemplates(secret=sender.secret)
-    assert np.allclose(kept.of(sender.pseudonym(0), "me"), read(client, mine[4]))
+    assert np.allclose(kept.of(sender.pseudonym(0), "me").rows, read(client, mine[4]))
     assert client.renew("me", mine[5], [mine[9], mine[1]]) == 1
     rows = np.concatenate([read(client, mine[number]) for number in (9, 1)])
-    assert np.allclose(kept.of(sender.pseudonym(1), "me"), rows)
+    assert np.allclose(kept.of(sender.pseudonym(1), "me").rows, rows)
     assert client.verify("me", mine[8]).accepted
 
 
@@ -141,7 +148,7 @@ def test_what_this_device_enrols_anew_takes_the_place_of_what_was_deleted(client
         client.delete("me")
     client.enrol("me", [mine[2]])
     sender = client._sender()
-    kept = EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(0), "me")
+    kept = EnrolledTemplates(secret=sender.secret).of(sender.pseudonym(0), "me").rows
     assert np.allclose(kept, read(client, mine[2]))
 
 

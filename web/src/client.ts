@@ -84,7 +84,7 @@ export class Client {
       const uploads = await this.sender.uploads(sent, epoch, ask.challenge, "enrol", person);
       const body = { person, uploads, replace, challenge: ask.challenge };
       const said = (await this.post("persons", body)) as { person?: unknown; templates?: unknown };
-      await this.sender.remember(faces, epoch, person, held(said.templates, epoch));
+      await this.sender.remember(faces, epoch, form, person, held(said.templates, epoch));
       return [typeof said.person === "string" ? said.person : person, sent];
     });
   }
@@ -148,7 +148,7 @@ export class Client {
       const [upload] = await this.sender.uploads(old, ask.epoch, ask.challenge, "renew", person, replaced);
       const uploads = await next.sender.uploads(sent, epoch, ask.challenge, "renew", person);
       await this.post(`persons/${encodeURIComponent(person)}/renew`, { upload, uploads, challenge: ask.challenge });
-      await next.sender.remember(faces, epoch, person, faces.length);
+      await next.sender.remember(faces, epoch, form, person, faces.length);
       if (next !== this) await this.sender.enrolled.forget(this.options.collection);
       return [epoch, [...old, ...sent]];
     });

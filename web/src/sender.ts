@@ -15,7 +15,7 @@ import type { Secret } from "./secret.ts";
 import type { Stopwatch } from "./stopwatch.ts";
 import type { Store } from "./store.ts";
 import { strangerThreshold } from "./stranger.ts";
-import { EnrolledTemplates } from "./templates.ts";
+import { EnrolledTemplates, type Templates } from "./templates.ts";
 import { DEFAULT_SPACE, SAME_PERSON } from "./trust.ts";
 
 /** In which form uploads go: numbers, or an image painted for them. */
@@ -65,7 +65,8 @@ export interface SenderOptions {
 
 /** FAR of strangers from which a device takes two faces for one person's, in a space that nobody measured. */
 const STRANGERS = 1e-3;
-/** How far above the threshold a score is kept, so that neither rounding nor a painted image changes a decision. */
+/** How far above the threshold a score is kept, so that neither rounding nor a painted image changes a decision: by the
+ * less exact of the forms in which the probe goes and the templates went. */
 const FEATURE_MARGIN = 0.01;
 const IMAGE_MARGIN = 0.2;
 /** How far a provider's score lies below the probe's own, at most, where both compare with the same templates. */
@@ -95,13 +96,14 @@ export class Sender {
    *
    * @param faces - as they were enrolled
    * @param epoch - of the pseudonym
+   * @param form - in which they were sent
    * @param person - as the provider calls them
    * @param held - templates that it has of them under it now
    */
-  async remember(faces: readonly ReadFace[], epoch: number, person: string, held: number): Promise<void> {
+  async remember(faces: readonly ReadFace[], epoch: number, form: Form, person: string, held: number): Promise<void> {
     const rows = faces.map((face) => face.embedding);
     await this.enrolled.remember(rows, this.options.device.space, this.options.collection);
-    await this.templates.add(await this.pseudonym(epoch), person, rows, held);
+    await this.templates.add(await this.pseudonym(epoch), person, rows, held, form === "feature");
   }
 
   /** What is sent of each of several faces. */
@@ -120,11 +122,11 @@ export class Sender {
    */
   async encodeOne(face: ReadFace, epoch: number, form: Form, probe?: Probe): Promise<Sent> {
     const templates = probe && (await this.templates.of(await this.pseudonym(epoch), probe.person));
-    const use = templates?.length ? `${templates.length} ${probe?.threshold}` : "whole";
+    const use = templates?.rows.length ? `${templates.rows.length} ${probe?.threshold}` : "whole";
     const own = this.made.get(face) ?? new Map<string, Promise<Sent>>();
     this.made.set(face, own);
     const name = `${epoch} ${form} ${this.options.device.key.manifest.keyId} ${use}`;
-    const found = own.get(name) ?? this.encodeNow(face, epoch, form, templates ?? [], probe?.threshold);
+    const found = own.get(name) ?? this.encodeNow(face, epoch, form, templates, probe?.threshold);
     own.set(name, found);
     found.catch(() => own.delete(name));
     return found;
@@ -134,12 +136,13 @@ export class Sender {
     face: ReadFace,
     epoch: number,
     form: Form,
-    templates: readonly Float64Array[],
+    templates: Templates | undefined,
     threshold: number | undefined,
   ): Promise<Sent> {
     const { device } = this.options;
     const target = await this.watch.timed("rotate", async () => {
-      const kept = templates.length ? await reduced(face.embedding, templates, form, threshold) : face.embedding;
+      const known = templates?.rows.length ? templates : undefined;
+      const kept = known ? await reduced(face.embedding, known, form, threshold) : face.embedding;
       return (await this.pseudonym(epoch)).target(kept);
     });
     return this.watch.timed("encode", async () => {
@@ -163,8 +166,9 @@ export class Sender {
    */
   async checkTemplates(sent: Sent, epoch: number, person: string | undefined, score: number): Promise<boolean> {
     const pseudonym = await this.pseudonym(epoch);
-    const own = (await this.templates.of(pseudonym, person)).map((row) => dot(pseudonym.target(row), sent.target));
-    const tolerance = sent.form === "feature" ? FEATURE_TOLERANCE : IMAGE_TOLERANCE;
+    const { rows, exact } = await this.templates.of(pseudonym, person);
+    const own = rows.map((row) => dot(pseudonym.target(row), sent.target));
+    const tolerance = exact && sent.form === "feature" ? FEATURE_TOLERANCE : IMAGE_TOLERANCE;
     if (!(Math.max(...own) - score > tolerance)) return false;
     await this.templates.forget(pseudonym, person);
     return true;
@@ -254,11 +258,11 @@ export class Sender {
 /** What a probe keeps of an embedding. */
 function reduced(
   embedding: Float64Array,
-  templates: readonly Float64Array[],
+  { rows, exact }: Templates,
   form: Form,
   threshold: number | undefined,
 ): Promise<Float64Array> {
-  const margin = form === "feature" ? FEATURE_MARGIN : IMAGE_MARGIN;
+  const margin = exact && form === "feature" ? FEATURE_MARGIN : IMAGE_MARGIN;
   const most = threshold === undefined ? undefined : Math.min(Math.max(threshold + margin, 0), 1);
-  return scorePreserving(embedding, templates, crypto.getRandomValues(new Uint8Array(32)), most);
+  return scorePreserving(embedding, rows, crypto.getRandomValues(new Uint8Array(32)), most);
 }

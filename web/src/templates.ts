@@ -8,8 +8,23 @@ import type { Store } from "./store.ts";
 
 const USE = "facemin templates v1";
 
-/** By a person's name, float64 embeddings in base64. */
-type People = Readonly<Record<string, readonly string[]>>;
+interface Entry {
+  /** An embedding, float64 in base64. */
+  readonly row: string;
+  /** Whether it was sent as numbers, which miss nothing of it. */
+  readonly exact: boolean;
+}
+
+/** By a person's name. */
+type People = Readonly<Record<string, readonly Entry[]>>;
+
+/** What a device enrolled. */
+export interface Templates {
+  /** Before the rotation; none where it knows of nothing. */
+  readonly rows: readonly Float64Array[];
+  /** Whether the provider has all of them as they are; what was enrolled as an image misses its target. */
+  readonly exact: boolean;
+}
 
 /** Embeddings that were enrolled under each pseudonym of a secret, before the rotation, encrypted under the secret. */
 export class EnrolledTemplates {
@@ -26,9 +41,16 @@ export class EnrolledTemplates {
    * @param embeddings - before the rotation
    * @param held - templates that it has of the person under it now; where they are fewer than these and the earlier
    *   ones, the earlier ones are there no more, and are dropped
+   * @param exact - whether they were sent as numbers
    */
-  async add(pseudonym: Pseudonym, person: string, embeddings: readonly Float64Array[], held: number): Promise<void> {
-    const added = embeddings.map((row) => base64(new Uint8Array(Float64Array.from(row).buffer)));
+  async add(
+    pseudonym: Pseudonym,
+    person: string,
+    embeddings: readonly Float64Array[],
+    held: number,
+    exact: boolean,
+  ): Promise<void> {
+    const added = embeddings.map((row) => ({ row: base64(new Uint8Array(Float64Array.from(row).buffer)), exact }));
     await this.change(pseudonym, (people) => {
       const all = [...(own(people, person) ?? []), ...added];
       return { ...people, [person]: all.length <= held ? all : added };
@@ -36,10 +58,13 @@ export class EnrolledTemplates {
   }
 
   /** What this device enrolled of a person under a pseudonym, of everybody where none is named. */
-  async of(pseudonym: Pseudonym, person: string | undefined): Promise<readonly Float64Array[]> {
+  async of(pseudonym: Pseudonym, person: string | undefined): Promise<Templates> {
     const people = own(await this.read(), pseudonym.fingerprint) ?? {};
-    const rows = person === undefined ? Object.values(people).flat() : (own(people, person) ?? []);
-    return rows.map((row) => new Float64Array(asBytes(fromBase64(row)).buffer));
+    const entries = person === undefined ? Object.values(people).flat() : (own(people, person) ?? []);
+    return {
+      rows: entries.map(({ row }) => new Float64Array(asBytes(fromBase64(row)).buffer)),
+      exact: entries.every(({ exact }) => exact),
+    };
   }
 
   /** Drop what is kept of a person under a pseudonym, of everybody where none is named. */

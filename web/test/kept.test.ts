@@ -101,20 +101,20 @@ test("each person under each pseudonym has templates, and what a provider holds 
   assert.ok(now && next);
   const kept = new EnrolledTemplates(store, secret);
   const [a, b, c] = [Float64Array.of(1, 0, 0), Float64Array.of(0, 1, 0), Float64Array.of(0, 0, 1)];
-  assert.deepEqual(await kept.of(now, "ann"), []);
-  await kept.add(now, "ann", [a], 1);
-  await kept.add(now, "constructor", [c], 1);
-  await kept.add(next, "ann", [c], 1);
-  await kept.add(now, "ann", [b], 2);
-  assert.deepEqual(await kept.of(now, "ann"), [a, b]);
-  assert.deepEqual(await kept.of(now, undefined), [a, b, c]);
-  assert.deepEqual(await new EnrolledTemplates(store, await Secret.make()).of(now, "ann"), []);
-  await kept.add(now, "ann", [c], 1);
-  assert.deepEqual(await kept.of(now, "ann"), [c]);
+  assert.deepEqual(await kept.of(now, "ann"), { rows: [], exact: true });
+  await kept.add(now, "ann", [a], 1, true);
+  await kept.add(now, "constructor", [c], 1, true);
+  await kept.add(next, "ann", [c], 1, true);
+  await kept.add(now, "ann", [b], 2, true);
+  assert.deepEqual((await kept.of(now, "ann")).rows, [a, b]);
+  assert.deepEqual((await kept.of(now, undefined)).rows, [a, b, c]);
+  assert.deepEqual((await new EnrolledTemplates(store, await Secret.make()).of(now, "ann")).rows, []);
+  await kept.add(now, "ann", [c], 1, false);
+  assert.deepEqual(await kept.of(now, "ann"), { rows: [c], exact: false });
   await kept.forget(now, "ann");
-  assert.deepEqual(await kept.of(now, undefined), [c]);
+  assert.deepEqual((await kept.of(now, undefined)).rows, [c]);
   await kept.forget(now, undefined);
-  assert.deepEqual([await kept.of(now, undefined), await kept.of(next, "ann")], [[], [c]]);
+  assert.deepEqual([(await kept.of(now, undefined)).rows, (await kept.of(next, "ann")).rows], [[], [c]]);
 });
 
 test("strangers' thresholds are the exact ones", () => {

@@ -36,7 +36,7 @@ test("a probe's score is the face's own up to the threshold, and the rest of it 
   const whole = await sender.encodeOne(same, 0, "feature", probe);
   assert.deepEqual(whole, await sender.encodeOne(same, 0, "feature"));
   const template = await sender.encodeOne(enrolled, 0, "feature");
-  await sender.remember([enrolled], 0, PERSON, 1);
+  await sender.remember([enrolled], 0, "feature", PERSON, 1);
   for (const [read, threshold, wanted] of [
     [same, THRESHOLD, THRESHOLD + 0.01],
     [same, undefined, dot(same.embedding, enrolled.embedding)],
@@ -51,6 +51,13 @@ test("a probe's score is the face's own up to the threshold, and the rest of it 
     [0, 1].map(() => sender.encodeOne(face(1, 0.3, 0.3), 0, "feature", { person: PERSON, threshold: undefined })),
   );
   assert.ok(first && second && dot(first.target, second.target) < 0.999);
+  // what was enrolled as an image misses its target, so that more of a score is kept
+  await sender.remember([enrolled], 2, "image", PERSON, 1);
+  const [held, shown] = await Promise.all([
+    sender.encodeOne(enrolled, 2, "feature"),
+    sender.encodeOne(same, 2, "feature", probe),
+  ]);
+  assert.ok(near(dot(shown.target, held.target), THRESHOLD + 0.2));
   // another person's templates, and another epoch's, are none of this one's
   assert.deepEqual(await sender.encodeOne(same, 0, "feature", { ...probe, person: "bob" }), whole);
   const later = await sender.encodeOne(same, 1, "feature", probe);
@@ -61,7 +68,7 @@ test("templates that another device replaced are forgotten at the refusal that s
   const sender = await sending();
   const probe = { person: PERSON, threshold: THRESHOLD };
   assert.equal(await sender.checkTemplates(await sender.encodeOne(face(1), 0, "feature"), 0, PERSON, -1), false);
-  await sender.remember([face(1)], 0, PERSON, 1);
+  await sender.remember([face(1)], 0, "feature", PERSON, 1);
   const unlike = await sender.encodeOne(face(0.3, 1), 0, "feature", probe);
   assert.equal(await sender.checkTemplates(unlike, 0, PERSON, 0.287), false);
   const sent = await sender.encodeOne(face(1, 0.3), 0, "feature", probe);

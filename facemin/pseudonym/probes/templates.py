@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from facemin.pseudonym.rotation import Pseudonym, unit_rows
 from facemin.pseudonym.sealing import SealedFile
@@ -21,14 +20,37 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _USE = "facemin templates v1"
-_Kept: TypeAlias = "dict[str, dict[str, list[str]]]"
-"""By a pseudonym's fingerprint and a person's name, float64 embeddings in base64."""
+
+
+class _Entry(BaseModel):
+    """One template: an embedding, float64 in base64, and whether it was sent as numbers, which miss nothing of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row: str
+    exact: bool
+
+
+_Kept: TypeAlias = dict[str, dict[str, list[_Entry]]]
+"""By a pseudonym's fingerprint and a person's name."""
 
 
 @cache
 def _form() -> TypeAdapter[_Kept]:
     """Made at its first use: making one takes milliseconds."""
-    return TypeAdapter(dict[str, dict[str, list[str]]])
+    return TypeAdapter(_Kept)
+
+
+class Templates(NamedTuple):
+    """What a device enrolled.
+
+    Attributes:
+        rows: embeddings before the rotation, (K, D) of unit length; K is 0 where it knows of nothing.
+        exact: whether the provider has all of them as they are; what was enrolled as an image misses its target.
+    """
+
+    rows: NDArray[np.float64]
+    exact: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +68,7 @@ class EnrolledTemplates:
     secret: Secret
     root: Path = field(default_factory=lambda: home() / "templates")
 
-    def add(self, pseudonym: Pseudonym, person: str, embeddings: ArrayLike, *, held: int) -> None:
+    def add(self, pseudonym: Pseudonym, person: str, embeddings: ArrayLike, *, held: int, exact: bool) -> None:
         """Keep embeddings that a provider enrolled.
 
         Args:
@@ -55,6 +77,7 @@ class EnrolledTemplates:
             embeddings: (N, D), before the rotation.
             held: templates that the provider has of the person under it now. Where they are fewer than these and the
                 earlier ones, the earlier ones are there no more, and are dropped.
+            exact: whether they were sent as numbers.
 
         Raises:
             ValueError: other shapes; a damaged file.
@@ -63,7 +86,7 @@ class EnrolledTemplates:
         rows = unit_rows(embeddings, "embeddings").astype("<f8")
         if rows.shape[1] != pseudonym.context.dimension:
             raise ValueError(f"embeddings: expected (N, {pseudonym.context.dimension}), got {rows.shape}")
-        added = [base64.b64encode(row.tobytes()).decode() for row in rows]
+        added = [_Entry(row=base64.b64encode(row.tobytes()).decode(), exact=exact) for row in rows]
         with self._file.locked():
             kept = self._read()
             people = kept.get(pseudonym.fingerprint, {})
@@ -71,8 +94,8 @@ class EnrolledTemplates:
             known = earlier + added if len(earlier) + len(added) <= held else added
             self._write(kept | {pseudonym.fingerprint: people | {person: known}})
 
-    def of(self, pseudonym: Pseudonym, person: str) -> NDArray[np.float64]:
-        """What this device enrolled under a pseudonym, (K, D); K is 0 where it knows of nothing.
+    def of(self, pseudonym: Pseudonym, person: str) -> Templates:
+        """What this device enrolled under a pseudonym.
 
         Args:
             pseudonym: under which.
@@ -83,9 +106,12 @@ class EnrolledTemplates:
             OSError: it cannot be read.
         """
         people = self._read().get(pseudonym.fingerprint, {})
-        rows = [row for name, known in people.items() if person in ("", name) for row in known]
-        decoded = [np.frombuffer(base64.b64decode(row), "<f8") for row in rows]
-        return np.array(decoded, np.float64).reshape(-1, pseudonym.context.dimension)
+        entries = [entry for name, known in people.items() if person in ("", name) for entry in known]
+        rows = [np.frombuffer(base64.b64decode(entry.row), "<f8") for entry in entries]
+        return Templates(
+            rows=np.array(rows, np.float64).reshape(-1, pseudonym.context.dimension),
+            exact=all(entry.exact for entry in entries),
+        )
 
     def forget(self, pseudonym: Pseudonym, person: str) -> None:
         """Drop what is kept of a person under a pseudonym; of everybody, where the name is empty.
@@ -104,7 +130,7 @@ class EnrolledTemplates:
         return self._file.read(_form()) or {}
 
     def _write(self, kept: _Kept) -> None:
-        self._file.write(json.dumps(kept).encode() if kept else b"")
+        self._file.write(_form().dump_json(kept) if kept else b"")
 
     @property
     def _file(self) -> SealedFile:
