@@ -15,7 +15,6 @@ from facemin.experiments.cloaks.records import read_cloak_records
 from facemin.experiments.cloaks.table import hits_table, protection_table, quality_table
 from facemin.experiments.common import script_parser
 
-
 BEGIN, END = "<!-- from table.py -->\n", "<!-- end of it -->\n"
 SHORT = {
     "dlib-resnet29": "dlib",
