@@ -16,7 +16,7 @@ from facemin.cloak.surrogates import Team
 from facemin.cloak.visible_change import adapted, dsim, to_budget
 from facemin.face import SIDE
 from facemin.protection.contract import cloak_options
-from facemin.runtime.ranges import ranges
+from facemin.runtime.ranges import check_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,6 @@ class PersonSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
-@ranges({"[1, 32]": "epsilon", "(0, 1]": "tau", "(0, inf)": "step", "[1, inf)": "epochs together", "[0, 56]": "taper"})
 class UniversalMask(ABC):
     """A method that learns one change for all photos of a person.
 
@@ -75,6 +74,10 @@ class UniversalMask(ABC):
     together: int = 4
     taper: int = 6
     mirrored: bool = True
+
+    def __post_init__(self) -> None:
+        counted = {"[1, 32]": "epsilon", "[1, inf)": "epochs together", "[0, 56]": "taper"}
+        check_ranges(self, counted | {"(0, 1]": "tau", "(0, inf)": "step"})
 
     def fit(
         self,
@@ -110,7 +113,7 @@ class UniversalMask(ABC):
             epsilon=self.epsilon,
             photos=len(faces),
             surrogates=team.described,
-            settings=asdict(self),  # type: ignore[call-overload]
+            settings=asdict(self),
         )
 
     @property
