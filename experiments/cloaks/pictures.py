@@ -41,9 +41,9 @@ def main() -> None:
     recognisers, compute = [load_recogniser("dlib-resnet29")], Compute(device="cpu", precision="float32")
     rows = []
     for name, method in (
-        ("P3-Mask, 16 grey levels", P3Mask(epochs=16, step=1.0)),
-        ("OPOM, 8 grey levels", OPOM()),
-        ("Makeup after DFPP", Makeup()),
+        ("P3-Mask", P3Mask(epochs=16, step=2.0)),
+        ("OPOM within a budget", OPOM()),
+        ("Makeup, after DFPP", Makeup()),
     ):
         fitted = method.fit(faces, recognisers, seed=3, compute=compute)
         laid = lay(photo, fitted.changes(align(photo, points)), points)

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from facemin.attack.purify.registry import PURIFIERS
-from facemin.cloak.p3_mask import dsim
 from facemin.cloak.surrogates import Team, open_surrogates
+from facemin.cloak.visible_change import dsim
 from facemin.cloak.watermark.network import Watermarker, WatermarkNetwork, read_bits
 from facemin.cloak.watermark.training import TrainedWatermark, WatermarkTraining, train_watermark
 from facemin.evaluation import provenance

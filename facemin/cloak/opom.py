@@ -6,15 +6,14 @@ Source: Zhong and Deng, OPOM: Customized Invisible Cloak towards Face Privacy Pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from facemin.cloak.universal import PersonSeen, UniversalMask, climb
-from facemin.runtime.ranges import check_ranges
+from facemin.cloak.universal import PersonSeen, UniversalMask
 
 Model = Literal["fi-uap", "class-centre", "affine-hull", "convex-hull"]
 """What stands for the person in feature space."""
@@ -28,25 +27,21 @@ _SIMPLEX_STEPS = 60
 class OPOM(UniversalMask):
     """Fit a mask that is far from the person's features by one of the paper's four models.
 
+    As published: epsilon 8, tau 1, step 1, all photos together, no fading border and no mirror images.
+
     Args:
         model: "fi-uap": of each face its own feature; "class-centre": their mean; "affine-hull" and "convex-hull": the
             nearest point of the hull that the person's features span.
-        epsilon: bound of every value, grey levels.
-        step: of the sign of the gradient, grey levels.
-        iterations: steps.
-        taper: pixels over which the mask fades at the crop's border; ours, 0 for the paper's.
-        mirrored: learn from each photo's mirror image too; ours, False for the paper's.
+        step: as `UniversalMask` has it and the rest.
+        epochs: likewise.
     """
 
     model: Model = "convex-hull"
-    epsilon: int = 8
-    step: float = 1.0
-    iterations: int = 16
-    taper: int = 6
-    mirrored: bool = True
+    step: float = 2.0
+    epochs: int = 16
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"[1, 32]": "epsilon", "(0, inf)": "step", "[1, inf)": "iterations", "[0, 56]": "taper"})
+        super().__post_init__()
         if self.model not in NEAREST:
             raise ValueError(f"OPOM model: expected one of {', '.join(NEAREST)}, got {self.model!r}")
 
@@ -55,44 +50,38 @@ class OPOM(UniversalMask):
         """Of the method and its model."""
         return f"opom-{self.model}"
 
-    def _learnt(
-        self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
-    ) -> Tensor:
-        del seed
-        for iteration in range(self.iterations):
-            on_step(iteration, self.iterations)
-            nearest = NEAREST[self.model] if iteration >= _CENTRE_FIRST else NEAREST[_FIRST.get(self.model, self.model)]
-            change.requires_grad_()
-            moved = seen.team((seen.plain + change * weight).clamp(0, 1))
-            away = torch.stack(
-                [
-                    (row - nearest(row.detach(), own)).square().sum(1).mean()
-                    for row, own in zip(moved, seen.features, strict=True)
-                ]
-            ).mean()
-            change = climb(change, away, step=self.step / 255, bound=self.epsilon / 255)
-        return change * weight
+    def _distances(self, moved: Sequence[Tensor], rows: Tensor, seen: PersonSeen, taken: int) -> Tensor:
+        """Squared distances from the nearest point of the person's model, a mean over the team."""
+        nearest = NEAREST[self.model if taken >= _CENTRE_FIRST else _FIRST.get(self.model, self.model)]
+        each = [
+            (row - nearest(row.detach(), own, rows)).square().sum(1)
+            for row, own in zip(moved, seen.features, strict=True)
+        ]
+        return torch.stack(each).mean(0)
 
 
-def _own(moved: Tensor, features: Tensor) -> Tensor:
+def _own(moved: Tensor, features: Tensor, rows: Tensor) -> Tensor:
     del moved
-    return features
+    return features[rows]
 
 
-def _centre(moved: Tensor, features: Tensor) -> Tensor:
+def _centre(moved: Tensor, features: Tensor, rows: Tensor) -> Tensor:
+    del rows
     return features.mean(0).expand_as(moved)
 
 
-def _affine(moved: Tensor, features: Tensor) -> Tensor:
+def _affine(moved: Tensor, features: Tensor, rows: Tensor) -> Tensor:
     """Nearest points of the affine hull: least squares with coefficients that add up to 1."""
+    del rows
     centre = features.mean(0)
     # the last face follows from the others and the centre
     basis = (features - centre)[:-1]
     return centre + (moved - centre) @ torch.linalg.pinv(basis) @ basis if len(basis) else centre.expand_as(moved)
 
 
-def _convex(moved: Tensor, features: Tensor) -> Tensor:
+def _convex(moved: Tensor, features: Tensor, rows: Tensor) -> Tensor:
     """Nearest points of the convex hull: coefficients in the simplex, by projected gradients."""
+    del rows
     gram, toward = features @ features.T, moved @ features.T
     rate = 1 / torch.linalg.matrix_norm(gram, 2).clamp_min(1e-12)
     weights = torch.full_like(toward, 1 / len(features))
@@ -113,12 +102,13 @@ def _onto_simplex(rows: Tensor) -> Tensor:
     return (rows - excess.gather(1, kept - 1)).clamp_min(0)
 
 
-NEAREST: dict[Model, Callable[[Tensor, Tensor], Tensor]] = {
+NEAREST: dict[Model, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "fi-uap": _own,
     "class-centre": _centre,
     "affine-hull": _affine,
     "convex-hull": _convex,
 }
-"""From moved features (N, D) and the person's plain ones (M, D) to what each is moved away from, (N, D)."""
+"""From moved features (B, D), the person's plain ones (N, D) and places of the moved photos among them, (B,), to what
+each is moved away from, (B, D)."""
 
 _FIRST: dict[Model, Model] = {"affine-hull": "class-centre", "convex-hull": "class-centre"}

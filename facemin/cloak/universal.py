@@ -13,8 +13,10 @@ import torch
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.surrogates import Team
+from facemin.cloak.visible_change import adapted, dsim, to_budget
 from facemin.face import SIDE
 from facemin.protection.contract import cloak_options
+from facemin.runtime.ranges import check_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,22 +46,38 @@ class PersonSeen:
     features: list[Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
 class UniversalMask(ABC):
     """A method that learns one change for all photos of a person.
 
-    Attributes:
+    Ours, and in none of the papers: mirror images among the photos (`mirrored`), since a mask of few photos holds on
+    those few; the fading border (`taper`); and the end, where a mask is scaled, up or down, until its mean DSIM is
+    `tau`, so that few steps leave nothing of the budget unused.
+
+    Args:
         epsilon: bound of every value, grey levels.
+        tau: structural dissimilarity, (1 - SSIM) / 2, that costs nothing, and that masks are scaled to in the end: 0.03
+            is an SSIM of 0.94. 1: no budget, the bound alone.
         step: of the gradient's sign, grey levels.
-        taper: pixels over which the mask fades at the crop's border.
-        mirrored: learn from each photo's mirror image too.
+        epochs: passes over the photos.
+        together: photos a step; all, where there are fewer.
+        taper: pixels over which the mask fades at the crop's border; 0 for the papers'.
+        mirrored: learn from each photo's mirror image too; False for the papers'.
     """
 
     product: ClassVar[Literal["photo"]] = "photo"
 
-    epsilon: int
-    step: float
-    taper: int
-    mirrored: bool
+    epsilon: int = 16
+    tau: float = 0.03
+    step: float = 0.255
+    epochs: int = 50
+    together: int = 4
+    taper: int = 6
+    mirrored: bool = True
+
+    def __post_init__(self) -> None:
+        counted = {"[1, 32]": "epsilon", "[1, inf)": "epochs together", "[0, 56]": "taper"}
+        check_ranges(self, counted | {"(0, 1]": "tau", "(0, inf)": "step"})
 
     def fit(
         self,
@@ -95,7 +113,7 @@ class UniversalMask(ABC):
             epsilon=self.epsilon,
             photos=len(faces),
             surrogates=team.described,
-            settings=asdict(self),  # type: ignore[call-overload]
+            settings=asdict(self),
         )
 
     @property
@@ -104,10 +122,43 @@ class UniversalMask(ABC):
         """Of the method, for the mask's manifest."""
 
     @abstractmethod
+    def _distances(self, moved: Sequence[Tensor], rows: Tensor, seen: PersonSeen, taken: int) -> Tensor:
+        """How far cloaked photos have come from the person, which is raised.
+
+        Args:
+            moved: unit embeddings (B, D) of cloaked photos by each of the team.
+            rows: (B,) which photos of `seen` they are.
+            seen: the person.
+            taken: steps so far.
+
+        Returns:
+            (B,).
+        """
+
     def _learnt(
         self, seen: PersonSeen, change: Tensor, weight: Tensor, seed: int, on_step: Callable[[int, int], None]
     ) -> Tensor:
         """The faded change (1, 3, 112, 112), of one that is started and of the weights that fade it."""
+        order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 1])))
+        penalty, taken, bound, budgeted = 1.0, 0, self.epsilon / 255, self.tau < 1
+        for epoch in range(self.epochs):
+            on_step(epoch, self.epochs)
+            visible = []
+            for rows in torch.split(torch.from_numpy(order.permutation(len(seen.plain))), self.together):
+                change.requires_grad_()
+                plain = seen.plain[rows]
+                cloaked = (plain + change * weight).clamp(0, 1)
+                gain = self._distances(seen.team(cloaked), rows, seen, taken)
+                if budgeted:
+                    change_seen = dsim(cloaked, plain)
+                    visible.append(change_seen.detach())
+                    gain = gain - penalty * (change_seen - self.tau).clamp_min(0)
+                change = climb(change, gain.mean(), step=self.step / 255, bound=bound)
+                taken += 1
+            if budgeted:
+                penalty = adapted(penalty, float(torch.cat(visible).mean()), self.tau)
+        faded = change * weight
+        return to_budget(faded, seen.plain, tau=self.tau, bound=bound) if budgeted else faded
 
 
 def person_faces(faces: NDArray[np.uint8]) -> Tensor:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
-from facemin.cloak.p3_mask import P3Mask, dsim
+from facemin.cloak.p3_mask import P3Mask
+from facemin.cloak.visible_change import dsim
 from facemin.experiments.cloaks.measure import embedded
 from facemin.experiments.cloaks.photos import unit
 from facemin.models import Recogniser
@@ -23,7 +24,7 @@ CPU = Compute(device="cpu", precision="float32")
 
 
 def quick(method: Any) -> Any:
-    return replace(method, epochs=4, step=4.0) if isinstance(method, P3Mask) else replace(method, iterations=6)
+    return replace(method, epochs=4, step=4.0)
 
 
 @pytest.mark.parametrize("name", [name for name in CLOAKS if name.startswith(("p3", "opom"))])
@@ -51,20 +52,31 @@ def test_the_same_seed_gives_the_same_mask_and_another_another(portraits: Pixels
 
 def test_products_in_bfloat16_give_nearly_the_same_mask(portraits: Pixels, dlib: Recogniser) -> None:
     made = [
-        OPOM(model="class-centre", iterations=3).fit(portraits[:2], [dlib], compute=replace(CPU, precision=precision))
+        OPOM(model="class-centre", epochs=3).fit(portraits[:2], [dlib], compute=replace(CPU, precision=precision))
         for precision in ("float32", "bfloat16")
     ]
     first, second = (mask.change.reshape(-1).astype(float) for mask in made)
     assert np.corrcoef(first, second)[0, 1] > 0.5
 
 
-def test_a_p3_mask_uses_its_budget_of_visible_change_within_its_bound(portraits: Pixels, dlib: Recogniser) -> None:
+@pytest.mark.parametrize("method", [P3Mask(), OPOM()], ids=lambda method: method.name)
+def test_a_mask_uses_its_budget_of_visible_change_within_its_bound(
+    method: Any, portraits: Pixels, dlib: Recogniser
+) -> None:
     for tau in (0.03, 0.005):
-        mask = P3Mask(epochs=6, step=4.0, tau=tau).fit(portraits, [dlib], compute=CPU)
+        mask = replace(method, epochs=6, step=4.0, tau=tau).fit(portraits, [dlib], compute=CPU)
         # of the photos and their mirror images together
         assert 0.95 * tau < float(dsim(unit(mask(portraits)), unit(portraits)).mean()) <= 1.05 * tau
-    small = P3Mask(epochs=1, step=1.0, tau=0.03, epsilon=2).fit(portraits, [dlib], compute=CPU)
+    small = replace(method, epochs=1, step=1.0, tau=0.03, epsilon=2).fit(portraits, [dlib], compute=CPU)
     assert np.abs(small.change).max() == 2
+
+
+def test_a_mask_of_no_budget_is_left_as_its_steps_made_it(portraits: Pixels, dlib: Recogniser) -> None:
+    """As OPOM is published: two steps of 1 from a start within 1, not scaled."""
+    within, without = (
+        OPOM(tau=tau, step=1.0, epochs=2, together=99).fit(portraits[:2], [dlib], compute=CPU) for tau in (0.03, 1)
+    )
+    assert np.abs(without.change).max() == 3 < np.abs(within.change).max()
 
 
 def test_progress_is_told_and_what_it_raises_ends_the_fit(portraits: Pixels, dlib: Recogniser) -> None:
@@ -75,7 +87,7 @@ def test_progress_is_told_and_what_it_raises_ends_the_fit(portraits: Pixels, dli
         if taken == 1:
             raise KeyboardInterrupt
 
-    for method in (P3Mask(epochs=3), OPOM(iterations=3)):
+    for method in (P3Mask(epochs=3), OPOM(epochs=3)):
         told.clear()
         with pytest.raises(KeyboardInterrupt):
             method.fit(portraits[:1], [dlib], compute=CPU, on_step=on_step)
@@ -86,7 +98,7 @@ def test_a_mask_learnt_from_mirror_images_too_moves_them_farther(portraits: Pixe
     turned = np.ascontiguousarray(portraits[:1, :, ::-1])
     moved = []
     for mirrored in (False, True):
-        mask = OPOM(model="fi-uap", iterations=6, mirrored=mirrored).fit(portraits[:1], [dlib], compute=CPU)
+        mask = OPOM(model="fi-uap", epochs=6, mirrored=mirrored).fit(portraits[:1], [dlib], compute=CPU)
         moved.append(float((1 - (embedded(dlib, unit(mask(turned))) * embedded(dlib, unit(turned))).sum(1)).mean()))
     assert moved[1] > 1.5 * moved[0]
 
@@ -97,10 +109,12 @@ def test_nearest_points(model: Any) -> None:
     generator = torch.Generator().manual_seed(2)
     features = torch.nn.functional.normalize(torch.randn(4, 9, generator=generator))
     moved = torch.nn.functional.normalize(features + 0.5 * torch.randn(4, 9, generator=generator))
-    nearest = NEAREST[model](moved, features)
+    nearest = NEAREST[model](moved, features, torch.arange(4))
     found = (moved - nearest).square().sum(1)
     if model == "fi-uap":
         assert torch.equal(nearest, features)
+        some = torch.tensor([2, 0])
+        assert torch.equal(NEAREST[model](moved[some], features, some), features[some])
         return
     if model == "class-centre":
         assert torch.allclose(nearest, features.mean(0).expand(4, -1))
@@ -129,11 +143,13 @@ def test_projection_onto_the_simplex() -> None:
     ("make", "said"),
     [
         (lambda: P3Mask(epsilon=0), "epsilon"),
-        (lambda: P3Mask(tau=1.0), "tau"),
+        (lambda: P3Mask(tau=0.0), "tau"),
+        (lambda: OPOM(tau=1.1), "tau"),
+        (lambda: OPOM(together=0), "together"),
         (lambda: P3Mask(epochs=0), "epochs"),
         (lambda: P3Mask(step=float("nan")), "step"),
         (lambda: OPOM(model="other"), "model"),  # type: ignore[arg-type]
-        (lambda: OPOM(iterations=0), "iterations"),
+        (lambda: OPOM(epochs=0), "epochs"),
         (lambda: OPOM(step=float("nan")), "step"),
     ],
 )

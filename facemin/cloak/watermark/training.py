@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from facemin.autograd.pixels import to_tensor, to_unit
-from facemin.cloak.p3_mask import dsim
+from facemin.cloak.visible_change import dsim
 from facemin.cloak.watermark.network import WatermarkNetwork
 from facemin.protection.pmt.degradations import ProviderOperations
 from facemin.protection.pmt.optimise import StepContext

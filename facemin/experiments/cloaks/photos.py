@@ -11,8 +11,8 @@ import numpy as np
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.autograd.pixels import to_array, to_tensor, to_unit
 from facemin.cloak.lay import lay
-from facemin.cloak.p3_mask import dsim
 from facemin.cloak.registration import register
+from facemin.cloak.visible_change import dsim
 from facemin.experiments.cloaks.people import cut
 from facemin.face import Detector, nearest_to_centre
 from facemin.metrics import psnr, ssim
