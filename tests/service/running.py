@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -105,6 +106,12 @@ def running(home: Path, **settings: Any) -> Iterator[Running]:
     values: dict[str, Any] = {"provider": "Acme", "model": DEFAULT_MODEL, "cut": CUT, "residual": residual}
     generous: dict[str, Any] = {"requests_per_minute": 1e6, "refusals_per_minute": 1e6, "open_requests_per_minute": 1e6}
     with serving(home, make_provider(home, **(values | generous | settings))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("provider") / "home") as made:
         yield made
 
 

@@ -18,13 +18,14 @@ from facemin.ahm.masking.frequency import (
     to_ycbcr,
     transposed,
 )
+from tests.pictures import smooth_faces
 
 
 @pytest.fixture(scope="module")
 def faces() -> Tensor:
     generator = torch.Generator().manual_seed(3)
-    coarse = F.interpolate(torch.rand(2, 3, 9, 9, generator=generator), size=(112, 112), mode="bicubic").clamp(0, 1)
-    return (0.8 * coarse + 0.2 * torch.rand(2, 3, 112, 112, generator=generator)).mul(255).round() / 255
+    smooth = smooth_faces(2, cells=9, generator=generator)
+    return (0.8 * smooth + 0.2 * torch.rand(smooth.shape, generator=generator)).mul(255).round() / 255
 
 
 def by_scipy(faces: Tensor) -> Tensor:

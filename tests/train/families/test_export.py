@@ -9,7 +9,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemin.autograd.module import OnnxModule
@@ -17,13 +16,12 @@ from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.train.families import FAMILIES, mobilenet, resnet50, sphereface20, stages
 from facemin.train.families.export import LAYERS, to_graph
+from tests.pictures import smooth_faces
 
 
 def blobs(count: int, seed: int) -> Tensor:
-    """Images that differ as faces do, in large areas; noise looks the same to a network that takes means."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(count, 3, 6, 6, generator=generator)
-    return F.interpolate(coarse, size=(112, 112), mode="bilinear")
+    """Noise would look the same to a network that takes means."""
+    return smooth_faces(count, cells=6, generator=torch.Generator().manual_seed(seed), mode="bilinear")
 
 
 FACES = blobs(2, 5)
