@@ -18,12 +18,6 @@ from facemin.ahm.masking.mask import (
     raw_channels,
     zigzag,
 )
-from tests.pictures import smooth_faces
-
-
-@pytest.fixture(scope="module")
-def faces() -> Tensor:
-    return smooth_faces(4, cells=14, generator=torch.Generator().manual_seed(4), mode="bilinear")
 
 
 @pytest.fixture(scope="module")
