@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from facemin.autograd.module import OnnxModule
 from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
+from facemin.runtime.inference_session import inference_session
 from facemin.train.families import FAMILIES, mobilenet, resnet50, sphereface20, stages
 from facemin.train.families.export import LAYERS, to_graph
 from tests.pictures import smooth_faces
@@ -64,9 +64,7 @@ def assert_same(got: Tensor, network: nn.Module, faces: Tensor) -> None:
 
 
 def run(graph: onnx.ModelProto, faces: Tensor) -> Tensor:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = inference_session(graph.SerializeToString(), threads=1)
     return torch.from_numpy(session.run(None, {"faces": faces.numpy()})[0])
 
 
