@@ -27,6 +27,7 @@ def cpu_seconds() -> float:
     return spent.ru_utime + spent.ru_stime
 
 
+@pytest.mark.long
 def test_quick_look_at_one_photo(facemin: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = cpu_seconds()

@@ -87,6 +87,7 @@ def wait_for(process: subprocess.Popen[str], out: Path, step: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_interrupted_and_killed_it_ends_on_the_same_weights(folder: Path) -> None:
     """The reference reads its faces itself; the interrupted one by workers, which must not matter."""
     whole, parts = folder / "whole", folder / "parts"
@@ -118,6 +119,7 @@ def test_interrupted_and_killed_it_ends_on_the_same_weights(folder: Path) -> Non
     assert list(losses(parts)) == list(losses(whole))
 
 
+@pytest.mark.long
 def test_torchrun_computes_what_one_process_does(folder: Path) -> None:
     """On a network without batch normalisation, whose statistics are each device's own."""
     config = written(folder, epochs=1, family="sphereface20")
