@@ -88,8 +88,8 @@ def wait_for(process: subprocess.Popen[str], out: Path, step: int) -> None:
 
 
 @pytest.mark.long
-def test_interrupted_and_killed_it_ends_on_the_same_weights(folder: Path) -> None:
-    """The reference reads its faces itself; the interrupted one by workers, which must not matter."""
+def test_interrupted_and_killed_it_ends_on_the_same_weights(call: Call, folder: Path) -> None:
+    """The reference reads its faces itself; those that are ended by workers, which must not matter."""
     whole, parts = folder / "whole", folder / "parts"
     assert app(["train", "recogniser", str(written(folder)), "--out", str(whole)], result_action="return_value") == 0
     config = written(folder, workers=2)
@@ -111,10 +111,9 @@ def test_interrupted_and_killed_it_ends_on_the_same_weights(folder: Path) -> Non
     killed.communicate(timeout=PATIENCE)
     assert killed.returncode == -signal.SIGKILL
 
-    resumed = start(config, "--out", parts, "--resume", "--json")
-    out, err = resumed.communicate(timeout=PATIENCE)
-    assert resumed.returncode == 0, err
-    assert json.loads(out)["run"]["steps"] == 32
+    resumed = call("train", "recogniser", written(folder), "--out", parts, "--resume", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["run"]["steps"] == 32
     assert (parts / "recogniser.onnx").read_bytes() == (whole / "recogniser.onnx").read_bytes()
     assert list(losses(parts)) == list(losses(whole))
 
