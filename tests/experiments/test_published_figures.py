@@ -102,8 +102,9 @@ def test_table_iii_says_what_a_start_gives_the_opponent(start: str) -> None:
 @pytest.mark.parametrize("protection", ["pmt", "robust", "low-frequency", "pseudonym"])
 def test_the_table_of_adversaries_says_what_raw_scores_give(protection: str) -> None:
     lines = (RESULTS / "attacks" / "adversaries.jsonl").read_text(encoding="utf-8").splitlines()
-    record = {each["protection"]: each for each in map(json.loads, lines)}[protection]
-    column = row("docs/attacks.md", "row", "adversary").index(record["words"])
+    records = {each["protection"]: each for each in map(json.loads, lines)}
+    record = records[protection]
+    column = row("docs/attacks.md", "row", "adversary", records["pmt"]["words"]).index(record["words"])
     for adversary in ("the key itself", "a recogniser off the shelf", "the same, centred"):
         found = next(each for each in record["rows"] if each["adversary"] == adversary)
         scores = np.array(found["scores"])
