@@ -31,7 +31,7 @@ _CONTEXT = 1.5  # side of the second look in face sizes
 _BATCH = 8  # images at once; about 0.1 GB at work
 _SAME = 0.4  # overlap from which two boxes are one face
 _MIDDLE = 0.7  # share of a box, from its centre, in which heat is that of its own face
-_STRIP = 1 << 22  # photo pixels shrunk at once
+_STRIP = 1 << 19  # photo pixels shrunk at once: Pillow's copy of them stays in the cache, and in memory it has already
 _VOTE = 0.5  # overlap from which a neighbouring cell has a say in a face's box and landmarks
 
 

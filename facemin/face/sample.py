@@ -134,5 +134,7 @@ def _reduce(region: NDArray[Any], factor: int, border: Border) -> NDArray[Any]:
             total[-1, :width] += region[-1]
     if border == "replicate":
         total[:, width:] = total[:, width - 1 : width]
-    means: Floats = total.reshape(rows, columns, factor, 3).sum(2) / np.float32(factor**2)
+    # Sums of 8-bit values are exact in whatever order; numpy's own of so few at a time take five times as long.
+    apart = np.tile(np.eye(3, dtype=np.float32), (factor, 1))
+    means: Floats = (total.reshape(-1, 3 * factor) @ apart).reshape(rows, columns, 3) / np.float32(factor**2)
     return means

@@ -1,6 +1,6 @@
 """Images: bytes decoded and encoded, EXIF, colour, and the photos in a folder."""
 
-from facemin.image.codec import MAX_PIXELS, Encoding, Photo, Source, decode, encode
+from facemin.image.codec import MAX_PIXELS, Encoding, Photo, Source, decode, encode, open_jpeg
 from facemin.image.formats import FORMATS
 from facemin.image.walk import SUFFIXES, Skipped, Walk, describe, walk
 
@@ -16,5 +16,6 @@ __all__ = [
     "decode",
     "describe",
     "encode",
+    "open_jpeg",
     "walk",
 ]

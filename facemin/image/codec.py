@@ -6,12 +6,12 @@ import stat
 import sys
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, get_args
+from typing import BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from facemin.image.colour import to_srgb
 from facemin.image.exif import Turn, read_exif
 from facemin.image.formats import FORMATS, open_image
-from facemin.image.jpeg import END, lacks_only_its_end, read_marks
+from facemin.image.jpeg import END, START, lacks_only_its_end, read_marks
 from facemin.image.png_colour import BT_709, HDR, SRGB_LIKE, read_cicp
 from facemin.image.walk import APPLE_DOUBLE
 from facemin.runtime.errors import InvalidPhoto, told_as
@@ -88,22 +88,58 @@ def decode(
         OSError: a path that cannot be opened, as Python has it (FileNotFoundError, IsADirectoryError).
         TypeError: `source` is neither bytes, nor a path, nor a binary stream.
     """
-    if max_pixels < 1:
-        raise ValueError(f"max_pixels: expected at least 1, got {max_pixels}")
     label = name or _name(source)
     with _stream(source) as stream:
-        head = stream.read(64)
-        if not isinstance(head, bytes):
-            raise TypeError(f"{label}: expected a binary stream, got one whose read() gives {type(head).__name__}")
-        try:
-            return _decode(stream, head, max_pixels, formats)
-        # Decoders answer hostile bytes with almost any exception; for the caller it is all one bad input.
-        except Exception as error:
-            got = f"bytes that begin {head[:8]!r}" if isinstance(error, UnidentifiedImageError) else error
-            raise ValueError(
-                f"{label}: expected a whole {_either(formats)} image of at most "
-                f"{max_pixels} pixels, got {got or type(error).__name__}"
-            ) from error
+        head = _head(stream, label)
+        with _refusals(label, head, max_pixels, formats):
+            return _open(stream, head, max_pixels, formats).photo()
+
+
+class OpenedJpeg(NamedTuple):
+    """A JPEG whose pixels are still to be decoded.
+
+    Attributes:
+        pixels: how many it has.
+        load: gives and raises what `decode` would, in whatever thread; to be called once.
+    """
+
+    pixels: int
+    load: Callable[[], Photo]
+
+
+@told_as(InvalidPhoto)
+def open_jpeg(source: Source, *, max_pixels: int = MAX_PIXELS) -> OpenedJpeg | None:
+    """Read a JPEG's file and header, and leave its pixels to be decoded by whatever thread.
+
+    What decoding changes for the whole process (the filters of warnings, Pillow's limit) is done here: a thread that
+    decodes while others work must not hide their warnings.
+
+    Args:
+        source: as for `decode`.
+        max_pixels: likewise.
+
+    Returns:
+        None for whatever is no JPEG.
+
+    Raises:
+        ValueError: as `decode`, as far as the header and the markers show it.
+        OSError: likewise.
+        TypeError: likewise.
+    """
+    label = _name(source)
+    with _stream(source) as stream:
+        head = _head(stream, label)
+        if not head.startswith(START):
+            return None
+        stream.seek(0)
+        with _refusals(label, head, max_pixels, FORMATS):
+            opened = _open(BytesIO(stream.read()), head, max_pixels, FORMATS)
+
+    def load() -> Photo:
+        with told_as(InvalidPhoto), _refusals(label, head, max_pixels, FORMATS):
+            return opened.photo()
+
+    return OpenedJpeg(opened.image.width * opened.image.height, load)
 
 
 def encode(
@@ -206,7 +242,58 @@ def _either(formats: Collection[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[str]) -> Photo:
+def _head(stream: BinaryIO, label: str) -> bytes:
+    head = stream.read(64)
+    if not isinstance(head, bytes):
+        raise TypeError(f"{label}: expected a binary stream, got one whose read() gives {type(head).__name__}")
+    return head
+
+
+@contextmanager
+def _refusals(label: str, head: bytes, max_pixels: int, formats: Collection[str]) -> Iterator[None]:
+    """One refusal for whatever is raised: decoders answer hostile bytes with almost any exception."""
+    if max_pixels < 1:
+        raise ValueError(f"max_pixels: expected at least 1, got {max_pixels}")
+    try:
+        yield
+    except Exception as error:
+        got = f"bytes that begin {head[:8]!r}" if isinstance(error, UnidentifiedImageError) else error
+        raise ValueError(
+            f"{label}: expected a whole {_either(formats)} image of at most "
+            f"{max_pixels} pixels, got {got or type(error).__name__}"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Opened:
+    """An image that Pillow opened and that may be decoded.
+
+    Attributes:
+        image: its pixels are not loaded, save where `exif` is None.
+        kind: one of `FORMATS`.
+        rawmode: how a PNG's samples lie, which is gone once it is loaded; "" for others.
+        notes: see `Photo`.
+        exif: what `read_exif` gives; None where the tags may stand behind the pixels.
+    """
+
+    image: Image.Image
+    kind: str
+    rawmode: str
+    notes: tuple[str, ...]
+    exif: tuple[Turn, bytes | None] | None
+
+    def photo(self) -> Photo:
+        """Decode the pixels. Of a JPEG it changes nothing but the image."""
+        self.image.load()
+        if self.exif is None:
+            with _quiet(MAX_PIXELS):
+                turn, exif = read_exif(self.image)
+        else:
+            turn, exif = self.exif
+        return Photo(pixels=_upright(self.image, turn, self.rawmode), exif=exif, format=self.kind, notes=self.notes)
+
+
+def _open(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[str]) -> _Opened:
     if not head:
         raise ValueError("0 bytes")
     if head.startswith(APPLE_DOUBLE):
@@ -214,6 +301,7 @@ def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[
     notes = []
     with _quiet(max_pixels):
         image = open_image(stream, head, max_pixels)
+        # Multi-picture files are JPEGs with further pictures behind the first.
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         if kind not in formats:
             raise ValueError(f"a {kind} image")
@@ -233,21 +321,15 @@ def _decode(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[
         # These read tags while they load, which may warn; the others can decode in parallel.
         if kind in {"PNG", "TIFF"}:
             image.load()
+    exif = None
     if kind == "JPEG":
         image, whole = _end_jpeg(image, stream)
         if not whole:
             notes.append("the JPEG lacked its end marker; every pixel is there")
-    image.load()
-    with _quiet(max_pixels):
-        # Only now: a PNG may carry its EXIF behind the pixels, and a TIFF turns itself upright on loading.
-        turn, exif = read_exif(image)
-    # Multi-picture files are JPEGs with further pictures behind the first.
-    return Photo(
-        pixels=_upright(image, turn, rawmode),
-        exif=exif,
-        format=kind,
-        notes=tuple(notes),
-    )
+        with _quiet(max_pixels):
+            exif = read_exif(image)
+    # A PNG may carry its EXIF behind the pixels, and a TIFF turns itself upright on loading.
+    return _Opened(image=image, kind=kind, rawmode=rawmode, notes=tuple(notes), exif=exif)
 
 
 def _end_jpeg(image: Image.Image, stream: BinaryIO) -> tuple[Image.Image, bool]:

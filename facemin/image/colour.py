@@ -51,13 +51,18 @@ class ToSrgb:
         elif strip.has_transparency_data and not self.opaque:
             strip = strip.convert("RGBA")
             alpha = np.asarray(strip.getchannel("A")).astype(np.uint16)[..., None]
-        strip = strip.convert(self.base)
-        rgb = np.asarray(self.profile.apply(strip) if self.profile else strip.convert("RGB"))
+        strip = _in_mode(strip, self.base)
+        rgb = np.asarray(self.profile.apply(strip) if self.profile else _in_mode(strip, "RGB"))
         if self.curve is not None:
             rgb = self.curve[rgb]
         if alpha is None:
             return rgb
         return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """An image in a mode: itself where it has that one, of which Pillow would make a copy."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def to_srgb(image: Image.Image, rawmode: str) -> ToSrgb:

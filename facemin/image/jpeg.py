@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MOST_SCANS = 200
 """Progressive files have about ten; each further one costs a pass over the whole image for a few bytes."""
-END = b"\xff\xd9"
+START, END = b"\xff\xd8\xff", b"\xff\xd9"
 
 _MOST_SEGMENTS = 20_000  # an extended XMP of 30 MB takes 500
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]", re.DOTALL)

@@ -158,7 +158,7 @@ def protect_photos(
     """Protect a stream of photos, their faces sharing batches; in order of finishing, in constant memory.
 
     Args:
-        photos: drawn only as fast as faces are protected.
+        photos: drawn only as fast as faces are protected, one ahead.
         keys: as in `ProtectOptions`, as all that is not named here.
         secret: as there; made, where it is not there, once the first photo is drawn.
         purpose: as there.
@@ -200,12 +200,15 @@ def protect_photos(
     if secret is not None and not given:
         given = (default_key(),)
     check_upload(given, upload, secret=secret)
+    detector = detector or Detector()
     reading = Reading(
-        detector=detector or Detector(),
+        detector=detector,
         aligned=aligned,
         keep_photo=keep_photo,
         keep_errors=keep_errors,
         max_pixels=max_pixels,
+        # whoever has one thread shares the cores with others that have one
+        ahead=detector.threads != 1,
     )
     seed = fresh_seed() if seed is None else seed
     check_seed(seed)

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from facemin.face import Face, Faces, align, align_unrounded, faces_in
 from facemin.face.crop import the_aligned
+from facemin.image.pixel_memory import pixel_memory_kept
 from facemin.protection.contract import Check, Protected, as_protected
+from facemin.protection.read_ahead import read_ahead, read_each
 from facemin.protection.result import Failure
 from facemin.protection.revealing.finding import RevealingKey, RevealingWarning
-from facemin.protection.sources import read_photo
 from facemin.runtime.errors import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Reading:
         keep_photo: results hold their photo.
         keep_errors: a photo that cannot be protected becomes a `Failure`; raised otherwise.
         max_pixels: most pixels that a photo may have.
+        ahead: decode the next photo on another core meanwhile.
     """
 
     detector: Detector
@@ -52,6 +54,7 @@ class Reading:
     keep_photo: bool
     keep_errors: bool
     max_pixels: int
+    ahead: bool
 
 
 @dataclass(kw_only=True)
@@ -90,11 +93,17 @@ class PhotoStream(ABC):
 
     def draw(self, photos: Iterable[AnyPhoto]) -> Iterator[tuple[OpenPhoto, Sequence[Any]]]:
         """Each photo that can be read, with what a method is given of it; the others go to `ready`."""
-        for source in photos:
+        reader = read_ahead if self.reading.ahead else read_each
+        with pixel_memory_kept():
+            yield from self._drawn(reader(photos, max_pixels=self.reading.max_pixels))
+
+    def _drawn(
+        self, photos: Iterable[tuple[AnyPhoto, Callable[[], Photo]]]
+    ) -> Iterator[tuple[OpenPhoto, Sequence[Any]]]:
+        for source, read in photos:
             name = str(source) if isinstance(source, str | Path) else "photo"
             try:
-                photo = read_photo(source, max_pixels=self.reading.max_pixels)
-                opened, given = self._open(name, photo)
+                opened, given = self._open(name, read())
             # onnxruntime's own failures are RuntimeErrors
             except (ValueError, OSError, RuntimeError) as error:
                 if not self.reading.keep_errors:

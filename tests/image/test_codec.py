@@ -9,6 +9,7 @@ import tracemalloc
 import warnings
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import ExifTags, Image
 
-from facemin.image import FORMATS, Photo, decode, encode
+from facemin.image import FORMATS, Photo, decode, encode, open_jpeg
+from facemin.image.codec import _QUIET
+from facemin.runtime.errors import InvalidPhoto
 from tests.pictures import LINEAR_RGB, Pixels, chunk, hwc, icc, png, saved, smooth
 
 RGB_PIXELS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
@@ -236,6 +239,70 @@ class TestSources:
             thread.join()
         assert all(np.array_equal(pixels, alone[i % 4]) for i, pixels in enumerate(found))
         assert list(warnings.filters) == before
+
+
+def turned_jpeg(*, orientation: int = 6) -> bytes:
+    """A JPEG with EXIF that turns it and says when it was taken, and a colour profile."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.DateTime] = "2020:01:02 03:04:05"
+    return saved(Image.fromarray(smooth(60, 40)), "JPEG", exif=exif.tobytes(), icc_profile=icc(b"RGB ", LINEAR_RGB))
+
+
+class TestOpenedJpegs:
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_the_photo_is_that_of_decode(self, orientation: int, tmp_path: Path) -> None:
+        data = turned_jpeg(orientation=orientation)
+        path = tmp_path / "turned.jpg"
+        path.write_bytes(data)
+        opened = open_jpeg(path)
+        # its file was read, and its pixels are decoded without it
+        path.unlink()
+        assert opened is not None
+        found, expected = opened.load(), decode(data)
+        assert np.array_equal(found.pixels, expected.pixels)
+        assert (found.exif, found.format, found.notes) == (expected.exif, expected.format, expected.notes)
+
+    def test_a_file_without_its_end_marker_is_told_of(self) -> None:
+        opened = open_jpeg(turned_jpeg()[:-2])
+        assert opened is not None
+        assert opened.load().notes == decode(turned_jpeg()[:-2]).notes != ()
+
+    def test_another_thread_changes_nothing_of_the_process(self) -> None:
+        opened = open_jpeg(turned_jpeg())
+        assert opened is not None
+        # whatever changes the filters of warnings or Pillow's limit takes this lock
+        with ThreadPoolExecutor(1) as pool, _QUIET:
+            assert pool.submit(opened.load).result(timeout=30).pixels.shape == (40, 60, 3)
+
+    def test_only_jpegs(self) -> None:
+        assert open_jpeg(saved(Image.fromarray(smooth(60, 40)), "PNG")) is None
+        assert open_jpeg(b"") is None
+        opened = open_jpeg(turned_jpeg())
+        assert opened is not None
+        assert opened.pixels == 2400
+
+    def test_what_is_wrong_is_said_as_decode_says_it(self) -> None:
+        whole = turned_jpeg()
+        for data, most in ((whole, 2399), (whole[:300], 2400), (whole[:-200], 2400)):
+            with pytest.raises(ValueError, match="expected a whole") as expected:
+                decode(data, max_pixels=most)
+            with pytest.raises(ValueError, match="expected a whole") as found:
+                open_jpeg(data, max_pixels=most)
+            assert str(found.value) == str(expected.value)
+
+    def test_damaged_pixels_are_refused_when_they_are_decoded(self) -> None:
+        data = bytearray(turned_jpeg())
+        # a table that the scan's header names and that no file defines
+        place = data.rindex(b"\xff\xda") + 6
+        data[place] = 0x33
+        with pytest.raises(InvalidPhoto) as expected:
+            decode(bytes(data))
+        opened = open_jpeg(bytes(data))
+        assert opened is not None
+        with pytest.raises(InvalidPhoto) as found:
+            opened.load()
+        assert str(found.value) == str(expected.value)
 
 
 class TestRefusals:

@@ -151,6 +151,32 @@ def test_photos_are_drawn_as_faces_are_done(faces: Tensor, keys: list[Key]) -> N
     assert sum(1 for _ in stream) == 5
 
 
+def test_photos_read_ahead_are_protected_as_photos_read_one_by_one(
+    astronaut: Pixels, keys: list[Key], tmp_path: Path
+) -> None:
+    large = encode(astronaut.repeat(2, 0).repeat(2, 1), format="JPEG")
+    for name, content in {"a.jpg": large, "b.jpg": large[:-500], "c.jpg": large}.items():
+        (tmp_path / name).write_bytes(content)
+    found = []
+    # a detector of one thread reads one by one
+    for threads in (1, 2):
+        results = list(
+            protect_photos(
+                [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")],
+                keys=keys,
+                method=QUICK,
+                seed=1,
+                secret=None,
+                detector=Detector(min_face=96, threads=threads),
+            )
+        )
+        failures = [result.reason for result in results if isinstance(result, Failure)]
+        done = {result.name: result for result in results if isinstance(result, ProtectedPhoto)}
+        assert (len(failures), len(done)) == (1, 2)
+        found.append((failures, {name: result.faces[0].pixels.tobytes() for name, result in done.items()}))
+    assert found[0] == found[1]
+
+
 def test_aligned_faces_need_their_size(astronaut: Pixels, keys: list[Key]) -> None:
     photo = Photo(pixels=astronaut, exif=None, format="PNG")
     (result,) = protect_photos([photo], keys=keys, method=QUICK, aligned=True, secret=None)
