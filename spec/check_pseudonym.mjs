@@ -124,6 +124,38 @@ export function target(q, embedding) {
   return unit(Float64Array.from({ length: n }, (_, row) => e.reduce((sum, value, c) => sum + q[row * n + c] * value, 0)));
 }
 
+const dot = (a, b) => a.reduce((sum, value, at) => sum + value * b[at], 0);
+
+// x less its part along each of some orthonormal rows.
+function outside(x, basis) {
+  return basis.reduce((left, row) => {
+    const along = dot(left, row);
+    return left.map((value, at) => value - along * row[at]);
+  }, Float64Array.from(x));
+}
+
+// What is left of an embedding in a probe; all cosines where `most` is undefined, else the best one, no more than it.
+export async function probe(embedding, templates, seed, most) {
+  const e = unit(Float64Array.from(embedding));
+  const known = templates.map((row) => unit(Float64Array.from(row)));
+  const basis = [];
+  for (const row of known) {
+    const left = outside(outside(row, basis), basis);
+    if (Math.sqrt(dot(left, left)) > 1e-6) basis.push(unit(left));
+  }
+  if (basis.length === e.length) return e;
+  let inside = e.map((value, at) => value - outside(e, basis)[at]);
+  if (most !== undefined) {
+    const scores = known.map((row) => dot(row, e));
+    const best = Math.max(...scores);
+    inside = known[scores.indexOf(best)].map((value) => value * Math.min(Math.max(best, 0), most));
+  }
+  const drawn = await normals(seed, e.length);
+  const fresh = unit(outside(outside(drawn, basis), basis));
+  const left = Math.sqrt(Math.max(0, 1 - dot(inside, inside)));
+  return unit(inside.map((value, at) => value + left * fresh[at]));
+}
+
 // WebCrypto takes a bare Ed25519 seed only inside PKCS 8.
 const PKCS8 = fromHex("302e020100300506032b657004220420");
 
@@ -163,7 +195,10 @@ async function check(vector) {
     encoded_statement: signed,
     signature: new Uint8Array(await subtle.sign("Ed25519", possession.key, signed)),
   };
+  const { templates, remainder_seed, most, scores, decision } = vector.probes;
   const numbers = [
+    [await probe(vector.embedding, templates, fromHex(remainder_seed)), scores],
+    [await probe(vector.embedding, templates, fromHex(remainder_seed), most), decision],
     [await uniforms(seed, vector.uniforms.length), vector.uniforms],
     [await normals(seed, vector.normals.length), vector.normals],
     ...vector.rotation_rows.map(({ row, values }) => [q.subarray(row * n, row * n + n), values]),

@@ -11,13 +11,25 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facemin.pseudonym import Context, PossessionKey, Pseudonym, Secret, UploadStatement, derive_seed, normalise_origin
+from facemin.pseudonym import (
+    Context,
+    PossessionKey,
+    Pseudonym,
+    Secret,
+    UploadStatement,
+    derive_seed,
+    normalise_origin,
+    score_preserving,
+)
 from facemin.pseudonym.derivation import normals, uniforms
 from facemin.pseudonym.rotation import unit_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CONTEXTS = {
     "a collection of a signed provider": Context(
@@ -54,6 +66,23 @@ URLS = (
     "https://a_b.example",
     "local",
 )
+
+
+MOST = 0.3
+"""Of the best cosine, in a probe that keeps no more than a decision needs."""
+
+
+def probes(embedding: NDArray[np.float64]) -> dict[str, Any]:
+    """What is left of an embedding where two others, near it, are enrolled."""
+    dimension = len(embedding)
+    drawn = [normals(hashlib.sha256(word).digest(), dimension).round(6) for word in (b"first", b"second")]
+    templates = np.stack([embedding + 0.8 * drawn[0], 0.5 * embedding + drawn[1]]).round(6)
+    seed = hashlib.sha256(b"remainder").digest()
+    made = {
+        name: score_preserving(embedding[None], templates, [seed], most=most)[0].tolist()
+        for name, most in (("scores", None), ("decision", MOST))
+    }
+    return {"templates": templates.tolist(), "remainder_seed": seed.hex(), "most": MOST, **made}
 
 
 def vector(name: str, context: Context) -> dict[str, Any]:
@@ -96,6 +125,7 @@ def vector(name: str, context: Context) -> dict[str, Any]:
         ],
         "embedding": embedding.tolist(),
         "target": target.tolist(),
+        "probes": probes(embedding),
         "possession_public": key.public.hex(),
         "statement": {
             "challenge": statement.challenge.hex(),

@@ -1,11 +1,11 @@
-"""A network that paints a carrier in one pass: its training, and what dlib's network makes of its carriers.
+"""A network that paints a carrier in one pass or a few: its training, and what dlib's network makes of its carriers.
 
-    python experiments/carrier/head.py --cache CACHE --minutes 14 --steps 4000
+    python experiments/carrier/head.py --cache CACHE --minutes 14 --steps 2400
 
-Goes on where it ended; a record when the last step is done, of which there is none yet: it was tried for two steps. The
-network sees the base's canvas and the target, and gives the bounded change that `optimise.find_changes` finds by steps,
-under the same loss: dlib's network (CC0) under T, and the anchors. No face is needed: targets are drawn on the sphere,
-bases from random seeds.
+Goes on where it ended; a record when the last step is done. The network sees the base, the change so far, the loss's
+gradient there, and the target, and gives the next change: a learned optimiser (Andrychowicz et al., 2016), trained
+under the loss that `optimise.find_changes` descends: dlib's network (CC0) under T, and the anchors. No face is needed:
+targets are drawn on the sphere, bases from random seeds.
 """
 
 from __future__ import annotations
@@ -42,20 +42,25 @@ WIDTHS = (128, 64, 32, 16)
 """Channels at 10, 20, 40 and 80 cells."""
 STYLE = 256
 LARGEST = 0.25
-"""Largest change, in units of [0, 1]."""
+"""Largest change of a pass, in units of [0, 1]."""
+PASSES = 2
+"""Of which each begins where the one before ended."""
+STEEPEST = 4.0
+"""At which gradients, in units of their root mean square, are cut off."""
 BASES, BATCH, RATE, WARMUP = 512, 16, 2e-3, 50
 JUDGED = 64
 
 
 class Head(nn.Module):
-    """The change of a base for a target."""
+    """The next change of a base for a target."""
 
     def __init__(self) -> None:
         super().__init__()
         self.style = nn.Sequential(nn.Linear(TARGET, STYLE), nn.SiLU(), nn.Linear(STYLE, STYLE), nn.SiLU())
         self.dense = nn.Linear(TARGET, WIDTHS[0] * 100)
+        self.first = nn.Conv2d(9, WIDTHS[-1], 3, padding=1)
         self.seen = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1) for inputs, outputs in pairwise((3, 16, 32, WIDTHS[0]))
+            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1) for inputs, outputs in pairwise(WIDTHS[::-1])
         )
         self.blocks = nn.ModuleList(
             block
@@ -65,21 +70,28 @@ class Head(nn.Module):
                 Block(Convolution(inputs=inputs, width=width, side=2 * side, doubles=True, normalises=True), STYLE),
             )
         )
-        self.colours = nn.Conv2d(WIDTHS[-1], 3, 3, padding=1)
+        self.colours = nn.Conv2d(WIDTHS[-1] + 3, 3, 3, padding=1)
+        nn.init.normal_(self.colours.weight, std=0.01)
 
-    def forward(self, canvas: Tensor, target: Tensor) -> Tensor:
-        """Canvases (B, 3, SIDE, SIDE) and unit targets (B, 66) to changes (B, 3, GRAIN, GRAIN)."""
+    def forward(self, canvas: Tensor, target: Tensor, change: Tensor, gradient: Tensor) -> Tensor:
+        """Canvases (B, 3, SIDE, SIDE), unit targets (B, 66), changes and gradients to changes (B, 3, GRAIN, GRAIN)."""
         code = target * TARGET**0.5
         style = self.style(code)
         x, y = INSIDE
-        maps = F.avg_pool2d(canvas[:, :, y : y + 2 * GRAIN, x : x + 2 * GRAIN], 2) - 0.5
+        base = F.avg_pool2d(canvas[:, :, y : y + 2 * GRAIN, x : x + 2 * GRAIN], 2) - 0.5
+        steepness = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
+        slope = (gradient / (steepness + 1e-12)).clamp(-STEEPEST, STEEPEST)
+        maps = torch.cat([base, change / LARGEST, slope], 1).contiguous(memory_format=torch.channels_last)
+        kept = [F.silu(self.first(maps))]
         for layer in self.seen:
-            maps = F.silu(layer(maps))
-        maps = (maps + self.dense(code).view(-1, WIDTHS[0], 10, 10)).contiguous(memory_format=torch.channels_last)
-        for block in self.blocks:
+            kept.append(F.silu(layer(kept[-1])))
+        maps = (kept.pop() + self.dense(code).view(-1, WIDTHS[0], 10, 10)).contiguous(memory_format=torch.channels_last)
+        for number, block in enumerate(self.blocks):
             maps = block(maps, style)
-        change: Tensor = LARGEST * torch.tanh(self.colours(maps))
-        return change
+            if number % 2:
+                maps = maps + kept.pop()
+        made: Tensor = change + LARGEST * torch.tanh(self.colours(torch.cat([maps, slope.to(maps)], 1)).float())
+        return made
 
 
 def main() -> None:
@@ -135,24 +147,49 @@ def advance(
     seed: tuple[int, int],
     share: float,
 ) -> float:
-    """One step; what was missing of the targets, on average."""
+    """One step; what was missing of the targets after the last pass, on average."""
     own = np.random.default_rng(seed)
     base = canvases[own.integers(0, len(canvases), BATCH)].float() / 255
     target = sphere(BATCH, TARGET, own)
-    draws = own.spawn(BATCH)
-    change = head(base, target)
-    shown = (base + placed(change)).clamp(0, 1)
-    if own.random() < min(1.0, 2 * share):
-        shown = decoded(Pipelines(), shown, draws)
-    crop, side = network.views[int(own.random() < 1 / 3)]
-    missing = network.missing(crops(Pipelines(), shown, crop, side, draws), target)
-    descent = Descent()
-    loss = (missing + descent.anchor * size(coarse(change)) + descent.fine * size(change)).mean()
+    change = torch.zeros(BATCH, 3, GRAIN, GRAIN)
+    gradient, _ = slope_at(network, base, target, change, own, share)
     optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    for _ in range(PASSES):
+        with torch.autocast("cpu", torch.bfloat16):
+            change = head(base, target, change.detach(), gradient)
+        gradient, missing = slope_at(network, base, target, change, own, share)
+        change.backward(gradient / BATCH)
     nn.utils.clip_grad_norm_(head.parameters(), 1.0)
     optimiser.step()
-    return float(missing.detach().mean())
+    return missing
+
+
+def slope_at(
+    network: DlibNetwork, base: Tensor, target: Tensor, change: Tensor, own: np.random.Generator, share: float
+) -> tuple[Tensor, float]:
+    """Gradient of the loss at changes, (B, 3, GRAIN, GRAIN), and what is missing of the targets, on average."""
+    leaf = change.detach().requires_grad_()
+    draws = own.spawn(len(base))
+    shown = (base + placed(leaf)).clamp(0, 1)
+    if own.random() < 2 * share:
+        shown = decoded(Pipelines(), shown, draws)
+    crop, side = network.views[int(own.random() < 1 / 3)]
+    wanted = network.wanted(crops(Pipelines(), base, crop, side, None), target)
+    missing = network.missing(crops(Pipelines(), shown, crop, side, draws), wanted)
+    descent = Descent()
+    loss = missing + descent.anchor * size(coarse(leaf)) + descent.fine * size(leaf)
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+    return gradient, float(missing.detach().mean())
+
+
+def painted(head: Head, network: DlibNetwork, base: Tensor, target: Tensor, passes: int = PASSES) -> Tensor:
+    """Changes of bases for targets, (B, 3, GRAIN, GRAIN)."""
+    change, own = torch.zeros(len(base), 3, GRAIN, GRAIN), np.random.default_rng(0)
+    for _ in range(passes):
+        gradient, _ = slope_at(network, base, target, change, own, 1.0)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            change = head(base, target, change, gradient)
+    return change
 
 
 def shown_bases(name: str, count: int) -> Tensor:
@@ -161,7 +198,6 @@ def shown_bases(name: str, count: int) -> Tensor:
     return torch.stack([of_frame(frame).mul(255).round().byte() for frame in frames])
 
 
-@torch.inference_mode()
 def judged(head: Head) -> dict[str, object]:
     """On bases and targets that it has not seen: what is missing, and how well dlib's distance tells targets apart.
 
@@ -171,16 +207,18 @@ def judged(head: Head) -> dict[str, object]:
     base = shown_bases("judged", JUDGED).float() / 255
     first = sphere(JUDGED, TARGET, own)
     second = F.normalize(0.7 * first + (1 - 0.7**2) ** 0.5 * sphere(JUDGED, TARGET, own), dim=1)
-    network = DlibNetwork()
+    network, fast = DlibNetwork(), DlibNetwork(dtype=torch.bfloat16)
     crop, side = network.views[0]
     began = time.process_time()
-    changes = [head(base, target) for target in (first, second)]
+    changes = [painted(head, fast, base, target) for target in (first, second)]
     seconds = (time.process_time() - began) / (2 * JUDGED)
     rows, missing = [], []
     for change, target in zip(changes, (first, second), strict=True):
-        seen = crops(Pipelines(), (base + placed(change)).clamp(0, 1), crop, side, None)
-        missing.append(float(network.missing(seen, target).mean()))
-        rows.append(network.embedded(seen))
+        with torch.no_grad():
+            seen = crops(Pipelines(), (base + placed(change)).clamp(0, 1), crop, side, None)
+            wanted = network.wanted(crops(Pipelines(), base, crop, side, None), target)
+            missing.append(float(network.missing(seen, wanted).mean()))
+            rows.append(network.embedded(seen))
     distances = torch.cdist(rows[0], rows[1]).numpy()
     off = ~np.eye(JUDGED, dtype=bool)
     limit = np.quantile(distances[off], 1e-2)

@@ -2,13 +2,15 @@
 
     python experiments/one_pass/quality.py --shared ../shared --protector PROTECTOR.onnx
     python experiments/one_pass/quality.py --shared ../shared --protector PROTECTOR.onnx --finish 12 --step 1
+    python experiments/one_pass/quality.py --shared ../shared --protector PROTECTOR.onnx --corrections 1
 
 600 genuine pairs of the part `report` of experiments/pseudonym/people.json. Every 150 pairs are under one secret, a
 rotation drawn from Haar's measure. The probe is painted and goes through an operation of a provider; it is compared
 with the enrolment's feature under the same secret, and with an enrolment image that was painted with another noise.
 Impostors have the same secret and are other people. Thresholds at FAR 1e-3 are of plain embeddings (the recogniser's
 own) and, beside it, of each comparison's own impostors. Faces are embedded with their mirror images.
-With `--finish`, the probe's image is the start of so many steps of Adam, as the fallback of one pass takes them.
+With `--corrections`, both images are painted anew for what they missed. With `--finish`, the probe's image is the start
+of so many steps of Adam, as the fallback of one pass takes them.
 """
 
 from __future__ import annotations
@@ -189,12 +191,18 @@ def main() -> None:
     parser.add_argument("--checks", nargs="+", default=["blur-1"], help="operations it is checked after")
     parser.add_argument("--finish", type=int, default=0, help="steps of optimisation that begin with the painted image")
     parser.add_argument("--step", type=float, default=STEP, help="of them, in grey levels")
+    parser.add_argument("--corrections", type=int, default=0, help="paintings anew, for what an image missed")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
     file = ProtectorFile.load(arguments.protector)
     runner = FaceRunner(MODELS[SPACE_MODEL].graph().graph.SerializeToString())
-    settings = OnePass(residual=arguments.residual, checks=tuple(arguments.checks), tries=arguments.tries)
+    settings = OnePass(
+        residual=arguments.residual,
+        checks=tuple(arguments.checks),
+        tries=arguments.tries,
+        corrections=arguments.corrections,
+    )
     painter = Painter(file, runner, settings)
     dimension = file.manifest.target
 
@@ -244,6 +252,7 @@ def main() -> None:
             "residual": settings.residual,
             "checks": settings.checks,
             "tries": settings.tries,
+            "corrections": settings.corrections,
             "seed": arguments.seed,
             "finish": {"steps": arguments.finish, "step": arguments.step} if arguments.finish else None,
         },

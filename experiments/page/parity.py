@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from facemin.client.pseudonymous import CORRECTIONS
 from facemin.evaluation.provenance import conditions
 from facemin.experiments.common import RESULTS, script_parser
 from facemin.face import Detector, align, faces_in
@@ -119,7 +120,7 @@ def painted(targets: np.ndarray, found: list[dict[str, Any]]) -> dict[str, Any]:
     run = FaceRunner(key.graph)
     theirs = np.array([each["pixels"] for each in found], np.uint8).reshape(-1, 112, 112, 3)
     wanted = targets[: len(theirs)].astype(np.float32)
-    painter = Painter(protector, run, OnePass(residual=PAINTED_RESIDUAL))
+    painter = Painter(protector, run, OnePass(residual=PAINTED_RESIDUAL, corrections=CORRECTIONS))
     mine = np.stack([each.pixels for each in painter(wanted, list(range(len(wanted))))])
 
     def mean(images: np.ndarray) -> float:

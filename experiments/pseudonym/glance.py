@@ -2,7 +2,7 @@
 
     python experiments/pseudonym/glance.py
 
-Draws docs/who-finds-you.svg from the latest records of linkers.py, thief.py and gram_curve.py, and from nothing else:
+Draws docs/who-finds-you.svg from the latest records of linkers.py, thief.py and probe_curve.py, and from nothing else:
 AUC over people, 0.5 being chance, with its 95 % interval. The figure has no face in it.
 """
 
@@ -70,7 +70,7 @@ def rows(records: Path) -> dict[str, dict[str, Point]]:
         }
     stolen = [row for row in _last(records / "thief.jsonl")["rows"] if row["setting"] == STOLEN]
     found[next(iter(WHO))][STOLEN] = _point(stolen[0])
-    curve = _last(records / "gram_curve.jsonl")["rows"]
+    curve = [row for row in _last(records / "probe_curve.jsonl")["rows"] if row["probe"] == "decision"]
     for count, words in CURVE.items():
         setting = f"{count} uploads, {count} photos a candidate"
         found[words] = {SECRET: max(_point(row) for row in curve if row["setting"] == setting)}

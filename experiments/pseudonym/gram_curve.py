@@ -63,17 +63,20 @@ class Teacher:
     Args:
         lfw: the faces.
         generator: of the draws.
+        send: what devices send of accounts' embeddings (N, n, D), as the attacker knows; all of them by default.
     """
 
-    def __init__(self, lfw: Lfw, generator: np.random.Generator) -> None:
+    def __init__(self, lfw: Lfw, generator: np.random.Generator, send: Callable[[Rows], Rows] = np.asarray) -> None:
         self.variation = variation(lfw)
+        self.uploads: dict[int, Rows] = {}
         self.pairs: dict[int, tuple[Rows, Rows]] = {}
         self.plain: dict[int, Rows] = {}
         for n in (2, 3, LEARNT):
             people = lfw.people("fit", "choose", least=2 * n)
             drawn = [generator.permuted(rows)[: 2 * n] for rows in people for _ in range(6)]
             photos = np.stack(drawn)
-            self.pairs[n] = gram(lfw.both[photos[:, :n]]), gram(lfw.both[photos[:, n:]])
+            self.uploads[n] = send(lfw.both[photos[:, :n]])
+            self.pairs[n] = gram(self.uploads[n]), gram(lfw.both[photos[:, n:]])
             self.plain[n] = (
                 self.variation(unit(lfw.raw[photos[:, n:]]).reshape(-1, lfw.raw.shape[1])).reshape(-1, n).mean(1)
             )

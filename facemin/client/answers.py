@@ -26,21 +26,37 @@ class Decision:
     """ "pseudonym", "protected" or "plain": what the deciding enrolment was made from."""
 
 
+class Template(TypedDict):
+    """One enrolled face, as far as a client looks at it."""
+
+    epoch: int | None
+
+
 class Enrolled(TypedDict):
     """A person as enrolled."""
 
     person: str
+    templates: list[Template]
+
+
+def held(enrolled: Enrolled, epoch: int) -> int:
+    """How many templates a person has under an epoch."""
+    return sum(template["epoch"] == epoch for template in enrolled["templates"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Challenge:
     """What a request has to bring along, and the epoch that its pseudonym is under."""
 
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
     challenge: str
     epoch: int = 0
     features: bool = True
     pseudonyms: str | None = None
     carriers: str | None = None
+    threshold: float | None = None
+    """Cosine that decides on a pseudonym at the collection's FAR."""
 
 
 class Identified(TypedDict):

@@ -6,15 +6,18 @@ By default under a pseudonym, which says nothing about the face to anybody witho
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from facemin.client.answers import Decision, Enrolled, Identified
+from facemin.client.answers import Decision, Enrolled, Identified, held
 from facemin.client.connection import Connection
 from facemin.client.pins import KeyChanged
+from facemin.client.probes import OtherTemplatesWarning, check_templates, of_probe
 from facemin.client.pseudonymous import (
     Faces,
+    Form,
     NewSecretWarning,
     NotReached,
     Sender,
@@ -29,7 +32,7 @@ from facemin.protection.revealing.finding import RevealingKey
 from facemin.runtime.errors import NoSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from facemin.pseudonym import Secret
 
@@ -40,6 +43,7 @@ __all__ = [
     "NewSecretWarning",
     "NoSpace",
     "NotReached",
+    "OtherTemplatesWarning",
     "Prepared",
     "ProviderError",
     "RevealingKey",
@@ -74,6 +78,10 @@ class Client(Connection):
             "features".
         carrier: "face" sends photos of a face of nobody that carry the pseudonym, where the collection takes them; see
             docs/carriers.md. Needs a secret and torch.
+        probe: what of a probe's embedding is sent under a pseudonym, the rest being drawn anew. "decision": of its best
+            cosine with what this device enrolled no more than reaches the provider's threshold; decisions stay as they
+            are, scores do not. "scores": all of its cosines. "embedding": all of it, for a provider that keeps probes
+            as templates.
         method: settings of protection without a pseudonym; the default of `facemin.protection.PROTECTORS` when None.
         compute: where protection without a pseudonym computes.
         allow_revealing: send what shows the plain face, with a `RevealingWarning`; for research on one's own service.
@@ -126,7 +134,11 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"person": person, "far": far}
-            return self._asked("verify", body, photo, person).read(Decision)
+            reply, checked = self._asked("verify", body, photo, person, exact=far is not None)
+            decision = reply.read(Decision)
+            if not decision.accepted:
+                checked(decision.score)
+            return decision
 
         def send() -> Reply:
             upload = self._uploads(photo, largest=True)[0]
@@ -153,7 +165,12 @@ class Client(Connection):
         """
         if self.secret is not None:
             body = {"far": far, "top": top}
-            return self._asked("identify", body, photo, "").read(Identified)["results"]
+            reply, checked = self._asked("identify", body, photo, "", exact=far is not None)
+            results = reply.read(Identified)["results"]
+            decisions = [decision for face in results for decision in face]
+            if not any(decision.accepted for decision in decisions):
+                checked(max((decision.score for decision in decisions), default=-1.0))
+            return results
 
         def send() -> Reply:
             uploads = self._uploads(photo)
@@ -186,7 +203,7 @@ class Client(Connection):
             raise ValueError("photos: expected at least one, got none")
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces], int]:
+        def send() -> tuple[Reply, Sender, list[Faces], int, Form]:
             old = self._sender()
             ask, form = self._ask(person=person)
             new = old
@@ -196,7 +213,9 @@ class Client(Connection):
             probe, fresh = [self._read(old, photo)], [self._read(new, each) for each in photos]
             old.check_person([*probe, *fresh])
             epoch = ask.epoch + 1
-            sent = old.encode(probe, ask.epoch, form, self._protector(form))
+            # it is decided at a stricter FAR than the threshold that was told
+            said = of_probe(old, probe, ask, form, person=person, exact=True)
+            sent = old.encode(said, ask.epoch, form, self._protector(form))
             put = new.encode(fresh, epoch, form, self._protector(form))
             self._claim(old, probe, ask.epoch, claimed)
             self._claim(new, fresh, epoch, claimed)
@@ -204,10 +223,10 @@ class Client(Connection):
             first = old.uploads(sent, ask.epoch, form, replaced_by=(put, new.possession.public), **signed)  # type: ignore[arg-type]
             second = new.uploads(put, epoch, form, **signed)  # type: ignore[arg-type]
             body = {"upload": first[0], "uploads": second, "challenge": ask.challenge}
-            return self._post(f"persons/{quote(person, safe='')}/renew", body), new, fresh, epoch
+            return self._post(f"persons/{quote(person, safe='')}/renew", body), new, fresh, epoch, form
 
-        _, sender, fresh, epoch = self._fresh(send)
-        sender.remember(fresh)
+        _, sender, fresh, epoch, form = self._fresh(send)
+        sender.remember(fresh, epoch, form, person=person)
         return epoch
 
     def upgrade(self, person: str, photo: AnyPhoto, photos: Sequence[AnyPhoto]) -> Decision:
@@ -230,7 +249,7 @@ class Client(Connection):
             raise ValueError("photos: expected at least one, got none")
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces]]:
+        def send() -> tuple[Reply, Sender, list[Faces], int, Form]:
             sender = self._sender()
             ask, form = self._ask(person=person)
             faces, plain = [self._read(sender, each) for each in photos], self._read(sender, photo)
@@ -242,12 +261,12 @@ class Client(Connection):
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(put, ask.epoch, form, challenge=ask.challenge, operation="enrol", person=person)
             body = {"person": person, "upload": upload, "upgrade": uploads, "challenge": ask.challenge}
-            return self._post("verify", body), sender, faces
+            return self._post("verify", body), sender, faces, ask.epoch, form
 
-        reply, sender, faces = self._fresh(send)
+        reply, sender, faces, epoch, form = self._fresh(send)
         decision = reply.read(Decision)
         if decision.accepted:
-            sender.remember(faces)
+            sender.remember(faces, epoch, form, person=person)
         return decision
 
     def delete(self, person: str) -> None:
@@ -266,7 +285,7 @@ class Client(Connection):
     def _enrol(self, person: str | None, photos: Sequence[AnyPhoto | Prepared], *, replace: bool) -> str:
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces]]:
+        def send() -> tuple[Reply, Sender, list[Faces], int, Form]:
             sender = self._sender()
             ask, form = self._ask(person=person)
             faces = [self._read(sender, photo) for photo in photos]
@@ -277,12 +296,12 @@ class Client(Connection):
             self._claim(sender, faces, epoch, claimed)
             uploads = sender.uploads(data, epoch, form, challenge=ask.challenge, operation="enrol", person=person or "")
             body = {"person": person, "uploads": uploads, "replace": replace, "challenge": ask.challenge}
-            return self._post("persons", body), sender, faces
+            return self._post("persons", body), sender, faces, epoch, form
 
-        reply, sender, faces = self._fresh(send)
-        name = reply.read(Enrolled)["person"]
-        sender.remember(faces)
-        return name
+        reply, sender, faces, epoch, form = self._fresh(send)
+        enrolled = reply.read(Enrolled)
+        sender.remember(faces, epoch, form, person=enrolled["person"], held=held(enrolled, epoch))
+        return enrolled["person"]
 
     def _asked(
         self,
@@ -290,19 +309,24 @@ class Client(Connection):
         body: dict[str, Any],
         photo: AnyPhoto | Prepared,
         person: str,
-    ) -> Reply:
+        *,
+        exact: bool,
+    ) -> tuple[Reply, Callable[[float], None]]:
+        """The provider's answer, and what is to be told the score of a refusal."""
         claimed: set[str] = set()
 
-        def send() -> Reply:
+        def send() -> tuple[Reply, Callable[[float], None]]:
             sender = self._sender()
             key = sender.possession.public.hex()
             ask, form = self._ask(person=person) if person else self._ask(possession=key)
             faces = [self._read(sender, photo, largest=bool(person) or self.purpose is None)]
             sender.check_person(faces)
-            data = sender.encode(faces, ask.epoch, form, self._protector(form))
+            said = of_probe(sender, faces, ask, form, person=person, exact=exact)
+            data = sender.encode(said, ask.epoch, form, self._protector(form))
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(data, ask.epoch, form, challenge=ask.challenge, operation=operation, person=person)
             sent = {"upload": uploads[0]} if person else {"uploads": uploads}
-            return self._post(operation, body | sent | {"challenge": ask.challenge})
+            reply = self._post(operation, body | sent | {"challenge": ask.challenge})
+            return reply, partial(check_templates, sender, said[0], ask.epoch, form, person=person)
 
         return self._fresh(send)

@@ -15,7 +15,7 @@ import numpy as np
 from facemin.client.answers import Challenge
 from facemin.client.pins import KeyChanged, Pins
 from facemin.client.plain import claim_plain
-from facemin.client.pseudonymous import SITE, Faces, Form, Sender, SharedSecretWarning, secret_of
+from facemin.client.pseudonymous import SITE, Faces, Form, Probe, Sender, SharedSecretWarning, secret_of
 from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.client.uploads import AnyPhoto, Prepared, check_asks
 from facemin.image import Photo
@@ -78,6 +78,7 @@ class Connection:
     purpose: str | None = field(default=None, kw_only=True)
     upload: Upload | Literal["auto"] = field(default="auto", kw_only=True)
     carrier: Literal["face"] | None = field(default=None, kw_only=True)
+    probe: Probe = field(default="decision", kw_only=True)
     method: Protector | None = field(default=None, kw_only=True)
     compute: Compute = field(default=DEFAULT_COMPUTE, kw_only=True)
     allow_revealing: bool = field(default=False, kw_only=True)
@@ -194,6 +195,7 @@ class Connection:
                 purpose=self.purpose,
                 others=others,
                 carrier=None if self.carrier is None else open_carrier(self.carrier),
+                probe=self.probe,
             )
         # before anything is asked or read
         assert self._known.sender.space is not None

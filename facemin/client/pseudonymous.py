@@ -26,6 +26,7 @@ from facemin.pseudonym import (
     CaptureLog,
     Context,
     EnrolledFace,
+    EnrolledTemplates,
     OtherPerson,
     PossessionKey,
     Pseudonym,
@@ -50,6 +51,11 @@ if TYPE_CHECKING:
 
 Form = Literal["image", "feature"]
 Operation = Literal["enrol", "verify", "identify", "renew"]
+Probe = Literal["decision", "scores", "embedding"]
+"""What of a probe is sent: whether its best cosine is enough; its cosines with what is enrolled; all of it."""
+
+CORRECTIONS = 1
+"""Of a painted image, whose time nobody notices where a photo is sent by itself."""
 
 SITE = (
     "a secret that a site's devices share for many people is weaker than one a person: some 64 photos whose uploads "
@@ -96,6 +102,7 @@ class Sender:
         purpose: shared by a site's devices; the collection when None, and the secret is one person's.
         others: the person's other secrets, under which no photo may be sent again.
         carrier: makes images that look like photos; None for images as the key's protector or optimisation makes them.
+        probe: what of a probe's embedding is sent. Of many people under one secret, and in carriers, all of it is.
     """
 
     secret: Secret = field(repr=False)
@@ -105,6 +112,7 @@ class Sender:
     purpose: str | None = None
     others: tuple[Secret, ...] = field(default=(), repr=False)
     carrier: FaceCarrier | None = None
+    probe: Probe = "decision"
 
     @cached_property
     def space(self) -> Space:
@@ -205,14 +213,25 @@ class Sender:
         check_apart(plain.crops, np.concatenate([each.crops for each in faces]), name)
         self.captures.check_plain(plain.crops)
 
-    def remember(self, faces: Sequence[Faces]) -> None:
-        """Take enrolled faces for the ones that this secret stands for."""
+    def remember(self, faces: Sequence[Faces], epoch: int, form: Form, *, person: str, held: int | None = None) -> None:
+        """Take enrolled faces for the ones that this secret stands for, and for what a person is compared with.
+
+        Args:
+            faces: as they were enrolled.
+            epoch: of the pseudonym.
+            form: in which they were sent.
+            person: as the provider calls them.
+            held: templates that the provider has of them under it now; these alone when None.
+        """
         if self.purpose is None:
             rows = np.concatenate([each.embeddings for each in faces])
             limit = same_person_threshold(self.space)
             EnrolledFace(secret=self.secret).remember(
                 rows, space=self.space.id, purpose=self.collection, threshold=limit
             )
+            held = len(rows) if held is None else held
+            kept = EnrolledTemplates(secret=self.secret)
+            kept.add(self.pseudonym(epoch), person, rows, held=held, exact=form == "feature")
 
     def encode(
         self, faces: Sequence[Faces], epoch: int, form: Form, protector: ProtectorFile | None
@@ -287,7 +306,7 @@ class Sender:
 
             method = PROTECTORS[DEFAULT_PROTECTOR]
         else:
-            method = OnePassProtector(files=(protector,))
+            method = OnePassProtector(files=(protector,), corrections=CORRECTIONS)
         stream = method.aim([(target,) for target in targets], [self.key], seed=secrets.randbits(128))
         done = sorted((as_protected(each, [self.key], method) for each in stream), key=lambda each: each.index)
         missed = [each for each in done if not each.reached]

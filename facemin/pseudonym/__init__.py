@@ -6,6 +6,8 @@ from facemin.pseudonym.encoding import derive_key, encode_fields
 from facemin.pseudonym.enrolled import EnrolledFace, OtherPerson
 from facemin.pseudonym.origin import LOCAL, normalise_origin
 from facemin.pseudonym.possession import PossessionKey, UploadStatement, verify_upload
+from facemin.pseudonym.probes.score_preserving import score_preserving
+from facemin.pseudonym.probes.templates import EnrolledTemplates
 from facemin.pseudonym.rotation import Pseudonym, average_views, haar
 from facemin.pseudonym.secret import LOSS, Secret
 from facemin.pseudonym.secret_store import DEFAULT_SECRET, SecretEntry, SecretStore, read_exported
@@ -19,6 +21,7 @@ __all__ = [
     "CaptureReused",
     "Context",
     "EnrolledFace",
+    "EnrolledTemplates",
     "OtherPerson",
     "PossessionKey",
     "Pseudonym",
@@ -35,6 +38,7 @@ __all__ = [
     "identification_threshold",
     "normalise_origin",
     "read_exported",
+    "score_preserving",
     "stranger_far",
     "stranger_threshold",
     "verify_upload",

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from facemin.pseudonym.derivation import checked_purpose
 from facemin.pseudonym.rotation import unit_rows
-from facemin.pseudonym.sealing import seal, unseal
+from facemin.pseudonym.sealing import SealedFile
 from facemin.pseudonym.secret import Secret
-from facemin.runtime.files import PRIVATE, locked, private_folder, read_private, write_atomically
 from facemin.runtime.home import home
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class EnrolledFace:
             raise ValueError("embeddings: expected at least one, got none")
         _compare(rows, rows[0], threshold, "the first face of this enrolment")
         name = checked_purpose(purpose)
-        with locked(self.root / ".lock"):
+        with self._file.locked():
             entries = self._read()
             self._check(entries, rows, space, threshold)
             own = [entry for entry in entries if (entry.space, entry.purpose) == (space.hex(), name)]
@@ -147,17 +146,14 @@ class EnrolledFace:
 
     def forget(self, *, space: bytes | None = None, purpose: str | None = None) -> None:
         """Drop what is kept of a space, of a purpose, or, with neither, everything under this secret."""
-        with locked(self.root / ".lock"):
+        with self._file.locked():
             kept = [
                 entry
                 for entry in self._read()
                 if (space is not None and entry.space != space.hex())
                 or (purpose is not None and entry.purpose != checked_purpose(purpose))
             ]
-            if kept:
-                self._write(kept)
-            else:
-                self._file.unlink(missing_ok=True)
+            self._write(kept)
 
     def _check(self, entries: list[_Entry], rows: NDArray[np.float64], space: bytes, threshold: float) -> float | None:
         if len(space) != 32:
@@ -170,25 +166,14 @@ class EnrolledFace:
         return min(scores, default=None)
 
     def _read(self) -> list[_Entry]:
-        try:
-            sealed = read_private(self._file)
-        except FileNotFoundError:
-            return []
-        try:
-            return _entries().validate_json(unseal(self.secret, sealed, use=_USE))
-        except ValidationError as error:
-            raise ValueError(f"{self._file}: expected enrolled faces, got {error.error_count()} wrong fields") from None
-        except ValueError as error:
-            raise ValueError(f"{self._file}: {error}") from None
+        return self._file.read(_entries()) or []
 
     def _write(self, entries: list[_Entry]) -> None:
-        private_folder(self.root)
-        data = json.dumps([entry.model_dump() for entry in entries]).encode()
-        write_atomically(self._file, seal(self.secret, data, use=_USE), mode=PRIVATE)
+        self._file.write(json.dumps([entry.model_dump() for entry in entries]).encode() if entries else b"")
 
     @property
-    def _file(self) -> Path:
-        return self.root / f"{self.secret.fingerprint}.sealed"
+    def _file(self) -> SealedFile:
+        return SealedFile(secret=self.secret, root=self.root, use=_USE, what="enrolled faces")
 
 
 def _compare(rows: NDArray[np.float64], mean: NDArray[np.float64], threshold: float, what: str) -> float:

@@ -18,6 +18,7 @@ from facemin.pseudonym import (
     UploadStatement,
     derive_seed,
     normalise_origin,
+    score_preserving,
     verify_upload,
 )
 from facemin.pseudonym.derivation import normals, uniforms
@@ -46,6 +47,11 @@ def test_python_computes_the_test_vectors(vector: dict[str, Any]) -> None:
     for line in vector["rotation_rows"]:
         assert np.abs(made.matrix[line["row"]] - line["values"]).max() < 1e-11
     assert np.abs(made.targets([vector["embedding"]])[0] - vector["target"]).max() < 1e-7
+    made_of = vector["probes"]
+    for name, most in (("scores", None), ("decision", made_of["most"])):
+        seeds = [bytes.fromhex(made_of["remainder_seed"])]
+        found = score_preserving([vector["embedding"]], made_of["templates"], seeds, most=most)
+        assert np.abs(found[0] - made_of[name]).max() < 1e-11
     key = PossessionKey(secret=secret, origin=bound.origin, purpose=bound.purpose)
     said = vector["statement"]
     statement = UploadStatement(
@@ -71,7 +77,16 @@ def test_the_vectors_are_what_the_script_writes(tmp_path: Path) -> None:
     """Words and structure; last digits of the numbers may differ with the machine's mathematics."""
     subprocess.run([sys.executable, SPEC / "make_pseudonym_vectors.py", tmp_path / "new.json"], check=True)
     new = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
-    numeric = {"normals", "rotation_rows", "target", "embedding", "statement", "encoded_statement", "signature"}
+    numeric = {
+        "normals",
+        "rotation_rows",
+        "target",
+        "embedding",
+        "probes",
+        "statement",
+        "encoded_statement",
+        "signature",
+    }
     assert new["origins"] == DOCUMENT["origins"]
     assert [{k: v for k, v in line.items() if k not in numeric} for line in new["vectors"]] == [
         {k: v for k, v in line.items() if k not in numeric} for line in DOCUMENT["vectors"]
@@ -97,6 +112,7 @@ def test_javascript_would_notice(node: str, tmp_path: Path) -> None:
     changed = json.loads(json.dumps(DOCUMENT))
     changed["vectors"][0]["rotation_rows"][1]["values"][5] += 2e-9
     changed["vectors"][1]["signature"] = "00" * 64
+    changed["vectors"][2]["probes"]["decision"][3] += 3e-9
     (tmp_path / "vectors").mkdir()
     (tmp_path / "vectors" / "pseudonym.json").write_text(json.dumps(changed))
     shutil.copy(SPEC / "check_pseudonym.mjs", tmp_path)
@@ -104,3 +120,4 @@ def test_javascript_would_notice(node: str, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "signature differs" in done.stdout
     assert "2.00e-9" in done.stdout
+    assert "3.00e-9" in done.stdout

@@ -325,6 +325,7 @@ def test_a_challenge_tells_the_epoch_to_those_with_a_scope_there(device: Device)
         "epoch": 0,
         "features": True,
         "pseudonyms": "required",
+        "threshold": device.server.provider.thresholds.find("pseudonym", "pseudonym", 1e-3).threshold,
     }
     elsewhere = device.server.token("verify:main")
     refused = device.server("POST", f"/v1/challenges?collection={device.collection}&person=me", token=elsewhere)

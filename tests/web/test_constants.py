@@ -4,12 +4,16 @@ import json
 import re
 from importlib import resources
 
+import pytest
+
+from facemin.client.probes import MARGIN, SCORE_TOLERANCE
+from facemin.client.pseudonymous import CORRECTIONS
 from facemin.face.crop import EDGE
 from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.trust import shipped_graphs
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.operators import ALLOWED
-from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass
+from facemin.protection.one_pass.painter import CORRECTION, PAINTED_RESIDUAL, OnePass
 from facemin.protection.one_pass.shipped import SHIPPED, shipped_protector
 from facemin.pseudonym.captures import SAME_CAPTURE
 from tests.web.conftest import WEB
@@ -44,6 +48,8 @@ def test_thresholds_are_those_of_python() -> None:
     assert number("captures.ts", "SAME_CAPTURE") == SAME_CAPTURE
     assert number("paint.ts", "PAINTED_RESIDUAL") == PAINTED_RESIDUAL
     assert number("paint.ts", "TRIES") == OnePass(residual=1.0).tries
+    assert number("paint.ts", "CORRECTIONS") == CORRECTIONS
+    assert number("paint.ts", "CORRECTION") == pytest.approx(float(CORRECTION), abs=1e-7)
     assert number("crop.ts", "EDGE") == EDGE
 
 
@@ -51,3 +57,8 @@ def test_permitted_operators_are_those_of_python() -> None:
     words = " ".join(re.findall(r'"([A-Za-z0-9 ]+)"', source("operators.ts"))).split()
     assert set(words) == ALLOWED
     assert len(words) == len(ALLOWED)
+
+
+def test_margins_of_probes_are_those_of_python() -> None:
+    for name, wanted in (("MARGIN", MARGIN), ("TOLERANCE", SCORE_TOLERANCE)):
+        assert {form: number("sender.ts", f"{form.upper()}_{name}") for form in wanted} == wanted

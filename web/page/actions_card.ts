@@ -99,8 +99,8 @@ export class ActionsCard {
   private verify(): Promise<void> {
     return this.send(
       (face, form) => this.engine.verify(face, form),
-      (decision) => {
-        const { accepted, score, threshold } = decision;
+      ({ accepted, score, threshold }, elsewhere) => {
+        if (elsewhere) return [TEXTS.verdict.elsewhere, "bad"];
         const words = accepted ? TEXTS.verdict.accepted : TEXTS.verdict.rejected;
         return [`${words} ${TEXTS.verdict.score(score, threshold)}.`, accepted ? "good" : "bad"];
       },
@@ -110,7 +110,7 @@ export class ActionsCard {
   private identify(): Promise<void> {
     return this.send(
       (face, form) => this.engine.identify(face, form),
-      (decisions) => identified(decisions),
+      (decisions, elsewhere) => (elsewhere ? [TEXTS.verdict.elsewhere, "bad"] : identified(decisions)),
     );
   }
 
@@ -167,7 +167,7 @@ export class ActionsCard {
 
   private async send<A>(
     work: (face: number, form: Form | "auto") => Promise<Answered<A>>,
-    verdict: (answer: A) => readonly [string, "good" | "bad"],
+    verdict: (answer: A, elsewhere: boolean) => readonly [string, "good" | "bad"],
   ): Promise<void> {
     const { told, form, spent } = this.around;
     const { face } = this;
@@ -176,8 +176,8 @@ export class ActionsCard {
     this.update();
     told.say(T.working);
     try {
-      const { answer, timings } = await work(face, form());
-      told.say(...verdict(answer));
+      const { answer, timings, elsewhere } = await work(face, form());
+      told.say(...verdict(answer, elsewhere));
       this.showTimes(timings);
       this.face = undefined;
       spent();

@@ -50,6 +50,8 @@ export interface SentShown {
 export interface Answered<T> {
   readonly answer: T;
   readonly timings: Timings;
+  /** Whether a refusal came of another device's enrolment in the place of this one's. */
+  readonly elsewhere: boolean;
 }
 
 /** What a renewal changes: the epoch alone, or the secret too. */

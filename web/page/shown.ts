@@ -29,6 +29,6 @@ export function shown(sent: Sent): SentShown {
   };
 }
 
-export function answered<T>({ answer, timings }: Outcome<T>): Answered<T> {
-  return { answer, timings };
+export function answered<T>({ answer, timings, elsewhere }: Outcome<T>): Answered<T> {
+  return { answer, timings, elsewhere };
 }

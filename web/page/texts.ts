@@ -178,6 +178,7 @@ export const TEXTS = {
     enrolled: "You are enrolled.",
     accepted: "Yes, it is you.",
     rejected: "No: this does not look like the person who enrolled.",
+    elsewhere: "Another device has enrolled in the place of this one. Try again with another photo.",
     identified: (person: string) => `This is ${person}.`,
     nobody: "Nobody enrolled under your secret looks like this.",
     score: (score: number, threshold: number) => `Likeness ${score.toFixed(3)}, needed ${threshold.toFixed(3)}`,

@@ -8,7 +8,7 @@ import { renewalDigest } from "./possession.ts";
 import { type Challenge, type Decision, type Held, type Provider, collectionPath } from "./provider.ts";
 import { type ReadFace, readPhoto } from "./read.ts";
 import type { Secret } from "./secret.ts";
-import { type Form, Sender, type Sent } from "./sender.ts";
+import { type Form, type Probe, Sender, type Sent } from "./sender.ts";
 import { Stopwatch, type Timings } from "./stopwatch.ts";
 import type { Store } from "./store.ts";
 
@@ -17,6 +17,8 @@ export interface Outcome<T> {
   readonly answer: T;
   readonly sent: readonly Sent[];
   readonly timings: Timings;
+  /** Whether a refusal came of another device's enrolment in the place of this one's: another photo will do. */
+  readonly elsewhere: boolean;
 }
 
 /** What a client is made of. */
@@ -53,7 +55,8 @@ export class Client {
   }
 
   /**
-   * What would be sent of a face at the epoch that the provider says; sending it sends the same bytes.
+   * What would be sent of a face at the epoch that the provider says; sending it sends the same bytes, to be compared
+   * where this device knows of what was enrolled, else to be enrolled as well.
    *
    * @param face - as read
    * @param person - as enrolled; undefined for identifying
@@ -61,8 +64,8 @@ export class Client {
    */
   async preview(face: ReadFace, person: string | undefined, next?: Client): Promise<Sent> {
     const { ask, form } = await this.ask(person);
-    const epoch = next === undefined ? ask.epoch : ask.epoch + 1;
-    return (next ?? this).sender.encodeOne(face, epoch, form);
+    if (next !== undefined) return next.sender.encodeOne(face, ask.epoch + 1, form);
+    return this.sender.encodeOne(face, ask.epoch, form, probe(ask, person));
   }
 
   /** What would be sent of a face at epoch 0, without a word to the provider. */
@@ -80,8 +83,8 @@ export class Client {
       await this.sender.claim(faces, epoch, claimed);
       const uploads = await this.sender.uploads(sent, epoch, ask.challenge, "enrol", person);
       const body = { person, uploads, replace, challenge: ask.challenge };
-      const said = (await this.post("persons", body)) as { person?: unknown };
-      await this.sender.remember(faces);
+      const said = (await this.post("persons", body)) as { person?: unknown; templates?: unknown };
+      await this.sender.remember(faces, epoch, form, person, held(said.templates, epoch));
       return [typeof said.person === "string" ? said.person : person, sent];
     });
   }
@@ -91,10 +94,11 @@ export class Client {
     return this.operation([face], async (claimed) => {
       const { ask, form } = await this.ask(person);
       await this.sender.checkPerson([face]);
-      const sent = await this.sender.encode([face], ask.epoch, form);
+      const sent = await this.sender.encode([face], ask.epoch, form, probe(ask, person));
       await this.sender.claim([face], ask.epoch, claimed);
       const [upload] = await this.sender.uploads(sent, ask.epoch, ask.challenge, "verify", person);
-      return [decision(await this.post("verify", { person, upload, challenge: ask.challenge })), sent];
+      const decided = decision(await this.post("verify", { person, upload, challenge: ask.challenge }));
+      return [decided, sent, await this.elsewhere([decided], sent, ask.epoch, person)];
     });
   }
 
@@ -103,13 +107,14 @@ export class Client {
     return this.operation([face], async (claimed) => {
       const { ask, form } = await this.ask(undefined);
       await this.sender.checkPerson([face]);
-      const sent = await this.sender.encode([face], ask.epoch, form);
+      const sent = await this.sender.encode([face], ask.epoch, form, probe(ask, undefined));
       await this.sender.claim([face], ask.epoch, claimed);
       const uploads = await this.sender.uploads(sent, ask.epoch, ask.challenge, "identify", "");
       const said = (await this.post("identify", { uploads, challenge: ask.challenge, top })) as { results?: unknown };
       const [first] = Array.isArray(said.results) ? (said.results as unknown[]) : [];
       if (!Array.isArray(first)) throw new Refusal("provider", "provider: expected results, got something else");
-      return [first.map(decision), sent];
+      const decided = first.map(decision);
+      return [decided, sent, await this.elsewhere(decided, sent, ask.epoch, undefined)];
     });
   }
 
@@ -117,24 +122,25 @@ export class Client {
    * Put a fresh pseudonym in place of the old one: under the next epoch, or under another secret.
    *
    * @param person - as enrolled
-   * @param probe - verified under the old one
+   * @param first - verified under the old one
    * @param faces - enrolled under the new one; all of photos that were never sent
    * @param next - a client with the new secret; under the old one, at the next epoch, when left out
    * @returns the new epoch
    */
   async renew(
     person: string,
-    probe: ReadFace,
+    first: ReadFace,
     faces: readonly ReadFace[],
     next: Client = this,
   ): Promise<Outcome<number>> {
-    return this.operation([probe, ...faces], async (claimed) => {
+    return this.operation([first, ...faces], async (claimed) => {
       const { ask, form } = await this.ask(person);
-      await this.sender.checkPerson([probe, ...faces]);
+      await this.sender.checkPerson([first, ...faces]);
       const epoch = ask.epoch + 1;
-      const old = await this.sender.encode([probe], ask.epoch, form);
+      // it is decided at a stricter FAR than the threshold that was told
+      const old = await this.sender.encode([first], ask.epoch, form, { person, threshold: undefined });
       const sent = await next.sender.encode(faces, epoch, form);
-      await this.sender.claim([probe], ask.epoch, claimed);
+      await this.sender.claim([first], ask.epoch, claimed);
       await next.sender.claim(faces, epoch, claimed);
       const key = (await next.sender.possession()).publicKey;
       const hashes = await Promise.all(sent.map((each) => sha256(each.data)));
@@ -142,7 +148,7 @@ export class Client {
       const [upload] = await this.sender.uploads(old, ask.epoch, ask.challenge, "renew", person, replaced);
       const uploads = await next.sender.uploads(sent, epoch, ask.challenge, "renew", person);
       await this.post(`persons/${encodeURIComponent(person)}/renew`, { upload, uploads, challenge: ask.challenge });
-      await next.sender.remember(faces);
+      await next.sender.remember(faces, epoch, form, person, faces.length);
       if (next !== this) await this.sender.enrolled.forget(this.options.collection);
       return [epoch, [...old, ...sent]];
     });
@@ -162,7 +168,7 @@ export class Client {
 
   private async operation<T>(
     faces: readonly ReadFace[],
-    work: (claimed: Set<string>) => Promise<readonly [T, Sent[]]>,
+    work: (claimed: Set<string>) => Promise<readonly [answer: T, sent: Sent[], elsewhere?: boolean]>,
   ): Promise<Outcome<T>> {
     const claimed = new Set<string>();
     for (const { timings } of faces) {
@@ -170,8 +176,8 @@ export class Client {
       this.watch.add("embed", timings.embed);
     }
     try {
-      const [answer, sent] = await this.fresh(() => work(claimed));
-      return { answer, sent, timings: this.watch.read() };
+      const [answer, sent, elsewhere = false] = await this.fresh(() => work(claimed));
+      return { answer, sent, timings: this.watch.read(), elsewhere };
     } finally {
       // what a failed one took is no part of the next
       this.watch.read();
@@ -202,10 +208,32 @@ export class Client {
     return { ask, form: ask.features && form !== "image" ? "feature" : "image" };
   }
 
+  /** Whether a refusal came of other templates than this device's, which are forgotten then. */
+  private async elsewhere(
+    decisions: readonly Decision[],
+    [sent]: readonly Sent[],
+    epoch: number,
+    person: string | undefined,
+  ): Promise<boolean> {
+    if (sent === undefined || decisions.some((each) => each.accepted)) return false;
+    const score = Math.max(-1, ...decisions.map((each) => each.score));
+    return this.sender.checkTemplates(sent, epoch, person, score);
+  }
+
   private post(what: string, body: unknown): Promise<unknown> {
     const { provider, collection } = this.options;
     return this.watch.timed("send", () => provider.post(collectionPath(collection, what), body));
   }
+}
+
+function probe(ask: Challenge, person: string | undefined): Probe {
+  return { person, threshold: ask.threshold ?? undefined };
+}
+
+/** How many templates of an answer are under an epoch. */
+function held(templates: unknown, epoch: number): number {
+  const all = Array.isArray(templates) ? (templates as { epoch?: unknown }[]) : [];
+  return all.filter((each) => each.epoch === epoch).length;
 }
 
 function decision(said: unknown): Decision {

@@ -14,6 +14,10 @@ import { output } from "./runtime.ts";
 /** Distance up to which a painted image passes where its key asks for less. */
 export const PAINTED_RESIDUAL = 0.34;
 const TRIES = 4;
+/** How often an image is painted anew with the same noise, for a target that is moved by what it missed. */
+const CORRECTIONS = 1;
+/** Share of that. */
+const CORRECTION = 0.7;
 const AREA = SIDE * SIDE;
 
 /** An image for one target. */
@@ -81,10 +85,17 @@ export class Painter {
   async make(target: Float32Array): Promise<Painted> {
     let best: Painted | undefined;
     for (let tries = 1; tries <= TRIES; tries += 1) {
-      const pixels = await this.paint(target, freshNormals(this.noise));
-      const residual = await this.residual(pixels, target);
-      if (best === undefined || residual < best.residual) best = { pixels, tries, residual };
-      if (best.residual <= this.limit) return best;
+      const noise = freshNormals(this.noise);
+      let aim = target;
+      for (let correction = 0; correction <= CORRECTIONS; correction += 1) {
+        const pixels = await this.paint(aim, noise);
+        const missed = await this.missed(pixels, target);
+        const residual = Math.hypot(...missed);
+        if (best === undefined || residual < best.residual) best = { pixels, tries, residual };
+        if (!Number.isFinite(residual)) break;
+        aim = Float32Array.from(unit(target.map((value, at) => value + CORRECTION * (missed[at] as number))));
+      }
+      if (best !== undefined && best.residual <= this.limit) return best;
     }
     throw new Refusal(
       "not_reached",
@@ -110,10 +121,15 @@ export class Painter {
 
   /** Distance of unit vectors between the target and where the key puts the image after a blur of 1 px. */
   async residual(pixels: Pixels, target: Float32Array): Promise<number> {
+    return Math.hypot(...(await this.missed(pixels, target)));
+  }
+
+  /** The target less where the key puts the image after a blur of 1 px, of unit length; infinite where it is nowhere. */
+  private async missed(pixels: Pixels, target: Float32Array): Promise<Float64Array> {
     const [row] = await this.embedder.run([blurred(pixels)]);
-    if (row === undefined) return Infinity;
+    if (row === undefined) return Float64Array.of(Infinity);
     const place = unit(row);
-    return Math.hypot(...place.map((value, at) => value - (target[at] as number)));
+    return Float64Array.from(target, (value, at) => value - (place[at] as number));
   }
 }
 

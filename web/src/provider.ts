@@ -9,6 +9,8 @@ export interface Challenge {
   /** Whether features are taken, beside images. */
   readonly features: boolean;
   readonly pseudonyms: "required" | "allowed" | "off" | null;
+  /** Cosine that decides on a pseudonym at the collection's FAR. */
+  readonly threshold: number | null;
 }
 
 /** What a provider decided on one person. */
@@ -100,9 +102,10 @@ export class Provider {
   async challenge(collection: string, who: { person?: string; possession?: string }): Promise<Challenge> {
     const query = new URLSearchParams({ collection, ...who });
     const said = await this.json("POST", `v1/challenges?${query}`);
-    const { challenge, epoch = 0, features = true, pseudonyms = null } = said as Partial<Challenge>;
-    if (typeof challenge !== "string" || !Number.isSafeInteger(epoch)) throw wrong("a challenge");
-    return { challenge, epoch, features, pseudonyms };
+    const { challenge, epoch = 0, features = true, pseudonyms = null, threshold = null } = said as Partial<Challenge>;
+    const known = threshold === null || Number.isFinite(threshold);
+    if (typeof challenge !== "string" || !Number.isSafeInteger(epoch) || !known) throw wrong("a challenge");
+    return { challenge, epoch, features, pseudonyms, threshold };
   }
 
   /** Post what changes or asks something; sent again it does nothing twice. */

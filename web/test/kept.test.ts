@@ -9,9 +9,10 @@ import { CaptureLog } from "../src/captures.ts";
 import { EnrolledFace } from "../src/enrolled.ts";
 import type { Refusal } from "../src/errors.ts";
 import { mirrored } from "../src/image.ts";
-import { unit } from "../src/rotation.ts";
+import { Pseudonym, unit } from "../src/rotation.ts";
 import { Secret } from "../src/secret.ts";
 import { BrowserStore, MemoryStore, type Store } from "../src/store.ts";
+import { EnrolledTemplates } from "../src/templates.ts";
 import { strangerFar, strangerThreshold } from "../src/stranger.ts";
 import { png, vector } from "./vectors.ts";
 
@@ -85,6 +86,35 @@ test("one secret is for one person", async () => {
   await face.check([bob], new Uint8Array(32).fill(2), 0.5);
   await face.forget("main");
   await face.check([bob], space, 0.5);
+});
+
+test("each person under each pseudonym has templates, and what a provider holds no more is dropped", async () => {
+  const [store, secret] = [new MemoryStore(), await Secret.make()];
+  const context = {
+    origin: "local",
+    signer: new Uint8Array(),
+    space: new Uint8Array(32),
+    dimension: 3,
+    purpose: "main",
+  };
+  const [now, next] = await Promise.all([0, 1].map((epoch) => Pseudonym.derive(secret, { ...context, epoch })));
+  assert.ok(now && next);
+  const kept = new EnrolledTemplates(store, secret);
+  const [a, b, c] = [Float64Array.of(1, 0, 0), Float64Array.of(0, 1, 0), Float64Array.of(0, 0, 1)];
+  assert.deepEqual(await kept.of(now, "ann"), { rows: [], exact: true });
+  await kept.add(now, "ann", [a], 1, true);
+  await kept.add(now, "constructor", [c], 1, true);
+  await kept.add(next, "ann", [c], 1, true);
+  await kept.add(now, "ann", [b], 2, true);
+  assert.deepEqual((await kept.of(now, "ann")).rows, [a, b]);
+  assert.deepEqual((await kept.of(now, undefined)).rows, [a, b, c]);
+  assert.deepEqual((await new EnrolledTemplates(store, await Secret.make()).of(now, "ann")).rows, []);
+  await kept.add(now, "ann", [c], 1, false);
+  assert.deepEqual(await kept.of(now, "ann"), { rows: [c], exact: false });
+  await kept.forget(now, "ann");
+  assert.deepEqual((await kept.of(now, undefined)).rows, [c]);
+  await kept.forget(now, undefined);
+  assert.deepEqual([(await kept.of(now, undefined)).rows, (await kept.of(next, "ann")).rows], [[], [c]]);
 });
 
 test("strangers' thresholds are the exact ones", () => {

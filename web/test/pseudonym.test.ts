@@ -9,6 +9,7 @@ import { Refusal } from "../src/errors.ts";
 import { normaliseOrigin } from "../src/origin.ts";
 import { PossessionKey, encodeStatement, verifySignature } from "../src/possession.ts";
 import { Pseudonym, dot, haar } from "../src/rotation.ts";
+import { scorePreserving } from "../src/score_preserving.ts";
 import { Secret, readSecretFile, secretFile } from "../src/secret.ts";
 import { apart, document } from "./vectors.ts";
 
@@ -30,6 +31,15 @@ for (const vector of vectors) {
     assert.equal(made.fingerprint, vector.pseudonym_fingerprint);
     for (const { row, values } of vector.rotation_rows) assert.ok(apart(made.row(row), values) < 1e-9);
     assert.ok(apart(made.target(Float64Array.from(vector.embedding)), vector.target) < 1e-7);
+    const { templates, remainder_seed: remainder, most, scores, decision } = vector.probes;
+    const rows = templates.map((row: number[]) => Float64Array.from(row));
+    for (const [limit, wanted] of [
+      [undefined, scores],
+      [most, decision],
+    ] as const) {
+      const found = await scorePreserving(Float64Array.from(vector.embedding), rows, fromHex(remainder), limit);
+      assert.ok(apart(found, wanted) < 1e-11);
+    }
     const key = await PossessionKey.derive(secret, context.origin, context.purpose);
     assert.equal(hex(key.publicKey), vector.possession_public);
     const said = vector.statement;
@@ -47,6 +57,24 @@ for (const vector of vectors) {
     assert.ok(!(await verifySignature(key.publicKey, fromHex(vector.signature), signed.slice(1))));
   });
 }
+
+test("a probe without a template, or with a limit that is no cosine, is refused", async () => {
+  const [face, seed] = [Float64Array.of(1, 0, 0), new Uint8Array(32)];
+  for (const [templates, most] of [
+    [[], undefined],
+    [[Float64Array.of(1, 0)], undefined],
+    [[face], 1.1],
+    [[face], NaN],
+  ] as const) {
+    await assert.rejects(scorePreserving(face, templates, seed, most), Refusal);
+  }
+  const spanned = await scorePreserving(
+    face,
+    [0, 1, 2].map((at) => Float64Array.of(...[0, 0, 0].fill(1, at))),
+    seed,
+  );
+  assert.ok(apart(spanned, [1, 0, 0]) < 1e-12);
+});
 
 test("origins are Python's", () => {
   for (const { url, origin } of origins) assert.equal(normaliseOrigin(url), origin);

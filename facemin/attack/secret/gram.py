@@ -101,7 +101,7 @@ class LikelihoodMatcher:
         apart = self.covariance.copy()
         apart[:k, k:] = apart[k:, :k] = 0
         gain = np.linalg.inv(apart) - np.linalg.inv(self.covariance)
-        x, y = _standardised(uploads), _standardised(gallery)
+        x, y = standardised(uploads), standardised(gallery)
         own = [0.5 * np.einsum("id,de,ie->i", rows, block, rows) for rows, block in _diagonal(x, y, gain, k)]
         return np.asarray(x @ gain[:k, k:] @ y.T + own[0][:, None] + own[1][None])
 
@@ -121,13 +121,14 @@ def fit_likelihood(uploads: Rows, gallery: Rows, *, shrinkage: float) -> Likelih
         raise ValueError(f"uploads, gallery: expected the same (N, K), N >= 3, got {uploads.shape}, {gallery.shape}")
     if not 0 < shrinkage < np.inf:
         raise ValueError(f"shrinkage: expected a positive number, got {shrinkage}")
-    x, y = _standardised(uploads), _standardised(gallery)
+    x, y = standardised(uploads), standardised(gallery)
     joint = np.cov(np.concatenate([x, y], 1), rowvar=False)
     joint += shrinkage * joint.trace() / len(joint) * np.eye(len(joint))
     return LikelihoodMatcher(covariance=joint)
 
 
-def _standardised(rows: Rows) -> Rows:
+def standardised(rows: Rows) -> Rows:
+    """Each column of statistics (N, K) less its mean, in units of its deviation."""
     return np.asarray((rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-12))
 
 

@@ -40,6 +40,10 @@ UploadForm = Annotated[
     Literal["auto", "image", "features"],
     Parameter(help="auto: features under a pseudonym where the provider takes them, else images."),
 ]
+Probe = Annotated[
+    Literal["decision", "scores", "embedding"],
+    Parameter(help="Of a probe send whether its score with what is enrolled is enough, its scores, or all of it."),
+]
 Far = Annotated[float | None, Parameter(help="False accept rate whose threshold decides; else the collection's.")]
 
 
@@ -67,6 +71,7 @@ class Sending(Place):
     secret: SecretName = FIRST
     purpose: Purpose = None
     upload: UploadForm = "auto"
+    probe: Probe = "decision"
     device: Device = "auto"
 
 
@@ -241,6 +246,7 @@ def _client(given: Sending, secret: Secret | None) -> Client:
         secret=secret,
         purpose=given.purpose,
         upload=given.upload,
+        probe=given.probe,
         compute=Compute(device=available_device(given.device)),
     )
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COARSE = 2
 """Cells a side over which a change is averaged to see what of it eyes and detectors see."""
 
+AVERAGED = 8
+"""Last steps whose changes are averaged (Polyak and Juditsky, 1992), so that T's randomness has less part in them."""
+
 
 def find_changes(
     canvases: Tensor,
@@ -34,7 +37,7 @@ def find_changes(
     pipelines: Pipelines,
     on_step: Callable[[list[int]], None] | None = None,
 ) -> Tensor:
-    """Changes of bases, (B, 3, GRAIN, GRAIN), by Adam with a falling step.
+    """Changes of bases, (B, 3, GRAIN, GRAIN), by Adam with a falling step, averaged over the last steps.
 
     Args:
         canvases: of the bases, (B, 3, SIDE, SIDE).
@@ -45,18 +48,29 @@ def find_changes(
         pipelines: T.
         on_step: told before every step how many each image has taken.
     """
+    aims = [
+        (
+            network,
+            [
+                (crop, side, network.wanted(crops(pipelines, canvases, crop, side, None), target))
+                for crop, side in network.views
+            ],
+        )
+        for network, target in zip(networks, targets, strict=True)
+    ]
     change = torch.zeros(len(canvases), 3, GRAIN, GRAIN, requires_grad=True)
-    mean, power = torch.zeros_like(change), torch.zeros_like(change)
+    mean, power, total = (torch.zeros(change.shape) for _ in range(3))
+    averaged = min(AVERAGED, descent.steps)
     for step in range(descent.steps):
         if on_step is not None:
             on_step([step] * len(canvases))
         draws = [np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step]))) for seed in seeds]
         shown = decoded(pipelines, (canvases + placed(change)).clamp(0, 1), draws)
         loss = torch.zeros(len(canvases))
-        for network, target in zip(networks, targets, strict=True):
+        for network, views in aims:
             # the crop of the network's own users twice as often as the others
-            crop, side = network.views[(step % (len(network.views) + 1)) % len(network.views)]
-            loss = loss + network.missing(crops(pipelines, shown, crop, side, draws), target)
+            crop, side, wanted = views[(step % (len(views) + 1)) % len(views)]
+            loss = loss + network.missing(crops(pipelines, shown, crop, side, draws), wanted)
         loss = loss + descent.anchor * size(coarse(change)) + descent.fine * size(change)
         (gradient,) = torch.autograd.grad(loss.sum(), change)
         step_size = descent.last + (descent.first - descent.last) * (1 + math.cos(math.pi * step / descent.steps)) / 2
@@ -66,7 +80,9 @@ def find_changes(
         with torch.no_grad():
             change -= step_size / 255 * rate
             change.clamp_(-0.5, 0.5)
-    return change.detach()
+            if step >= descent.steps - averaged:
+                total += change
+    return total / averaged
 
 
 def coarse(change: Tensor) -> Tensor:

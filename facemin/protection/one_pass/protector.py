@@ -34,6 +34,7 @@ class OnePassProtector:
         residual: see `OnePass`; the key's own, or `PAINTED_RESIDUAL` where that is larger, when None.
         checks: see `OnePass`.
         tries: see `OnePass`.
+        corrections: see `OnePass`.
         fallback: optimise an image whose residual is not met, beginning with what was painted, where torch is there.
         files: protectors that came with keys, beside the one that comes with facemin.
     """
@@ -44,6 +45,7 @@ class OnePassProtector:
     residual: float | None = None
     checks: tuple[str, ...] = ("blur-1",)
     tries: int = 4
+    corrections: int = 0
     fallback: bool = True
     files: tuple[ProtectorFile, ...] = field(default=(), repr=False)
 
@@ -94,7 +96,13 @@ class OnePassProtector:
                 f"{key.manifest.provider} for it (--protector), or use --method robust"
             )
         limit = max(key.manifest.residual, PAINTED_RESIDUAL) if self.residual is None else self.residual
-        settings = OnePass(residual=limit, checks=self.checks, tries=self.tries, batch=compute.batch)
+        settings = OnePass(
+            residual=limit,
+            checks=self.checks,
+            tries=self.tries,
+            corrections=self.corrections,
+            batch=compute.batch,
+        )
         painter = _painter(ByFingerprint(file), ByFingerprint(key), settings)
         source, first = iter(targets), 0
         while part := [one[0] for one in islice(source, compute.batch)]:
@@ -117,6 +125,8 @@ class OnePassProtector:
             "residual": self.residual,
             "checks": list(self.checks),
             "tries": self.tries,
+            # results made before it was known stay as they are
+            **({"corrections": self.corrections} if self.corrections else {}),
             "fallback": self.fallback,
             "files": [file.fingerprint for file in self.files],
         }

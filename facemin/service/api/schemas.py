@@ -193,6 +193,11 @@ class ChallengeOut(BaseModel):
     features: bool = Field(default=True, description="Whether features are taken, beside images.")
     pseudonyms: Policy | None = Field(default=None, description="Of the collection that was named.")
     carriers: CarrierPolicy | None = Field(default=None, description="Of the collection that was named.")
+    threshold: float | None = Field(
+        default=None,
+        description="Of pseudonyms at the FAR of the collection that was named: a probe's best cosine need not say "
+        "more than whether it reaches it.",
+    )
 
 
 class CollectionOut(BaseModel):

@@ -70,6 +70,11 @@ class ThresholdSet(Measurement):
                 return entry
         raise ValueError(f"far: expected one measured for {pair} ({_listed(here)}), got {far:g}")
 
+    def of_pseudonyms(self, far: float) -> float | None:
+        """The cosine that decides on pseudonyms at a FAR; None where that was not measured."""
+        here = [entry.threshold for entry in self.thresholds if entry.pair == PSEUDONYMS and entry.far == far]
+        return here[0] if here else None
+
     def check(self, far: float) -> None:
         """Raises ValueError unless every pair of kinds has a threshold at this FAR.
 

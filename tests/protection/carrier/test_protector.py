@@ -84,6 +84,20 @@ def test_nothing_but_targets_and_seed_decides(key: Key) -> None:
     assert [first.index, second.index] == [0, 1]
 
 
+def test_averages_over_steps_leave_less_of_the_randomness(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    restless = FaceCarrier(descent=Descent(steps=16, first=10, last=10))
+
+    def apart() -> float:
+        first, second = (next(restless.aim([[target(key)]], [key], seed=seed)).pixels for seed in (1, 2))
+        assert first is not None
+        assert second is not None
+        return float(np.abs(first.astype(int) - second).mean())
+
+    averaged = apart()
+    monkeypatch.setattr("facemin.protection.carrier.optimise.AVERAGED", 1)
+    assert 0 < averaged < 0.95 * apart()
+
+
 @pytest.mark.parametrize(("side", "form"), [(256, "PNG"), (1024, "JPEG"), (700, "JPEG")])
 def test_files_of_any_size_without_exif(key: Key, side: int, form: str) -> None:
     method = FaceCarrier(side=side, format=form, descent=Descent(steps=2))  # type: ignore[arg-type]

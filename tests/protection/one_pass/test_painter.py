@@ -169,9 +169,10 @@ def test_a_file_that_is_too_large_is_not_read(protector: ProtectorFile, tmp_path
         ProtectorFile.load(path)
 
 
+@pytest.mark.parametrize("corrections", [0, 1])
 @pytest.mark.parametrize("batch", [1, 2, 3, 16])
-def test_a_batch_equals_its_images_one_by_one(protector: ProtectorFile, batch: int) -> None:
-    settings = OnePass(residual=1.2, tries=3, batch=batch)
+def test_a_batch_equals_its_images_one_by_one(protector: ProtectorFile, batch: int, corrections: int) -> None:
+    settings = OnePass(residual=1.2, tries=3, corrections=corrections, batch=batch)
     painter = Painter(protector, embed, settings)
     targets, seeds = points(7), [11, 12, 13, 14, 15, 16, 2**127]
     together = painter(targets, seeds)
@@ -181,7 +182,9 @@ def test_a_batch_equals_its_images_one_by_one(protector: ProtectorFile, batch: i
         assert alone.tries == together[row].tries
         assert alone.residuals == together[row].residuals
     assert [painted.index for painted in together] == list(range(7))
-    reference = Painter(protector, embed, OnePass(residual=1.2, tries=3, batch=4))(targets, seeds)
+    reference = Painter(protector, embed, OnePass(residual=1.2, tries=3, corrections=corrections, batch=4))(
+        targets, seeds
+    )
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(together, reference, strict=True))
 
 
@@ -214,12 +217,31 @@ def test_an_image_is_painted_anew_until_it_is_near_enough_and_the_best_is_kept(p
         assert painted.seconds > 0
 
 
+def test_a_corrected_image_is_no_farther_from_its_target_and_its_bytes_are_what_was_checked(
+    protector: ProtectorFile,
+) -> None:
+    targets, seeds = points(24), list(range(24))
+    plain, corrected = (
+        Painter(protector, embed, OnePass(residual=1e-3, tries=1, corrections=corrections))(targets, seeds)
+        for corrections in (0, 2)
+    )
+    before, after = ([max(painted.residuals.values()) for painted in side] for side in (plain, corrected))
+    assert all(late <= early for early, late in zip(before, after, strict=True))
+    assert after != before
+    for row, image in enumerate(corrected):
+        place = embed(CHECKS["blur-1"](image.pixels[None]))[0]
+        missed = np.linalg.norm(place / np.linalg.norm(place) - targets[row])
+        assert image.residuals["blur-1"] == pytest.approx(missed, abs=1e-5)
+        assert image.tries == 1
+
+
 def test_an_embedding_that_is_no_number_is_not_met(protector: ProtectorFile) -> None:
     def broken(pixels: Pixels) -> Floats:
         return np.full((len(pixels), TARGET), np.nan, np.float32)
 
-    (painted,) = Painter(protector, broken, OnePass(residual=2.0, tries=2))(points(1), [0])
-    assert not painted.reached
+    for corrections in (0, 1):
+        (painted,) = Painter(protector, broken, OnePass(residual=2.0, tries=2, corrections=corrections))(points(1), [0])
+        assert not painted.reached
     calls: list[int] = []
 
     def recovering(pixels: Pixels) -> Floats:
@@ -254,7 +276,12 @@ def test_wrong_targets_and_seeds_are_refused(protector: ProtectorFile) -> None:
     with pytest.raises(ValueError, match="seeds: expected 2 numbers"):
         painter(points(2), [1])
     assert painter(points(0), []) == []
-    for wrong in ({"residual": 0.0}, {"residual": 1.0, "checks": ("sharpen",)}, {"residual": 1.0, "tries": 0}):
+    for wrong in (
+        {"residual": 0.0},
+        {"residual": 1.0, "checks": ("sharpen",)},
+        {"residual": 1.0, "tries": 0},
+        {"residual": 1.0, "corrections": -1},
+    ):
         with pytest.raises(ValueError, match=r"expected"):
             OnePass(**wrong)
 

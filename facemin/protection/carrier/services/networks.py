@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 CHIP_CENTRE, CHIP_WIDTH = (256.5, 274.0), 284.0
 """Where dlib cuts its 150-px chip out of the frame, by its own detector and five landmarks: means over 40 bases
 (deviations 2, 6 and 12 px); experiments/carrier/chips.py."""
-RADIUS = 0.64
+RADIUS = 0.57
 """Distance of a carrier's dlib embedding from the mean embedding. It sets how near two carriers of one person are
-under the distance of 0.6 that dlib's users decide by, which knows no pseudonyms. Chosen on people of `fit` and
-`choose`."""
+under the distance of 0.6 that dlib's users decide by, which knows no pseudonyms. Chosen on people of `choose`."""
 FLATTEN = 0.25
 """Power by which the whitening of the space is undone: 1 gives the space's own targets, 0 equal distances in every
 direction of dlib's embeddings, so that whoever compares them as they are finds people as well as in the space."""
@@ -47,8 +46,12 @@ class Network(Protocol):
         """Crops, and their sides in pixels, of which one serves a step."""
         ...
 
-    def missing(self, crops: Tensor, target: Tensor) -> Tensor:
-        """How far crops (B, 3, S, S) in [0, 1] are from targets (B, D), as a share of a target's length, (B,)."""
+    def wanted(self, bases: Tensor, target: Tensor) -> Tensor:
+        """What shall be seen in carriers of targets (B, D), whose bases' crops (B, 3, S, S) are of one view, (B, E)."""
+        ...
+
+    def missing(self, crops: Tensor, wanted: Tensor) -> Tensor:
+        """How far crops (B, 3, S, S) in [0, 1] are from what is wanted, as a share of a target's length, (B,)."""
         ...
 
 
@@ -69,10 +72,14 @@ class KeyNetwork:
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", _cast(self.key.shallow, self.dtype))
 
-    def missing(self, crops: Tensor, target: Tensor) -> Tensor:
+    def wanted(self, bases: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002 - the same on every base
+        """See `Network`."""
+        return target
+
+    def missing(self, crops: Tensor, wanted: Tensor) -> Tensor:
         """See `Network`."""
         (features,) = self.module.layers(crops.to(self.dtype))
-        return relative_distance(features.float(), target)
+        return relative_distance(features.float(), wanted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +96,21 @@ class DlibNetwork:
         repr=False,
     )
 
-    def missing(self, crops: Tensor, target: Tensor) -> Tensor:
-        """See `Network`."""
+    def wanted(self, bases: Tensor, target: Tensor) -> Tensor:
+        """The target's place among dlib's embeddings, and of the base what the space does not see.
+
+        That is alike in both carriers of a person and unlike in those of others, and needs no change of the picture.
+        """
         mean, spread = (torch.from_numpy(each) for each in dlib_map())
-        wanted = target @ spread.T
-        share: Tensor = (self.embedded(crops) - mean - wanted).norm(dim=1) / wanted.norm(dim=1)
+        with torch.no_grad():
+            beside = self.embedded(bases) - mean
+            inside = torch.linalg.qr(spread).Q
+            place: Tensor = mean + target @ spread.T + beside - beside @ inside @ inside.T
+        return place
+
+    def missing(self, crops: Tensor, wanted: Tensor) -> Tensor:
+        """See `Network`."""
+        share: Tensor = (self.embedded(crops) - wanted).norm(dim=1) / RADIUS
         return share
 
     def embedded(self, crops: Tensor) -> Tensor:

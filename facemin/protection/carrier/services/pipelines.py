@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from facemin.image.separable import bilinear_weights, blur_weights
 from facemin.protection.carrier.canvas import SIDE, to_canvas
 from facemin.protection.carrier.services.webp import webp
-from facemin.protection.pmt.jpeg import TO_YCBCR, jpeg
+from facemin.protection.pmt.jpeg import BLOCK, TO_YCBCR, jpeg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     from facemin.protection.carrier.settings import Pipelines
 
+MULTIPLE = 2 * BLOCK
+"""Sides that the encoders take are multiples of this."""
 SIDES = (80, 112, 128, 144, 176)
-"""Sides that canvases are resized to, multiples of 16 for the encoders: in a photo of 160 px the canvas has 77."""
+"""Sides that canvases are resized to, multiples of `MULTIPLE`: in a photo of 160 px the canvas has 70."""
 SIGMAS = (0.4, 0.7, 1.0)
 """Gaussian blurs, as shares of the strongest."""
 NARROWEST, WIDEST = 0.66, 1.1
@@ -72,7 +74,10 @@ def _encoded(pipelines: Pipelines, image: Tensor, moved: tuple[int, ...], own: n
     encode = webp if own.random() < pipelines.webp else jpeg
     if not any(moved):
         return encode(image[None], quality)[0]
-    return encode(image.roll(moved, (1, 2))[None], quality)[0].roll([-by for by in moved], (1, 2))
+    side, (down, right) = image.shape[-1], moved
+    # a whole number of the encoders' blocks larger, by pixels of its own border
+    padded = F.pad(image[None], (right, MULTIPLE - right, down, MULTIPLE - down), mode="replicate")
+    return encode(padded, quality)[0, :, down : down + side, right : right + side]
 
 
 def _coloured(pipelines: Pipelines, image: Tensor, own: np.random.Generator) -> Tensor:

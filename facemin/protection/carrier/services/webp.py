@@ -47,11 +47,12 @@ def step_size(quality: Tensor) -> Tensor:
 
 
 def _smoothed(planes: Tensor) -> Tensor:
-    """Planes (B, 1, H, W) with the two pixels at each block's edge mixed, along rows and columns."""
+    """Planes (B, 1, H, W) with the two pixels at each inner block edge mixed, along rows and columns."""
     for axis in (2, 3):
         at_edge = torch.zeros(planes.shape[axis])
-        at_edge[::BLOCK], at_edge[BLOCK - 1 :: BLOCK] = EDGE / 2, EDGE / 2
+        at_edge[BLOCK:-1:BLOCK], at_edge[BLOCK - 1 : -1 : BLOCK] = EDGE / 2, EDGE / 2
         share = at_edge.to(planes).view([-1, 1] if axis == 2 else [1, -1])
+        # the first and the last pixel, whose neighbour here is from the other side, have no share
         across = planes.roll(1, axis), planes.roll(-1, axis)
         planes = planes * (1 - 2 * share) + share * (across[0] + across[1])
     return planes

@@ -71,6 +71,7 @@ def challenge(
         features=provider.settings.feature_uploads,
         pseudonyms=place.pseudonyms if place is not None else None,
         carriers=place.carriers if place is not None else None,
+        threshold=provider.thresholds.of_pseudonyms(place.far) if place is not None else None,
     )
 
 

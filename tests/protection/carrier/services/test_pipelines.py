@@ -92,3 +92,23 @@ def test_the_stand_in_for_webp_loses_what_libwebp_loses(quality: int) -> None:
     assert 0.6 < sizes[1] / sizes[0] < 1.7, sizes
     # both lose the colours' fine part and low contrasts
     assert np.corrcoef(real.ravel(), ours.ravel())[0, 1] > 0.4
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_webp_mixes_nothing_across_opposite_borders(axis: int) -> None:
+    plain = torch.full((1, 3, 32, 32), 0.5)
+    bright = plain.clone()
+    bright.narrow(axis, 0, 8).fill_(1.0)
+    changed = (webp(bright, torch.tensor([80])) - webp(plain, torch.tensor([80]))).abs()
+    assert float(changed.narrow(axis, 20, 12).max()) < 1e-5
+    assert float(changed.narrow(axis, 0, 6).min()) > 0.3
+
+
+@pytest.mark.parametrize("webp_share", [0.0, 1.0])
+def test_a_second_encoding_mixes_nothing_across_opposite_borders(webp_share: float) -> None:
+    plain = torch.full((1, 3, SIDE, SIDE), 0.5)
+    bright = plain.clone()
+    bright[:, :, :8] = 1.0
+    twice = replace(NOTHING, encodings=(0, 0, 1), webp=webp_share)
+    changed = (decoded(twice, bright, draws(1)) - decoded(twice, plain, draws(1))).abs()
+    assert float(changed[:, :, -32:].max()) < 1e-5

@@ -1,0 +1,1 @@
+"""Probes: what of an embedding a decision needs, and the templates that it is taken with."""
