@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -321,21 +322,11 @@ def as_jpeg(png: bytes) -> bytes:
 
 
 def freed(data: bytes) -> bytes:
-    """CenterFace with its batch and both sides free, which the file fixes at 10 x 32 x 32, and its weights constant.
-
-    It also lists its 194 weights as inputs; unlisted they are constants, which onnxruntime may fuse and lay out anew.
-    """
+    """CenterFace with its batch and both sides free; by a file of the package that imports nothing of the package."""
     import onnx
 
-    model = onnx.ModelProto.FromString(data)
-    image = next(value for value in model.graph.input if value.name == "input.1")
-    del model.graph.input[:]
-    model.graph.input.append(image)
-    for kind, values in (("in", model.graph.input), ("out", model.graph.output)):
-        for value in values:
-            for axis in (0, 2, 3):
-                value.type.tensor_type.shape.dim[axis].dim_param = f"{kind}{axis}"
-    content: bytes = model.SerializeToString(deterministic=True)
+    free_sizes = runpy.run_path(str(Path(__file__).parent / "facemin" / "face" / "free_sizes.py"))["free_sizes"]
+    content: bytes = free_sizes(onnx.ModelProto.FromString(data)).SerializeToString(deterministic=True)
     return content
 
 

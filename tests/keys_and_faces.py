@@ -8,6 +8,7 @@ from torch import Tensor
 
 from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
+from tests.pictures import smooth_faces
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,5 @@ def dlib_keys() -> dict[str, Key]:
 def faces() -> Tensor:
     """Four different smooth images with some texture: no photos are needed to test the loop."""
     generator = torch.Generator().manual_seed(7)
-    coarse = torch.rand(4, 3, 7, 7, generator=generator)
-    fine = torch.rand(4, 3, 112, 112, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, size=(112, 112), mode="bicubic").clamp(0, 1)
-    return (0.85 * smooth + 0.15 * fine).mul(255).round() / 255
+    smooth = smooth_faces(4, cells=7, generator=generator)
+    return (0.85 * smooth + 0.15 * torch.rand(smooth.shape, generator=generator)).mul(255).round() / 255

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from facemin.autograd.pixels import to_array, to_tensor
 from facemin.image import Photo, Source, decode, encode
@@ -54,6 +55,12 @@ def patterned_people(
             face = (pattern + noise * torch.rand(3, 112, 112, generator=generator)).clamp(0, 1)
             write_atomically(root / name.format(person=person, photo=photo), encode_tensor(face))
     return root
+
+
+def smooth_faces(count: int, *, cells: int, generator: torch.Generator, mode: str = "bicubic") -> Tensor:
+    """Images that differ as faces do, in large areas: cells of drawn colours made smooth, (count, 3, 112, 112)."""
+    coarse = torch.rand(count, 3, cells, cells, generator=generator)
+    return functional.interpolate(coarse, size=(112, 112), mode=mode).clamp(0, 1)
 
 
 def forbid_listing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

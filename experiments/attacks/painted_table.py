@@ -48,12 +48,6 @@ def table(records: dict[bool, Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def one_of(record: Cell | None, attacker: str) -> Cell | None:
-    """An attacker's reconstruction; None where it has none."""
-    cells = [] if record is None else record["reconstructions"]
-    return next((cell for cell in cells if cell["attacker"] == attacker), None)
-
-
 def reconstructed(cell: Cell | None) -> str:
     """How much above the floor, and the linker whose area is largest."""
     if cell is None:

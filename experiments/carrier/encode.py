@@ -12,6 +12,7 @@ import argparse
 import io
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ def as_it_is(image: Image.Image) -> Image.Image:
     return image
 
 
-def jpeg_75(image: Image.Image) -> Image.Image:
-    """Encoded as JPEG."""
+def reencoded(image: Image.Image, encoding: str, quality: int) -> Image.Image:
+    """Encoded with loss, and decoded."""
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=75)
+    image.save(file, encoding, quality=quality)
     return Image.open(file).convert("RGB")
 
 
@@ -60,18 +61,9 @@ def turned(image: Image.Image) -> Image.Image:
 
 def recompressed(image: Image.Image) -> Image.Image:
     """To 400 px as JPEG 70, and as JPEG 70 once more."""
-    for side in (400, 400):
-        file = io.BytesIO()
-        image.resize((side, side), Image.Resampling.BILINEAR).save(file, "JPEG", quality=70)
-        image = Image.open(file).convert("RGB")
+    for _ in range(2):
+        image = reencoded(image.resize((400, 400), Image.Resampling.BILINEAR), "JPEG", 70)
     return image
-
-
-def webp_75(image: Image.Image) -> Image.Image:
-    """Encoded as lossy WebP."""
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=75)
-    return Image.open(file).convert("RGB")
 
 
 def small_160(image: Image.Image) -> Image.Image:
@@ -81,13 +73,13 @@ def small_160(image: Image.Image) -> Image.Image:
 
 OPERATIONS = {
     "as it is": as_it_is,
-    "JPEG 75": jpeg_75,
+    "JPEG 75": partial(reencoded, encoding="JPEG", quality=75),
     "256 and back": small,
     "10 % tighter": tighter,
     "30 % looser": looser,
     "turned 10 degrees": turned,
     "400 px and JPEG 70 twice": recompressed,
-    "WebP 75": webp_75,
+    "WebP 75": partial(reencoded, encoding="WEBP", quality=75),
     "to 160": small_160,
 }
 

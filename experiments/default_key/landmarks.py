@@ -53,7 +53,7 @@ def main() -> None:
     measured = {}
     print(f"{'landmarks':20} {'TAR':>6}  95 % interval   threshold  (FAR {FAR:g}, n = {len(pairs)})")
     for name, aligner in aligners(arguments.shared).items():
-        judge = calibrated("dlib-resnet29", recogniser, aligned(pairs, aligner, lfw_root(arguments.shared)))
+        judge = calibrated("dlib-resnet29", recogniser, aligned(pairs, aligner))
         cell = tar(judge, judge.clean)
         measured[name] = {**cell, "threshold": judge.at.threshold, "scores": judge.clean.tolist()}
         print(f"{name:20} {cell['tar']:6.3f}  {cell['low']:.3f} to {cell['high']:.3f}  {judge.at.threshold:10.4f}")
@@ -88,13 +88,12 @@ def aligners(shared: Path) -> dict[str, Aligner]:
     return {"given": by_given, "detector unrefined": by_detector_unrefined, "detector": by_detector}
 
 
-def aligned(pairs: Sequence[Pair], aligner: Aligner, root: Path) -> Faces:
+def aligned(pairs: Sequence[Pair], aligner: Aligner) -> Faces:
     """Both photos of each pair."""
     return Faces(
         probes=aligner([pair.path_a for pair in pairs]),
         enrolments=aligner([pair.path_b for pair in pairs]),
         people=[pair.name_a for pair in pairs],
-        probe_paths=[root / pair.path_a for pair in pairs],
     )
 
 

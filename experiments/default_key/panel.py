@@ -30,7 +30,6 @@ class Faces:
     probes: Tensor
     enrolments: Tensor
     people: list[str]
-    probe_paths: list[Path]
 
 
 def lfw_faces(shared: Path, *, half: Half, count: int) -> Faces:
@@ -44,7 +43,6 @@ def lfw_faces(shared: Path, *, half: Half, count: int) -> Faces:
         probes=probes,
         enrolments=enrolments,
         people=[pair.name_a for pair in pairs],
-        probe_paths=[root / pair.path_a for pair in pairs],
     )
 
 

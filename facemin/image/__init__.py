@@ -1,6 +1,7 @@
 """Images: bytes decoded and encoded, EXIF, colour, and the photos in a folder."""
 
-from facemin.image.codec import MAX_PIXELS, Encoding, Photo, Source, decode, encode, open_jpeg
+from facemin.image.codec import MAX_PIXELS, Photo, Source, decode, open_jpeg
+from facemin.image.encoding import Encoding, encode
 from facemin.image.formats import FORMATS
 from facemin.image.walk import SUFFIXES, Skipped, Walk, describe, walk
 

@@ -1,4 +1,4 @@
-"""Bytes to arrays and back: the only place where an image is decoded or encoded."""
+"""Bytes to arrays: the only place where an image is decoded."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, TypeAlias, get_args
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +21,14 @@ from facemin.image.colour import to_srgb
 from facemin.image.exif import Turn, read_exif
 from facemin.image.formats import FORMATS, open_image
 from facemin.image.jpeg import END, START, lacks_only_its_end, read_marks
-from facemin.image.png_colour import BT_709, HDR, SRGB_LIKE, read_cicp
+from facemin.image.png_colour import coded_colours
 from facemin.image.walk import APPLE_DOUBLE
 from facemin.runtime.errors import InvalidPhoto, told_as
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
-Encoding: TypeAlias = Literal["PNG", "JPEG", "WEBP"]
 
 MAX_PIXELS = 64_000_000
 """Most pixels a photo may have unless the caller says otherwise: 50-megapixel phones, with room."""
-
-
-_EXIF_HEADER = b"Exif\x00\x00"
-_EXIF_LIMIT = 65_533
-_LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 
 _LARGEST_TILE = 1 << 20
 """Pixels of a TIFF's tile that are always accepted."""
@@ -140,55 +134,6 @@ def open_jpeg(source: Source, *, max_pixels: int = MAX_PIXELS) -> OpenedJpeg | N
             return opened.photo()
 
     return OpenedJpeg(opened.image.width * opened.image.height, load)
-
-
-def encode(
-    image: NDArray[np.uint8],
-    *,
-    format: Encoding = "PNG",  # noqa: A002 - the word the field, Pillow and `Photo` use
-    quality: int = 95,
-    exif: bytes | None = None,
-) -> bytes:
-    """Encode one image; the same image and settings give the same bytes.
-
-    PNG and WebP are lossless. JPEG is 4:4:4: halving the chroma resolution would blur away the fine pattern
-    a protected image lives by; WebP is written lossless for the same reason, as its lossy form is always
-    4:2:0.
-
-    Args:
-        image: uint8 RGB (H, W, 3).
-        format: "PNG", "JPEG" or "WEBP".
-        quality: JPEG's, 1 to 100; no effect on the others.
-        exif: EXIF to carry along, as in `Photo.exif`; None for none.
-
-    Raises:
-        ValueError: wrong shape, type, format or quality; image or EXIF too large for the format.
-    """
-    if format not in get_args(Encoding):
-        raise ValueError(f"format: expected one of {', '.join(get_args(Encoding))}, got {format!r}")
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality: expected 1 to 100, got {quality}")
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        got = f"{getattr(image, 'dtype', type(image).__name__)} {tuple(getattr(image, 'shape', ()))}"
-        raise ValueError(f"image: expected uint8 RGB (H, W, 3), got {got}")
-    if not image.size:
-        raise ValueError(f"image: expected at least one pixel, got {image.shape}")
-    if max(image.shape) > _LONGEST_SIDE[format]:
-        raise ValueError(
-            f"image: expected sides of at most {_LONGEST_SIDE[format]} pixels for {format}, got {tuple(image.shape)}"
-        )
-    if exif and not (exif.startswith(_EXIF_HEADER) and len(exif) <= _EXIF_LIMIT):
-        raise ValueError(
-            f"exif: expected at most {_EXIF_LIMIT} bytes that begin {_EXIF_HEADER!r}, "
-            f"got {len(exif)} that begin {exif[:6]!r}"
-        )
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    file = BytesIO()
-    if format == "JPEG":
-        picture.save(file, format, exif=exif or b"", quality=quality, subsampling=0)
-    else:
-        picture.save(file, format, exif=exif or b"", lossless=True)
-    return file.getvalue()
 
 
 def _name(source: Source) -> str:
@@ -311,7 +256,7 @@ def _open(stream: BinaryIO, head: bytes, max_pixels: int, formats: Collection[st
         if kind == "TIFF":
             _check_tiff(image, max_pixels)
         if kind == "PNG":
-            notes += _coded_colours(stream)
+            notes += coded_colours(stream)
         # The pictures behind a JPEG's first are previews, depth and brightness.
         if head[4:12] == b"ftypavis" or (kind != "JPEG" and getattr(image, "is_animated", False)):
             notes.append("only the first picture of the file was read; it holds more")
@@ -371,25 +316,6 @@ def _check_tiff(image: Image.Image, max_pixels: int) -> None:
     sides = [int(tags.get(tag, 0)) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)]
     if sides[0] * sides[1] > max(max_pixels, _LARGEST_TILE):
         raise ValueError(f"tiles of {sides[0]} x {sides[1]} pixels")
-
-
-def _coded_colours(stream: BinaryIO) -> list[str]:
-    """What to know of the colours that a PNG's cICP chunk names, which Pillow passes over.
-
-    Source: PNG specification, third edition, 11.3.2.6; ITU-T H.273, tables 2 and 3.
-
-    Raises:
-        ValueError: levels of high dynamic range, which no 8-bit sRGB is.
-    """
-    found = read_cicp(stream)
-    if found is None:
-        return []
-    primaries, transfer = found
-    if transfer in HDR:
-        raise ValueError(f"levels of high dynamic range ({HDR[transfer]}); export it in sRGB")
-    if primaries != BT_709 or transfer not in SRGB_LIKE:
-        return [f"its colours (cICP {primaries}, {transfer}) were read as sRGB's"]
-    return []
 
 
 def _upright(image: Image.Image, turn: Turn, rawmode: str) -> NDArray[np.uint8]:

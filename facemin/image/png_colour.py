@@ -39,3 +39,22 @@ def read_cicp(stream: BinaryIO) -> tuple[int, int] | None:
         return None
     finally:
         stream.seek(place)
+
+
+def coded_colours(stream: BinaryIO) -> list[str]:
+    """What to know of the colours that a PNG's cICP chunk names, which Pillow passes over.
+
+    Source: PNG specification, third edition, 11.3.2.6; ITU-T H.273, tables 2 and 3.
+
+    Raises:
+        ValueError: levels of high dynamic range, which no 8-bit sRGB is.
+    """
+    found = read_cicp(stream)
+    if found is None:
+        return []
+    primaries, transfer = found
+    if transfer in HDR:
+        raise ValueError(f"levels of high dynamic range ({HDR[transfer]}); export it in sRGB")
+    if primaries != BT_709 or transfer not in SRGB_LIKE:
+        return [f"its colours (cICP {primaries}, {transfer}) were read as sRGB's"]
+    return []

@@ -122,17 +122,6 @@ def exceedance_tail(hits: int, n: int, *, admitted: int, impostors: int) -> floa
     return _tail(terms, hits)
 
 
-def bonferroni(p: float, cells: int) -> float:
-    """P of the worst of so many cells, at most 1.
-
-    Raises:
-        ValueError: no cell, or a p that is no probability.
-    """
-    if cells < 1 or not 0 <= p <= 1:
-        raise ValueError(f"p, cells: expected a probability and at least one cell, got {p}, {cells}")
-    return min(1.0, cells * p)
-
-
 def found(p_values: ArrayLike, *, level: float = 0.05) -> NDArray[np.bool_]:
     """Which cells found something, so that chance makes any of them do in at most a share `level` of all tables.
 

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
 from facemin.ahm.recogniser import MaskedRecogniser, masked_resnet
 from facemin.train.families.layers import LAST_SIDE
+from tests.pictures import smooth_faces
 
 
 @pytest.mark.parametrize("side", [7, 14, 28, 56])
@@ -41,8 +42,7 @@ def test_refuses(changes: dict[str, object], words: str) -> None:
 
 
 def test_recogniser_is_mask_and_network_and_stays_as_it_is() -> None:
-    generator = torch.Generator().manual_seed(0)
-    faces = F.interpolate(torch.rand(3, 3, 9, 9, generator=generator), size=(112, 112), mode="bilinear")
+    faces = smooth_faces(3, cells=9, generator=torch.Generator().manual_seed(0), mode="bilinear")
     statistics = measure_statistics([faces], every=4)
     mask = make_mask(choose_channels("zigzag", statistics, kept=2), statistics, secret=1, every=4)
     network = masked_resnet(mask.shape, embedding_size=6, widths=(4, 8))

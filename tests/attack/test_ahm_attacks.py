@@ -12,13 +12,12 @@ from facemin.ahm.attacks.unmix import SameFace, Unmixing
 from facemin.ahm.masking.mask import choose_channels, make_mask, measure_statistics
 from facemin.metrics import psnr
 from facemin.runtime.compute import Compute
+from tests.pictures import smooth_faces
 
 
 @pytest.fixture(scope="module")
 def faces() -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(6, 3, 8, 8, generator=generator)
-    return (F.interpolate(coarse, size=(112, 112), mode="bicubic").clamp(0, 1) * 255).round() / 255
+    return (smooth_faces(6, cells=8, generator=torch.Generator().manual_seed(0)) * 255).round() / 255
 
 
 def embed(faces: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from html.parser import HTMLParser
 
 import pytest
 import torch
@@ -10,70 +9,44 @@ import torch
 from facemin.audit import Budget, Grid, audit, render
 from facemin.audit.page import GAP, picture
 from tests.audit.conftest import Make
+from tests.html_page import HtmlPage
 from tests.pictures import decode_tensor
-
-VOID = {"meta", "img"}
-
-
-class Reader(HTMLParser):
-    """Checks nesting; collects images, links and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.images: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        assert str(given.get("href", "#")).startswith("#")
-        assert tag != "script"
-        if tag == "img":
-            assert given["alt"]
-            self.images.append(str(given["src"]))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture
-def page(evidence: Make) -> tuple[Reader, dict[str, object]]:
+def page(evidence: Make) -> tuple[HtmlPage, dict[str, object]]:
     done = audit(evidence(6, remarks=("<b>People & co</b>",)), ["T0", "T1"], Budget(seconds=60))
-    reader = Reader()
     html = render(done).decode()
     assert html.startswith("<!doctype html>")
-    reader.feed(html.partition("\n")[2])
-    return reader, json.loads(json.dumps(done.values(), allow_nan=False))
+    return HtmlPage(html), json.loads(json.dumps(done.values(), allow_nan=False))
 
 
-def test_is_well_formed_and_self_contained(page: tuple[Reader, dict[str, object]]) -> None:
-    reader, _ = page
-    assert reader.open == []
-    assert len(reader.images) == 1
-    for source in reader.images:
+def test_is_well_formed_and_self_contained(page: tuple[HtmlPage, dict[str, object]]) -> None:
+    html, _ = page
+    assert all(link.startswith("#") for link in html.values("href"))
+    assert not html.all("script")
+    assert all(html.values("alt", "img"))
+    sources = html.values("src", "img")
+    assert len(sources) == len(html.all("img")) == len(html.values("alt", "img")) == 1
+    for source in sources:
         kind, _, data = source.partition(",")
         assert kind == "data:image/png;base64"
         assert decode_tensor(base64.b64decode(data)).shape[2] == 6 * (112 + GAP)
 
 
-def test_says_every_verdict_and_everything_untested(page: tuple[Reader, dict[str, object]]) -> None:
-    reader, values = page
+def test_says_every_verdict_and_everything_untested(page: tuple[HtmlPage, dict[str, object]]) -> None:
+    html, values = page
     rows = values["rows"]
     assert isinstance(rows, list)
     assert [row["row"] for row in rows] == ["T0", "T1", "T2", "T3", "T4", "T5", "T6"]
     for row in rows:
-        assert row["verdict"] in reader.text
+        assert row["verdict"] in html.words
     untested = values["untested"]
     assert isinstance(untested, list)
-    assert all(text in reader.text for text in untested)
-    assert "<b>People & co</b>" in reader.text
-    assert "with no hit at all that takes 73 pairs" in reader.text
-    assert "Cannot tell yet" in reader.text
+    assert all(text in html.words for text in untested)
+    assert "<b>People & co</b>" in html.words
+    assert "with no hit at all that takes 73 pairs" in html.words
+    assert "Cannot tell yet" in html.words
 
 
 def test_a_grid_keeps_its_rows() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -15,6 +14,7 @@ from facemin.autograd.module import OnnxModule
 from facemin.autograd.operators import OPERATORS
 from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.operators import ALLOWED
+from facemin.runtime.inference_session import inference_session
 
 Chain = tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...]
 
@@ -421,7 +421,7 @@ class TestEveryOperator:
     def test_equals_onnxruntime(self, case: Case) -> None:
         data = case.model().SerializeToString()
         faces = images(case)
-        session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session = inference_session(data, threads=1)
         expected = torch.from_numpy(session.run(None, {"image": faces.numpy()})[0])
         module = OnnxModule(read_graph(data))
         assert tuple(expected.shape[1:]) == module.output_shape

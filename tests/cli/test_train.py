@@ -87,8 +87,9 @@ def wait_for(process: subprocess.Popen[str], out: Path, step: int) -> None:
         time.sleep(0.01)
 
 
-def test_interrupted_and_killed_it_ends_on_the_same_weights(folder: Path) -> None:
-    """The reference reads its faces itself; the interrupted one by workers, which must not matter."""
+@pytest.mark.long
+def test_interrupted_and_killed_it_ends_on_the_same_weights(call: Call, folder: Path) -> None:
+    """The reference reads its faces itself; those that are ended by workers, which must not matter."""
     whole, parts = folder / "whole", folder / "parts"
     assert app(["train", "recogniser", str(written(folder)), "--out", str(whole)], result_action="return_value") == 0
     config = written(folder, workers=2)
@@ -110,14 +111,14 @@ def test_interrupted_and_killed_it_ends_on_the_same_weights(folder: Path) -> Non
     killed.communicate(timeout=PATIENCE)
     assert killed.returncode == -signal.SIGKILL
 
-    resumed = start(config, "--out", parts, "--resume", "--json")
-    out, err = resumed.communicate(timeout=PATIENCE)
-    assert resumed.returncode == 0, err
-    assert json.loads(out)["run"]["steps"] == 32
+    resumed = call("train", "recogniser", written(folder), "--out", parts, "--resume", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["run"]["steps"] == 32
     assert (parts / "recogniser.onnx").read_bytes() == (whole / "recogniser.onnx").read_bytes()
     assert list(losses(parts)) == list(losses(whole))
 
 
+@pytest.mark.long
 def test_torchrun_computes_what_one_process_does(folder: Path) -> None:
     """On a network without batch normalisation, whose statistics are each device's own."""
     config = written(folder, epochs=1, family="sphereface20")

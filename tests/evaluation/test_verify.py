@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
@@ -33,6 +32,7 @@ from facemin.metrics import cross_identity_scores, tar_at_far
 from facemin.models import Recogniser, load_recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.runtime.files import write_atomically
+from facemin.runtime.inference_session import inference_session
 from tests.models.test_store import tiny_graph
 from tests.pictures import encode_tensor, patterned_people
 
@@ -186,7 +186,7 @@ def test_an_image_that_cannot_be_read_ends_the_evaluation(tiny: Recogniser, face
 
 def test_flip_adds_the_mirror_images_raw_embedding(tiny: Recogniser) -> None:
     images = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(0))
-    session = onnxruntime.InferenceSession(tiny_graph(), providers=["CPUExecutionProvider"])
+    session = inference_session(tiny_graph(), threads=1)
     (plain,) = session.run(None, {"image": images.numpy()})
     (mirrored,) = session.run(None, {"image": np.ascontiguousarray(images.numpy()[..., ::-1])})
     for flip, raw in ((False, plain), (True, plain + mirrored)):
@@ -341,7 +341,7 @@ def test_lfw_scores_are_onnxruntimes(shared: Path, tmp_path: Path) -> None:
     model = shared / "models" / "mobilefacenet-ms1m-arcface.onnx"
     pair_set = open_verification_set(shared / "data" / "lfw", pairs=pairs, points=shared / "data" / "lfw_landmarks.npz")
     result = evaluate(pair_set, load_recogniser(model), batch=16)
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = inference_session(model.read_bytes(), threads=1)
     images = torch.stack([pair_set.read(at).face for at in range(pair_set.images)]) * 255
     rows = np.concatenate([session.run(None, {session.get_inputs()[0].name: one[None].numpy()})[0] for one in images])
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

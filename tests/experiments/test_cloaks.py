@@ -19,6 +19,7 @@ from facemin.experiments.cloaks.run import Place, run_cloaks
 from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds
 from facemin.experiments.cloaks.settings import People, read_cloak_experiment
 from facemin.experiments.cloaks.table import hits_table, protection_table, quality_table
+from tests.pictures import smooth_faces
 
 FILE = """
 title = "small"
@@ -110,9 +111,7 @@ def test_a_trained_head_undoes_one_rotation_common_to_all() -> None:
 
 def test_an_estimate_finds_a_mask_that_many_photos_share() -> None:
     generator = torch.Generator().manual_seed(4)
-    smooth = F.interpolate(torch.rand(12, 3, 6, 6, generator=generator), size=(112, 112), mode="bicubic").clamp(
-        0.1, 0.9
-    )
+    smooth = smooth_faces(12, cells=6, generator=generator).clamp(0.1, 0.9)
     mask = (torch.rand(1, 3, 112, 112, generator=generator) - 0.5) * 0.1
     cloaked = (smooth + mask).clamp(0, 1)
     after = without_estimate(cloaked, PURIFIERS["blur-2"])

@@ -18,6 +18,7 @@ from facemin.autograd.pixels import to_tensor
 from facemin.face import Detector, Face, centerface
 from facemin.face.centerface import CenterFace, Floats, Maps, decode, overlap, suppress
 from facemin.face.detect import _TILE, _reduced, _resize, _tiles
+from facemin.face.free_sizes import free_sizes
 from facemin.face.sample import Pixels
 
 
@@ -218,7 +219,7 @@ class TestNetwork:
 
     def test_its_weights_are_constants(self) -> None:
         """As inputs, which could change from run to run, they keep onnxruntime from fusing: twice the time."""
-        model = centerface._freed(onnx.load_model_from_string(centerface.network()))
+        model = free_sizes(onnx.load_model_from_string(centerface.network()))
         assert [value.name for value in model.graph.input] == ["input.1"]
         assert len(model.graph.initializer) == 194
 

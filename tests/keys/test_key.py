@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from cryptography.hazmat.primitives import serialization
@@ -22,6 +21,7 @@ from facemin.models import Recogniser, load_recogniser
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import Isotropy, SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
+from facemin.runtime.inference_session import inference_session
 from tests.models.test_store import tiny_graph
 
 CUT, LATER = "conv32.1", "conv32.3"
@@ -69,7 +69,7 @@ def test_shallow_model_is_the_recognisers_and_onnxruntimes(key: Key, recogniser:
     faces = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0))
     features = key.shallow(faces)
     assert torch.equal(features, recogniser.front(CUT)(faces))
-    session = onnxruntime.InferenceSession(key.data, providers=["CPUExecutionProvider"])
+    session = inference_session(key.data, threads=1)
     (oracle,) = session.run(None, {session.get_inputs()[0].name: faces.numpy()})
     np.testing.assert_allclose(features.numpy(), oracle, atol=1e-4)
 
@@ -280,7 +280,7 @@ class TestLayers:
 
     def test_are_onnxruntimes_outputs(self, layered: Key) -> None:
         faces = torch.rand(1, 3, 112, 112, generator=torch.Generator().manual_seed(1))
-        session = onnxruntime.InferenceSession(layered.data, providers=["CPUExecutionProvider"])
+        session = inference_session(layered.data, threads=1)
         assert tuple(output.name for output in session.get_outputs()) == layered.manifest.layers
         for ours, oracle in zip(
             layered.shallow.layers(faces), session.run(None, {"faces": faces.numpy()}), strict=True

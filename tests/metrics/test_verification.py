@@ -9,15 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facemin.metrics import (
-    Rates,
-    eer,
-    rates_at,
-    roc,
-    tar_at_far,
-    ten_fold_accuracy,
-    threshold_at_far,
-)
+from facemin import metrics
 
 GENUINE = torch.tensor([0.9, 0.8, 0.2])
 IMPOSTOR = torch.tensor([0.1, 0.3, 0.5, 0.7])
@@ -41,13 +33,13 @@ def next_float32(value: float) -> float:
     ],
 )
 def test_tar_at_far_by_hand(far: float, threshold: float, tar: float, measured: float, meaningful: bool) -> None:
-    assert tar_at_far(GENUINE, IMPOSTOR, far=far) == (tar, threshold, measured, 3, 4, meaningful)
-    assert threshold_at_far(IMPOSTOR, far=far) == (threshold, measured, 4, meaningful)
+    assert metrics.tar_at_far(GENUINE, IMPOSTOR, far=far) == (tar, threshold, measured, 3, 4, meaningful)
+    assert metrics.threshold_at_far(IMPOSTOR, far=far) == (threshold, measured, 4, meaningful)
 
 
 def test_tied_impostors_are_accepted_together_or_not_at_all() -> None:
     impostor = torch.tensor([0.1, 0.6, 0.6, 0.6])
-    result = tar_at_far(torch.tensor([0.6, 0.61]), impostor, far=0.5)
+    result = metrics.tar_at_far(torch.tensor([0.6, 0.61]), impostor, far=0.5)
     assert result.far_measured == 0.0
     assert result.tar == 0.5
     assert result.threshold == next_float32(0.6)
@@ -55,12 +47,12 @@ def test_tied_impostors_are_accepted_together_or_not_at_all() -> None:
 
 def test_a_share_that_floats_round_below_an_integer_still_counts() -> None:
     # 0.29 * 100 is 28.999..., yet 29 of 100 is a FAR of exactly 0.29.
-    assert threshold_at_far(torch.arange(100.0), far=0.29).far_measured == 0.29
+    assert metrics.threshold_at_far(torch.arange(100.0), far=0.29).far_measured == 0.29
 
 
 @pytest.mark.parametrize(("n", "meaningful"), [(999, False), (1000, True)])
 def test_a_far_below_one_impostor_is_not_meaningful(n: int, meaningful: bool) -> None:
-    assert threshold_at_far(torch.linspace(-1, 1, n), far=1e-3).meaningful is meaningful
+    assert metrics.threshold_at_far(torch.linspace(-1, 1, n), far=1e-3).meaningful is meaningful
 
 
 @given(coarse, coarse, fars)
@@ -71,7 +63,7 @@ def test_no_lower_threshold_keeps_the_far(genuine: Tensor, impostor: Tensor, far
         value for score in [*genuine.tolist(), *impostor.tolist()] for value in (score, next_float32(score))
     )
     allowed = [t for t in candidates if sum(s >= t for s in impostor.tolist()) / len(impostor) <= far]
-    result = tar_at_far(genuine, impostor, far=far)
+    result = metrics.tar_at_far(genuine, impostor, far=far)
     assert result.far_measured <= far
     assert result.threshold == allowed[0] or result.threshold < allowed[0]
     accepted = sum(s >= allowed[0] for s in genuine.tolist())
@@ -85,7 +77,7 @@ def test_no_lower_threshold_keeps_the_far(genuine: Tensor, impostor: Tensor, far
 @pytest.mark.parametrize("descending", [False, True])
 def test_a_million_impostors(descending: bool) -> None:
     scores = torch.arange(1_000_000, dtype=torch.float64).sort(descending=descending).values
-    result = threshold_at_far(scores, far=1e-3)
+    result = metrics.threshold_at_far(scores, far=1e-3)
     assert result.threshold == math.nextafter(998_999.0, math.inf)
     assert result.far_measured == 1e-3
 
@@ -93,18 +85,18 @@ def test_a_million_impostors(descending: bool) -> None:
 def test_rates_compare_exactly_with_a_threshold_finer_than_the_scores() -> None:
     score = torch.tensor([0.1])
     above = math.nextafter(float(score), math.inf)
-    assert rates_at(score, score, above) == Rates(0.0, 0.0, 1, 1)
-    assert rates_at(score, score, float(score)) == Rates(1.0, 1.0, 1, 1)
+    assert metrics.rates_at(score, score, above) == metrics.Rates(0.0, 0.0, 1, 1)
+    assert metrics.rates_at(score, score, float(score)) == metrics.Rates(1.0, 1.0, 1, 1)
 
 
 def test_half_precision_scores_keep_their_values() -> None:
     impostor = torch.tensor([0.1, 0.3, 0.5, 0.7], dtype=torch.float16)
-    result = tar_at_far(impostor, impostor, far=0.25)
+    result = metrics.tar_at_far(impostor, impostor, far=0.25)
     assert result.tar == result.far_measured == 0.25
 
 
 def test_roc_by_hand() -> None:
-    far, tar, thresholds = roc(torch.tensor([0.5, 0.75]), torch.tensor([0.25, 0.5]))
+    far, tar, thresholds = metrics.roc(torch.tensor([0.5, 0.75]), torch.tensor([0.25, 0.5]))
     assert thresholds.tolist() == [math.inf, 0.75, 0.5, 0.25]
     assert far.tolist() == [0.0, 0.0, 0.5, 1.0]
     assert tar.tolist() == [0.0, 0.5, 1.0, 1.0]
@@ -113,10 +105,10 @@ def test_roc_by_hand() -> None:
 @given(coarse, coarse)
 @settings(deadline=None)
 def test_roc_agrees_with_rates_at_every_threshold(genuine: Tensor, impostor: Tensor) -> None:
-    curve = roc(genuine, impostor)
+    curve = metrics.roc(genuine, impostor)
     assert len(curve.thresholds) == 1 + len({*genuine.tolist(), *impostor.tolist()})
     for far, tar, threshold in zip(*(part.tolist() for part in curve), strict=True):
-        rates = rates_at(genuine, impostor, threshold)
+        rates = metrics.rates_at(genuine, impostor, threshold)
         assert (far, tar) == pytest.approx((rates.far, rates.tar), abs=1e-12)
 
 
@@ -132,7 +124,7 @@ def test_roc_agrees_with_rates_at_every_threshold(genuine: Tensor, impostor: Ten
     ],
 )
 def test_eer_by_hand(genuine: list[float], impostor: list[float], expected: float) -> None:
-    assert eer(torch.tensor(genuine), torch.tensor(impostor)) == pytest.approx(expected, abs=1e-12)
+    assert metrics.eer(torch.tensor(genuine), torch.tensor(impostor)) == pytest.approx(expected, abs=1e-12)
 
 
 @given(coarse, coarse)
@@ -143,7 +135,7 @@ def test_eer_agrees_with_interpolation_along_the_curve(genuine: Tensor, impostor
     cuts = [np.inf, *sorted({*g.tolist(), *i.tolist()}, reverse=True)]
     far = np.array([(i >= cut).mean() for cut in cuts])
     frr = np.array([(g < cut).mean() for cut in cuts])
-    assert eer(genuine, impostor) == pytest.approx(np.interp(0.0, far - frr, far), abs=1e-12)
+    assert metrics.eer(genuine, impostor) == pytest.approx(np.interp(0.0, far - frr, far), abs=1e-12)
 
 
 def fold_accuracy_in_plain_loops(cosines: list[float], same: list[bool], folds: int) -> tuple[list[float], list[float]]:
@@ -167,7 +159,7 @@ def test_ten_fold_accuracy_agrees_with_plain_loops(n: int, folds: int) -> None:
     same = torch.rand(n, generator=generator) < 0.5
     cosines = (torch.randn(n, generator=generator, dtype=torch.float64) * 0.3 + 0.3 * same).clamp(-1, 1)
     accuracies, thresholds = fold_accuracy_in_plain_loops(cosines.tolist(), same.tolist(), folds)
-    result = ten_fold_accuracy(cosines, same, folds=folds)
+    result = metrics.ten_fold_accuracy(cosines, same, folds=folds)
     assert result.accuracies.tolist() == accuracies
     assert result.thresholds.tolist() == thresholds
     assert result.mean == pytest.approx(np.mean(accuracies))
@@ -178,7 +170,7 @@ def test_ten_fold_threshold_comes_from_the_other_folds_only() -> None:
     # Fold 1 wants a threshold above 3, fold 2 one between 0 and 2: each is judged by the other's.
     cosines = torch.tensor([-0.5, -0.9, 0.896, 0.0], dtype=torch.float64)
     same = torch.tensor([True, False, True, False])
-    result = ten_fold_accuracy(cosines, same, folds=2)
+    result = metrics.ten_fold_accuracy(cosines, same, folds=2)
     assert result.thresholds.tolist() == pytest.approx([0.21, 3.01])
     assert result.accuracies.tolist() == [0.5, 0.5]
 
@@ -196,23 +188,23 @@ def test_ten_fold_threshold_comes_from_the_other_folds_only() -> None:
 def test_bad_scores_are_named(scores: Tensor, message: str) -> None:
     good = torch.tensor([0.5])
     with pytest.raises(ValueError, match=f"impostor.*{message}"):
-        tar_at_far(good, scores, far=0.1)
+        metrics.tar_at_far(good, scores, far=0.1)
     with pytest.raises(ValueError, match=f"genuine.*{message}"):
-        eer(scores, good)
+        metrics.eer(scores, good)
 
 
 @pytest.mark.parametrize("far", [0.0, 1.0, -0.1, 2.0, math.nan])
 def test_a_far_is_a_fraction(far: float) -> None:
     with pytest.raises(ValueError, match="far: expected a fraction"):
-        threshold_at_far(torch.tensor([0.5]), far=far)
+        metrics.threshold_at_far(torch.tensor([0.5]), far=far)
 
 
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="threshold"):
-        rates_at(GENUINE, IMPOSTOR, math.nan)
+        metrics.rates_at(GENUINE, IMPOSTOR, math.nan)
     with pytest.raises(ValueError, match="same: expected a bool"):
-        ten_fold_accuracy(IMPOSTOR, torch.tensor([1, 0, 1, 0]))
+        metrics.ten_fold_accuracy(IMPOSTOR, torch.tensor([1, 0, 1, 0]))
     with pytest.raises(ValueError, match="same: expected a bool"):
-        ten_fold_accuracy(IMPOSTOR, torch.tensor([True, False]))
+        metrics.ten_fold_accuracy(IMPOSTOR, torch.tensor([True, False]))
     with pytest.raises(ValueError, match=r"folds: expected 2\.\.4"):
-        ten_fold_accuracy(IMPOSTOR, IMPOSTOR > 0.4)
+        metrics.ten_fold_accuracy(IMPOSTOR, IMPOSTOR > 0.4)

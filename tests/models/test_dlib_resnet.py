@@ -2,13 +2,13 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch.nn import functional as F
 
 from facemin.models import dlib_resnet, load_recogniser
 from facemin.models.dlib_resnet import resampling
+from facemin.runtime.inference_session import inference_session
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_network_on_chips_is_the_same_as_on_aligned_faces(data: bytes) -> No
     mean = np.array(dlib_resnet.MEAN, np.float32).reshape(3, 1, 1) / 256
     chips = (down @ faces @ across.T) * np.float32(255 / 256) - mean
     whole, of_chip = (
-        onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {name: values})[0]
+        inference_session(graph.SerializeToString(), threads=1).run(None, {name: values})[0]
         for graph, name, values in (
             (dlib_resnet.graph(data), "faces", faces),
             (dlib_resnet.chip_graph(data), "chip", chips),
@@ -73,7 +73,7 @@ def test_graph_is_valid_and_equals_onnxruntime() -> None:
     model = dlib_resnet.graph()
     onnx.checker.check_model(model, full_check=True)
     faces = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(0))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = inference_session(model.SerializeToString(), threads=1)
     (oracle,) = session.run(None, {"faces": faces.numpy()})
     ours = load_recogniser("dlib-resnet29")(faces)
     torch.testing.assert_close(ours, F.normalize(torch.from_numpy(oracle)), atol=1e-5, rtol=0)

@@ -4,20 +4,20 @@ from functools import cache
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from torch import Tensor
 
 from facemin.autograd.module import OnnxModule
 from facemin.models.onnx.graph import bottlenecks, extract, read_graph
+from facemin.runtime.inference_session import inference_session
 from tests.models.networks import NETWORKS, exported
 
 FACES = torch.rand((3, 3, 32, 32), generator=torch.Generator().manual_seed(3))
 
 
 def reference(model: onnx.ModelProto, faces: Tensor) -> Tensor:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = inference_session(model.SerializeToString(), threads=1)
     image = session.get_inputs()[0]
     parts = torch.split(faces, 1 if image.shape[0] == 1 else len(faces))
     return torch.from_numpy(np.concatenate([session.run(None, {image.name: part.numpy()})[0] for part in parts]))

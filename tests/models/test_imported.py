@@ -21,6 +21,7 @@ from facemin.models.onnx.graph import read_graph
 from facemin.models.onnx.trial import random_faces
 from facemin.models.preprocess import Preprocess
 from facemin.models.store import ModelStore
+from facemin.runtime.inference_session import inference_session
 from tests.models.test_store import tiny_graph
 
 Array = np.ndarray[Any, Any]
@@ -64,7 +65,7 @@ def saved(folder: Path, model: onnx.ModelProto, name: str = "stranger.onnx") -> 
 
 
 def rows(model: onnx.ModelProto, faces: Array) -> Array:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = inference_session(model.SerializeToString(), threads=1)
     given = session.run(None, {session.get_inputs()[0].name: faces})[0]
     return np.asarray(given).reshape(len(faces), -1)
 

@@ -5,7 +5,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto
@@ -28,6 +27,7 @@ from facemin.models.space_fit import (
     spectrum,
 )
 from facemin.pseudonym.rotation import unit_rows
+from facemin.runtime.inference_session import inference_session
 from tests.models.test_store import SIZE, tiny_graph
 
 ISOTROPY = Isotropy(mean=0.1, last_over_first=0.5, effective_dimension=9.0, faces=100)
@@ -104,7 +104,7 @@ def test_the_appended_nodes_compute_the_map(cloud: NDArray[np.float64]) -> None:
 def test_a_runner_takes_8_bit_faces_and_nothing_else() -> None:
     runner = FaceRunner(tiny_graph(), threads=2)
     faces = np.random.default_rng(1).integers(0, 256, (70, 112, 112, 3), dtype=np.uint8)
-    session = onnxruntime.InferenceSession(tiny_graph(), providers=["CPUExecutionProvider"])
+    session = inference_session(tiny_graph(), threads=1)
     wanted = session.run(None, {"image": faces.transpose(0, 3, 1, 2).astype(np.float32) / 255})[0]
     assert np.allclose(runner(faces), wanted, atol=1e-5)
     wrong: Any

@@ -9,7 +9,7 @@ from tests.loopback import _no_sockets  # noqa: F401 - a fixture
 from tests.page.browser import Browser, browsing, missing
 from tests.page.provider import missing_page, serving_page, write_photos
 from tests.page.recorder import noting_others
-from tests.service.running import Running, running
+from tests.service.running import Running, server  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +30,6 @@ def browser(others: list[str]) -> Iterator[Browser]:
     if (reason := missing()) is not None:
         pytest.skip(reason)
     with noting_others(others) as port, browsing(f"--proxy-server=http://127.0.0.1:{port}") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("provider") / "home") as made:
         yield made
 
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,10 @@ class Subject:
     def grey(self, width: int, height: int) -> Doubles:
         return np.asarray(Image.fromarray(self.pixels).convert("L").resize((width, height)), np.float64)
 
-    def flat(self) -> Iterator[tuple[str, Doubles]]:
-        """The pixels as they may lie in memory, at several sizes."""
+    @cached_property
+    def flat(self) -> list[tuple[str, Doubles]]:
+        """The pixels as they may lie in memory, at several sizes, around their mean."""
+        found = []
         for side in SIDES:
             height, width, _ = self.pixels.shape
             size = (side, max(1, round(side * height / width)))
@@ -51,13 +54,15 @@ class Subject:
                 ("planes", small.transpose(2, 0, 1)),
                 ("grey", small.mean(axis=2)),
             ):
-                yield f"{layout} {size[0]} x {size[1]}", values.ravel()
+                found.append((f"{layout} {size[0]} x {size[1]}", values.ravel() - values.mean()))
+        return found
 
 
 def leaks(body: bytes, subjects: list[Subject]) -> list[str]:
     """Which pictures a body holds, and how."""
     found = set()
-    for piece in pieces(body):
+    # one text may unpack to the same bytes in several ways
+    for piece in dict.fromkeys(pieces(body)):
         for image in images(piece):
             found |= {f"{each.name}: an image" for each in subjects if likeness(image, each) >= IMAGE_LIMIT}
         for view, values in views(piece):
@@ -178,13 +183,12 @@ def bare(values: Doubles, subject: Subject) -> Iterator[str]:
     spectrum = np.fft.rfft(values, size)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     squares = np.concatenate([[0.0], np.cumsum(values**2)])
-    for how, template in subject.flat():
+    for how, template in subject.flat:
         count = len(template)
         if count > length or count < LEAST:
             continue
-        centred = template - template.mean()
-        product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(centred, size)), size)[: length - count + 1]
+        product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(template, size)), size)[: length - count + 1]
         total, square = sums[count:] - sums[:-count], squares[count:] - squares[:-count]
-        spread = np.sqrt(np.maximum(square - total**2 / count, 1e-9)) * np.linalg.norm(centred)
+        spread = np.sqrt(np.maximum(square - total**2 / count, 1e-9)) * np.linalg.norm(template)
         if float(np.abs(product / spread).max()) >= RAW_LIMIT:
             yield how

@@ -18,7 +18,7 @@ from tests.page.browser import PHONE, Browser, browsing, missing
 from tests.page.leaks import Subject
 from tests.page.provider import address, link, session
 from tests.page.recorder import noting_others, recording
-from tests.page.test_page import LOAD, begin, begin_enrolled, check_traffic, ready, send, verdict
+from tests.page.test_page import LOAD, begin, begin_enrolled, check_traffic, ready, send, show_code, verdict
 from tests.service.running import Running
 
 SIZE = (640, 480)
@@ -112,9 +112,7 @@ def test_a_secret_is_imported_by_scanning_its_qr_code(
     where = link(page_server, "code")
     with browser.page() as page:
         begin_enrolled(page, where, photos["collins-1"])
-        page.unfold("Words, file and code")
-        page.click("button", "Show it as a code for my phone")
-        page.see("img", "Your secret as a QR code")
+        show_code(page)
         shown = page.evaluate("document.querySelector('canvas.code').toDataURL()").partition(",")[2]
     code = Image.open(io.BytesIO(base64.b64decode(shown))).convert("RGB").resize((300, 300))
     frame = Image.new("RGB", SIZE, (90, 90, 90))

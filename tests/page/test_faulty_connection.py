@@ -6,7 +6,7 @@ from facemin.service.api.routes import site
 from tests.page.browser import Browser, Page
 from tests.page.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.page.provider import address, link, session
-from tests.page.test_page import LOAD, begin, begin_enrolled, in_another_tab, ready, verdict
+from tests.page.test_page import LOAD, begin, begin_enrolled, choose_image, in_another_tab, ready, verdict
 from tests.service.running import Running
 
 KEY, DETECTOR, PROTECTOR = "/v1/key", "/models/centerface.onnx", "/models/protectors/dlib-resnet29-space66.onnx"
@@ -62,8 +62,7 @@ def test_a_corrupted_cached_file_is_dropped_and_fetched_again(
     where = session(page_server, "kept")
     with faulty_proxy(page_server.port) as proxy, browser.page() as page:
         begin(page, address(proxy.url, where, "kept"))
-        page.choose("Choose a photo", photos["collins-1"])
-        page.click("radio", "an image", exact=False, seconds=LOAD)
+        choose_image(page, photos["collins-1"])
         page.read("An image painted for those numbers", seconds=LOAD)
         for path in (KEY, DETECTOR, PROTECTOR):
             assert cached(page, path)
@@ -75,8 +74,7 @@ def test_a_corrupted_cached_file_is_dropped_and_fetched_again(
             }}"""
             in_another_tab(page, change)
         ready(page, address(proxy.url, where, "kept"))
-        page.choose("Choose a photo", photos["collins-1"])
-        page.click("radio", "an image", exact=False, seconds=LOAD)
+        choose_image(page, photos["collins-1"])
         page.read("An image painted for those numbers", seconds=LOAD)
         for path in (KEY, DETECTOR, PROTECTOR):
             assert asked(proxy, path) == [200, 304, 200], path

@@ -5,12 +5,12 @@ import hashlib
 import re
 import subprocess
 import tomllib
-from html.parser import HTMLParser
 
 import pytest
 
 from facemin.service.api.routes import site
 from tests.conftest import REPOSITORY
+from tests.html_page import HtmlPage
 from tests.page.provider import missing_page
 
 PAGE = REPOSITORY / "facemin" / "service" / "page"
@@ -28,31 +28,12 @@ RUNTIME_BUDGET = 4_000_000
 """Bytes of onnxruntime-web as it is sent."""
 
 
-class Loads(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[dict[str, str | None]] = []
-        self.inline: list[str] = []
-        self._tag = ""
-        self.feed((PAGE / "index.html").read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self._tag = tag
-        if tag == "script" or (tag == "link" and given.get("rel") == "stylesheet"):
-            self.found.append(given)
-        self.inline += [name for name in given if name.startswith("on") or name == "style"]
-
-    def handle_data(self, data: str) -> None:
-        if self._tag in ("script", "style") and data.strip():
-            self.inline.append(data)
-
-
 def test_every_file_that_the_page_names_is_vouched_for_and_lies_beside_it() -> None:
-    page = Loads()
+    page = HtmlPage((PAGE / "index.html").read_text(encoding="utf-8"))
     assert page.inline == []
-    assert len(page.found) >= 2
-    for given in page.found:
+    loads = [given for given in page.all("script", "link") if "src" in given or given.get("rel") == "stylesheet"]
+    assert len(loads) >= 2
+    for given in loads:
         name = given.get("src") or given.get("href") or ""
         assert re.fullmatch(r"[a-z]+\.(js|css)", name), name
         digest = hashlib.sha384((PAGE / name).read_bytes()).digest()

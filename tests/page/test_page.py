@@ -49,10 +49,23 @@ def send(page: Page, photo: Path, button: str, words: str) -> str:
     return verdict(page, words)
 
 
+def choose_image(page: Page, photo: Path) -> None:
+    """A photo of which an image is to be sent and not numbers."""
+    page.choose("Choose a photo", photo)
+    page.click("radio", "an image", exact=False, seconds=LOAD)
+
+
 def begin_enrolled(page: Page, where: str, photo: Path) -> None:
     """A first visit, up to the enrolment by a photo."""
     begin(page, where)
     send(page, photo, "Enrol", "You are enrolled")
+
+
+def show_code(page: Page) -> None:
+    """The secret of an enrolled person as a QR code."""
+    page.unfold("Words, file and code")
+    page.click("button", "Show it as a code for my phone")
+    page.see("img", "Your secret as a QR code")
 
 
 def subjects(photos: dict[str, Path], *names: str) -> list[Subject]:
@@ -130,8 +143,7 @@ def test_protected_images_sent_in_place_of_features_do_not_show_the_face(
     token = session(page_server, "image")
     with recording(page_server.port) as recorder, browser.page() as page:
         begin(page, address(recorder.url, token, "image"))
-        page.choose("Choose a photo", photos["collins-1"])
-        page.click("radio", "an image", exact=False, seconds=LOAD)
+        choose_image(page, photos["collins-1"])
         page.click("button", "Enrol", seconds=LOAD)
         verdict(page, "You are enrolled")
         send(page, photos["collins-2"], "Verify", "Yes, it is you")
@@ -175,8 +187,7 @@ def test_the_secret_goes_to_another_device_by_its_words_and_its_file(
         words = [word for word in words if word.isalpha()]
         assert len(words) == 24
         page.click("button", "Hide the words")
-        page.click("button", "Show it as a code for my phone")
-        page.see("img", "Your secret as a QR code")
+        show_code(page)
         assert page.faults() == []
         code = (
             "const [down] = await Promise.all([$.page.waitForEvent('download'),"

@@ -1,39 +1,9 @@
 """Pages are whole, can be jumped about in, and read without colour, in the dark and on a phone."""
 
 import re
-from html.parser import HTMLParser
 
 from facemin.report.page import Entry, document, image, listing, number, paragraph, section, table
-
-
-class Reader(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.text = ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.tags.append(tag)
-        self.ids += [str(given["id"])] if "id" in given else []
-        self.links += [str(given["href"])] if "href" in given else []
-        if tag == "th":
-            assert given["scope"] in ("row", "col")
-        if tag not in ("img", "meta"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
-
+from tests.html_page import HtmlPage
 
 ROWS: list[list[Entry | str]] = [["a", Entry("1 of 4", "0.1 to 0.7", "own"), Entry("It got something", mark="leak")]]
 
@@ -51,19 +21,21 @@ def number_table() -> str:
 
 
 def test_has_an_introduction_a_main_part_and_captions() -> None:
-    reader = Reader(page())
-    assert reader.tags.count("main") == 1
-    assert reader.tags.count("caption") == reader.tags.count("table") == 2
-    assert reader.text.index("What it is.") < reader.text.index("Said.")
-    assert "not run" in reader.text
-    assert "<b>x</b>" in reader.text
+    html = HtmlPage(page())
+    assert len(html.all("main")) == 1
+    assert len(html.all("caption")) == len(html.all("table")) == 2
+    assert {given["scope"] for given in html.all("th")} == {"row", "col"}
+    assert html.words.index("What it is.") < html.words.index("Said.")
+    assert "not run" in html.words
+    assert "<b>x</b>" in html.words
 
 
 def test_every_heading_can_be_jumped_to() -> None:
-    reader = Reader(page())
-    assert reader.links == ["#results-more", "#results-more-2"]
-    assert reader.ids == [link[1:] for link in reader.links]
-    assert reader.tags.count("h2") == len(reader.ids)
+    html = HtmlPage(page())
+    links = html.values("href")
+    assert links == ["#results-more", "#results-more-2"]
+    assert html.values("id") == [link[1:] for link in links]
+    assert len(html.all("h2")) == len(links)
 
 
 def test_every_table_scrolls_by_itself() -> None:

@@ -23,7 +23,7 @@ from facemin.service.storage.store import TemplateStore
 from tests.loopback import _no_sockets  # noqa: F401 - a fixture
 from tests.service.cluster import Cluster, cluster
 from tests.service.device import SPACE
-from tests.service.running import Running, running
+from tests.service.running import Running, running, server  # noqa: F401 - a fixture
 
 SIZE = 16
 FINGERPRINT = "a" * 64
@@ -94,12 +94,6 @@ def enrol() -> Enrol:
 def unit_rows(count: int, size: int = SIZE, seed: int = 0) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("provider") / "home") as made:
-        yield made
 
 
 @pytest.fixture(scope="session")

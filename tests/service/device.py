@@ -1,7 +1,5 @@
 """A person's device in tests: a secret, an embedding drawn at random in place of a face, and what it sends."""
 
-import base64
-import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -10,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
+from facemin.client.pseudonymous import Form, Operation, Sender
 from facemin.keys.key import Key
 from facemin.models import MODELS, SPACE_MODEL
-from facemin.protection.upload import FORMAT, TENSOR
-from facemin.pseudonym import Context, PossessionKey, Pseudonym, Secret, UploadStatement
-from facemin.pseudonym.possession import renewal_digest
+from facemin.protection.upload import encode_feature
+from facemin.pseudonym import PossessionKey, Secret
 from tests.service.running import Running
 
 SPACE: dict[str, Any] = {"model": SPACE_MODEL, "cut": MODELS[SPACE_MODEL].default_cut, "residual": 0.3}
@@ -66,7 +63,7 @@ class Device:
 
     @property
     def possession(self) -> PossessionKey:
-        return PossessionKey(secret=self.secret, origin=self.server.url, purpose=self.collection)
+        return self.sender.possession
 
     def challenge(self, person: str | None = None, token: str = "admin", **more: str) -> Any:
         query = "&".join(f"{name}={text}" for name, text in {"collection": self.collection, **more}.items())
@@ -76,57 +73,29 @@ class Device:
         assert reply.status == 201, reply.data
         return reply.json()
 
+    @property
+    def sender(self) -> Sender:
+        return Sender(secret=self.secret, origin=self.server.url, collection=self.collection, key=self.key)
+
     def feature(self, embedding: NDArray[np.float64], epoch: int = 0) -> bytes:
-        key = self.key
-        assert key.space is not None
-        context = Context(
-            origin=self.server.url,
-            signer=key.signer or b"",
-            space=key.space.id,
-            dimension=key.space.dimension,
-            purpose=self.collection,
-            epoch=epoch,
-        )
-        row = Pseudonym(secret=self.secret, context=context).targets(embedding[None])[0]
-        metadata = {"format": FORMAT, "key_id": key.manifest.key_id, "cut": key.manifest.cut}
-        return save({TENSOR: np.ascontiguousarray(row)}, metadata)
+        return encode_feature(self.sender.pseudonym(epoch).targets(embedding[None])[0], self.key)
 
     def upload(
         self,
         data: bytes,
         challenge: str,
-        operation: str,
+        operation: Operation,
         person: str,
         *,
         epoch: int = 0,
-        kind: str = "feature",
+        kind: Form = "feature",
         replaced_by: tuple[list[bytes], "Device"] | None = None,
     ) -> dict[str, Any]:
-        digest = hashlib.sha256(data).digest()
-        if replaced_by is not None:
-            new, device = replaced_by
-            hashes = [hashlib.sha256(each).digest() for each in new]
-            digest = renewal_digest(digest, hashes, device.possession.public)
-        statement = UploadStatement(
-            challenge=challenge.encode(),
-            operation=operation,
-            purpose=self.collection,
-            upload=digest,
-            person=person,
-            epoch=epoch,
+        replaced = None if replaced_by is None else (replaced_by[0], replaced_by[1].possession.public)
+        (made,) = self.sender.uploads(
+            [data], epoch, kind, challenge=challenge, operation=operation, person=person, replaced_by=replaced
         )
-        space = self.key.space
-        assert space is not None
-        return {
-            "kind": kind,
-            "key_id": self.server.key_id,
-            "data": base64.b64encode(data).decode(),
-            "pseudonym": {"space": space.id.hex(), "epoch": epoch},
-            "possession": {
-                "public_key": self.possession.public.hex(),
-                "signature": self.possession.sign(statement).hex(),
-            },
-        }
+        return made
 
     def enrol(
         self, person: str, embedding: NDArray[np.float64], *, epoch: int = 0, token: str = "admin", **more: Any

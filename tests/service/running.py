@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from facemin.autograd.opening import open_model
 from facemin.keys.default import stopping_residual
 from facemin.models import DEFAULT_MODEL, MODELS
+from facemin.models.store import open_graph
 from facemin.service.making import make_provider
 from facemin.service.provider import Provider
 from facemin.service.server import make_server
@@ -101,10 +102,16 @@ class Running:
 @contextmanager
 def running(home: Path, **settings: Any) -> Iterator[Running]:
     """Make a provider in a folder and serve it."""
-    residual = stopping_residual(open_model(DEFAULT_MODEL), CUT)
+    residual = stopping_residual(open_graph(DEFAULT_MODEL), CUT)
     values: dict[str, Any] = {"provider": "Acme", "model": DEFAULT_MODEL, "cut": CUT, "residual": residual}
     generous: dict[str, Any] = {"requests_per_minute": 1e6, "refusals_per_minute": 1e6, "open_requests_per_minute": 1e6}
     with serving(home, make_provider(home, **(values | generous | settings))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("provider") / "home") as made:
         yield made
 
 

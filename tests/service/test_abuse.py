@@ -8,12 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis import checks
-from schemathesis.core.result import Err
-from schemathesis.specs.openapi import checks as openapi_checks
 from torch import Tensor
 
 from facemin.keys.key import Key
@@ -21,18 +17,22 @@ from facemin.protection import encode_feature, feature_of
 from tests.pictures import encode_tensor
 from tests.service.running import Running, noise
 
-CHECKS = [
-    checks.not_a_server_error,
-    openapi_checks.status_code_conformance,
-    openapi_checks.content_type_conformance,
-    openapi_checks.response_schema_conformance,
-]
-
-
 KINDS = ("application/json", "text/plain", "multipart/form-data", "")
 
 
 def test_no_request_by_the_schema_or_against_it_fails_the_server(server: Running) -> None:
+    # here and not above: its import takes longer than most tests, and every process of a run would pay for it
+    import schemathesis
+    from schemathesis import checks
+    from schemathesis.core.result import Err
+    from schemathesis.specs.openapi import checks as openapi_checks
+
+    held = [
+        checks.not_a_server_error,
+        openapi_checks.status_code_conformance,
+        openapi_checks.content_type_conformance,
+        openapi_checks.response_schema_conformance,
+    ]
     document = server("GET", "/v1/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
     headers = {"Authorization": f"Bearer {server.admin}"}
@@ -52,7 +52,7 @@ def test_no_request_by_the_schema_or_against_it_fails_the_server(server: Running
         )
         def ask(case: schemathesis.Case[Any]) -> None:
             reply = case.call(base_url=server.url, headers=headers)
-            case.validate_response(reply, checks=CHECKS, headers=headers)
+            case.validate_response(reply, checks=held, headers=headers)
 
         ask()
         seen.add((operation.method.upper(), operation.path))

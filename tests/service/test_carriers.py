@@ -12,7 +12,7 @@ from PIL import Image
 import facemin
 from facemin.client.client import ProviderError, SharedSecretWarning
 from facemin.image import encode
-from facemin.image.codec import Encoding
+from facemin.image.encoding import Encoding
 from facemin.protection.carrier import CarrierRefused
 from facemin.protection.carrier.base import base_of, resized
 from facemin.pseudonym import Secret

@@ -62,6 +62,7 @@ def test_a_provider_from_its_making_to_its_back_up(tmp_path: Path, capsys: pytes
         run("provider", "keys", "--home", tmp_path / "nowhere")
 
 
+@pytest.mark.long
 def test_a_client_enrols_verifies_identifies_and_deletes(
     server: Running, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,9 +5,12 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import PATIENCE, REPOSITORY
 
 
+@pytest.mark.long
 def test_the_documented_script_does_what_it_says() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from facemin.service.making import make_provider
 from facemin.service.sessions import REACHABLE
 from facemin.service.settings import Settings, read_settings, write_settings
 from facemin.service.tokens import SCOPES
+from tests.html_page import HtmlPage
 from tests.service.page_files import write_page
 from tests.service.running import Running, running
 from tests.service.test_scopes import OPEN, RULES
@@ -80,56 +80,29 @@ def test_api_answers_are_those_recorded_before_there_were_pages(server: Running,
     assert not changed
 
 
-class Words(HTMLParser):
-    """What a page says, and what would run or load in it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.inline: list[str] = []
-        self.loads: list[str] = []
-        self.links: list[str] = []
-        self.words = ""
-        self._in: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._in.append(tag)
-        for name, value in attrs:
-            if name.startswith("on") or name == "style" or (tag == "style"):
-                self.inline.append(f"{tag} {name}")
-            if name in ("src", "href") and tag in ("script", "link", "img"):
-                self.loads.append(value or "")
-            if name == "href" and tag == "a":
-                self.links.append(value or "")
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-        if self._in and self._in[-1] in ("script", "style") and data.strip():
-            self.inline.append(data)
-
-
-def opened(server: Running, path: str) -> Words:
+def opened(server: Running, path: str) -> HtmlPage:
     reply = server("GET", path, token=None, headers=BROWSER)
     assert reply.status == 200
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     assert reply.headers.items() >= ISOLATED.items()
-    return Words(gzip.decompress(reply.data).decode())
+    return HtmlPage(gzip.decompress(reply.data).decode())
 
 
 @pytest.mark.parametrize("path", ["/", "/about"])
 def test_a_browser_at_the_address_gets_the_landing_page(server: Running, path: str) -> None:
-    words = opened(server, path)
-    assert "Acme" in words.words
-    assert "without being sent their photos" in words.words
-    assert not words.inline
-    assert set(words.loads) <= {"/site.css", "data:,"}
-    for link in words.links:
+    html = opened(server, path)
+    assert "Acme" in html.words
+    assert "without being sent their photos" in html.words
+    assert not html.inline
+    assert not html.all("style")
+    assert {*html.values("src"), *html.values("href", "link")} <= {"/site.css", "data:,"}
+    for link in html.values("href", "a"):
         assert server("GET", link, token=None, headers=BROWSER).status == 200, link
 
 
 def test_the_api_page_has_every_endpoint_with_who_may(server: Running) -> None:
-    words = opened(server, "/api")
-    text = re.sub(r"\s+", " ", words.words)
+    html = opened(server, "/api")
+    text = re.sub(r"\s+", " ", html.words)
     for (method, path), rule in RULES.items():
         (who,) = re.findall(rf"{method} {re.escape(path)} [A-Z][^/]*?Who may: ([^.]*)\.", text)
         assert (who == "open") == (rule == {OPEN}), (method, path)
@@ -139,7 +112,8 @@ def test_the_api_page_has_every_endpoint_with_who_may(server: Running) -> None:
             assert scope in who or len(rule) == 2 * len(SCOPES)
         reached = [each for each, places in REACHABLE.items() if (method, path) in places]
         assert who.partition("a session of scope ")[2] == " or ".join(reached)
-    assert not words.inline
+    assert not html.inline
+    assert not html.all("style")
 
 
 def test_each_anchor_of_the_api_page_is_there_once(server: Running) -> None:

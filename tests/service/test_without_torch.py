@@ -114,6 +114,7 @@ def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_the_command_line_s_client_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as a provider that is not there: every step before it needs no torch."""
     (tmp_path / "first.png").write_bytes(astronaut().read_bytes())

@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.web.conftest import ROOT, WEB
 
 BUILT = ROOT / "facemin" / "service" / "page"
@@ -15,6 +17,7 @@ def run(*command: str | Path, **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=WEB, env=os.environ | extra)
 
 
+@pytest.mark.long
 def test_vectors_and_units(node: str, networks: Path) -> None:
     done = run(node, "test/run.mjs", FACEMIN_MODELS=str(networks))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
@@ -23,6 +26,7 @@ def test_vectors_and_units(node: str, networks: Path) -> None:
     assert (counts["fail"], counts["skipped"]) == ("0", "0")
 
 
+@pytest.mark.long
 def test_types_and_lint(node: str) -> None:
     for tool, *arguments in (("typescript/bin/tsc", "-p", "."), ("eslint/bin/eslint.js", "--max-warnings=0", ".")):
         done = run(node, WEB / "node_modules" / tool, *arguments)

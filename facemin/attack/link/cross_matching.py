@@ -9,7 +9,7 @@ import torch
 
 from facemin.attack.contract import Adversary
 from facemin.attack.purify.registry import PURIFIERS, Purifier
-from facemin.metrics import ImpostorThreshold, pair_scores, threshold_at_far
+from facemin.metrics import pair_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,17 +73,6 @@ class Match:
     def false(self) -> Tensor:
         """Which pairs of different people are taken for one, (M,) bool: where this is as high, nothing was linked."""
         return self.impostor >= self.threshold
-
-    def recalibrated(self, far: float) -> ImpostorThreshold:
-        """The threshold of an adversary who measures it on these very impostors.
-
-        Protected images may all score lower than plain ones, and a threshold of plain faces misses what there is; or
-        all alike, and it accepts everybody. With fewer than 1 / far impostors it admits none of them.
-
-        Raises:
-            ValueError: far outside (0, 1), or no impostors.
-        """
-        return threshold_at_far(self.impostor, far=far)
 
 
 @dataclass(frozen=True, kw_only=True)

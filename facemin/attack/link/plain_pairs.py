@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from facemin.attack.contract import Adversary
 from facemin.attack.purify.registry import GaussianBlur
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-
-NEAR_ZERO = Adversary(row="T5", knows=("protected image", "recogniser", "public faces"))
-"""Who trains on them: public faces and ordinary recognisers; protected images only to attack."""
 
 
 def high_passed(faces: Tensor) -> Tensor:

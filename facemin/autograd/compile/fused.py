@@ -165,7 +165,7 @@ def _with_activation(step: Step, made: dict[str, Step], uses: Counter[str]) -> S
     if before.run.activation != Activation():
         return None
     del made[step.inputs[0]]
-    return Step(before.op, replace(before.run, activation=activation), before.inputs, step.outputs)
+    return Step(before.op, before.inputs, step.outputs, replace(before.run, activation=activation))
 
 
 def _with_sum(step: Step, made: dict[str, Step], uses: Counter[str], plan: Plan) -> Step | None:
@@ -179,7 +179,7 @@ def _with_sum(step: Step, made: dict[str, Step], uses: Counter[str], plan: Plan)
             continue
         if before.run == Fused(conv=before.run.conv):
             del made[term]
-            return Step(before.op, replace(before.run, adds=True), (other, *before.inputs), step.outputs)
+            return Step(before.op, (other, *before.inputs), step.outputs, replace(before.run, adds=True))
     return None
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from facemin.autograd.operator_api import KEPT, BatchMovedError, Lowered, Node, Run, Value
 from facemin.autograd.operators import OPERATORS
 from facemin.autograd.operators.shape import TYPES
-from facemin.models.onnx.analysis.known_graph import KnownGraph, image_shape, used_outputs
+from facemin.models.onnx.analysis.known_graph import GraphStep, KnownGraph, image_shape, used_outputs
 from facemin.models.onnx.attributes import LONGEST_STATIC
 from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.operators import IMAGES_ONLY, MIXING, WEIGHTED
@@ -25,13 +25,10 @@ PROBE_ROWS = 2
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(GraphStep):
     """One call of the prepared graph: `run` on the values named `inputs` gives those named `outputs`."""
 
-    op: str
     run: Run
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +184,7 @@ class _Tracer:
         return made
 
     def _view(self, name: str, run: Run, source: str) -> None:
-        self.steps.append(Step("Reshape", run, (source,), (name,)))
+        self.steps.append(Step("Reshape", (source,), (name,), run))
         self.macs[name] = 0
         self.inner.update(each for each in (name, source) if self.values[each].lifted)
 
@@ -254,7 +251,7 @@ class _Tracer:
                 self._view(name, lower_rows, inner)
 
     def _add(self, proto: NodeProto, lowered: Lowered, names: list[str], outputs: list[str], size: int) -> None:
-        self.steps.append(Step(proto.op_type, lowered.run, tuple(names), tuple(outputs)))
+        self.steps.append(Step(proto.op_type, tuple(names), tuple(outputs), lowered.run))
         self.macs[outputs[0]] = size * lowered.taps if proto.op_type in WEIGHTED else 0
 
     def _check_finite(self, tensor: Tensor) -> None:

@@ -36,7 +36,7 @@ def in_place(plan: Plan) -> Plan:
         run = _overwriting(step.run) if free and plan.shapes[target] == plan.shapes[step.outputs[0]] else None
         if run is not None or _makes_new(step):
             fresh.update(step.outputs)
-        steps.append(step if run is None else Step(step.op, run, step.inputs, step.outputs))
+        steps.append(step if run is None else Step(step.op, step.inputs, step.outputs, run))
     return replace(plan, steps=steps)
 
 

@@ -70,7 +70,7 @@ class _Simplifier:
     def _affine(self, step: Step, source: str, scale: Tensor, shift: Tensor) -> Step:
         name = step.outputs[0]
         made = (self._new(f"{name}:scale", scale), self._new(f"{name}:shift", shift))
-        return Step("Affine", Affine(), (source, *made), step.outputs)
+        return Step("Affine", (source, *made), step.outputs, Affine())
 
     def _as_affine(self, step: Step) -> Step:
         """Arithmetic with a constant per channel as a factor and an offset."""
@@ -159,7 +159,7 @@ class _Simplifier:
 
     def _layer(self, layer: Step, source: str, weight: Tensor, bias: Tensor, outputs: tuple[str, ...]) -> Step:
         made = (self._new(f"{outputs[0]}:weight", weight), self._new(f"{outputs[0]}:bias", bias))
-        return Step(layer.op, layer.run, (source, *made), outputs)
+        return Step(layer.op, (source, *made), outputs, layer.run)
 
     def _finished(self, step: Step) -> Step:
         """Constants in single precision and in the layout that the step runs fastest on."""
@@ -177,10 +177,10 @@ class _Simplifier:
         scale, shift = (self.constants[name].reshape(-1, *sides) for name in names)
         self.constants.update({names[0]: scale, names[1]: shift})
         if not shift.any():
-            return Step("Mul", torch.mul, (source, names[0]), step.outputs)
+            return Step("Mul", (source, names[0]), step.outputs, torch.mul)
         if (scale == 1).all():
-            return Step("Add", torch.add, (source, names[1]), step.outputs)
-        return Step("Affine", torch.addcmul, (names[1], source, names[0]), step.outputs)
+            return Step("Add", (source, names[1]), step.outputs, torch.add)
+        return Step("Affine", (names[1], source, names[0]), step.outputs, torch.addcmul)
 
 
 def _channels(constant: Tensor, shape: tuple[int, ...]) -> Tensor | None:

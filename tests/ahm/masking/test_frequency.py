@@ -20,13 +20,6 @@ from facemin.ahm.masking.frequency import (
 )
 
 
-@pytest.fixture(scope="module")
-def faces() -> Tensor:
-    generator = torch.Generator().manual_seed(3)
-    coarse = F.interpolate(torch.rand(2, 3, 9, 9, generator=generator), size=(112, 112), mode="bicubic").clamp(0, 1)
-    return (0.8 * coarse + 0.2 * torch.rand(2, 3, 112, 112, generator=generator)).mul(255).round() / 255
-
-
 def by_scipy(faces: Tensor) -> Tensor:
     """As the source writes it down, in double precision: colour, upsampling, one block after another."""
     red, green, blue = (faces.double() * 255).unbind(1)
@@ -108,7 +101,7 @@ class TestToFrequencies:
             to_frequencies(faces, every=3)
 
     def test_writes_where_told(self, faces: Tensor) -> None:
-        kept = torch.empty(2, 2, 56, 56)
+        kept = torch.empty(len(faces), 2, 56, 56)
         assert to_frequencies(faces, (5, 99), every=2, out=kept) is kept
         strided = kept.clone().contiguous(memory_format=torch.channels_last).zero_()
         assert to_frequencies(faces, (5, 99), every=2, out=strided) is strided

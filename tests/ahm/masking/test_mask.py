@@ -5,7 +5,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn import functional as F
 
 from facemin.ahm.masking.frequency import DC, to_frequencies
 from facemin.ahm.masking.mask import (
@@ -19,13 +18,6 @@ from facemin.ahm.masking.mask import (
     raw_channels,
     zigzag,
 )
-
-
-@pytest.fixture(scope="module")
-def faces() -> Tensor:
-    generator = torch.Generator().manual_seed(4)
-    coarse = torch.rand(4, 3, 14, 14, generator=generator)
-    return F.interpolate(coarse, size=(112, 112), mode="bilinear").clamp(0, 1)
 
 
 @pytest.fixture(scope="module")

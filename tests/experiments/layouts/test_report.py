@@ -1,7 +1,6 @@
 """The report: a page of records alone, with what is missing said to be so."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,30 +13,22 @@ from facemin.experiments.layouts.report import LAYOUTS, show, write_report
 from facemin.experiments.store.records import read_header
 from facemin.metrics import wilson
 from tests.experiments.conftest import TOML, Measure, measured
+from tests.html_page import HtmlPage
 
 ALL_LAYOUTS = sorted(LAYOUTS)
 FULL = TOML.replace("[data]", 'distance = "apart"\n[noise]\nbounds = [0, 0.1]\nkappa = [0.2, 0.4, 0.6, 0.8]\n[data]')
 
 
-class Page(HTMLParser):
-    """Tables by caption, as rows of text, and what else the page holds."""
+class Page(HtmlPage):
+    """With its tables by caption, as rows of text."""
 
     def __init__(self, text: str) -> None:
-        super().__init__()
         self.tables: dict[str, list[list[str]]] = {}
-        self.tags: set[str] = set()
-        self.sources: list[str] = []
-        self.text = ""
-        self._open: list[str] = []
         self._caption = ""
-        self.feed(text)
+        super().__init__(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.sources += [value or "" for name, value in attrs if name == "src"]
-        assert all(str(value).startswith("#") for name, value in attrs if name == "href")
-        if tag not in ("img", "meta"):
-            self._open.append(tag)
+        super().handle_starttag(tag, attrs)
         if tag == "h3":
             self._caption = ""
         elif tag == "table":
@@ -47,11 +38,8 @@ class Page(HTMLParser):
         elif tag in ("td", "th"):
             self.tables[self._caption][-1].append("")
 
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
     def handle_data(self, data: str) -> None:
-        self.text += data
+        super().handle_data(data)
         if "h3" in self._open:
             self._caption += data
         elif {"td", "th"} & set(self._open):
@@ -74,15 +62,17 @@ def test_every_layout_is_whole_and_alone(records: str, tmp_path: Path, layout: s
     text = written.file.read_text(encoding="utf-8")
     page = Page(text)
     assert written.experiments == ("small on faces",)
-    assert not page.tags & {"script", "link", "iframe", "object"}
-    assert all(source.startswith("data:image/") for source in page.sources)
-    assert page.sources or layout in ("matrix", "rows")
+    assert not page.all("script", "link", "iframe", "object")
+    assert all(link.startswith("#") for link in page.values("href"))
+    sources = page.values("src")
+    assert all(source.startswith("data:image/") for source in sources)
+    assert sources or layout in ("matrix", "rows")
     assert re.findall("https?://", text) == []
     for rows in page.tables.values():
         assert len({len(row) for row in rows}) == 1
         assert len(rows) > 1
-    assert "A small matrix" in page.text
-    assert "On patterns." in page.text
+    assert "A small matrix" in page.words
+    assert "On patterns." in page.words
     assert str(tmp_path) not in text
     # the same records give the same page
     assert write_report(folder, out=tmp_path / "again.html").file.read_bytes() == written.file.read_bytes()
@@ -118,7 +108,7 @@ def test_what_was_not_run_is_not_zero(measure: Measure) -> None:
         last = page.tables[caption][-1]
         assert last[0] == "both"
         assert set(last[1:]) <= {"not run", "-"}
-    assert "1 of 2 cells measured" in page.text
+    assert "1 of 2 cells measured" in page.words
 
 
 def test_without_impostor_pairs_there_is_no_accuracy(measure: Measure) -> None:
@@ -185,7 +175,7 @@ def test_the_page_has_the_experiment_as_its_file_is_now(measure: Measure) -> Non
     done = measure(TOML[:last].replace('title = "', 'title = "Anew: '))
     assert not done.measured
     page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
-    assert "Anew: " in page.text
+    assert "Anew: " in page.words
     (group,) = grouped(read_records(done.file), read_header(done.file))
     assert len(group.rows) == TOML.count("[[cell]]") - 1
     assert group.superseded == 1
@@ -194,7 +184,7 @@ def test_the_page_has_the_experiment_as_its_file_is_now(measure: Measure) -> Non
 def test_thresholds_that_mean_nothing_are_said_to(measure: Measure) -> None:
     done = measure(TOML.replace("far = 0.02", "far = 1e-6"))
     page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
-    assert "Too few impostor pairs for FAR 1e-06, so these thresholds admit none: one, two." in page.text
+    assert "Too few impostor pairs for FAR 1e-06, so these thresholds admit none: one, two." in page.words
 
 
 def test_pictures_only_when_asked(measure: Measure) -> None:
@@ -250,7 +240,7 @@ class TestItOpensWithWhatWasFound:
     def test_in_words_made_of_the_records(self, measure: Measure) -> None:
         done = measure()
         one, both = read_records(done.file)
-        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).text
+        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).words
         kept = [
             min(measures.tar(r, judge).value / measures.clean_tar(r, judge).value for judge in measures.authorised(r))
             for r in (one, both)
@@ -267,7 +257,7 @@ class TestItOpensWithWhatWasFound:
         done.file.write_text(one.replace('"dirty":false', '"dirty":true') + "\n")
         assert '"dirty":true' in done.file.read_text(encoding="utf-8")
         written = write_report(done.file.parent)
-        text = Page(written.file.read_text(encoding="utf-8")).text
+        text = Page(written.file.read_text(encoding="utf-8")).words
         assert "1 of 2 cells are measured, 1 of them by changed code" in text
         assert written.shortfall == Shortfall(2, ("small: both",), ("small: one",))
         assert "small: both" in text
@@ -279,7 +269,7 @@ class TestItOpensWithWhatWasFound:
         (folder / "attacks" / "linkage.jsonl").write_text('{"dirty": true}\n{"dirty": false}\n')
         written = write_report(folder)
         assert written.others == (OtherRecords("attacks/linkage.jsonl", 2, 1),)
-        text = Page(written.file.read_text(encoding="utf-8")).text
+        text = Page(written.file.read_text(encoding="utf-8")).words
         assert "attacks/linkage.jsonl: 2, 1 of them by changed code" in text
 
     def test_and_a_spoilt_line_is_named(self, measure: Measure) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from hypothesis import given, settings
@@ -25,6 +24,7 @@ from facemin.models.onnx.graph import (
     prepend_preprocessing,
     read_graph,
 )
+from facemin.runtime.inference_session import inference_session
 
 
 def weights(*shape: int) -> np.ndarray[Any, Any]:
@@ -60,7 +60,7 @@ def residual(side: int = 8) -> onnx.ModelProto:
 
 
 def run(model: onnx.ModelProto, x: torch.Tensor) -> torch.Tensor:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = inference_session(model.SerializeToString(), threads=1)
     return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: x.numpy()})[0])
 
 
@@ -395,7 +395,7 @@ class TestLayers:
 
     def test_are_what_parts_of_their_own_give(self) -> None:
         part, x = extract(residual(), end="sum", layers=("r1", "c2")), torch.rand(2, 3, 8, 8)
-        session = ort.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = inference_session(part.SerializeToString(), threads=1)
         found = session.run(None, {"image": x.numpy()})
         for name, value in zip(("r1", "c2", "sum"), found, strict=True):
             torch.testing.assert_close(torch.from_numpy(value), run(extract(residual(), end=name), x))

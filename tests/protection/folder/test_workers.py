@@ -200,6 +200,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     assert not active_children()
 
 
+@pytest.mark.long
 def test_a_photo_that_kills_its_workers_is_reported_and_the_others_are_done(
     values: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from onnx import checker
@@ -15,6 +14,7 @@ from facemin.autograd.module import OnnxModule
 from facemin.keys.key import Key
 from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
 from facemin.protection.one_pass.protector_file import ProtectorFile
+from facemin.runtime.inference_session import inference_session
 from facemin.train.one_pass.decoder import SIZES, Decoder
 from facemin.train.one_pass.evaluate import cosines
 from facemin.train.one_pass.fit import LOG, PROTECTOR, RECORD, STATE, fit_protector
@@ -43,7 +43,7 @@ def test_export_equals_the_decoder(size: DecoderSize) -> None:
     made, (targets, noise) = decoder(size), codes(3)
     exported = made.to_graph()
     checker.check_model(exported, full_check=True)
-    session = onnxruntime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = inference_session(exported.SerializeToString(), threads=1)
     (images,) = session.run(None, {"target": targets.numpy(), "noise": noise.numpy()})
     with torch.no_grad():
         expected = made(targets, noise)

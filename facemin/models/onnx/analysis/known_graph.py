@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from facemin.models.onnx.operators import WITH_OPTIONAL_OUTPUTS
 
@@ -33,19 +33,22 @@ class KnownGraph:
     inner: frozenset[str] = frozenset()
 
 
-class NamedStep(Protocol):
-    """A step, by the names of what it takes and gives."""
+@dataclass(frozen=True)
+class GraphStep:
+    """A node that depends on the images.
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Of what it takes."""
+    Args:
+        op: the operator's name.
+        inputs: names of what it takes.
+        outputs: names of those of its outputs that count.
+    """
 
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Of what it gives."""
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
-AnyStep = TypeVar("AnyStep", bound=NamedStep)
+AnyStep = TypeVar("AnyStep", bound=GraphStep)
 
 
 def used_outputs(proto: NodeProto, used: Container[str]) -> list[str]:

@@ -19,7 +19,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from facemin.models.onnx.analysis.batch_axis import batch_axis
 from facemin.models.onnx.analysis.cost import LONGEST_RANGE, taps
-from facemin.models.onnx.analysis.known_graph import KnownGraph, image_shape, used_outputs
+from facemin.models.onnx.analysis.known_graph import GraphStep, KnownGraph, image_shape, used_outputs
 from facemin.models.onnx.analysis.static_value import FLOATS, StaticNode, StaticValue, attributes_of, finite
 from facemin.models.onnx.attributes import LONGEST_STATIC
 from facemin.models.onnx.operators import ALLOWED, CONSTANTS, IMAGES_ONLY, MIXING, WEIGHTED
@@ -54,21 +54,6 @@ _ERRORS = (
 """What ONNX's inference and its reference runtime raise for a node that is not sound."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """A node that depends on the images.
-
-    Args:
-        op: the operator's name.
-        inputs: names of what it takes.
-        outputs: names of those of its outputs that count.
-    """
-
-    op: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
 @dataclass(frozen=True, kw_only=True)
 class GraphShapes(KnownGraph):
     """A graph whose shapes are known.
@@ -79,7 +64,7 @@ class GraphShapes(KnownGraph):
         batches: whether any number of images may run at once; else what is written in the graph is for one.
     """
 
-    steps: list[Step]
+    steps: list[GraphStep]
     constants: dict[str, NDArray[Any]]
     batches: bool
 
@@ -105,7 +90,7 @@ class _Walk:
         self.imports = [helper.make_opsetid("", self.opset)]
         self.ir_version = model.ir_version
         self.values: dict[str, StaticValue] = {}
-        self.steps: list[Step] = []
+        self.steps: list[GraphStep] = []
         self.macs: dict[str, int] = {}
         self.elements = self.work = 0
         self.for_one = False
@@ -170,7 +155,7 @@ class _Walk:
         for name, kind, shape in zip(names, kinds, results, strict=True):
             self._check_result(name, shape, place)
             self.values[name] = StaticValue(shape=shape, kind=kind, batched=True, place=place)
-        self.steps.append(Step(node.op, tuple(name for name in proto.input if name), tuple(names)))
+        self.steps.append(GraphStep(node.op, tuple(name for name in proto.input if name), tuple(names)))
         self.macs[names[0]] = prod(results[0]) * each if node.op in WEIGHTED else 0
 
     def _check_static(self, node: StaticNode) -> None:
