@@ -35,6 +35,7 @@ from facemin.protection import PROTECTORS
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, plan, protect_into
 from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import LOCAL, Context, Pseudonym, Secret
 from facemin.runtime.files import write_atomically
@@ -153,7 +154,7 @@ def one_pass(faces: Faces, *, batch: int, threads: int) -> Spent:
     assert space is not None
     assert protector is not None
     run = FaceRunner(key.graph, threads=threads)
-    painter = Painter(protector, run, OnePass(residual=0.5, checks=("blur-1",), batch=batch), threads=threads)
+    painter = Painter(protector, run, OnePass(residual=0.5, corrections=CORRECTIONS, batch=batch), threads=threads)
     context = Context(origin=LOCAL, space=space.id, dimension=space.dimension, purpose="benchmark")
     pseudonym = Pseudonym(secret=Secret.new(), context=context)
     pseudonym.targets(space.embed(run, faces[:1]))

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from facemin.client.pseudonymous import CORRECTIONS
 from facemin.evaluation.provenance import conditions
 from facemin.experiments.common import RESULTS, script_parser
 from facemin.face import Detector, align, faces_in
@@ -29,6 +28,7 @@ from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.runtime.files import write_atomically
 

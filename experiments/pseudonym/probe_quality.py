@@ -18,11 +18,11 @@ from people import genuine_pairs
 from probe_curve import FAR, KINDS, threshold_at
 
 from facemin.client.probes import MARGIN
-from facemin.client.pseudonymous import CORRECTIONS
 from facemin.metrics import wilson
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import CHECKS, PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.pseudonym import score_preserving
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NotRequired
 
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
@@ -29,19 +30,19 @@ class Decision:
 class Template(TypedDict):
     """One enrolled face, as far as a client looks at it."""
 
-    epoch: int | None
+    epoch: NotRequired[int | None]
 
 
 class Enrolled(TypedDict):
     """A person as enrolled."""
 
     person: str
-    templates: list[Template]
+    templates: NotRequired[list[Template]]
 
 
 def held(enrolled: Enrolled, epoch: int) -> int:
-    """How many templates a person has under an epoch."""
-    return sum(template["epoch"] == epoch for template in enrolled["templates"])
+    """How many templates a person has under an epoch; 0 where a provider does not say."""
+    return sum(template.get("epoch") == epoch for template in enrolled.get("templates", []))
 
 
 @dataclass(frozen=True, kw_only=True)

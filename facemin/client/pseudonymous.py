@@ -54,9 +54,6 @@ Operation = Literal["enrol", "verify", "identify", "renew"]
 Probe = Literal["decision", "scores", "embedding"]
 """What of a probe is sent: whether its best cosine is enough; its cosines with what is enrolled; all of it."""
 
-CORRECTIONS = 1
-"""Of a painted image, whose time nobody notices where a photo is sent by itself."""
-
 SITE = (
     "a secret that a site's devices share for many people is weaker than one a person: some 64 photos whose uploads "
     "are known give its rotation, and with it everybody's faces; and whoever takes one device has it"
@@ -306,7 +303,7 @@ class Sender:
 
             method = PROTECTORS[DEFAULT_PROTECTOR]
         else:
-            method = OnePassProtector(files=(protector,), corrections=CORRECTIONS)
+            method = OnePassProtector(files=(protector,))
         stream = method.aim([(target,) for target in targets], [self.key], seed=secrets.randbits(128))
         done = sorted((as_protected(each, [self.key], method) for each in stream), key=lambda each: each.index)
         missed = [each for each in done if not each.reached]

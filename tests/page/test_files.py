@@ -18,7 +18,7 @@ BUDGET = {
     "index.html": 4_000,
     "page.css": 12_000,
     "page.js": 80_000,
-    "engine.js": 120_000,
+    "engine.js": 125_000,
     "licences.txt": 8_000,
 }
 """Bytes of each, unpacked."""

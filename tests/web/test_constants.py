@@ -7,13 +7,13 @@ from importlib import resources
 import pytest
 
 from facemin.client.probes import MARGIN, SCORE_TOLERANCE
-from facemin.client.pseudonymous import CORRECTIONS
 from facemin.face.crop import EDGE
 from facemin.keys.default import DEFAULT_SPACE
 from facemin.keys.trust import shipped_graphs
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.operators import ALLOWED
 from facemin.protection.one_pass.painter import CORRECTION, PAINTED_RESIDUAL, OnePass
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.shipped import SHIPPED, shipped_protector
 from facemin.pseudonym.captures import SAME_CAPTURE
 from tests.web.conftest import WEB

@@ -21,6 +21,7 @@ from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.calibration import shipped_calibration
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import LOCAL, Context, Pseudonym, Secret
 from facemin.runtime.files import write_atomically
@@ -114,7 +115,7 @@ def run_demo(out: Path, *, seed: int | None = None, tell: Callable[[str], None] 
     assert space is not None
     assert protector is not None
     run = FaceRunner(key.graph)
-    painter = Painter(protector, run, OnePass(residual=key.manifest.residual))
+    painter = Painter(protector, run, OnePass(residual=key.manifest.residual, corrections=CORRECTIONS))
     threshold = pseudonym_threshold()
     say("Finding the face")
     photo = decode(astronaut()).pixels

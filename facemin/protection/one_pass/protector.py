@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from facemin.protection.one_pass.painter import Painted
     from facemin.protection.one_pass.protector_file import ProtectorFile
 
+CORRECTIONS = 1
+"""Paintings anew by default, for what an image missed: two painted images of a person are then accepted as often as a
+painted one and a feature (decision 015)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OnePassProtector:
@@ -45,7 +49,7 @@ class OnePassProtector:
     residual: float | None = None
     checks: tuple[str, ...] = ("blur-1",)
     tries: int = 4
-    corrections: int = 0
+    corrections: int = CORRECTIONS
     fallback: bool = True
     files: tuple[ProtectorFile, ...] = field(default=(), repr=False)
 
@@ -125,7 +129,7 @@ class OnePassProtector:
             "residual": self.residual,
             "checks": list(self.checks),
             "tries": self.tries,
-            # results made before it was known stay as they are
+            # none is what earlier versions did, and the name that their results have
             **({"corrections": self.corrections} if self.corrections else {}),
             "fallback": self.fallback,
             "files": [file.fingerprint for file in self.files],
