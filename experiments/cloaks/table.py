@@ -13,9 +13,9 @@ from pathlib import Path
 
 from facemin.experiments.cloaks.records import read_cloak_records
 from facemin.experiments.cloaks.table import hits_table, protection_table, quality_table
-from facemin.experiments.common import script_parser
+from facemin.experiments.common import replace_section, script_parser
 
-BEGIN, END = "<!-- from table.py -->\n", "<!-- end of it -->\n"
+BEGIN, END = "<!-- from table.py -->", "<!-- end of it -->"
 SHORT = {
     "dlib-resnet29": "dlib",
     "mobilefacenet-casia-arcface": "CASIA",
@@ -49,10 +49,9 @@ def main() -> None:
 
 def write_between_marks(document: Path, tables: str) -> None:
     """Put tables between a document's two marks, recognisers by their short names."""
-    before, rest = document.read_text(encoding="utf-8").split(BEGIN)
     for name, short in SHORT.items():
         tables = tables.replace(f"| {name} |", f"| {short} |")
-    document.write_text(f"{before}{BEGIN}\n{tables}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    replace_section(document, BEGIN, END, f"\n{tables}")
 
 
 if __name__ == "__main__":

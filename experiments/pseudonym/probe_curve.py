@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
     Send = Callable[[Rows], Rows]
+    Account = tuple[Rows, NDArray[np.int64]]
 
 FAR = 1e-3
 """Of collections by default."""
@@ -147,16 +148,26 @@ class Attacker:
         return scalar_scores(self.observed(uploads)[:, 0], guessed, correlation=0.3)
 
 
+def drawn_accounts(lfw: Lfw, send: Send, n: int, count: int, generator: np.random.Generator) -> list[Account]:
+    """Draws of n uploads of everybody who has the photos, and n other photos of each."""
+    people = lfw.people("report", least=2 * n)
+    drawn = [np.stack([generator.permuted(rows)[: 2 * n] for rows in people]) for _ in range(count)]
+    return [(send(lfw.both[photos[:, :n]]), photos[:, n:]) for photos in drawn]
+
+
+def by_gram(lfw: Lfw, teacher: Teacher, n: int, accounts: list[Account], note: Callable[..., None]) -> None:
+    """The matchers of gram_curve.py."""
+    for name, attack in matchers(teacher, n).items():
+        found = [attack(gram(uploads), gram(lfw.both[photos])) for uploads, photos in accounts]
+        note(f"{n} uploads, {n} photos a candidate", name, found, n=n, photos=n)
+
+
 def curve(attacker: Attacker, n: int, count: int, generator: np.random.Generator, note: Callable[..., None]) -> None:
     """All matchers at n uploads, against n photos a candidate and against one."""
     lfw, teacher = attacker.lfw, attacker.teacher
-    people = lfw.people("report", least=2 * n)
-    drawn = [np.stack([generator.permuted(rows)[: 2 * n] for rows in people]) for _ in range(count)]
-    accounts = [(attacker.send(lfw.both[photos[:, :n]]), photos[:, n:]) for photos in drawn]
+    accounts = drawn_accounts(lfw, attacker.send, n, count, generator)
     setting = f"{n} uploads, {n} photos a candidate"
-    for name, attack in matchers(teacher, n).items():
-        found = [attack(gram(uploads), gram(lfw.both[photos])) for uploads, photos in accounts]
-        note(setting, name, found, n=n, photos=n)
+    by_gram(lfw, teacher, n, accounts, note)
     for name, match in (
         ("scores and faces, likelihood", attacker.by_likelihood),
         ("scores and faces, classifier", attacker.by_classifier),
@@ -177,12 +188,8 @@ def several(
     """Five uploads of which three were enrolled: their cosines with each other are seen as they are."""
     send = partial(sent, kind="decision", most=most, generator=generator, enrolled=3)
     teacher = Teacher(lfw, generator, send)
-    people = lfw.people("report", least=2 * n)
-    drawn = [np.stack([generator.permuted(rows)[: 2 * n] for rows in people]) for _ in range(count)]
-    accounts = [(send(lfw.both[photos[:, :n]]), photos[:, n:]) for photos in drawn]
-    for name, attack in matchers(teacher, n).items():
-        found = [attack(gram(uploads), gram(lfw.both[photos])) for uploads, photos in accounts]
-        note(f"{n} uploads, {n} photos a candidate", name, found, n=n, photos=n)
+    accounts = drawn_accounts(lfw, send, n, count, generator)
+    by_gram(lfw, teacher, n, accounts, note)
     # what is left of the enrolled ones alone, with what faces let expect
     whole = Teacher(lfw, generator)
     found = []

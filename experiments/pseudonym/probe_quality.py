@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from facemin.client.pseudonymous import Form
-
     Rows = NDArray[np.float64]
 
 OPERATIONS = ("none", "blur-1", "resize-0.75", "shift-2")
@@ -57,7 +55,7 @@ def main() -> None:
     ):
         whole = (templates[held] * shown).sum(1) >= threshold
         for kind in KINDS:
-            sent = kept(shown, templates[held], limit(kind, "feature", threshold), generator)
+            sent = kept(shown, templates[held], kind, threshold + MARGIN["feature"], generator)
             accepted = (templates[held] * sent).sum(1) >= threshold
             tables[name][kind] = share(accepted) | {"decided otherwise": int((accepted != whole).sum())}
     tables |= images(given, templates, faces, generator, threshold)
@@ -67,16 +65,11 @@ def main() -> None:
     record("probe_quality", given, {"tables": tables, "far": FAR, "threshold": threshold, "margins": MARGIN})
 
 
-def limit(kind: str, form: Form, threshold: float) -> float | None:
-    """Largest score that is kept; 2, more than any, where all are; None where the embedding is sent whole."""
-    return {"embedding": None, "scores": 2.0, "decision": threshold + MARGIN[form]}[kind]
-
-
-def kept(faces: Rows, templates: Rows, most: float | None, generator: np.random.Generator) -> Rows:
-    """What is sent of each face, whose one template is in the same row; whole where `most` is None."""
-    if most is None:
+def kept(faces: Rows, templates: Rows, kind: str, most: float, generator: np.random.Generator) -> Rows:
+    """What is sent of each face, whose one template is in the same row; scores up to `most` for a decision."""
+    if kind == "embedding":
         return faces
-    largest = None if most > 1 else most
+    largest = most if kind == "decision" else None
     rows = [
         score_preserving(face[None], template[None], [generator.bytes(32)], most=largest)
         for face, template in zip(faces, templates, strict=True)
@@ -112,7 +105,8 @@ def images(
         return np.asarray(np.einsum("nij,ni->nj", turns, unit(runner(pixels).astype(np.float64))))
 
     enrolled = seen(painted(templates))
-    made = {kind: painted(kept(faces, templates, limit(kind, "image", threshold), generator)) for kind in KINDS}
+    most = threshold + MARGIN["image"]
+    made = {kind: painted(kept(faces, templates, kind, most, generator)) for kind in KINDS}
     found: dict[str, Any] = {}
     for operation in OPERATIONS:
         rows = {kind: seen(CHECKS[operation](pixels)) for kind, pixels in made.items()}

@@ -16,11 +16,8 @@ from facemin.client.connection import Connection
 from facemin.client.pins import KeyChanged
 from facemin.client.probes import OtherTemplatesWarning, check_templates, of_probe
 from facemin.client.pseudonymous import (
-    Faces,
-    Form,
     NewSecretWarning,
     NotReached,
-    Sender,
     SharedSecretWarning,
     UntrustedSpace,
     secret_of,
@@ -203,7 +200,7 @@ class Client(Connection):
             raise ValueError("photos: expected at least one, got none")
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces], int, Form]:
+        def send() -> tuple[int, Callable[..., None]]:
             old = self._sender()
             ask, form = self._ask(person=person)
             new = old
@@ -223,10 +220,11 @@ class Client(Connection):
             first = old.uploads(sent, ask.epoch, form, replaced_by=(put, new.possession.public), **signed)  # type: ignore[arg-type]
             second = new.uploads(put, epoch, form, **signed)  # type: ignore[arg-type]
             body = {"upload": first[0], "uploads": second, "challenge": ask.challenge}
-            return self._post(f"persons/{quote(person, safe='')}/renew", body), new, fresh, epoch, form
+            self._post(f"persons/{quote(person, safe='')}/renew", body)
+            return epoch, partial(new.remember, fresh, epoch, form)
 
-        _, sender, fresh, epoch, form = self._fresh(send)
-        sender.remember(fresh, epoch, form, person=person)
+        epoch, remember = self._fresh(send)
+        remember(person=person)
         return epoch
 
     def upgrade(self, person: str, photo: AnyPhoto, photos: Sequence[AnyPhoto]) -> Decision:
@@ -249,7 +247,7 @@ class Client(Connection):
             raise ValueError("photos: expected at least one, got none")
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces], int, Form]:
+        def send() -> tuple[Reply, Callable[..., None]]:
             sender = self._sender()
             ask, form = self._ask(person=person)
             faces, plain = [self._read(sender, each) for each in photos], self._read(sender, photo)
@@ -261,12 +259,12 @@ class Client(Connection):
             self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(put, ask.epoch, form, challenge=ask.challenge, operation="enrol", person=person)
             body = {"person": person, "upload": upload, "upgrade": uploads, "challenge": ask.challenge}
-            return self._post("verify", body), sender, faces, ask.epoch, form
+            return self._post("verify", body), partial(sender.remember, faces, ask.epoch, form)
 
-        reply, sender, faces, epoch, form = self._fresh(send)
+        reply, remember = self._fresh(send)
         decision = reply.read(Decision)
         if decision.accepted:
-            sender.remember(faces, epoch, form, person=person)
+            remember(person=person)
         return decision
 
     def delete(self, person: str) -> None:
@@ -285,7 +283,7 @@ class Client(Connection):
     def _enrol(self, person: str | None, photos: Sequence[AnyPhoto | Prepared], *, replace: bool) -> str:
         claimed: set[str] = set()
 
-        def send() -> tuple[Reply, Sender, list[Faces], int, Form]:
+        def send() -> tuple[Reply, int, Callable[..., None]]:
             sender = self._sender()
             ask, form = self._ask(person=person)
             faces = [self._read(sender, photo) for photo in photos]
@@ -296,11 +294,11 @@ class Client(Connection):
             self._claim(sender, faces, epoch, claimed)
             uploads = sender.uploads(data, epoch, form, challenge=ask.challenge, operation="enrol", person=person or "")
             body = {"person": person, "uploads": uploads, "replace": replace, "challenge": ask.challenge}
-            return self._post("persons", body), sender, faces, epoch, form
+            return self._post("persons", body), epoch, partial(sender.remember, faces, epoch, form)
 
-        reply, sender, faces, epoch, form = self._fresh(send)
+        reply, epoch, remember = self._fresh(send)
         enrolled = reply.read(Enrolled)
-        sender.remember(faces, epoch, form, person=enrolled["person"], held=held(enrolled, epoch))
+        remember(person=enrolled["person"], held=held(enrolled, epoch))
         return enrolled["person"]
 
     def _asked(

@@ -64,7 +64,7 @@ class ThresholdSet(Measurement):
         pair = PAIRS.get(frozenset({one, other}))
         if pair is None:
             raise ValueError(f"kinds: expected two that are compared with each other, got {one} and {other}")
-        here = [entry for entry in self.thresholds if entry.pair == pair]
+        here = self._of(pair)
         for entry in here:
             if entry.far == far:
                 return entry
@@ -72,17 +72,18 @@ class ThresholdSet(Measurement):
 
     def of_pseudonyms(self, far: float) -> float | None:
         """The cosine that decides on pseudonyms at a FAR; None where that was not measured."""
-        here = [entry.threshold for entry in self.thresholds if entry.pair == PSEUDONYMS and entry.far == far]
-        return here[0] if here else None
+        return next((entry.threshold for entry in self._of(PSEUDONYMS) if entry.far == far), None)
+
+    def _of(self, pair: Pair) -> list[PairThreshold]:
+        return [entry for entry in self.thresholds if entry.pair == pair]
 
     def check(self, far: float) -> None:
         """Raises ValueError unless every pair of kinds has a threshold at this FAR.
 
         Pseudonyms need one where the set has any of theirs: a recogniser without a space has none.
         """
-        pseudonyms = any(entry.pair == PSEUDONYMS for entry in self.thresholds)
         for kinds, pair in PAIRS.items():
-            if pair == PSEUDONYMS and not pseudonyms:
+            if pair == PSEUDONYMS and not self._of(pair):
                 continue
             self.find(min(kinds), max(kinds), far)  # type: ignore[arg-type]
 
@@ -99,7 +100,7 @@ class ThresholdSet(Measurement):
         Raises:
             ValueError: none is.
         """
-        here = [entry for entry in self.thresholds if entry.pair == PSEUDONYMS]
+        here = self._of(PSEUDONYMS)
         found = [entry.far for entry in here if entry.far <= far / 10 * (1 + 1e-9)]
         if not found:
             raise ValueError(
