@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 import warnings
+from contextlib import contextmanager
 from multiprocessing import connection as waiting
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, TextIO
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from facemin.protection.folder.job import FolderJob
+
+Photos = list[tuple["Path", "Path"]]
 
 SAID_EVERY = 0.3
 """Seconds between two messages on steps."""
@@ -47,7 +50,7 @@ class Worker:
     def run(self) -> None:
         """Work until there is nothing left, or the driver ends it."""
         self._say("ready")
-        while (photos := self._line.recv()) is not None:
+        while (photos := self._heard()) is not None:
             for result in protect_each(self._supply(photos), self._job, on_step=self._step):
                 self._say("result", result)
             if self._ended:
@@ -71,17 +74,19 @@ class Worker:
         """Tell of an error that no photo has to do with."""
         self._say("refused", in_words(error))
 
-    def _supply(self, photos: list[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
+    def _supply(self, photos: Photos) -> Iterator[tuple[Path, Path]]:
         while photos:
             yield from photos
             self._say("hungry")
-            given = self._line.recv()
+            given = self._heard()
             self._ended = given is None
             photos = given or []
 
     def _step(self, taken: list[int]) -> None:
-        # nothing comes unasked but the end
-        if self._line.poll():
+        with _ending_with_the_driver():
+            # nothing comes unasked but the end
+            ended = self._line.poll()
+        if ended:
             raise KeyboardInterrupt
         now = time.monotonic()
         if now - self._said >= SAID_EVERY:
@@ -89,14 +94,20 @@ class Worker:
             self._say("step", taken)
 
     def _say(self, kind: str, value: object = None) -> None:
-        self._line.send((kind, value))
+        with _ending_with_the_driver():
+            self._line.send((kind, value))
+
+    def _heard(self) -> Photos | None:
+        with _ending_with_the_driver():
+            given: Photos | None = self._line.recv()
+        return given
 
 
 def work(line: Connection, job: FolderJob) -> None:
     """The whole life of a worker process."""
     # Ctrl-C reaches every process of the terminal: the driver says when to end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    threading.Thread(target=_watch_the_driver, daemon=True).start()
     worker = Worker(line, job)
     warnings.showwarning = worker.warn
     try:
@@ -108,7 +119,16 @@ def work(line: Connection, job: FolderJob) -> None:
         worker.refuse(error)
 
 
-def _end_with_the_driver() -> None:
+@contextmanager
+def _ending_with_the_driver() -> Iterator[None]:
+    """Talk to the driver; one that is gone may be seen here before its watcher wakes, and is no error of the job."""
+    try:
+        yield
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _watch_the_driver() -> None:
     driver = parent_process()
     assert driver is not None
     waiting.wait([driver.sentinel])

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import active_children
+from multiprocessing import Pipe, active_children, get_context
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ from facemin.keys.trust import TrustLog
 from facemin.protection import PMT, Check, Compute, Failure, OnePassProtector, Protected, RevealingWarning
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
+from facemin.protection.folder.worker import Worker
 from facemin.protection.folder.workers import DEATHS, protect_by_workers
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
@@ -279,6 +280,27 @@ def test_a_job_that_ends_leaves_nothing_half_written(values: dict[str, Any], tmp
 def test_nothing_to_do_begins_no_process(values: dict[str, Any], tmp_path: Path) -> None:
     job = FolderJob(**values)
     assert list(protect_by_workers(Plan(todo={}, done=[], failures=[]), job, workers=3)) == []
+
+
+def _talking_to_nobody(job: FolderJob, heard_first: bool) -> None:
+    ours, theirs = Pipe()
+    if heard_first:
+        ours.send([*plan([job.out.parent / "in"], job).todo.items()])
+    ours.close()
+    Worker(theirs, job).run()
+
+
+@pytest.mark.parametrize("heard_first", [False, True])
+def test_a_worker_whose_driver_is_gone_ends_without_a_word(
+    values: dict[str, Any], heard_first: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It may see the broken line before it sees that its driver ended."""
+    photos(tmp_path / "in", 1)
+    worker = get_context("spawn").Process(target=_talking_to_nobody, args=(FolderJob(**values), heard_first))
+    worker.start()
+    worker.join(PATIENCE)
+    assert worker.exitcode == 1
+    assert capfd.readouterr().err == ""
 
 
 class TestCommand:
