@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import Lfw, arguments, load, protector_of, record, rotation, unit
+from common import Lfw, arguments, images_for, load, protector_of, record, rotation, unit
 from linkers import KEY, OTHERS, inputs
 from uploads import PAIRS, Seen, cast, networks, small, uploads
 
@@ -26,7 +26,6 @@ from facemin.image import decode
 from facemin.metrics import permutation_test, wilson
 from facemin.models import SPACE_MODEL
 from facemin.models.space import mirrored
-from facemin.protection.one_pass.painter import OnePass, Painter
 from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.pseudonym.rotation import average_views
 
@@ -55,8 +54,8 @@ def main() -> None:
     for secret in (True, False):
         more = {"secret": secret}
         rows += [row | more for row in lfw_gender(lfw, protector, given, secret=secret)]
-        painter = Painter(protector, looking.run[SPACE_MODEL], OnePass(residual=0.3))
-        rows += [row | more for row in of_utkface(faces, painter, looking.run[SPACE_MODEL], given.seed, secret=secret)]
+        run = looking.run[SPACE_MODEL]
+        rows += [row | more for row in of_utkface(faces, protector, run, given.seed, secret=secret)]
     for row in rows:
         print(row, flush=True)
     record("attributes", given, {"rows": rows, "protector_sha256": protector.manifest.sha256})
@@ -122,11 +121,14 @@ def utkface(given: argparse.Namespace, run: FaceRunner) -> Faces:
     return Faces({name: held[name] for name in held.files})
 
 
-def of_utkface(faces: Faces, painter: Painter, run: FaceRunner, seed: int, *, secret: bool) -> list[dict[str, Any]]:
+def of_utkface(
+    faces: Faces, protector: ProtectorFile, run: FaceRunner, seed: int, *, secret: bool
+) -> list[dict[str, Any]]:
     """Attributes of a third of the faces, taught by the others."""
     generator = np.random.default_rng((seed, 6))
     features = sent(faces["rows"], generator, secret=secret)
-    images = painter.paint(features.astype(np.float32), generator.integers(2**62, size=len(features)).tolist())
+    noise = generator.integers(2**62, size=len(features)).tolist()
+    images = images_for(features.astype(np.float32), noise, protector, run)
     views = {
         "feature": features,
         "image: the key's features and thumbnails": np.concatenate([unit(run(images).astype(float)), small(images)], 1),

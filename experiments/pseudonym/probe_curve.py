@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import Lfw, arguments, as_images, load, record, show, together, unit
+from common import CHORD, Lfw, arguments, as_images, load, record, show, together, unit
 from gram_curve import LEARNT, SHRINKAGE, UPLOADS, Teacher, by_face, matchers
 
 from facemin.attack.secret.gram import STATISTICS, fit_likelihood, gram
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 FAR = 1e-3
 """Of collections by default."""
 RIDGE = 3.0
-CORRECTED_CHORD = 0.19
-"""How far an image that was corrected once stays from its target (quality_corrected.json)."""
 KINDS = ("embedding", "scores", "decision")
 
 
@@ -63,7 +61,7 @@ def main() -> None:
     kind, most = "decision, as images", threshold + MARGIN["image"]
 
     def painted(rows: Rows) -> Rows:
-        return as_images(sent(rows, kind="decision", most=most, generator=generator), CORRECTED_CHORD, generator)
+        return as_images(sent(rows, kind="decision", most=most, generator=generator), CHORD, generator)
 
     attacker = Attacker(lfw, painted, most, generator)
     for n in (5, 20):

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from common import Lfw, unit
+from common import Lfw, images_for, unit
 from embeddings import crops
 from torch.nn import functional as F
 from uploads import cast, targets
 
 from facemin.attack.link.trainable import Trainable
 from facemin.models import DEFAULT_MODEL, load_recogniser
-from facemin.protection.one_pass.painter import OnePass, Painter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +76,7 @@ def painted(lfw: Lfw, protector: ProtectorFile, run: FaceRunner, *, seed: int, s
     """Uploads of TEST people, under the rotations of uploads.py."""
     sent = cast(lfw).sent
     wanted = targets(lfw.both[sent], len(sent), np.random.default_rng((seed, 1)), secret=secret)[:TEST]
-    return Painter(protector, run, OnePass(residual=0.3)).paint(wanted, list(range(TEST)))
+    return images_for(wanted, list(range(TEST)), protector, run)
 
 
 def _embed(network: Trainable, faces: torch.Tensor) -> Rows:

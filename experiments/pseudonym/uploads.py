@@ -1,4 +1,4 @@
-"""Uploads that attackers see, and what networks make of them: painted in one pass, kept in a cache folder as numbers.
+"""Uploads that attackers see, and what networks make of them: painted as clients do, kept in a cache folder as numbers.
 
     python experiments/pseudonym/uploads.py --shared ../shared --cache CACHE --secret 1
 
@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from common import Lfw, load, protector_of, rotation
+from common import Lfw, images_for, load, protector_of, rotation
 from embeddings import crops
 
 from facemin.experiments.common import script_parser
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.painter import CHECKS
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.protector_file import ProtectorFile
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def uploads(
     rows = {"pairs": who.pairs, "test": who.sent, "five": who.sent_five.reshape(-1), "seeds": who.sent[:SEEDED]}[group]
     people = len(who.sent_five) if group == "five" else len(rows)
     run = {name: looking.run[name] for name in FEWER.get(group, looking.run)}
-    words = f"{protector.manifest.sha256} {group} {secret} {seed} {sorted(run)} {rows.tolist()}"
+    words = f"{protector.manifest.sha256} {CORRECTIONS} {group} {secret} {seed} {sorted(run)} {rows.tolist()}"
     name = f"uploads-{group}-{'secret' if secret else 'plain'}-{hashlib.sha256(words.encode()).hexdigest()[:12]}.npz"
     file = cache / name
     # "test" and "seeds" are the same uploads' rotations
@@ -167,9 +168,9 @@ def uploads(
     if group == "seeds":
         wanted = np.repeat(wanted, SEEDS, 0)
     if not file.is_file():
-        painter = Painter(protector, looking.run[SPACE_MODEL], OnePass(residual=0.3))
         noise = np.random.default_rng((seed, 7 + order)).integers(2**62, size=len(wanted)).tolist()
-        seen = Networks(run=run)(painter.paint(wanted, noise), blurred=group not in FEWER)
+        images = images_for(wanted, noise, protector, looking.run[SPACE_MODEL])
+        seen = Networks(run=run)(images, blurred=group not in FEWER)
         cache.mkdir(parents=True, exist_ok=True)
         np.savez(file, thumbnails=seen.thumbnails, **seen.features)
     held = np.load(file)
