@@ -93,7 +93,7 @@ export class Painter {
         const residual = Math.hypot(...missed);
         if (best === undefined || residual < best.residual) best = { pixels, tries, residual };
         if (!Number.isFinite(residual)) break;
-        aim = Float32Array.from(unit(target.map((value, at) => value + CORRECTION * (missed[at] as number))));
+        aim = Float32Array.from(unit(aim.map((value, at) => value + CORRECTION * (missed[at] as number))));
       }
       if (best !== undefined && best.residual <= this.limit) return best;
     }

@@ -73,9 +73,9 @@ class OnePass:
         checks: operations of `CHECKS` after which the key looks at an image. One costs as much as two paintings, so
             by default one of them stands guard; how an image fares after noise and shifts it tells only in part.
         tries: how often an image is painted with another noise, at most; the best is kept.
-        corrections: how often each of them is painted anew with the same noise, for a target that is moved by what the
-            image missed; the nearer one is kept. What an image misses is the target's more than the noise's, so that
-            one takes most of it away, at twice the time.
+        corrections: how often each of them is painted anew with the same noise, for what it was painted for moved by a
+            share of what it missed; the nearest one is kept. What an image misses is the target's more than the
+            noise's, so that one takes most of it away, at twice the time.
         batch: images painted and checked at once; the result does not depend on it.
 
     Raises:
@@ -187,13 +187,14 @@ class Painter:
 
     def _painted(self, targets: Floats, seeds: Sequence[int], attempt: int) -> tuple[Pixels, dict[str, Floats]]:
         """Images of one noise each, and their distances to their targets after each check."""
-        pixels = self.paint(targets, seeds, attempt)
+        pixels, aims = self.paint(targets, seeds, attempt), targets
         places = self._places(pixels)
         residuals = _distances(places, targets)
         for _ in range(self.settings.corrections):
             missed = targets - np.mean(list(places.values()), 0)
-            moved = targets + CORRECTION * np.where(np.isfinite(missed), missed, 0)
-            again = self.paint(moved / np.linalg.norm(moved, axis=1, keepdims=True), seeds, attempt)
+            moved = aims + CORRECTION * np.where(np.isfinite(missed), missed, 0)
+            aims = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+            again = self.paint(aims, seeds, attempt)
             places = self._places(again)
             distances = _distances(places, targets)
             nearer = np.max(list(distances.values()), 0) < np.max(list(residuals.values()), 0)
