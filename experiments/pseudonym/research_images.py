@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
     Pixels = NDArray[np.uint8]
 
-PART = 25
+PART = 10
 """Images that are kept together."""
 
 
