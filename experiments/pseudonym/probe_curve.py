@@ -82,8 +82,10 @@ def sent(rows: Rows, *, kind: str, most: float, generator: np.random.Generator, 
     if kind == "embedding" or rows.shape[1] <= enrolled:
         return rows
     limit = most if kind == "decision" else None
-    seeds = [generator.bytes(32) for _ in range(rows.shape[1] - enrolled)]
-    probes = [score_preserving(each[enrolled:], each[:enrolled], seeds, most=limit) for each in rows]
+    probes = []
+    for each in rows:
+        seeds = [generator.bytes(32) for _ in each[enrolled:]]
+        probes.append(score_preserving(each[enrolled:], each[:enrolled], seeds, most=limit))
     return np.concatenate([rows[:, :enrolled], np.stack(probes)], 1)
 
 
