@@ -13,7 +13,7 @@ from onnx import ModelProto, helper, numpy_helper
 import facemin
 from facemin.models import SPACE_MODEL
 from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
-from facemin.protection.one_pass.painter import CHECKS, PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.painter import CHECKS, CORRECTION, PAINTED_RESIDUAL, OnePass, Painter
 from facemin.protection.one_pass.protector_file import MANIFEST, ProtectorFile
 from facemin.protection.one_pass.shipped import shipped_protector
 
@@ -233,6 +233,22 @@ def test_a_corrected_image_is_no_farther_from_its_target_and_its_bytes_are_what_
         missed = np.linalg.norm(place / np.linalg.norm(place) - targets[row])
         assert image.residuals["blur-1"] == pytest.approx(missed, abs=1e-5)
         assert image.tries == 1
+
+
+def test_a_second_correction_begins_where_the_first_one_ended(protector: ProtectorFile) -> None:
+    targets, seeds = points(24), list(range(24))
+    painter = Painter(protector, embed, OnePass(residual=1e-3, tries=1, corrections=2))
+    aims, made, missed = targets, [], []
+    for _ in range(3):
+        made.append(painter.paint(aims, seeds))
+        places = embed(CHECKS["blur-1"](made[-1]))
+        missed.append(targets - places / np.linalg.norm(places, axis=1, keepdims=True))
+        moved = aims + CORRECTION * missed[-1]
+        aims = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    nearest = np.linalg.norm(missed, axis=2).argmin(0)
+    assert 2 in nearest
+    for row, image in enumerate(painter(targets, seeds)):
+        assert np.array_equal(image.pixels, made[nearest[row]][row])
 
 
 def test_an_embedding_that_is_no_number_is_not_met(protector: ProtectorFile) -> None:
