@@ -40,7 +40,7 @@ class Studio:
 
     @classmethod
     def shipped(cls, seed: int) -> Studio:
-        """What `facemin protect` paints with."""
+        """The protector that ships, whose images are painted without a correction here."""
         run = FaceRunner(load_recogniser(SPACE_MODEL).graph.SerializeToString())
         protector = shipped_protector(SPACE_MODEL)
         assert protector is not None
