@@ -15,10 +15,11 @@ from people import PEOPLE, photos
 
 from facemin.evaluation.provenance import conditions
 from facemin.experiments.common import REPOSITORY, script_parser
+from facemin.keys.default import default_key
 from facemin.metrics import d_sys, wilson
 from facemin.models import SPACE_MODEL, dlib_resnet
 from facemin.models.registry import shipped_space
-from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.painter import OnePass, Painter
 from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.protection.one_pass.shipped import shipped_protector
@@ -96,7 +97,7 @@ def images_for(
     targets: NDArray[np.float32], seeds: Sequence[int], protector: ProtectorFile, run: FaceRunner
 ) -> NDArray[np.uint8]:
     """Images (N, 112, 112, 3) as a client sends them: painted, corrected and checked."""
-    painter = Painter(protector, run, OnePass(residual=PAINTED_RESIDUAL, corrections=CORRECTIONS))
+    painter = Painter(protector, run, OnePass(residual=default_key().manifest.residual, corrections=CORRECTIONS))
     return np.stack([one.pixels for one in painter(targets, seeds)])
 
 

@@ -12,7 +12,7 @@ import type { Network, Runtime } from "./runtime.ts";
 import { output } from "./runtime.ts";
 
 /** Distance up to which a painted image passes where its key asks for less. */
-export const PAINTED_RESIDUAL = 0.34;
+export const PAINTED_RESIDUAL = 0.19;
 const TRIES = 4;
 /** How often an image is painted anew with the same noise, for a target that is moved by what it missed. */
 const CORRECTIONS = 1;
