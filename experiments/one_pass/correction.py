@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     Rule = Callable[[Painter, Targets, list[int], np.random.Generator], Pixels]
 
 BATCH = 16
+STEPS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 JUDGED = ("raw", "jpeg-75", "blur-1", "blur-2", "shift-2", "noise-0.1")
 
 
@@ -102,7 +103,7 @@ def better_of_two(painter: Painter, targets: Targets, seeds: list[int], draw: np
 
 RULES: dict[str, Rule] = {
     "none": partial(corrected, times=0),
-    **{f"blur, step {step}": partial(corrected, step=step) for step in (0.5, 0.7, 0.85, 1.0)},
+    **{f"blur, step {step}": partial(corrected, step=step) for step in STEPS},
     "blur, step 0.7, twice": partial(corrected, times=2),
     **{
         f"raw, noise, shift, step {step}": partial(corrected, look="raw, noise, shift", step=step)
@@ -118,6 +119,7 @@ def main() -> None:
     parser = script_parser(
         __doc__, out=RESULTS / "one_pass" / "correction.json", cache="keeps embeddings between runs", pairs=200, seed=0
     )
+    parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES), help="some of them")
     given = parser.parse_args()
     lfw = load(given.shared, given.cache)
     at = {path: row for row, path in enumerate(lfw.paths)}
@@ -132,7 +134,7 @@ def main() -> None:
     runner = FaceRunner(MODELS[SPACE_MODEL].graph().graph.SerializeToString())
     painter = Painter(protector_of(None), runner, OnePass(residual=2.0, batch=BATCH))
     targets = np.concatenate([probes, enrolments]).astype(np.float32)
-    images, spent = by_turns(painter, targets, generator)
+    images, spent = by_turns(painter, targets, {name: RULES[name] for name in given.rules}, generator)
     plain = scores(probes, enrolments, people, groups)
     threshold = threshold_at_far(plain[1], far=FAR).threshold
     rows = {}
@@ -162,22 +164,24 @@ def main() -> None:
     write_record(given.out, record)
 
 
-def by_turns(painter: Painter, targets: Targets, generator: np.random.Generator) -> tuple[dict[str, Pixels], Any]:
+def by_turns(
+    painter: Painter, targets: Targets, rules: dict[str, Rule], generator: np.random.Generator
+) -> tuple[dict[str, Pixels], Any]:
     """Images of every rule, and milliseconds of processor time a face; "beside" is what one pass does but paint."""
     seeds = [int(seed) for seed in generator.integers(0, 2**62, len(targets))]
-    images: dict[str, list[Pixels]] = {name: [] for name in RULES}
-    spent = dict.fromkeys((*RULES, "beside"), 0.0)
+    images: dict[str, list[Pixels]] = {name: [] for name in rules}
+    spent = dict.fromkeys((*rules, "beside"), 0.0)
     for first in range(0, len(targets), BATCH):
         part, own = targets[first : first + BATCH], seeds[first : first + BATCH]
-        for name, rule in RULES.items():
+        for name, rule in rules.items():
             began = time.process_time()
             images[name].append(rule(painter, part, own, generator))
             painter.embed(CHECKS["blur-1"](images[name][-1]))
             spent[name] += time.process_time() - began
         began = time.process_time()
         for _ in range(2):
-            painter.embed(images["none"][-1])
-        for image in images["none"][-1]:
+            painter.embed(images[name][-1])
+        for image in images[name][-1]:
             encode(image)
         spent["beside"] += time.process_time() - began
     return (
