@@ -79,7 +79,7 @@ def corrected(
     draw: np.random.Generator,
     *,
     look: str = "blur",
-    step: float = 0.7,
+    step: float,
     times: int = 1,
 ) -> Pixels:
     """Images painted anew so many times, for what they were painted for moved by a share of what they miss."""
@@ -93,7 +93,7 @@ def corrected(
 
 def better_of_two(painter: Painter, targets: Targets, seeds: list[int], draw: np.random.Generator) -> Pixels:
     """Of two noises, each corrected, the image whose least cosine to the target is best: raw, with noise, shifted."""
-    sides = [corrected(painter, targets, [seed + number for seed in seeds], draw) for number in (0, 2**62)]
+    sides = [corrected(painter, targets, [seed + number for seed in seeds], draw, step=0.7) for number in (0, 2**62)]
     least = [
         np.min([(unit(painter.embed(seen)) * targets).sum(1) for seen in LOOKS["raw, noise, shift"](side, draw)], 0)
         for side in sides
@@ -102,14 +102,14 @@ def better_of_two(painter: Painter, targets: Targets, seeds: list[int], draw: np
 
 
 RULES: dict[str, Rule] = {
-    "none": partial(corrected, times=0),
+    "none": partial(corrected, step=0.0, times=0),
     **{f"blur, step {step}": partial(corrected, step=step) for step in STEPS},
-    "blur, step 0.7, twice": partial(corrected, times=2),
+    "blur, step 0.7, twice": partial(corrected, step=0.7, times=2),
     **{
         f"raw, noise, shift, step {step}": partial(corrected, look="raw, noise, shift", step=step)
         for step in (0.7, 1.0)
     },
-    "blur, 4 noises, 4 shifts, step 0.7": partial(corrected, look="blur, 4 noises, 4 shifts"),
+    "blur, 4 noises, 4 shifts, step 0.7": partial(corrected, look="blur, 4 noises, 4 shifts", step=0.7),
     "blur, step 0.7, better of two noises": better_of_two,
 }
 
