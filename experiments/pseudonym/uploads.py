@@ -23,7 +23,7 @@ from embeddings import crops
 from facemin.experiments.common import script_parser
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass.painter import CHECKS
+from facemin.protection.one_pass.painter import CHECKS, CORRECTION
 from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.protector_file import ProtectorFile
 
@@ -158,7 +158,8 @@ def uploads(
     rows = {"pairs": who.pairs, "test": who.sent, "five": who.sent_five.reshape(-1), "seeds": who.sent[:SEEDED]}[group]
     people = len(who.sent_five) if group == "five" else len(rows)
     run = {name: looking.run[name] for name in FEWER.get(group, looking.run)}
-    words = f"{protector.manifest.sha256} {CORRECTIONS} {group} {secret} {seed} {sorted(run)} {rows.tolist()}"
+    made_by = f"{protector.manifest.sha256} {CORRECTIONS} {CORRECTION}"
+    words = f"{made_by} {group} {secret} {seed} {sorted(run)} {rows.tolist()}"
     name = f"uploads-{group}-{'secret' if secret else 'plain'}-{hashlib.sha256(words.encode()).hexdigest()[:12]}.npz"
     file = cache / name
     # "test" and "seeds" are the same uploads' rotations
