@@ -5,7 +5,8 @@
 Who is who: uploads.py. Rows T5a (without the key) and T5b (with it); ridge maps are taught by pairs of other people
 under their own secrets, and everybody's plain gallery photo is embedded by the map's teacher, the key's recogniser.
 Area with its interval over people, ranks with Wilson's, D_sys beside its permutations' 95th percentile, and Holm's
-adjustment of all p of a table together: of the area, of rank one and rank ten against chance (binomial).
+adjustment of all p of a table together: of the area, of rank one and rank ten against chance (binomial). --plain 0
+leaves out those without a secret, and records in a file of its own.
 """
 
 from __future__ import annotations
@@ -38,14 +39,15 @@ OTHERS = [*OFF_THE_SHELF, f"{OFF_THE_SHELF[0]} blurred"]
 
 def main() -> None:
     """Attack, print, record."""
-    given = arguments(__doc__, protector=True, sibling=12)
+    given = arguments(__doc__, protector=True, sibling=12, plain=1)
     lfw, protector = load(given.shared, given.cache), protector_of(given.protector)
     sibling = fine_tune(lfw, steps=given.sibling, seed=given.seed) if given.sibling else None
     tables = {}
-    for secret in (True, False):
+    for secret in (True, False)[: 1 + given.plain]:
         found = images(lfw, protector, given, sibling, secret=secret) + features(lfw, given.seed, secret=secret)
         tables["a secret each" if secret else "no secret"] = adjusted(found)
-    record("linkers", given, {"protector_sha256": protector.manifest.sha256, "tables": tables})
+    name = "linkers" if given.plain else "linkers_secret"
+    record(name, given, {"protector_sha256": protector.manifest.sha256, "tables": tables})
     for name, rows in tables.items():
         print(name)
         for row in sorted(rows, key=lambda row: -row["interval"][1]):
