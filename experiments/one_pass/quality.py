@@ -36,7 +36,7 @@ from facemin.metrics.verification import threshold_at_far
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import mirrored
-from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
+from facemin.protection.one_pass.painter import CHECKS, CORRECTION, OnePass, Painter
 from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.protection.pmt.finish import STEP, finishing
 from facemin.protection.pmt.step_rules import Adam
@@ -253,6 +253,7 @@ def main() -> None:
             "checks": settings.checks,
             "tries": settings.tries,
             "corrections": settings.corrections,
+            "correction": round(float(CORRECTION), 4),
             "seed": arguments.seed,
             "finish": {"steps": arguments.finish, "step": arguments.step} if arguments.finish else None,
         },

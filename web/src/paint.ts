@@ -17,7 +17,7 @@ const TRIES = 4;
 /** How often an image is painted anew with the same noise, for a target that is moved by what it missed. */
 const CORRECTIONS = 1;
 /** Share of that. */
-const CORRECTION = 0.5;
+const CORRECTION = 0.7;
 const AREA = SIDE * SIDE;
 
 /** An image for one target. */

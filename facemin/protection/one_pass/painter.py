@@ -37,9 +37,9 @@ results/one_pass/residual.json). The default key asks for 0.30, which none of th
 """
 
 
-CORRECTION = np.float32(0.5)
-"""Of what an image missed its target by, the share that the target is moved by: with more of it images come no nearer
-as they are, and end farther off after noise and shifts (experiments/one_pass/correction.py, decisions/015)."""
+CORRECTION = np.float32(0.7)
+"""Of what an image missed its target by, the share that the target is moved by: with all of it images come no nearer
+after a blur, and less near as they are and after a shift (experiments/one_pass/correction.py, decisions/015)."""
 
 
 @dataclass(frozen=True, kw_only=True)
