@@ -5,8 +5,9 @@
 MobileFaceNet (ms1m, ArcFace), face and mirror image averaged, in the space that space.py judges: 128 dimensions,
 half-whitened, fitted on the people of `fit`. Nobody has a decoder for it, so both images of each genuine pair of
 `report` are made by the default method for their targets, up to its usual number of steps or a residual of
---residual percent; every 150 pairs are under one secret. Operations, impostors and thresholds as in
-experiments/one_pass/quality.py. What was made is kept in the cache, so that a run goes on where it was.
+--residual percent; every 150 pairs are under one secret. Operations and impostors as in
+experiments/one_pass/quality.py; the plain threshold is of --plain pairs, the first --pairs of which images are made of.
+What was made is kept in the cache, so that a run goes on where it was.
 """
 
 from __future__ import annotations
@@ -53,28 +54,30 @@ PART = 10
 
 def main() -> None:
     """Make images, judge them, record."""
-    given = arguments(__doc__, pairs=300, residual=30)
+    given = arguments(__doc__, pairs=300, plain=600, residual=30)
     torch.set_num_threads(1)
     key = research_key(given)
     runner = FaceRunner(key.graph)
-    pairs = genuine_pairs("report", all_photos(given.shared), given.pairs)
+    pairs = genuine_pairs("report", all_photos(given.shared), given.plain)
     people, groups = [pair.name for pair in pairs], np.arange(len(pairs)) // UNDER_ONE_SECRET
     probes, enrolments = (
         embedded(runner, crops(given.shared, [getattr(pair, side) for pair in pairs]))
         for side in ("probe", "enrolment")
     )
+    plain = scores(probes, enrolments, people, groups)
+    threshold = threshold_at_far(plain[1], far=FAR).threshold
+    table: dict[str, Any] = {"plain": cell(*plain, threshold)}
+    people, groups, probes, enrolments = (part[: given.pairs] for part in (people, groups, probes, enrolments))
+    table["plain, of the same pairs"] = cell(*scores(probes, enrolments, people, groups), threshold)
     generator = np.random.default_rng(given.seed)
     turns = [rotation(probes.shape[1], generator) for _ in range(groups[-1] + 1)]
     targets = [
         np.stack([turns[group] @ row for group, row in zip(groups, rows, strict=True)]) for rows in (probes, enrolments)
     ]
     images, told = made(np.concatenate(targets).astype(np.float32), key, given)
-    enrolled = runner(images[len(pairs) :]).astype(np.float64)
-    plain = scores(probes, enrolments, people, groups)
-    threshold = threshold_at_far(plain[1], far=FAR).threshold
-    table: dict[str, Any] = {"plain": cell(*plain, threshold)}
+    enrolled = runner(images[given.pairs :]).astype(np.float64)
     for name, operation in OPERATIONS.items():
-        places = runner(operation(images[: len(pairs)])).astype(np.float64)
+        places = runner(operation(images[: given.pairs])).astype(np.float64)
         table[name] = {
             "cosine_to_target": round(float((places * targets[0]).sum(1).mean()), 4),
             "against_feature": cell(*scores(places, targets[1], people, groups), threshold),
@@ -82,7 +85,7 @@ def main() -> None:
             "linked_to_plain": linked(places, enrolments),
         }
         print(name, table[name]["against_feature"], table[name]["against_image"], flush=True)
-    values = {"pairs": len(pairs), "far": FAR, "threshold": threshold, "impostor_scores": len(plain[1])}
+    values = {"pairs": given.pairs, "far": FAR, "threshold": threshold, "impostor_scores": len(plain[1])}
     record("research_images", given, {"recogniser": RESEARCH, **values, "table": table, "made": told})
     print(table["plain"], told)
 
