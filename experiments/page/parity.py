@@ -27,7 +27,7 @@ from facemin.image import decode
 from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.painter import OnePass, Painter
 from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.runtime.files import write_atomically
@@ -120,7 +120,7 @@ def painted(targets: np.ndarray, found: list[dict[str, Any]]) -> dict[str, Any]:
     run = FaceRunner(key.graph)
     theirs = np.array([each["pixels"] for each in found], np.uint8).reshape(-1, 112, 112, 3)
     wanted = targets[: len(theirs)].astype(np.float32)
-    painter = Painter(protector, run, OnePass(residual=PAINTED_RESIDUAL, corrections=CORRECTIONS))
+    painter = Painter(protector, run, OnePass(residual=key.manifest.residual, corrections=CORRECTIONS))
     mine = np.stack([each.pixels for each in painter(wanted, list(range(len(wanted))))])
 
     def mean(images: np.ndarray) -> float:

@@ -18,10 +18,11 @@ from people import genuine_pairs
 from probe_curve import FAR, KINDS, threshold_at
 
 from facemin.client.probes import MARGIN
+from facemin.keys.default import default_key
 from facemin.metrics import wilson
 from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.one_pass.painter import CHECKS, PAINTED_RESIDUAL, OnePass, Painter
+from facemin.protection.one_pass.painter import CHECKS, OnePass, Painter
 from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.pseudonym import score_preserving
 
@@ -92,7 +93,7 @@ def images(
 ) -> dict[str, Any]:
     """Shares accepted of painted probes, against painted enrolments and against features, after each operation."""
     runner = FaceRunner(MODELS[SPACE_MODEL].graph().graph.SerializeToString())
-    settings = OnePass(residual=PAINTED_RESIDUAL, corrections=given.corrections)
+    settings = OnePass(residual=default_key().manifest.residual, corrections=given.corrections)
     painter = Painter(protector_of(given.protector), runner, settings)
     turns = np.stack([rotation(templates.shape[1], generator) for _ in templates])
 
