@@ -112,12 +112,13 @@ def embedded(runner: FaceRunner, faces: Pixels) -> Rows:
 
 def made(targets: NDArray[np.float32], key: Key, given: argparse.Namespace) -> tuple[Pixels, dict[str, Any]]:
     """Images (N, 112, 112, 3) for targets, and how many steps they took and what they miss."""
+    assert key.space is not None
     folder = given.cache / "research-images"
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for first in range(0, len(targets), PART):
         some = targets[first : first + PART]
-        words = key.fingerprint.encode() + some.tobytes() + bytes([given.seed])
+        words = key.space.id + some.tobytes() + bytes([given.seed, given.residual])
         file = folder / f"{hashlib.sha256(words).hexdigest()[:16]}.npz"
         if not file.is_file():
             method = PROTECTORS[DEFAULT_PROTECTOR]
