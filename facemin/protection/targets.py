@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facemin.keys.trust import CONSENT, TrustLog
-from facemin.protection.revealing.by_fingerprint import key_runner
+from facemin.protection.revealing.by_digest import key_runner
 from facemin.protection.same_person import same_person_threshold
 from facemin.pseudonym import LOCAL, CaptureLog, CaptureReused, Context, EnrolledFace, OtherPerson, Pseudonym, Secret
 from facemin.runtime.errors import NoSpace, UntrustedKey

@@ -16,7 +16,7 @@ from facemin.face import Detector, align, faces_in
 from facemin.image import decode, encode
 from facemin.keys.key import Key, export_key
 from facemin.models import load_graph, load_recogniser
-from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.by_digest import by_graph
 from facemin.protection.revealing.feature_inversion import _features, locality
 from tests.pictures import Pixels
 
@@ -177,4 +177,4 @@ def test_features_of_drawn_faces_are_those_of_the_differentiable_model(face: Pix
     with torch.no_grad():
         theirs = key.shallow(torch.from_numpy(values)).flatten(1).numpy()
     assert np.allclose(_features(key, values), theirs, rtol=1e-3, atol=1e-4)
-    assert 0.7 < locality(ByFingerprint(key)) <= 1
+    assert 0.7 < locality(by_graph(key)) <= 1

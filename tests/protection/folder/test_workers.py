@@ -8,30 +8,27 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from multiprocessing import Pipe, active_children, get_context
+from dataclasses import replace
+from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
-from facemin.autograd.pixels import to_array
 from facemin.cli.shared.options import INTERRUPTED
 from facemin.image import encode
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
-from facemin.protection import PMT, Check, Compute, Failure, OnePassProtector, Protected, RevealingWarning
+from facemin.protection import PMT, Compute, Failure, OnePassProtector, RevealingWarning
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
-from facemin.protection.folder.worker import Worker
 from facemin.protection.folder.workers import DEATHS, protect_by_workers
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
 from tests.conftest import PATIENCE
+from tests.protection.folder.in_workers import Deadly, Halting, Shown, talking_to_nobody
 from tests.pseudonym.conftest import a_secret
 from tests.space_keys import person, protector_for, space_key
 
@@ -119,39 +116,6 @@ def test_results_are_those_of_one_process(values: dict[str, Any], upload: str, h
     assert len(several) == len(one) == 13
     assert len(next((home / "captures").glob("*.jsonl")).read_bytes().splitlines()) == registered == 9
     assert len(plan([source], alone).done) == len(plan([source], together).done) == 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """Protects nothing."""
-
-    takes_gradients: ClassVar[bool] = False
-    residual: float = 1.0
-    weights: ClassVar[None] = None
-
-    def stream(
-        self, faces: Iterable[torch.Tensor], keys: Any, *, seed: int, compute: Any = None, on_step: Any = None
-    ) -> Iterator[Any]:
-        check = Check(residuals=(0.0,), limits=(1.0,))
-        for number, face in enumerate(faces):
-            yield Protected(index=number, pixels=self.image(face, seed), seconds=0.0, check=check)
-
-    def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
-        del seed
-        return to_array(face)
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": type(self).__name__}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deadly(Shown):
-    """Protects every face but a black one, which ends its process."""
-
-    def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
-        if not face.any():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return np.random.default_rng(seed).integers(0, 256, (112, 112, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("method", [PMT(steps=2), Shown()], ids=["optimised", "shown"])
@@ -249,20 +213,6 @@ def test_ctrl_c_yields_what_is_finished_and_ends_the_workers(values: dict[str, A
     assert not active_children()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Halting(Shown):
-    """Begins a file, as `write_atomically` does, and never ends it."""
-
-    folder: Path
-
-    def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
-        del face, seed
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / f"{files._temporary(os.getpid())}{0:016x}.tmp").touch()
-        time.sleep(600)
-        raise AssertionError
-
-
 def test_a_job_that_ends_leaves_nothing_half_written(values: dict[str, Any], tmp_path: Path) -> None:
     source, out = photos(tmp_path / "in", 2), tmp_path / "out"
     job = FolderJob(**values | {"secret": None, "method": Halting(folder=out)})
@@ -282,21 +232,13 @@ def test_nothing_to_do_begins_no_process(values: dict[str, Any], tmp_path: Path)
     assert list(protect_by_workers(Plan(todo={}, done=[], failures=[]), job, workers=3)) == []
 
 
-def _talking_to_nobody(job: FolderJob, heard_first: bool) -> None:
-    ours, theirs = Pipe()
-    if heard_first:
-        ours.send([*plan([job.out.parent / "in"], job).todo.items()])
-    ours.close()
-    Worker(theirs, job).run()
-
-
 @pytest.mark.parametrize("heard_first", [False, True])
 def test_a_worker_whose_driver_is_gone_ends_without_a_word(
     values: dict[str, Any], heard_first: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It may see the broken line before it sees that its driver ended."""
     photos(tmp_path / "in", 1)
-    worker = get_context("spawn").Process(target=_talking_to_nobody, args=(FolderJob(**values), heard_first))
+    worker = get_context("spawn").Process(target=talking_to_nobody, args=(FolderJob(**values), heard_first))
     worker.start()
     worker.join(PATIENCE)
     assert worker.exitcode == 1
