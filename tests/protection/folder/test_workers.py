@@ -33,6 +33,8 @@ from tests.pseudonym.conftest import a_secret
 from tests.space_keys import person, protector_for, space_key
 
 SECRET = a_secret()
+PHOTOS = 200
+"""So many that whoever ends a job does so before it is done."""
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by POSIX signals")
 
 
@@ -252,7 +254,7 @@ class TestCommand:
     def command(self, values: dict[str, Any], key: Key, tmp_path: Path) -> list[str]:
         key.save(tmp_path / "acme.key.onnx")
         values["method"].files[0].save(tmp_path / "acme.protector.onnx")
-        photos(tmp_path / "in", 300)
+        photos(tmp_path / "in", PHOTOS)
         files = ["--key", str(tmp_path / "acme.key.onnx"), "--protector", str(tmp_path / "acme.protector.onnx")]
         places = [str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--aligned", "--json", "--workers", "2"]
         return [sys.executable, "-W", "error", "-m", "facemin", "protect", *places, *files, "--batch", "4"]
@@ -279,24 +281,24 @@ class TestCommand:
         assert b"Traceback" not in err
         _gone(workers)
         before = records()
-        assert 12 <= len(before) < 300
+        assert 12 <= len(before) < PHOTOS
         # as a worker leaves it that is killed within a file
         unfinished = tmp_path / "out" / f"{files._temporary(workers[0])}{0:016x}.tmp"
         unfinished.touch()
         if ending == signal.SIGINT:
             said = json.loads(out)
             assert len(said["protected"]) == len(before)
-            assert said["left"] == 300 - len(before)
+            assert said["left"] == PHOTOS - len(before)
         done = subprocess.run(command, capture_output=True, check=True)
         said = json.loads(done.stdout)
         assert re.search(rb"removed \d+ unfinished files? of a run that was killed", done.stderr)
         assert not [*(tmp_path / "out").glob(".*")]
-        assert len(said["protected"]) == 300 - len(before)
+        assert len(said["protected"]) == PHOTOS - len(before)
         assert len(said["done_before"]) == len(before)
         after = records()
-        assert len(after) == 300
+        assert len(after) == PHOTOS
         assert {name: after[name] for name in before} == before, "what was done was done again"
-        assert len([*(tmp_path / "out").glob("*.protected.png")]) == 300
+        assert len([*(tmp_path / "out").glob("*.protected.png")]) == PHOTOS
 
 
 def _children(process: int) -> list[int]:
