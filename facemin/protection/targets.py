@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.keys.key import Key
     from facemin.models.space import Space
 
-    Pixels = NDArray[np.uint8]
 
 LINKABLE = (
     "the same photo under pseudonyms for several providers tells them, if they compare, that these are one person"

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
@@ -14,12 +13,12 @@ from facemin.cloak.p3_mask import P3Mask
 from facemin.cloak.visible_change import dsim
 from facemin.experiments.cloaks.measure import embedded
 from facemin.experiments.cloaks.photos import unit
+from facemin.image import Pixels
 from facemin.models import Recogniser
 from facemin.protection.one_pass.protector import OnePassProtector
 from facemin.protection.registry import CLOAKS, PROTECTORS
 from facemin.runtime.compute import Compute
 
-Pixels = NDArray[np.uint8]
 CPU = Compute(device="cpu", precision="float32")
 
 

@@ -14,13 +14,12 @@ from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cli.demo.run import another_day, astronaut
 from facemin.evaluation.compare import verify
 from facemin.face import Detector, align, faces_in
-from facemin.image import decode, encode
+from facemin.image import Pixels, decode, encode
 from facemin.keys.key import Key, export_key
 from facemin.models import load_graph, load_recogniser
 from facemin.protection.revealing.by_digest import by_graph
 from facemin.protection.revealing.feature_inversion import _features, locality
 from tests.cli.conftest import Done
-from tests.pictures import Pixels
 
 SERVICE = """
 import sys

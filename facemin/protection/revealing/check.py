@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.keys.key import Key
-    from facemin.protection.revealing.resemblance import Pixels
 
 JUDGED_BLURS = (1.0, 2.0)
 """Pixels; a blur takes away what hides a face from a recogniser."""

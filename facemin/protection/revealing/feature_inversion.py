@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.keys.key import Key
-    from facemin.protection.revealing.resemblance import Pixels
 
     Inverter = Callable[[NDArray[np.float32]], Pixels]
 
