@@ -148,6 +148,12 @@ provider_keys = Table(
     *_ends("expires", "until", "revoked"),
 )
 """`until` ends the overlap of a key that was replaced; the highest number is the current key."""
+keys_without_files = Index(
+    "provider_keys_without_files",
+    provider_keys.c.number,
+    *(column for column in provider_keys.c if column.name not in ("number", "data")),
+)
+"""What every upload asks of the keys: SQLite would read through a file of megabytes to what stands behind it."""
 
 challenges = Table(
     "challenges",

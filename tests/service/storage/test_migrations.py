@@ -1,10 +1,12 @@
 """Migrations, and what a database of another version says."""
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
+from facemin.service.provider_keys import ALL_KEYS
 from facemin.service.storage.database import Database
 from facemin.service.storage.migrations import STEPS, migrate, schema_version
+from facemin.service.storage.tables import provider_keys
 
 
 def add_note(connection: Connection) -> None:
@@ -75,5 +77,24 @@ def test_a_database_from_before_pseudonyms_allows_them_and_requires_none(databas
             assert connection.scalar(text("SELECT pseudonyms FROM collections")) == "allowed"
             connection.execute(text("SELECT space, epoch, possession FROM templates"))
             connection.execute(text("SELECT fingerprint, data FROM protectors"))
+    finally:
+        again.close()
+
+
+def test_keys_are_found_without_their_files_in_databases_of_before_too(database: Database, url: str) -> None:
+    """SQLite reads through a file of megabytes to the columns behind it, where no index has them all."""
+    with database.writing() as connection:
+        connection.execute(text("DROP INDEX provider_keys_without_files"))
+        connection.execute(text("UPDATE meta SET value = '6' WHERE name = 'schema'"))
+    again = Database(url)
+    try:
+        with again.reading() as connection:
+            assert "provider_keys_without_files" in {
+                each["name"] for each in inspect(connection).get_indexes(provider_keys.name)
+            }
+            if connection.dialect.name == "sqlite":
+                asked = ALL_KEYS.compile(connection)
+                plan = connection.execute(text(f"EXPLAIN QUERY PLAN {asked}")).all()
+                assert "USING COVERING INDEX provider_keys_without_files" in str(plan)
     finally:
         again.close()
