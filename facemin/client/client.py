@@ -327,6 +327,6 @@ class Client(Connection):
         return self._fresh(send)
 
 
-def _check_some(photos: Sequence[AnyPhoto]) -> None:
+def _check_some(photos: Sequence[object]) -> None:
     if not photos:
         raise ValueError("photos: expected at least one, got none")

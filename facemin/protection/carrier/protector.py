@@ -61,7 +61,6 @@ class FaceCarrier:
         ValueError: a setting out of range.
     """
 
-    needs_keys: ClassVar[bool] = True
     product: ClassVar[Literal["photo"]] = "photo"
     carries: ClassVar[bool] = True
 

@@ -43,7 +43,6 @@ class OnePassProtector:
         files: protectors that came with keys, beside the one that comes with facemin.
     """
 
-    needs_keys: ClassVar[bool] = True
     product: ClassVar[Literal["face"]] = "face"
 
     residual: float | None = None
