@@ -1,5 +1,7 @@
 """Migrations, and what a database of another version says."""
 
+from contextlib import closing
+
 import pytest
 from sqlalchemy import Connection, inspect, text
 
@@ -86,15 +88,9 @@ def test_keys_are_found_without_their_files_in_databases_of_before_too(database:
     with database.writing() as connection:
         connection.execute(text("DROP INDEX provider_keys_without_files"))
         connection.execute(text("UPDATE meta SET value = '6' WHERE name = 'schema'"))
-    again = Database(url)
-    try:
-        with again.reading() as connection:
-            assert "provider_keys_without_files" in {
-                each["name"] for each in inspect(connection).get_indexes(provider_keys.name)
-            }
-            if connection.dialect.name == "sqlite":
-                asked = ALL_KEYS.compile(connection)
-                plan = connection.execute(text(f"EXPLAIN QUERY PLAN {asked}")).all()
-                assert "USING COVERING INDEX provider_keys_without_files" in str(plan)
-    finally:
-        again.close()
+    with closing(Database(url)) as again, again.reading() as connection:
+        indexes = inspect(connection).get_indexes(provider_keys.name)
+        assert "provider_keys_without_files" in {index["name"] for index in indexes}
+        if connection.dialect.name == "sqlite":
+            plan = connection.execute(text(f"EXPLAIN QUERY PLAN {ALL_KEYS.compile(connection)}")).all()
+            assert "USING COVERING INDEX provider_keys_without_files" in str(plan)
