@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlencode
 
-import numpy as np
-
 from facemin.client.answers import Challenge
 from facemin.client.pins import KeyChanged, Pins
 from facemin.client.plain import claim_plain
-from facemin.client.pseudonymous import SITE, Faces, Form, Probe, Sender, SharedSecretWarning, secret_of
+from facemin.client.pseudonymous import SITE, Faces, Form, Probe, Sender, SharedSecretWarning, crops_of, secret_of
 from facemin.client.transport import MOST_KEY_BYTES, ProviderError, Reply, Transport
 from facemin.client.uploads import AnyPhoto, Prepared, check_asks
 from facemin.image import Photo
@@ -35,6 +33,9 @@ if TYPE_CHECKING:
     from facemin.protection.one_pass.protector_file import ProtectorFile
     from facemin.protection.photo import Upload
     from facemin.pseudonym import Secret
+
+    Claim = tuple[Sender, Sequence[Faces], int]
+    """Faces to be noted as sent by a sender, under an epoch."""
 
 _Answer = TypeVar("_Answer")
 STALE = frozenset({"key_ended", "key_revoked", "unknown_key"})
@@ -229,12 +230,25 @@ class Connection:
             self._known.detector = Detector()
         return sender.read(photo, largest=largest, detector=self._known.detector)
 
-    def _claim(self, sender: Sender, faces: Sequence[Faces], epoch: int, claimed: set[str]) -> None:
-        """Note faces as sent; once for each call, which may be sent again for a rotated key."""
-        name = sender.pseudonym(epoch).fingerprint
-        if name not in claimed:
-            sender.captures.claim(np.concatenate([each.crops for each in faces]), name)
-            claimed.add(name)
+    def _claim(self, *claims: Claim, claimed: set[str]) -> None:
+        """Note faces as sent; once for each call, which may be sent again for a rotated key.
+
+        Raises:
+            CaptureReused: one was sent before; of several claims none is noted then, unless one capture is in two.
+        """
+        self._check_unsent(*claims, claimed=claimed)
+        for sender, faces, epoch in claims:
+            name = sender.pseudonym(epoch).fingerprint
+            if name not in claimed:
+                sender.captures.claim(crops_of(faces), name)
+                claimed.add(name)
+
+    def _check_unsent(self, *claims: Claim, claimed: set[str]) -> None:
+        """Refuse what `_claim` would refuse, before anything is noted: a call that sends nothing uses no photo up."""
+        for sender, faces, epoch in claims:
+            name = sender.pseudonym(epoch).fingerprint
+            if name not in claimed:
+                sender.captures.check(crops_of(faces), name)
 
     def _protector(self, form: Form) -> ProtectorFile | None:
         """The one-pass network of the key's space: the provider's, whose hash its key names, or the shipped one."""

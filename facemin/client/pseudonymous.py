@@ -87,6 +87,11 @@ class Faces:
     """(N, D), rows of unit length."""
 
 
+def crops_of(faces: Sequence[Faces]) -> NDArray[np.uint8]:
+    """The aligned faces of several photos, (N, 112, 112, 3)."""
+    return np.concatenate([each.crops for each in faces])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sender:
     """One secret at one provider, for one purpose.
@@ -207,7 +212,7 @@ class Sender:
             CaptureReused: so it is.
         """
         name = self.pseudonym(epoch).fingerprint
-        check_apart(plain.crops, np.concatenate([each.crops for each in faces]), name)
+        check_apart(plain.crops, crops_of(faces), name)
         self.captures.check_plain(plain.crops)
 
     def remember(self, faces: Sequence[Faces], epoch: int, form: Form, *, person: str, held: int | None = None) -> None:

@@ -132,13 +132,23 @@ class CaptureLog:
         name = _fingerprint(pseudonym)
         hashes = capture_hashes(faces)
         with locked(self.root / ".lock"):
-            found = self._find(hashes)
-            again = [sent for sent in found if sent.pseudonym == pseudonym]
-            if again:
-                raise CaptureReused(again[0], same=True)
-            if found and not linkable:
-                raise CaptureReused(found[0], same=False)
+            self.check(faces, pseudonym, linkable=linkable)
             self._append([bits.tobytes() + name for bits in hashes])
+
+    def check(self, faces: NDArray[np.uint8], pseudonym: str, *, linkable: bool = False) -> None:
+        """Refuse faces that `claim` would refuse, and note nothing.
+
+        Raises:
+            CaptureReused: one was sent before.
+            ValueError: as `find`.
+            OSError: a file cannot be read.
+        """
+        found = self.find(faces)
+        again = [sent for sent in found if sent.pseudonym == pseudonym]
+        if again:
+            raise CaptureReused(again[0], same=True)
+        if found and not linkable:
+            raise CaptureReused(found[0], same=False)
 
     def claim_plain(self, faces: NDArray[np.uint8]) -> None:
         """Note faces as sent without a pseudonym, before they are sent; refuse where one was sent under one.

@@ -50,6 +50,9 @@ def test_from_enrolment_to_deletion(spaced: Running, place: str, shared: Path) -
     rotate(provider.database, spaced.home, provider.settings, provider.recogniser)
     assert client.key(refresh=True).manifest.key_id == spaced.key_id
     assert client.verify("me", mine[6]).accepted
+    # a call that is refused uses no photo up
+    with pytest.raises(CaptureReused):
+        client.renew("me", mine[7], [mine[8], mine[6]])
     assert client.renew("me", mine[7], mine[8:10]) == 1
     assert client.verify("me", mine[10]).accepted
     client.delete("me")
@@ -126,6 +129,9 @@ def test_no_capture_is_sent_with_and_without_a_pseudonym(spaced: Running, shared
         client.upgrade("me", mine[3], [mine[2]])
     with pytest.raises(CaptureReused, match="without one it would say"):
         plain.verify("me", mine[3])
+    # a call that is refused uses no photo up
+    with pytest.raises(CaptureReused, match="nothing is sent twice"):
+        client.upgrade("me", mine[4], [mine[3]])
     assert client.upgrade("me", mine[1], [mine[2]]).accepted
     assert client.verify("me", mine[4]).enrolled_as == "pseudonym"
     with pytest.raises(CaptureReused, match="under one it would say"):

@@ -41,17 +41,25 @@ export class CaptureLog {
     const hashes = faces.map(captureHash);
     const name = fromHex(pseudonym);
     await this.store.locked("captures", async () => {
-      const known = await this.read();
-      for (const record of known) {
-        if (!hashes.some((own) => hashDistance(own, record.subarray(0, HASH_BYTES)) <= SAME_CAPTURE)) continue;
-        const same = hex(record.subarray(HASH_BYTES)) === pseudonym;
-        const why = same
-          ? "it was sent already, and nothing is sent twice"
-          : "it was sent under another pseudonym, and the same photo under two links them";
-        throw new Refusal("reused", `photo: expected one that was not sent before, got one whose copy was: ${why}`);
-      }
+      await this.checkHashes(hashes, pseudonym);
       await this.append(hashes.map((own) => concat([own, name])));
     });
+  }
+
+  /** Refuse faces that claiming would refuse, and note nothing. */
+  async check(faces: readonly Pixels[], pseudonym: string): Promise<void> {
+    await this.checkHashes(faces.map(captureHash), pseudonym);
+  }
+
+  private async checkHashes(hashes: readonly Bytes[], pseudonym: string): Promise<void> {
+    for (const record of await this.read()) {
+      if (!hashes.some((own) => hashDistance(own, record.subarray(0, HASH_BYTES)) <= SAME_CAPTURE)) continue;
+      const same = hex(record.subarray(HASH_BYTES)) === pseudonym;
+      const why = same
+        ? "it was sent already, and nothing is sent twice"
+        : "it was sent under another pseudonym, and the same photo under two links them";
+      throw new Refusal("reused", `photo: expected one that was not sent before, got one whose copy was: ${why}`);
+    }
   }
 
   /** Whether a face was sent before, under any pseudonym of this secret, another or a removed one. */

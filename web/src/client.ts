@@ -140,6 +140,8 @@ export class Client {
       // it is decided at a stricter FAR than the threshold that was told
       const old = await this.sender.encode([first], ask.epoch, form, { person, threshold: undefined });
       const sent = await next.sender.encode(faces, epoch, form);
+      // before the first is noted: a call that sends nothing uses no photo up
+      await next.sender.checkUnsent(faces, epoch, claimed);
       await this.sender.claim([first], ask.epoch, claimed);
       await next.sender.claim(faces, epoch, claimed);
       const key = (await next.sender.possession()).publicKey;

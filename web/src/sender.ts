@@ -176,15 +176,21 @@ export class Sender {
 
   /** Note faces as sent, once for each call, which may be sent again for a rotated key. */
   async claim(faces: readonly ReadFace[], epoch: number, claimed: Set<string>): Promise<void> {
-    const { store, secret, others } = this.options;
     const name = (await this.pseudonym(epoch)).fingerprint;
     if (claimed.has(name)) return;
-    const log = new CaptureLog(store, secret, others);
-    await log.claim(
-      faces.map((face) => face.crop),
-      name,
-    );
+    await this.captures.claim(crops(faces), name);
     claimed.add(name);
+  }
+
+  /** Refuse faces that claiming would refuse, unless this call claimed them. */
+  async checkUnsent(faces: readonly ReadFace[], epoch: number, claimed: ReadonlySet<string>): Promise<void> {
+    const name = (await this.pseudonym(epoch)).fingerprint;
+    if (!claimed.has(name)) await this.captures.check(crops(faces), name);
+  }
+
+  private get captures(): CaptureLog {
+    const { store, secret, others } = this.options;
+    return new CaptureLog(store, secret, others);
   }
 
   private pseudonym(epoch: number): Promise<Pseudonym> {
@@ -253,6 +259,10 @@ export class Sender {
   private get templates(): EnrolledTemplates {
     return new EnrolledTemplates(this.options.store, this.options.secret);
   }
+}
+
+function crops(faces: readonly ReadFace[]): Pixels[] {
+  return faces.map((face) => face.crop);
 }
 
 /** What a probe keeps of an embedding. */

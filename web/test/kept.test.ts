@@ -42,8 +42,10 @@ for (const [name, open] of stores) {
 
   test(`no photo is sent twice, its mirror image neither: ${name}`, async () => {
     const log = new CaptureLog(await open(), await Secret.make());
+    await log.check([crop], MINE);
     await log.claim([crop], MINE);
     await assert.rejects(log.claim([crop], MINE), code("reused"));
+    await assert.rejects(log.check([other, crop], RENEWED), code("reused"));
     await assert.rejects(log.claim([mirrored(crop)], RENEWED), code("reused"));
     assert.ok(await log.has(crop));
     await log.claim([other], MINE);
