@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from facemin.cloak.folder import CloakedPhoto, CloakJob, cloak_into, plan_cloaking
 from facemin.cloak.mask_file import Mask
 from facemin.face import Detector
-from facemin.image import decode, encode
+from facemin.image import Pixels, decode, encode
 from facemin.protection.result import Failure
 
-Pixels = NDArray[np.uint8]
 DETECTOR = Detector(threads=1)
 
 
