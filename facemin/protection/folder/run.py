@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,11 +146,11 @@ def protect_each(
         ValueError: settings out of range. Unreadable photos, photos without a face and files that cannot be
             written are yielded as failures.
     """
-    targets: dict[str, tuple[Path, Path]] = {}
+    targets: dict[str, tuple[Path, Path, dict[str, object]]] = {}
 
     def sources() -> Iterator[Path]:
         for source, target in photos:
-            targets[str(source)] = source, target
+            targets[str(source)] = source, target, _state_before(source)
             yield source
 
     results = protect_photos(
@@ -173,14 +174,14 @@ def protect_each(
         on_step=on_step,
     )
     for result in results:
-        source, target = targets.pop(result.name)
+        source, target, state = targets.pop(result.name)
         if isinstance(result, Failure):
             yield result
         elif not result.faces:
             yield Failure(name=result.name, reason=result.verdict)
         else:
             try:
-                yield _write(result, source, target, job)
+                yield _write(result, source, target, job, state)
             except (OSError, ValueError) as error:
                 yield Failure(name=result.name, reason=f"could not be written: {in_words(error)}")
 
@@ -221,7 +222,20 @@ def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | No
         return None
 
 
-def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> FolderResult:
+def _state_before(source: Path) -> dict[str, object]:
+    """A photo's state before it is read, so that one which changes meanwhile is not taken for done.
+
+    Where it cannot be asked for, a state that no photo has: reading it says why.
+    """
+    try:
+        return state_of(source)
+    except (OSError, ValueError):
+        return {"path": os.path.abspath(source)}  # noqa: PTH100 - a path's own method raises in a circle of links
+
+
+def _write(
+    result: ProtectedPhoto, source: Path, target: Path, job: FolderJob, state: dict[str, object]
+) -> FolderResult:
     # two names that a disk does not tell apart (a.jpg, A.jpg) are one result, which the plan cannot know
     if (other := _owner(target)) is not None and other != source.resolve() and other.exists():
         raise ValueError(f"{target}.*: expected a name of its own, got that of the results of {other}")
@@ -234,7 +248,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
         write_atomically(path, encode(result.pasted(), exif=result.exif if job.exif else None))
         names.append(path.name)
     record = {
-        "source": state_of(source),
+        "source": state,
         "job": job.digest,
         "files": names,
         "faces": [_face(face) for face in result.faces],

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import Pipe, active_children, get_context
+from multiprocessing import Pipe, active_children, get_context, util
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -199,6 +199,45 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     # no temporary file of the killed ones stays behind either
     assert same_contents(tmp_path / "out", tmp_path / "alone")
     assert not active_children()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heavy(Shown):
+    """Takes more of a pipe than the system holds, as a key does."""
+
+    ballast: bytes = bytes(1 << 20)
+
+
+def test_a_worker_that_dies_before_it_has_its_job_is_not_waited_for(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photos(tmp_path / "in", 4)
+    job = FolderJob(**values | {"secret": None, "method": Heavy(), "allow_revealing": True})
+    begin, killed = util.spawnv_passfds, list[int]()
+
+    def killed_at_once(path: Any, arguments: Any, passed: Any) -> int:
+        process: int = begin(path, arguments, passed)
+        if not killed and "spawn_main" in str(arguments):
+            os.kill(process, signal.SIGKILL)
+            killed.append(process)
+        return process
+
+    def waited_in_vain(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(util, "spawnv_passfds", killed_at_once)
+    before = signal.signal(signal.SIGALRM, waited_in_vain)
+    signal.alarm(int(PATIENCE))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RevealingWarning)
+            results = by_workers(source, job)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(killed) == 1
+    assert all(isinstance(result, FolderResult) for result in results)
+    assert len(plan([source], job).done) == 4
 
 
 @pytest.mark.long
