@@ -12,11 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from facemin.cloak import folder as cloak_folder
 from facemin.cloak.folder import CloakedPhoto, CloakJob, cloak_into, plan_cloaking
 from facemin.cloak.mask_file import Mask
 from facemin.face import Detector
 from facemin.image import decode, encode
 from facemin.protection.result import Failure
+from facemin.runtime.files import write_atomically
 
 Pixels = NDArray[np.uint8]
 DETECTOR = Detector(threads=1)
@@ -67,6 +69,23 @@ def test_a_folder_is_cloaked_and_what_failed_is_named(folder: Path, mask: Mask, 
     plan = plan_cloaking([folder], job(mask, out))
     assert {path.name for path in plan.done} == {"me.png", "me.jpg"}
     assert [item.path.name for item in plan.skipped] == ["notes.txt"]
+
+
+def test_a_photo_that_changes_while_it_is_cloaked_is_not_taken_for_done(
+    folder: Path, mask: Mask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, of = folder / "me.png", job(mask, tmp_path / "out")
+    read = cloak_folder.decode
+
+    def changed_after(path: Path, **settings: object) -> object:
+        photo = read(path, **settings)
+        write_atomically(source, (folder / "deep" / "me.jpg").read_bytes())
+        return photo
+
+    monkeypatch.setattr(cloak_folder, "decode", changed_after)
+    made, _ = run([source], of)
+    assert len(made) == 1
+    assert list(plan_cloaking([source], of).todo) == [source]
 
 
 def test_exif_is_kept_only_where_it_is_asked_for(folder: Path, mask: Mask, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from facemin.protection.folder.job import FolderJob
 from facemin.protection.photo import protect_photos
 from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto
 from facemin.runtime.errors import in_words
-from facemin.runtime.files import PRIVATE, write_atomically
+from facemin.runtime.files import PRIVATE, all_or_none, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -242,12 +242,32 @@ def _write(
     # from here to the new record there is none: an interruption must not leave an old one beside new files
     _forget(target)
     first = target.with_name(f"{target.name}.protected{result.suffix}")
-    names = [path.name for path in result.save(first, exif=job.exif)]
-    if job.paste:
-        path = target.with_name(target.name + ".pasted.png")
-        write_atomically(path, encode(result.pasted(), exif=result.exif if job.exif else None))
-        names.append(path.name)
-    record = {
+    with all_or_none() as written:
+        written += result.save(first, exif=job.exif)
+        if job.paste:
+            pasted = target.with_name(target.name + ".pasted.png")
+            write_atomically(pasted, encode(result.pasted(), exif=result.exif if job.exif else None))
+            written.append(pasted)
+        record = _told(result, job, state, [path.name for path in written])
+        # it describes the plain photo
+        write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
+    return FolderResult(
+        source=source,
+        record=_record(target),
+        faces=len({id(face.face) for face in result.faces}),
+        unreached=result.unreached,
+        at_edge=len(result.at_edge),
+        seconds=max(face.done.seconds for face in result.faces),
+        notes=result.notes,
+        others=len(result.others),
+        unfound=sum(not face.found for face in result.faces),
+        steps=max(face.done.steps for face in result.faces),
+    )
+
+
+def _told(result: ProtectedPhoto, job: FolderJob, state: dict[str, object], names: list[str]) -> dict[str, object]:
+    """The record of a photo's results."""
+    record: dict[str, object] = {
         "source": state,
         "job": job.digest,
         "files": names,
@@ -263,20 +283,7 @@ def _write(
             "origin": job.origin,
             "epoch": job.epoch,
         }
-    # it describes the plain photo
-    write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
-    return FolderResult(
-        source=source,
-        record=_record(target),
-        faces=len({id(face.face) for face in result.faces}),
-        unreached=result.unreached,
-        at_edge=len(result.at_edge),
-        seconds=max(face.done.seconds for face in result.faces),
-        notes=result.notes,
-        others=len(result.others),
-        unfound=sum(not face.found for face in result.faces),
-        steps=max(face.done.steps for face in result.faces),
-    )
+    return record
 
 
 def _earlier(source: Path, target: Path, record: dict[str, Any]) -> FolderResult:

@@ -34,10 +34,10 @@ SAID_EVERY = 0.3
 class Worker:
     """One end of the talk with the driver.
 
-    To the driver go pairs of a kind and a value: `begun`, which wants the job; `ready`; `hungry`, which wants photos; `result` with its
-    `FolderResult` or `Failure`; `idle` after the end of a stream of photos; `step` with the steps of the faces in work;
-    `warning` with its text and category; `refused` with the words of an error that ends the job. From it come the job,
-    then lists of photos, where an empty one ends the stream, and None, which ends the work.
+    To the driver go pairs of a kind and a value: `begun`, which wants the job; `ready`; `hungry`, which wants photos;
+    `result` with its `FolderResult` or `Failure`; `idle` after the end of a stream of photos; `step` with the steps of
+    the faces in work; `warning` with its text and category; `refused` with the words of an error that ends the job.
+    From it come the job, then lists of photos, where an empty one ends the stream, and None, which ends the work.
 
     Args:
         line: to the driver.

@@ -101,13 +101,16 @@ def test_an_older_result_goes_before_the_new_one_comes(photos: Path, keys: list[
     assert source.exists()
 
 
-def test_failed_write_leaves_no_record(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["b.protected.png", "b.pasted.png", "b.protected.json"])
+def test_failed_write_leaves_neither_a_record_nor_half_a_result(
+    photos: Path, keys: list[Key], tmp_path: Path, name: str
+) -> None:
     out = tmp_path / "out"
-    (out / "b.protected.png").mkdir(parents=True)
-    (result,) = run([photos / "b.png"], job(keys, out))
+    (out / name).mkdir(parents=True)
+    (result,) = run([photos / "b.png"], job(keys, out, paste=True))
     assert isinstance(result, Failure)
     assert "could not be written" in result.reason
-    assert not (out / "b.protected.json").exists()
+    assert [path.name for path in out.iterdir()] == [name]
 
 
 def test_a_photo_that_changes_while_it_is_in_work_is_not_taken_for_done(
