@@ -2,9 +2,9 @@
 
     python experiments/one_pass/sizes.py
 
-Weights are random: they change no time. A face is embedded with its mirror image, turned, painted, checked once by the
-key after a blur of 1 px, and written as PNG. Processor time counts, not wall time, so that other work on the machine
-does not; the caches it shares all the same.
+Weights are random: they change no time. A face is embedded with its mirror image, turned, painted, checked by the key,
+painted anew for the corrected target and checked again, as users have it, and written as PNG. Processor time counts,
+not wall time, so that other work on the machine does not; the caches it shares all the same.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from facemin.models import MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import average_views, mirrored
 from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.protector_file import ProtectorFile
 from facemin.train.one_pass.decoder import SIZES, Decoder
 
@@ -64,7 +65,7 @@ def main() -> None:
         graph = Decoder(target=dimension, noise=32, size=size).to_graph()
         file = ProtectorFile.make(graph, size, space=DEFAULT_SPACE)
         for batch in BATCHES:
-            painter = Painter(file, runner, OnePass(residual=2.0, batch=batch, tries=1))
+            painter = Painter(file, runner, OnePass(residual=2.0, batch=batch, tries=1, corrections=CORRECTIONS))
             protected(painter, runner, faces[:batch], turn)
             found = np.array([protected(painter, runner, faces[:batch], turn) for _ in range(ROUNDS[batch])]) / batch
             whole, painting = found.T * 1000
