@@ -96,8 +96,9 @@ class Key:
             FileNotFoundError: when the path does not exist.
         """
         name = "key" if isinstance(source, bytes) else str(source)
-        data = source
-        if not isinstance(source, bytes):
+        if isinstance(source, bytes):
+            data = source
+        else:
             data = read_at_most(Path(source), limits.bytes, expected=f"{name}: expected a key of")
         # the graph's checks come before anything of the file is believed
         model = read_graph(data, name=name, limits=limits)

@@ -12,11 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemin.cloak import folder as cloak_folder
 from facemin.cloak.folder import CloakedPhoto, CloakJob, cloak_into, plan_cloaking
 from facemin.cloak.mask_file import Mask
 from facemin.face import Detector
-from facemin.image import decode, encode
+from facemin.image import Photo, decode, encode
 from facemin.protection.result import Failure
 from facemin.runtime.files import write_atomically
 
@@ -75,14 +74,13 @@ def test_a_photo_that_changes_while_it_is_cloaked_is_not_taken_for_done(
     folder: Path, mask: Mask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, of = folder / "me.png", job(mask, tmp_path / "out")
-    read = cloak_folder.decode
 
-    def changed_after(path: Path, **settings: object) -> object:
-        photo = read(path, **settings)
+    def changed_after(path: Path, *, max_pixels: int) -> Photo:
+        photo = decode(path, max_pixels=max_pixels)
         write_atomically(source, (folder / "deep" / "me.jpg").read_bytes())
         return photo
 
-    monkeypatch.setattr(cloak_folder, "decode", changed_after)
+    monkeypatch.setattr("facemin.cloak.folder.decode", changed_after)
     made, _ = run([source], of)
     assert len(made) == 1
     assert list(plan_cloaking([source], of).todo) == [source]
