@@ -41,7 +41,8 @@ from facemin.pseudonym.sealing import seal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    from facemin.image import Pixels
+
 
 CORNER, SIDE = (20, 110), 230
 """Top, left and side of the part of the astronaut that is the photo."""

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from facemin.autograd.pixels import to_array, to_tensor
-from facemin.image import Photo, Source, decode, encode
+from facemin.image import Photo, Pixels, Source, decode, encode
 from facemin.runtime.files import write_atomically
-
-Pixels = NDArray[np.uint8]
 
 
 def hwc(photo: Photo) -> Pixels:

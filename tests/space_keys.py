@@ -6,6 +6,7 @@ import numpy as np
 from onnx import ModelProto
 
 from facemin.autograd.recogniser import Recogniser
+from facemin.image import Pixels
 from facemin.keys.key import Key, export_key
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import Isotropy, SpaceDeclaration
@@ -13,7 +14,6 @@ from facemin.models.space_fit import SpaceMap, append_space
 from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
 from facemin.protection.one_pass.protector_file import ProtectorFile
 from tests.models.test_store import tiny_graph
-from tests.pictures import Pixels
 
 D = 12
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    from facemin.image import Pixels
+
     Form = Callable[["Given"], NDArray[np.generic]]
 
 

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from facemin.image import Pixels
     from facemin.keys.key import Key
 
-    Pixels = NDArray[np.uint8]
 
 STEPS = 40
 """Of every key but the default one, which has as many as it needs; what they leave unmet is harder to find."""

@@ -16,9 +16,8 @@ from facemin.protection.revealing.resemblance import LEVELS, LIMITS, likenesses
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
+    from facemin.image import Pixels
 
-    Pixels = NDArray[np.uint8]
 
 MARGIN = 1.5
 STRANGERS = 4

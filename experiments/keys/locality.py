@@ -13,7 +13,7 @@ import torch
 from facemin.experiments.common import RESULTS, append_record, script_parser
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
-from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.by_digest import by_graph
 from facemin.protection.revealing.feature_inversion import locality
 
 RECORDS = RESULTS / "keys" / "locality.jsonl"
@@ -27,7 +27,7 @@ def main() -> None:
     found = {}
     for cut in recogniser.cuts:
         key = export_key(recogniser, cut.name, provider="measurement", residual=0.2)
-        found[cut.name] = locality(ByFingerprint(key))
+        found[cut.name] = locality(by_graph(key))
         print(f"{cut.name:10} {found[cut.name]:.3f}", flush=True)
     record = {
         "recogniser": recogniser.name,

@@ -43,12 +43,10 @@ from facemin.protection.revealing.check import JUDGE, JUDGED_FROM, judged_cosine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from numpy.typing import NDArray
-
+    from facemin.image import Pixels
     from facemin.keys.key import Key
     from facemin.protection.revealing.resemblance import Likeness
 
-    Pixels = NDArray[np.uint8]
     Keys = dict[str, Callable[[], Key]]
 
 RECORDS = RESULTS / "keys" / "revealing.jsonl"

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    from facemin.image import Pixels
+
     Rows = NDArray[np.float64]
 
 FAR = 1e-3

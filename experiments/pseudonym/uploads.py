@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
+
     Rows = NDArray[np.float64]
-    Pixels = NDArray[np.uint8]
 
 TEST, FIVE, SEEDED, SEEDS, PHOTOS = 300, 150, 300, 16, 5
 PAIRS = {True: 2000, False: 1000}

@@ -14,6 +14,13 @@ from facemin.attack.reconstruct.image_prior import ImagePrior
 from facemin.attack.reconstruct.inverter_attack import InverterAttack
 from facemin.attack.reconstruct.white_box import PAPER, UNSPLIT, WhiteBox
 
+_FEATURE_AND_KEY: tuple[Holding, ...] = ("protected feature", "key")
+_IMAGE_AND_KEY: tuple[Holding, ...] = ("protected image", "key")
+_IMAGE_KEY_AND_FACES: tuple[Holding, ...] = ("protected image", "key", "public faces")
+_PAIRS_OF_FACES: tuple[Holding, ...] = ("protected image", "pairs of protected image and face")
+_PAIRS_OF_IDENTITIES: tuple[Holding, ...] = ("protected image", "pairs of protected image and identity")
+_PAIRS_OF_ATTRIBUTES: tuple[Holding, ...] = ("protected image", "pairs of protected image and attribute")
+
 
 def _reconstructor(
     row: Row,
@@ -41,23 +48,21 @@ def _prober(method: Prober, words: str, knows: tuple[Holding, ...], *, in_audit:
 
 
 ATTACKS: dict[str, Attack] = {
-    "white-box-paper": _reconstructor(
-        "T3", PAPER, "the paper's equations 2 to 4", ("protected feature", "key"), in_audit=False
-    ),
+    "white-box-paper": _reconstructor("T3", PAPER, "the paper's equations 2 to 4", _FEATURE_AND_KEY, in_audit=False),
     "white-box-unsplit": _reconstructor(
-        "T3", UNSPLIT, "UnSplit's loss with the key known", ("protected feature", "key"), in_audit=False
+        "T3", UNSPLIT, "UnSplit's loss with the key known", _FEATURE_AND_KEY, in_audit=False
     ),
     "white-box": _reconstructor(
         "T3",
         WhiteBox(steps=400),
         "Adam on coarse and fine layers together, total variation",
-        ("protected image", "key"),
+        _IMAGE_AND_KEY,
     ),
     "white-box-prior": _reconstructor(
         "T3",
         WhiteBox(prior=ImagePrior(), total_variation=0.0),
         "an untrained network paints the image",
-        ("protected image", "key"),
+        _IMAGE_AND_KEY,
         in_audit=False,
     ),
     "inverter": _reconstructor(
@@ -77,14 +82,14 @@ ATTACKS: dict[str, Attack] = {
         "T4",
         InverterAttack(reads="image", learns_from="protected"),
         "RecFace, trained on protected images",
-        ("protected image", "pairs of protected image and face"),
+        _PAIRS_OF_FACES,
         in_audit=False,
     ),
     "denoiser": _reconstructor(
         "T2",
         InverterAttack(reads="image", learns_from="protected"),
         "the same network as a purifier before a recogniser",
-        ("protected image", "pairs of protected image and face"),
+        _PAIRS_OF_FACES,
         tried_in="T4",
     ),
     "key-features": _linker(
@@ -93,18 +98,18 @@ ATTACKS: dict[str, Attack] = {
     "key-linker": _linker(
         KeyLinking(),
         "the key's features, pooled, and a head trained on plain faces",
-        ("protected image", "key", "public faces"),
+        _IMAGE_KEY_AND_FACES,
     ),
     "student-key-only": _linker(
         StudentAttack(learns_from="plain", settings=StudentTraining(body="key")),
         "a student on the key's features of plain faces, taught by a recogniser",
-        ("protected image", "key", "public faces"),
+        _IMAGE_KEY_AND_FACES,
         in_audit=False,
     ),
     "ridge-linker": _linker(
         RidgeLinking(),
         "a linear map from what an off-the-shelf recogniser makes of protected images",
-        ("protected image", "pairs of protected image and identity"),
+        _PAIRS_OF_IDENTITIES,
     ),
     "centred": _linker(
         CentredLinking(),
@@ -114,12 +119,12 @@ ATTACKS: dict[str, Attack] = {
     "student": _linker(
         StudentAttack(),
         "FaceLinkGen: a recogniser trained on, on protected images",
-        ("protected image", "pairs of protected image and identity"),
+        _PAIRS_OF_IDENTITIES,
     ),
     "student-scratch": _linker(
         StudentAttack(settings=StudentTraining(body="scratch", fitting=SMALL)),
         "the same with a network that begins from nothing",
-        ("protected image", "pairs of protected image and identity"),
+        _PAIRS_OF_IDENTITIES,
         in_audit=False,
     ),
     "student-on-key": _linker(
@@ -131,12 +136,12 @@ ATTACKS: dict[str, Attack] = {
     "probe": _prober(
         ProbeAttack(),
         "a linear probe on thumbnails of protected images",
-        ("protected image", "pairs of protected image and attribute"),
+        _PAIRS_OF_ATTRIBUTES,
     ),
     "convolutional-probe": _prober(
         ConvolutionalProbe(),
         "a small network on protected images",
-        ("protected image", "pairs of protected image and attribute"),
+        _PAIRS_OF_ATTRIBUTES,
         in_audit=False,
     ),
     "probe-on-key": _prober(

@@ -104,8 +104,7 @@ class Client(Connection):
             ValueError: an unreadable photo, no face, or a key that is not to be trusted.
             ProviderError: the provider refused, or was not reached.
         """
-        if not photos:
-            raise ValueError("photos: expected at least one, got none")
+        _check_some(photos)
         if self.secret is not None:
             return self._enrol(person, photos, replace=replace)
 
@@ -196,8 +195,7 @@ class Client(Connection):
             ValueError: a photo that was sent before, or of somebody else; a client without a pseudonym.
             ProviderError: the provider refused, and kept the old pseudonym; or was not reached.
         """
-        if not photos:
-            raise ValueError("photos: expected at least one, got none")
+        _check_some(photos)
         claimed: set[str] = set()
 
         def send() -> tuple[int, Callable[..., None]]:
@@ -242,8 +240,7 @@ class Client(Connection):
             ValueError: as for `renew`.
             ProviderError: the provider refused, or was not reached.
         """
-        if not photos:
-            raise ValueError("photos: expected at least one, got none")
+        _check_some(photos)
         claimed: set[str] = set()
 
         def send() -> tuple[Reply, Callable[..., None]]:
@@ -329,3 +326,8 @@ class Client(Connection):
             return reply, partial(check_templates, sender, said[0], ask.epoch, form, person=person)
 
         return self._fresh(send)
+
+
+def _check_some(photos: Sequence[object]) -> None:
+    if not photos:
+        raise ValueError("photos: expected at least one, got none")

@@ -18,7 +18,7 @@ from facemin.image import Photo, decode, encode
 from facemin.keys.trust import CONSENT, TrustLog
 from facemin.protection.contract import as_protected
 from facemin.protection.one_pass.protector import OnePassProtector
-from facemin.protection.revealing.by_fingerprint import key_runner
+from facemin.protection.revealing.by_digest import key_runner
 from facemin.protection.same_person import same_person_threshold
 from facemin.protection.upload import encode_feature
 from facemin.pseudonym import (

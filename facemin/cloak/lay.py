@@ -18,7 +18,8 @@ from facemin.face.sample import bounds, check_photo, lattice, sample, transform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.face.sample import Doubles, Floats, Pixels
+    from facemin.face.sample import Doubles, Floats
+    from facemin.image import Pixels
 
 _ZERO = 128
 """Stands for no change where a change is held as bytes."""

@@ -21,7 +21,8 @@ from facemin.face.sample import lattice, transform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.face.sample import Doubles, Floats, Pixels
+    from facemin.face.sample import Doubles, Floats
+    from facemin.image import Pixels
 
 SIGNIFICANT = 7.0
 """Standard deviations of the correlation below which a mask counts as absent: plain photos reach 3 to 6."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from facemin.face.sample import Border, Doubles, Floats, Pixels, check_photo, lattice, sample, transform
+from facemin.face.sample import Border, Doubles, Floats, check_photo, lattice, sample, transform
+from facemin.image import Pixels
 
 SIDE = 112
 TEMPLATE: Doubles = np.array(

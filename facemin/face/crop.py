@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facemin.face.detect import Detector
-    from facemin.face.sample import Floats, Pixels
-    from facemin.image import Source
+    from facemin.face.sample import Floats
+    from facemin.image import Pixels, Source
 
 EDGE = 0.75
 """Least share of a face's crop that must lie in the photo; below it, recognisers see mostly border."""

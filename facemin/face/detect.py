@@ -14,7 +14,8 @@ from PIL import Image
 
 from facemin.face.centerface import STRIDE, CenterFace, decode, overlap, suppress
 from facemin.face.refine import refine
-from facemin.face.sample import Doubles, Floats, Pixels, check_photo, lattice, sample
+from facemin.face.sample import Doubles, Floats, check_photo, lattice, sample
+from facemin.image import Pixels
 
 # What CenterFace needs, measured on LFW faces shrunk to a size (longer side, pixels of the network's input).
 _CLEAR = 24  # found in 99 % of images

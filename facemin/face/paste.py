@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from facemin.face.align import SIDE, inverse, similarity, within
-from facemin.face.sample import Doubles, Floats, Pixels, bounds, check_photo, lattice, sample, transform
+from facemin.face.sample import Doubles, Floats, bounds, check_photo, lattice, sample, transform
+from facemin.image import Pixels
 
 _STRIP = 1 << 20  # photo pixels pasted at once; a face may fill a 50-megapixel photo
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from facemin.face.align import inverse, similarity
 from facemin.face.centerface import CenterFace, decode
-from facemin.face.sample import Doubles, Floats, Pixels, lattice, sample
+from facemin.face.sample import Doubles, Floats, lattice, sample
+from facemin.image import Pixels
 
 _VIEW = 192  # side of a view, pixels
 _ZOOM = 1.25  # pixels of the view per pixel of the aligned face: a face of about 130 px, as landmarks like it best

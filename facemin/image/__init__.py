@@ -1,6 +1,6 @@
 """Images: bytes decoded and encoded, EXIF, colour, and the photos in a folder."""
 
-from facemin.image.codec import MAX_PIXELS, Photo, Source, decode, open_jpeg
+from facemin.image.codec import MAX_PIXELS, Photo, Pixels, Source, decode, open_jpeg
 from facemin.image.encoding import Encoding, encode
 from facemin.image.formats import FORMATS
 from facemin.image.walk import SUFFIXES, Skipped, Walk, describe, walk
@@ -11,6 +11,7 @@ __all__ = [
     "SUFFIXES",
     "Encoding",
     "Photo",
+    "Pixels",
     "Skipped",
     "Source",
     "Walk",

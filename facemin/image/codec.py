@@ -25,6 +25,8 @@ from facemin.image.png_colour import coded_colours
 from facemin.image.walk import APPLE_DOUBLE
 from facemin.runtime.errors import InvalidPhoto, told_as
 
+Pixels: TypeAlias = NDArray[np.uint8]
+"""An image in RGB, (H, W, 3), or several, (N, H, W, 3)."""
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 
 MAX_PIXELS = 64_000_000
@@ -48,7 +50,7 @@ class Photo:
         notes: what a person should know of how the file was read, in words; mostly none.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     exif: bytes | None
     format: str
     notes: tuple[str, ...] = ()
@@ -318,7 +320,7 @@ def _check_tiff(image: Image.Image, max_pixels: int) -> None:
         raise ValueError(f"tiles of {sides[0]} x {sides[1]} pixels")
 
 
-def _upright(image: Image.Image, turn: Turn, rawmode: str) -> NDArray[np.uint8]:
+def _upright(image: Image.Image, turn: Turn, rawmode: str) -> Pixels:
     """The image as (H, W, 3), turned upright.
 
     Strip by strip, each written where it belongs: beside Pillow's image and the result no third copy exists,

@@ -12,8 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from facemin.image.codec import Pixels
+
     Floats = NDArray[np.float32]
-    Pixels = NDArray[np.uint8]
 
 
 def blur_weights(side: int, sigma: float) -> Floats:

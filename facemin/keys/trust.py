@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -127,6 +128,7 @@ class TrustLog:
         return decision
 
 
+@cache
 def shipped_graphs() -> tuple[TrustedGraph, ...]:
     """The published list, as it comes with this version of facemin."""
     data = (resources.files("facemin.keys") / SHIPPED).read_bytes()

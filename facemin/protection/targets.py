@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facemin.keys.trust import CONSENT, TrustLog
-from facemin.protection.revealing.by_fingerprint import key_runner
+from facemin.protection.revealing.by_digest import key_runner
 from facemin.protection.same_person import same_person_threshold
 from facemin.pseudonym import LOCAL, CaptureLog, CaptureReused, Context, EnrolledFace, OtherPerson, Pseudonym, Secret
 from facemin.runtime.errors import NoSpace, UntrustedKey
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.keys.key import Key
     from facemin.models.space import Space
 
-    Pixels = NDArray[np.uint8]
 
 LINKABLE = (
     "the same photo under pseudonyms for several providers tells them, if they compare, that these are one person"

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from facemin.keys.manifest import Manifest
     from facemin.service.storage.database import Database
 
-_SLIM = select(*(column for column in provider_keys.c if column.name != "data"))
-"""A key's file may have many megabytes."""
+ALL_KEYS = select(*(column for column in provider_keys.c if column.name != "data")).order_by(
+    provider_keys.c.number.desc()
+)
+"""The newest first, without their files, which may have many megabytes."""
 
 
 def key_prefix(fingerprint: str) -> str:
@@ -74,7 +76,7 @@ class Keyring:
     def all(self, connection: Connection | None = None) -> list[tuple[HeldKey, State]]:
         """Every key with its state, the newest first; read in a transaction of its own where none is given."""
         with self._database.reading() if connection is None else nullcontext(connection) as reading:
-            held = [_held(row) for row in reading.execute(_SLIM.order_by(provider_keys.c.number.desc()))]
+            held = [_held(row) for row in reading.execute(ALL_KEYS)]
         newest, now = (held[0].number if held else 0), time.time()
         return [(key, key.state(now, newest) if key.key_id.startswith(self._prefix) else "ended") for key in held]
 

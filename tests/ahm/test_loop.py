@@ -1,6 +1,7 @@
 """AHM's training: the same weights whether or not it was interrupted, baselines, and what a run leaves behind."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights
 from facemin.ahm.model import Pair, Sight
 from facemin.autograd.pixels import to_unit
 from facemin.train import Watch, log
-from tests.ahm.conftest import Make
+from tests.ahm.conftest import Make, configuration
 from tests.pictures import decode_tensor
 
 STEPS = 9
@@ -35,10 +36,17 @@ def without_times(out: Path) -> list[dict[str, object]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ahm") / "whole"
+    train_ahm(configuration(people), out=out, device="cpu")
+    return out
+
+
 @pytest.fixture
-def whole(make_ahm: Make, tmp_path: Path) -> Path:
-    train_ahm(make_ahm(), out=tmp_path / "whole", device="cpu")
-    return tmp_path / "whole"
+def whole(trained: Path, tmp_path: Path) -> Path:
+    """A run that was not interrupted; a copy, which a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "whole"))
 
 
 @pytest.mark.parametrize("after", [1, 4, 5])

@@ -12,6 +12,8 @@ from skimage import data
 
 from facemin import cli
 from facemin.image import encode
+from facemin.keys.key import export_key
+from facemin.models import load_recogniser
 from facemin.runtime.files import write_atomically
 from tests.conftest import PATIENCE
 from tests.models.test_store import tiny_graph
@@ -92,6 +94,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_atomically(folder / "broken.jpg", encode(astronaut, format="JPEG")[:9000])
     write_atomically(folder / "notes.txt", b"no photo")
     return folder
+
+
+@pytest.fixture(scope="session")
+def loose_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key that an image meets after ten steps, where what is written matters and not how near it comes."""
+    path = tmp_path_factory.mktemp("keys") / "loose.key.onnx"
+    export_key(load_recogniser("dlib-resnet29"), "pooled", provider="Acme", residual=0.3, key_id="loose").save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -40,9 +40,12 @@ def protect(facemin: Run | Call, *arguments: object) -> tuple[int, dict[str, lis
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
-def test_a_folder_with_a_broken_file_no_face_and_three_faces(call: Call, copy: Path, tmp_path: Path) -> None:
+def test_a_folder_with_a_broken_file_no_face_and_three_faces(
+    call: Call, copy: Path, loose_key: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    status, report, errors = protect(call, copy, "--out", out)
+    given = (copy, "--key", loose_key, "--out", out)
+    status, report, errors = protect(call, *given)
     assert status == 1
     assert names(out) == RESULTS
     failed = {Path(str(entry["source"])).name: str(entry["reason"]) for entry in report["failed"]}
@@ -61,17 +64,17 @@ def test_a_folder_with_a_broken_file_no_face_and_three_faces(call: Call, copy: P
     sizes = [max(box[2] - box[0], box[3] - box[1]) for box in (face["box"] for face in record["faces"])]
     assert sizes == sorted(sizes, reverse=True)
     assert all(face["reached"] for face in record["faces"])
-    assert record["faces"][0]["residuals"].keys() == {plain_key().manifest.key_id}
+    assert record["faces"][0]["residuals"].keys() == {"loose"}
 
     # a rerun does nothing anew, and a missing result is made again
     before = {name: (out / name).stat().st_mtime_ns for name in RESULTS}
-    status, report, _ = protect(call, copy, "--out", out)
+    status, report, _ = protect(call, *given)
     assert len(report["done_before"]) == 2
     assert report["protected"] == []
     assert {name: (out / name).stat().st_mtime_ns for name in RESULTS} == before
     again = (out / "one.protected.png").read_bytes()
     (out / "one.protected.png").unlink()
-    _, report, _ = protect(call, copy, "--out", out)
+    _, report, _ = protect(call, *given)
     assert len(report["protected"]) == 1
     assert (out / "one.protected.png").read_bytes() == again
 
@@ -83,6 +86,8 @@ def test_protected_probe_is_accepted_and_another_person_is_not(
     status, _, errors = protect(facemin, copy / "one.png", "--out", out)
     assert status == 0
     assert "default key" in errors
+    record = json.loads((out / "one.protected.json").read_bytes())
+    assert record["faces"][0]["residuals"].keys() == {plain_key().manifest.key_id}
     accepted = facemin("verify", out / "one.protected.png", copy / "one.png", "--json")
     verdict = json.loads(accepted.stdout)
     assert accepted.returncode == 0
@@ -105,10 +110,10 @@ def test_features_are_uploaded_and_accepted(call: Call, copy: Path, tmp_path: Pa
     assert json.loads(done.stdout)["accepted"]
 
 
-def test_paste_changes_the_face_alone(call: Call, copy: Path, tmp_path: Path) -> None:
+def test_paste_changes_the_face_alone(call: Call, copy: Path, loose_key: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     photo = decode(copy / "one.png")
-    status, _, _ = protect(call, copy / "one.png", "--out", out, "--paste")
+    status, _, _ = protect(call, copy / "one.png", "--key", loose_key, "--out", out, "--paste")
     assert status == 0
     pasted = decode(out / "one.pasted.png").pixels
     assert pasted.shape == photo.pixels.shape
@@ -142,28 +147,29 @@ def test_an_expired_key_is_shown_but_not_used(call: Call, copy: Path, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_two_photos_of_one_name_are_not_mixed_up(call: Call, copy: Path, tmp_path: Path) -> None:
+def test_two_photos_of_one_name_are_not_mixed_up(call: Call, copy: Path, loose_key: Path, tmp_path: Path) -> None:
     twin = copy / "one.jpg"
     twin.write_bytes(encode(decode(copy / "one.png").pixels, format="JPEG"))
-    status, report, _ = protect(call, copy / "one.png", twin, "--out", tmp_path / "out")
+    status, report, _ = protect(call, copy / "one.png", twin, "--key", loose_key, "--out", tmp_path / "out")
     assert status == 1
     assert "one.png" in str(report["failed"][0]["reason"])
     assert len(report["protected"]) == 1
 
 
-def test_results_in_the_same_folder_are_not_protected_again(call: Call, copy: Path) -> None:
+def test_results_in_the_same_folder_are_not_protected_again(call: Call, copy: Path, loose_key: Path) -> None:
     (copy / "broken.jpg").unlink()
     (copy / "coffee.png").unlink()
     shutil.copy(copy / "one.png", copy / "deep" / "er" / "three.png")
-    assert protect(call, copy, "--out", copy)[0] == 0
-    status, report, _ = protect(call, copy, "--out", copy)
+    assert protect(call, copy, "--key", loose_key, "--out", copy)[0] == 0
+    status, report, _ = protect(call, copy, "--key", loose_key, "--out", copy)
     assert status == 0
     assert len(report["done_before"]) == 2
     assert report["protected"] == []
 
 
-def test_asking_for_a_gpu_that_is_not_there_is_loud(call: Call, copy: Path, tmp_path: Path) -> None:
-    done = call("protect", copy / "one.png", "--out", tmp_path / "out", "--device", "cuda:9", "--no-pseudonym")
+def test_asking_for_a_gpu_that_is_not_there_is_loud(call: Call, copy: Path, loose_key: Path, tmp_path: Path) -> None:
+    options = ("--key", loose_key, "--out", tmp_path / "out", "--device", "cuda:9", "--no-pseudonym")
+    done = call("protect", copy / "one.png", *options)
     assert done.returncode == 0
     assert "NO GPU" in done.stderr
     assert "cuda:9" in done.stderr
@@ -239,7 +245,7 @@ def test_signed_key_by_command_line(call: Call, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["signer"] == private.public_key().public_bytes_raw().hex()
 
 
-def test_skipped_files_and_repairs_are_reported(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_skipped_files_and_repairs_are_reported(call: Call, photos: Path, loose_key: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     Image.open(photos / "one.png").convert("RGB").save(folder / "one.jpg", quality=95)
@@ -247,7 +253,7 @@ def test_skipped_files_and_repairs_are_reported(call: Call, photos: Path, tmp_pa
     (folder / "one.jpg").write_bytes(whole[:-2])
     (folder / "clip.mov").touch()
     (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
-    plain = ("protect", folder, "--out", "out", "--no-pseudonym", "--method", "pmt")
+    plain = ("protect", folder, "--key", loose_key, "--out", "out", "--no-pseudonym", "--method", "pmt")
     done = call(*plain, "--json", "--max-pixels", 1000)
     assert done.returncode == 1
     assert "max_pixels raises the limit" in json.loads(done.stdout)["failed"][0]["reason"]

@@ -10,9 +10,8 @@ from skimage import data
 
 from facemin.cloak.mask_file import Mask, Surrogate
 from facemin.face import Detector, align
+from facemin.image import Pixels
 from facemin.models import Recogniser, load_recogniser
-
-Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session")

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from facemin.cloak.folder import CloakedPhoto, CloakJob, cloak_into, plan_cloaking
 from facemin.cloak.mask_file import Mask
 from facemin.face import Detector
-from facemin.image import Photo, decode, encode
+from facemin.image import Photo, Pixels, decode, encode
 from facemin.protection.result import Failure
 from facemin.runtime.files import write_atomically
 
-Pixels = NDArray[np.uint8]
 DETECTOR = Detector(threads=1)
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from facemin.cloak.lay import lay
 from facemin.cloak.mask_file import Mask
 from facemin.face import TEMPLATE, align
+from facemin.image import Pixels
 
-Pixels = NDArray[np.uint8]
 lay_over = sys.modules["facemin.cloak.lay"]
 SHIFTED = (TEMPLATE + np.array([30.0, 40.0]))[None]
 

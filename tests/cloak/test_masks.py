@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.opom import NEAREST, OPOM, _onto_simplex
@@ -14,12 +13,12 @@ from facemin.cloak.p3_mask import P3Mask
 from facemin.cloak.visible_change import dsim
 from facemin.experiments.cloaks.measure import embedded
 from facemin.experiments.cloaks.photos import unit
+from facemin.image import Pixels
 from facemin.models import Recogniser
 from facemin.protection.one_pass.protector import OnePassProtector
 from facemin.protection.registry import CLOAKS, PROTECTORS
 from facemin.runtime.compute import Compute
 
-Pixels = NDArray[np.uint8]
 CPU = Compute(device="cpu", precision="float32")
 
 
@@ -63,11 +62,12 @@ def test_products_in_bfloat16_give_nearly_the_same_mask(portraits: Pixels, dlib:
 def test_a_mask_uses_its_budget_of_visible_change_within_its_bound(
     method: Any, portraits: Pixels, dlib: Recogniser
 ) -> None:
+    photos = portraits[:2]
     for tau in (0.03, 0.005):
-        mask = replace(method, epochs=6, step=4.0, tau=tau).fit(portraits, [dlib], compute=CPU)
+        mask = replace(method, epochs=6, step=4.0, tau=tau).fit(photos, [dlib], compute=CPU)
         # of the photos and their mirror images together
-        assert 0.95 * tau < float(dsim(unit(mask(portraits)), unit(portraits)).mean()) <= 1.05 * tau
-    small = replace(method, epochs=1, step=1.0, tau=0.03, epsilon=2).fit(portraits, [dlib], compute=CPU)
+        assert 0.95 * tau < float(dsim(unit(mask(photos)), unit(photos)).mean()) <= 1.05 * tau
+    small = replace(method, epochs=1, step=1.0, tau=0.03, epsilon=2).fit(photos, [dlib], compute=CPU)
     assert np.abs(small.change).max() == 2
 
 

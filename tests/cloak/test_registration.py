@@ -10,8 +10,7 @@ from PIL import Image
 from facemin.cloak.lay import lay
 from facemin.cloak.mask_file import Mask
 from facemin.cloak.registration import SIGNIFICANT, register
-
-Pixels = NDArray[np.uint8]
+from facemin.image import Pixels
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facemin.face.sample import Pixels
+from facemin.image import Pixels
 
 
 @pytest.fixture

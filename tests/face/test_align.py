@@ -9,7 +9,8 @@ from scipy.ndimage import map_coordinates
 from skimage.transform import SimilarityTransform
 
 from facemin.face import SIDE, TEMPLATE, align, align_unrounded, inside, inverse, similarity
-from facemin.face.sample import Border, Doubles, Pixels
+from facemin.face.sample import Border, Doubles
+from facemin.image import Pixels
 from tests.face.landmarks import landmarks
 
 

@@ -19,7 +19,7 @@ from facemin.face import Detector, Face, centerface
 from facemin.face.centerface import CenterFace, Floats, Maps, decode, overlap, suppress
 from facemin.face.detect import _TILE, _reduced, _resize, _tiles
 from facemin.face.free_sizes import free_sizes
-from facemin.face.sample import Pixels
+from facemin.image import Pixels
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facemin.face import SIDE, TEMPLATE, align, align_unrounded, paste, similarity
-from facemin.face.sample import Pixels
+from facemin.image import Pixels
 from tests.face.landmarks import landmarks
 
 

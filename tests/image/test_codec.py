@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import ExifTags, Image
 
-from facemin.image import FORMATS, Photo, decode, encode, open_jpeg
+from facemin.image import FORMATS, Photo, Pixels, decode, encode, open_jpeg
 from facemin.image.codec import _QUIET
 from facemin.runtime.errors import InvalidPhoto
-from tests.pictures import LINEAR_RGB, Pixels, chunk, hwc, icc, png, saved, smooth
+from tests.pictures import LINEAR_RGB, chunk, hwc, icc, png, saved, smooth
 
 RGB_PIXELS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
 

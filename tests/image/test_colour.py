@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemin.image import decode
-from tests.pictures import LINEAR, LINEAR_RGB, SRGB_PRIMARIES, Pixels, chunk, hwc, icc, png, saved, smooth
+from facemin.image import Pixels, decode
+from tests.pictures import LINEAR, LINEAR_RGB, SRGB_PRIMARIES, chunk, hwc, icc, png, saved, smooth
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-Pixels = NDArray[np.uint8]
+from facemin.image import Pixels
+
 Doubles = NDArray[np.float64]
 
 IMAGE_LIMIT = 0.45

@@ -8,20 +8,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from facemin.cli.demo.page import samples
 from facemin.face import Detector, crop
-from facemin.image import decode
+from facemin.image import Pixels, decode
 from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import OnePass, Painter
 from facemin.protection.one_pass.shipped import shipped_protector
 from tests.page.leaks import IMAGE_LIMIT, Subject, leaks, likeness
-
-Pixels = NDArray[np.uint8]
 
 
 def coded(pixels: Pixels, kind: str, **options: int) -> bytes:

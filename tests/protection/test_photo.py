@@ -11,7 +11,7 @@ from torch import Tensor
 import facemin
 from facemin.autograd.pixels import to_array, to_tensor
 from facemin.face import Detector
-from facemin.image import Photo, encode
+from facemin.image import Photo, Pixels, encode
 from facemin.keys.key import Key
 from facemin.protection import (
     PMT,
@@ -23,7 +23,7 @@ from facemin.protection import (
     protect_photos,
 )
 from facemin.protection.result import numbered
-from tests.pictures import Pixels, decode_tensor
+from tests.pictures import decode_tensor
 
 QUICK = PMT(steps=2)
 EDGE_OF_THE_PHOTO = 240

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import facemin
+from facemin.image import Pixels
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
 from facemin.models.onnx.run import FaceRunner
@@ -35,7 +36,6 @@ from facemin.protection.folder.run import FolderResult, plan, protect_into
 from facemin.protection.sources import open_method, open_secret
 from facemin.pseudonym import CaptureReused, OtherPerson, Pseudonym, SecretStore
 from facemin.runtime.files import write_atomically
-from tests.pictures import Pixels
 from tests.pseudonym.conftest import a_secret
 from tests.space_keys import D, person, protector_for, space_key
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facemin.image import MAX_PIXELS, Photo, encode
+from facemin.image import MAX_PIXELS, Photo, Pixels, encode
 from facemin.protection.read_ahead import WORTH_A_THREAD, read_ahead, read_each
-from tests.pictures import Pixels, smooth
+from tests.pictures import smooth
 
 
 @pytest.fixture

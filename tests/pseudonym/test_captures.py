@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from facemin.image import Pixels
 from facemin.pseudonym import captures
 from facemin.pseudonym.captures import SAME_CAPTURE, CaptureLog, CaptureReused, capture_hashes, hash_distance
 from facemin.pseudonym.sealing import unseal
 from tests.conftest import PATIENCE
 from tests.pseudonym.conftest import a_secret
 
-Pixels = NDArray[np.uint8]
 HERE, THERE = "0" * 15 + "1", "f" * 16
 
 

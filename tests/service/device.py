@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from facemin.client.pseudonymous import Form, Operation, Sender
 from facemin.keys.key import Key
 from facemin.models import MODELS, SPACE_MODEL
+from facemin.protection import PMT
 from facemin.protection.upload import encode_feature
 from facemin.pseudonym import PossessionKey, Secret
 from tests.service.running import Running
 
+QUICK = PMT(steps=12, residual=0.5)
+"""Of clients without a pseudonym, where the mechanism is tested and not how closely an image matches."""
 SPACE: dict[str, Any] = {"model": SPACE_MODEL, "cut": MODELS[SPACE_MODEL].default_cut, "residual": 0.3}
 
 

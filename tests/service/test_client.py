@@ -19,8 +19,8 @@ from facemin.client.pins import Pins
 from facemin.client.transport import Transport
 from facemin.keys.key import Key, export_key
 from facemin.models import Recogniser, load_recogniser
-from facemin.protection import PMT
 from facemin.service.making import rotate
+from tests.service.device import QUICK
 from tests.service.running import Running, running
 
 URL = "https://faces.example"
@@ -188,10 +188,6 @@ class TestTransport:
         with pytest.raises(ValueError, match="https://HOST") as caught:
             Transport(url=url)
         assert "pw" not in str(caught.value)
-
-
-QUICK = PMT(steps=12, residual=0.5)
-"""The mechanism is what is tested here; how closely an image matches is not."""
 
 
 @pytest.fixture

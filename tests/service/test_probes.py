@@ -14,7 +14,7 @@ from facemin.client.client import OtherTemplatesWarning
 from facemin.client.probes import MARGIN, of_probe
 from facemin.client.pseudonymous import Faces, Sender
 from facemin.pseudonym import EnrolledTemplates, Secret
-from tests.service.device import again, face, photos
+from tests.service.device import QUICK, again, face, photos
 from tests.service.running import Running
 
 Rows = NDArray[np.float64]
@@ -129,8 +129,8 @@ def test_many_people_under_one_secret_are_sent_whole(client: facemin.Client) -> 
 def test_renewal_and_upgrade_tell_the_device_what_is_enrolled(spaced: Running, shared: Path) -> None:
     mine = photos(shared, "George_W_Bush", 10)
     place = spaced.collection("upgraded-probes", pseudonyms="allowed", accept_plain=True).rpartition("/")[2]
-    client = facemin.Client(spaced.url, spaced.admin, collection=place, secret=Secret.new())
-    facemin.Client(spaced.url, spaced.admin, collection=place, secret=None).enrol("me", mine[:1])
+    client = facemin.Client(spaced.url, spaced.admin, collection=place, secret=Secret.new(), method=QUICK)
+    replace(client, secret=None).enrol("me", mine[:1])
     assert client.upgrade("me", mine[6], [mine[4]]).accepted
     sender = client._sender()
     kept = EnrolledTemplates(secret=sender.secret)

@@ -17,7 +17,7 @@ from facemin.protection.one_pass import protector as one_pass_protector
 from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
 from facemin.protection.one_pass.painter import PAINTED_RESIDUAL
 from facemin.protection.one_pass.protector_file import ProtectorFile
-from facemin.protection.revealing.by_fingerprint import key_runner
+from facemin.protection.revealing.by_digest import key_runner
 from facemin.pseudonym import Secret
 from facemin.service.making import rotate
 from tests.service.device import SPACE, face

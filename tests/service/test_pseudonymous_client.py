@@ -12,7 +12,7 @@ from facemin.client.client import NoSpace, Prepared, ProviderError, SharedSecret
 from facemin.keys.trust import TrustLog
 from facemin.pseudonym import CaptureReused, OtherPerson, Secret, SecretStore
 from facemin.service.making import rotate
-from tests.service.device import photos
+from tests.service.device import QUICK, photos
 from tests.service.running import Running
 
 
@@ -118,8 +118,8 @@ def test_no_capture_is_sent_with_and_without_a_pseudonym(spaced: Running, shared
     mine = photos(shared, "George_W_Bush", 6)
     place = spaced.collection("both-ways", pseudonyms="allowed", accept_plain=True).rpartition("/")[2]
     SecretStore().load_or_make("default")
-    plain = facemin.Client(spaced.url, spaced.admin, collection=place, secret=None)
-    client = facemin.Client(spaced.url, spaced.admin, collection=place)
+    client = facemin.Client(spaced.url, spaced.admin, collection=place, method=QUICK)
+    plain = replace(client, secret=None)
     plain.enrol("me", [mine[0]])
     # what goes plainly is not among what goes under the pseudonym: in the call, before it, or after it
     with pytest.raises(CaptureReused, match="without one it would say"):

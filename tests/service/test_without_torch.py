@@ -1,5 +1,6 @@
 """The service and its client on the light install: where torch cannot be imported."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,12 @@ from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.cli.demo.run import another_day, astronaut
 from facemin.evaluation.compare import verify
 from facemin.face import Detector, align, faces_in
-from facemin.image import decode, encode
+from facemin.image import Pixels, decode, encode
 from facemin.keys.key import Key, export_key
 from facemin.models import load_graph, load_recogniser
-from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.by_digest import by_graph
 from facemin.protection.revealing.feature_inversion import _features, locality
-from tests.pictures import Pixels
+from tests.cli.conftest import Done
 
 SERVICE = """
 import sys
@@ -101,31 +102,36 @@ def test_a_provider_serves_enrols_verifies_and_identifies(photo: Pixels, face: P
 
 
 VERBS = """
-import sys
+import contextlib, io, json, sys
 sys.modules["torch"] = None
 from facemin.cli import run
-sys.exit(run(sys.argv[1:]))
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = run(arguments)
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
 """
 
 
-def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", VERBS, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+def without_torch(*commands: list[object], cwd: Path | None = None) -> list[Done]:
+    """What commands say, one after the other, in a process where torch cannot be imported."""
+    given = json.dumps([[*map(str, command)] for command in commands])
+    done = subprocess.run([sys.executable, "-c", VERBS, given], capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return [Done(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.long
 def test_the_command_line_s_client_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as a provider that is not there: every step before it needs no torch."""
-    (tmp_path / "first.png").write_bytes(astronaut().read_bytes())
+    photo = tmp_path / "first.png"
+    photo.write_bytes(astronaut().read_bytes())
     monkeypatch.setenv("FACEMIN_TOKEN", "t")
-    for verb in (["enrol", "me"], ["verify", "me"], ["identify"]):
-        done = without_torch("client", *verb, tmp_path / "first.png", "--url", "http://127.0.0.1:9")
+    verbs = (["enrol", "me"], ["verify", "me"], ["identify"], ["enrol", "me", "--device", "cuda"])
+    *sent, gpu = without_torch(*(["client", *verb, photo, "--url", "http://127.0.0.1:9"] for verb in verbs))
+    for done in sent:
         assert "torch" not in done.stderr, done.stderr
         assert "127.0.0.1:9" in done.stderr or "nothing listens" in done.stderr, done.stderr
-    gpu = without_torch(
-        "client", "enrol", "me", tmp_path / "first.png", "--url", "http://127.0.0.1:9", "--device", "cuda"
-    )
     assert "facemin[torch]" in gpu.stderr
 
 
@@ -133,7 +139,7 @@ def test_verify_answers_as_with_torch(photo: Pixels, face: Pixels, tmp_path: Pat
     first, second = tmp_path / "first.png", tmp_path / "face.png"
     first.write_bytes(encode(another_day(photo)))
     second.write_bytes(encode(face))
-    done = without_torch("verify", first, second)
+    (done,) = without_torch(["verify", first, second])
     assert done.returncode == 0, done.stderr
     assert "accepted" in done.stdout
     ours = verify(first, second, recogniser=load_graph("dlib-resnet29")).cosine
@@ -143,23 +149,27 @@ def test_verify_answers_as_with_torch(photo: Pixels, face: Pixels, tmp_path: Pat
     assert ours == pytest.approx(float(rows[0] @ rows[1]), abs=2e-3)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["protect", "face.png", "--out", "out", "--no-pseudonym"],
-        ["protect", "face.png", "--out", "out", "--method", "robust"],
-        ["protect", "face.png", "--out", "out", "--no-pseudonym", "--workers", "2"],
-        ["key", "fit-protector", "face.png", "--out", "p.onnx"],
-        ["eval", "."],
-        ["audit", "--out", "out"],
-    ],
-)
-def test_verbs_that_need_torch_say_so(
-    arguments: list[str], face: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("face.png").write_bytes(encode(face))
-    done = without_torch(*arguments)
+NEED_TORCH: dict[str, list[object]] = {
+    "protect": ["protect", "face.png", "--out", "out", "--no-pseudonym"],
+    "protect by optimisation": ["protect", "face.png", "--out", "out", "--method", "robust"],
+    "protect by workers": ["protect", "face.png", "--out", "out", "--no-pseudonym", "--workers", "2"],
+    "fit a protector": ["key", "fit-protector", "face.png", "--out", "p.onnx"],
+    "eval": ["eval", "."],
+    "audit": ["audit", "--out", "out"],
+}
+
+
+@pytest.fixture(scope="module")
+def refused(face: Pixels, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """What each says, all in one process, whose imports take longest."""
+    folder = tmp_path_factory.mktemp("refused")
+    (folder / "face.png").write_bytes(encode(face))
+    return dict(zip(NEED_TORCH, without_torch(*NEED_TORCH.values(), cwd=folder), strict=True))
+
+
+@pytest.mark.parametrize("name", NEED_TORCH)
+def test_verbs_that_need_torch_say_so(name: str, refused: dict[str, Done]) -> None:
+    done = refused[name]
     assert done.returncode == 2, done.stdout
     assert "Traceback" not in done.stderr
     assert "facemin[torch]" in done.stderr
@@ -177,4 +187,4 @@ def test_features_of_drawn_faces_are_those_of_the_differentiable_model(face: Pix
     with torch.no_grad():
         theirs = key.shallow(torch.from_numpy(values)).flatten(1).numpy()
     assert np.allclose(_features(key, values), theirs, rtol=1e-3, atol=1e-4)
-    assert 0.7 < locality(ByFingerprint(key)) <= 1
+    assert 0.7 < locality(by_graph(key)) <= 1

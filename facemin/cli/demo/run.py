@@ -29,9 +29,8 @@ from facemin.runtime.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
+    from facemin.image import Pixels
 
-    Pixels = NDArray[np.uint8]
 
 FAR = 1e-3
 ZOOM = 2

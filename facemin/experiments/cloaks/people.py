@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from facemin.experiments.cloaks.settings import People
-
-    Pixels = NDArray[np.uint8]
+    from facemin.image import Pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

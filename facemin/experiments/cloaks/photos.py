@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from facemin.evaluation.networks import Distance
     from facemin.experiments.cloaks.people import Photographs
-
-    Pixels = NDArray[np.uint8]
+    from facemin.image import Pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

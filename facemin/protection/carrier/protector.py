@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Unpack
 
-    from numpy.typing import NDArray
-
+    from facemin.image import Pixels
     from facemin.keys.key import Key
     from facemin.protection.contract import OnStep, RunOptions
     from facemin.runtime.compute import Compute
 
     Carried: TypeAlias = Sequence[PseudonymTarget]
-    Pixels = NDArray[np.uint8]
 
 SMALLEST, LARGEST = 256, 1024
 QUALITY = 95
@@ -63,7 +61,6 @@ class FaceCarrier:
         ValueError: a setting out of range.
     """
 
-    needs_keys: ClassVar[bool] = True
     product: ClassVar[Literal["photo"]] = "photo"
     carries: ClassVar[bool] = True
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.protection.one_pass.protector_file import ProtectorFile
 
-    Pixels = NDArray[np.uint8]
     Floats = NDArray[np.float32]
     Embed = Callable[[Pixels], Floats]
 

@@ -13,7 +13,7 @@ import numpy as np
 from facemin.protection.contract import Check, Protected, as_protected, run_options
 from facemin.protection.one_pass.painter import PAINTED_RESIDUAL, OnePass, Painter
 from facemin.protection.one_pass.shipped import FOLDER, SHIPPED, shipped_protector
-from facemin.protection.revealing.by_fingerprint import ByFingerprint, key_runner
+from facemin.protection.revealing.by_digest import ByDigest, by_graph, key_runner
 from facemin.runtime.seeds import target_seed
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ class OnePassProtector:
         files: protectors that came with keys, beside the one that comes with facemin.
     """
 
-    needs_keys: ClassVar[bool] = True
     product: ClassVar[Literal["face"]] = "face"
 
     residual: float | None = None
@@ -99,7 +98,7 @@ class OnePassProtector:
             corrections=self.corrections,
             batch=compute.batch,
         )
-        painter = _painter(ByFingerprint(file), ByFingerprint(key), settings)
+        painter = _painter(ByDigest(file, file.fingerprint), by_graph(key), settings)
         source, first = iter(targets), 0
         while part := [one[0] for one in islice(source, compute.batch)]:
             if on_step is not None:
@@ -184,7 +183,7 @@ class OnePassProtector:
 
 
 @lru_cache(maxsize=2)
-def _painter(file: ByFingerprint[ProtectorFile], key: ByFingerprint[Key], settings: OnePass) -> Painter:
+def _painter(file: ByDigest[ProtectorFile], key: ByDigest[Key], settings: OnePass) -> Painter:
     return Painter(file.file, key_runner(key.file), settings)
 
 

@@ -17,7 +17,7 @@ from onnx import ModelProto, helper, numpy_helper
 from facemin.image.separable import applied, blur_weights
 from facemin.models import DEFAULT_MODEL, MODELS, SPACE_MODEL
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.by_digest import ByDigest
 from facemin.protection.revealing.finding import Revealing
 from facemin.protection.revealing.resemblance import SIDE, Likeness, likenesses, mean_face
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.keys.key import Key
-    from facemin.protection.revealing.resemblance import Pixels
 
 JUDGED_BLURS = (1.0, 2.0)
 """Pixels; a blur takes away what hides a face from a recogniser."""
@@ -85,7 +85,7 @@ def is_of_default_recogniser(key: Key) -> bool:
     With its space or without. Such an image is recognised by it as it should be. One more layer, or another weight,
     makes the key a stranger's.
     """
-    return _is_of_default(ByFingerprint(key))
+    return _is_of_default(ByDigest(key, key.fingerprint))
 
 
 def judged_cosine(pixels: Pixels, face: Pixels) -> float:
@@ -112,7 +112,7 @@ def _judge() -> FaceRunner:
 
 
 @lru_cache(maxsize=64)
-def _is_of_default(given: ByFingerprint[Key]) -> bool:
+def _is_of_default(given: ByDigest[Key]) -> bool:
     layers = given.file.manifest.layers
     models = [name for name in (DEFAULT_MODEL, SPACE_MODEL) if set(layers) <= _cuts(name)]
     if not models:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facemin.models.onnx.run import FloatRunner
-from facemin.protection.revealing.by_fingerprint import ByFingerprint
+from facemin.protection.revealing.by_digest import ByDigest, by_graph
 from facemin.protection.revealing.finding import Revealing
 from facemin.protection.revealing.resemblance import SIDE, likenesses, mean_face
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.keys.key import Key
-    from facemin.protection.revealing.resemblance import Pixels
 
     Inverter = Callable[[NDArray[np.float32]], Pixels]
 
@@ -54,11 +54,11 @@ def check_revealing_feature(feature: NDArray[np.float32], face: Pixels, key: Key
     names = (key.manifest.key_id,)
     if feature.size >= VALUES:
         return Revealing(keys=names, measure="values in the feature", value=feature.size, limit=VALUES)
-    local = locality(ByFingerprint(key))
+    local = locality(by_graph(key))
     if local >= LOCAL:
         measure = "share of the face that a value of the feature leaves out"
         return Revealing(keys=names, measure=measure, value=local, limit=LOCAL)
-    strongest = likenesses(_inverter(ByFingerprint(key))(feature), face)[0]
+    strongest = likenesses(_inverter(by_graph(key))(feature), face)[0]
     if strongest.share < 1:
         return None
     measure = f"{strongest.measure}, of what a linear inversion of the feature gives back"
@@ -66,7 +66,7 @@ def check_revealing_feature(feature: NDArray[np.float32], face: Pixels, key: Key
 
 
 @lru_cache(maxsize=64)
-def locality(given: ByFingerprint[Key]) -> float:
+def locality(given: ByDigest[Key]) -> float:
     """The mean share of the face that a value of a key's feature does not depend on, in [0, 1]."""
     plain = np.moveaxis(mean_face(), -1, 0).astype(np.float32) / 255
     faces = [plain]
@@ -89,7 +89,7 @@ def _features(key: Key, faces: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=8)
-def _inverter(given: ByFingerprint[Key]) -> Inverter:
+def _inverter(given: ByDigest[Key]) -> Inverter:
     faces = drawn_faces(DRAWN, seed=0)
     features = _features(given.file, faces)
     coarse = faces.reshape(DRAWN, 3, COARSE, SIDE // COARSE, COARSE, SIDE // COARSE).mean((3, 5)).reshape(DRAWN, -1)
@@ -127,4 +127,4 @@ def drawn_faces(count: int, *, seed: int) -> NDArray[np.float32]:
         fields /= fields.std((1, 2), keepdims=True)
         common = generator.uniform(0.08, 0.2) * fields[0]
         face[:] = mean * generator.uniform(0.6, 1.2) + common + 0.04 * fields[1:]
-    return faces.clip(0, 1)
+    return faces.clip(0, 1, out=faces)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facemin.image import Pixels
 from facemin.protection.revealing.linear_inversion import inverted_correlations
 from facemin.protection.revealing.measures.grey_levels import level_nearness
-from facemin.protection.revealing.measures.image_planes import SIDE, Pixels, doubled, halved, mean_face, planes_of, unit
+from facemin.protection.revealing.measures.image_planes import SIDE, doubled, halved, mean_face, planes_of, unit
 from facemin.protection.revealing.measures.local_contrast import contrast_correlation
 from facemin.protection.revealing.measures.mutual_information import excess_information
 from facemin.protection.revealing.measures.partial_correlation import correlations, remainders

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    from facemin.image import Pixels
+
 
 SMOOTH = 0.45
 """Neighbour correlation from which an image is natural. LFW's plain crops have 0.77 to 0.98, the default key's

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, select, text
 
 from facemin.service.storage.replay import link_old_answers
-from facemin.service.storage.tables import answered, collections, meta, metadata, protectors, sessions, templates
+from facemin.service.storage.tables import (
+    answered,
+    collections,
+    keys_without_files,
+    meta,
+    metadata,
+    protectors,
+    sessions,
+    templates,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,6 +79,11 @@ def _sixth(connection: Connection) -> None:
     sessions.create(connection)
 
 
+def _seventh(connection: Connection) -> None:
+    """Version 0.4: keys are found without their files."""
+    keys_without_files.create(connection, checkfirst=True)
+
+
 def _add_columns(connection: Connection, table: Table, names: Sequence[str]) -> None:
     """Add those columns of a table that are not there."""
     kind = connection.dialect.type_compiler_instance
@@ -82,7 +96,7 @@ def _add_columns(connection: Connection, table: Table, names: Sequence[str]) -> 
             connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth)
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth, _seventh)
 """Step n brings a database of version n - 1 to version n. Steps are only ever appended."""
 
 

@@ -37,6 +37,11 @@ def _of(table: str, *, index: bool = False) -> Column[int]:
     return Column(name, NUMBER, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=index or None)
 
 
+def _expires() -> Column[float]:
+    """The moment at which a row stops counting and may be deleted."""
+    return Column("expires", MOMENT, nullable=False, index=True)
+
+
 def _ends(*names: str) -> list[Column[float]]:
     """Moments at which a row stops counting, each of which may not come."""
     return [Column(name, MOMENT) for name in names]
@@ -126,7 +131,7 @@ sessions = Table(
     Column("collection", String(64), nullable=False),
     Column("person", String(64)),
     Column("created", MOMENT, nullable=False),
-    Column("expires", MOMENT, nullable=False, index=True),
+    _expires(),
     Column("ended", String(16)),
 )
 """Short-lived tokens that lie in a page; gone once they have expired, and in no back-up. `ended` says why one ended
@@ -143,20 +148,26 @@ provider_keys = Table(
     *_ends("expires", "until", "revoked"),
 )
 """`until` ends the overlap of a key that was replaced; the highest number is the current key."""
+keys_without_files = Index(
+    "provider_keys_without_files",
+    provider_keys.c.number,
+    *(column for column in provider_keys.c if column.name not in ("number", "data")),
+)
+"""What every upload asks of the keys: SQLite would read through a file of megabytes to what stands behind it."""
 
 challenges = Table(
     "challenges",
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("token_id", String(16), nullable=False),
-    Column("expires", MOMENT, nullable=False, index=True),
+    _expires(),
 )
 
 seen = Table(
     "seen",
     metadata,
     Column("digest", String(64), primary_key=True),
-    Column("expires", MOMENT, nullable=False, index=True),
+    _expires(),
 )
 """Keyed hashes of uploads."""
 
@@ -176,7 +187,7 @@ answers = Table(
     Column("request", String(64), nullable=False),
     Column("status", Integer, nullable=False),
     Column("body", Text, nullable=False),
-    Column("expires", MOMENT, nullable=False, index=True),
+    _expires(),
 )
 """Answers to requests with an idempotency key, given again when the request comes again. One whose person was deleted
 has the status 404 and no body."""

@@ -8,34 +8,33 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from multiprocessing import Pipe, active_children, get_context, util
+from dataclasses import replace
+from multiprocessing import active_children, get_context, util
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
-from facemin.autograd.pixels import to_array
 from facemin.cli.shared.options import INTERRUPTED
 from facemin.image import encode
 from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
-from facemin.protection import PMT, Check, Compute, Failure, OnePassProtector, Protected, RevealingWarning
+from facemin.protection import PMT, Compute, Failure, OnePassProtector, RevealingWarning
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
-from facemin.protection.folder.worker import Worker
 from facemin.protection.folder.workers import DEATHS, protect_by_workers
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
 from tests.conftest import PATIENCE
+from tests.protection.folder.in_workers import Deadly, Halting, Heavy, Shown, talking_to_nobody
 from tests.pseudonym.conftest import a_secret
 from tests.space_keys import person, protector_for, space_key
 
 SECRET = a_secret()
+PHOTOS = 200
+"""So many that whoever ends a job does so before it is done."""
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by POSIX signals")
 
 
@@ -121,39 +120,6 @@ def test_results_are_those_of_one_process(values: dict[str, Any], upload: str, h
     assert len(plan([source], alone).done) == len(plan([source], together).done) == 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """Protects nothing."""
-
-    takes_gradients: ClassVar[bool] = False
-    residual: float = 1.0
-    weights: ClassVar[None] = None
-
-    def stream(
-        self, faces: Iterable[torch.Tensor], keys: Any, *, seed: int, compute: Any = None, on_step: Any = None
-    ) -> Iterator[Any]:
-        check = Check(residuals=(0.0,), limits=(1.0,))
-        for number, face in enumerate(faces):
-            yield Protected(index=number, pixels=self.image(face, seed), seconds=0.0, check=check)
-
-    def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
-        del seed
-        return to_array(face)
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": type(self).__name__}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deadly(Shown):
-    """Protects every face but a black one, which ends its process."""
-
-    def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
-        if not face.any():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return np.random.default_rng(seed).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-
-
 @pytest.mark.parametrize("method", [PMT(steps=2), Shown()], ids=["optimised", "shown"])
 def test_without_a_secret(values: dict[str, Any], tmp_path: Path, method: PMT | Shown) -> None:
     """Warnings of what was allowed to show a face reach the caller."""
@@ -199,13 +165,6 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     # no temporary file of the killed ones stays behind either
     assert same_contents(tmp_path / "out", tmp_path / "alone")
     assert not active_children()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Heavy(Shown):
-    """Takes more of a pipe than the system holds, as a key does."""
-
-    ballast: bytes = bytes(1 << 20)
 
 
 def test_a_worker_that_dies_before_it_has_its_job_is_not_waited_for(
@@ -288,20 +247,6 @@ def test_ctrl_c_yields_what_is_finished_and_ends_the_workers(values: dict[str, A
     assert not active_children()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Halting(Shown):
-    """Begins a file, as `write_atomically` does, and never ends it."""
-
-    folder: Path
-
-    def image(self, face: torch.Tensor, seed: int) -> NDArray[np.uint8]:
-        del face, seed
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / f"{files._temporary(os.getpid())}{0:016x}.tmp").touch()
-        time.sleep(600)
-        raise AssertionError
-
-
 def test_a_job_that_ends_leaves_nothing_half_written(values: dict[str, Any], tmp_path: Path) -> None:
     source, out = photos(tmp_path / "in", 2), tmp_path / "out"
     job = FolderJob(**values | {"secret": None, "method": Halting(folder=out)})
@@ -321,21 +266,13 @@ def test_nothing_to_do_begins_no_process(values: dict[str, Any], tmp_path: Path)
     assert list(protect_by_workers(Plan(todo={}, done=[], failures=[]), job, workers=3)) == []
 
 
-def _talking_to_nobody(job: FolderJob, heard_first: bool) -> None:
-    ours, theirs = Pipe()
-    if heard_first:
-        ours.send([*plan([job.out.parent / "in"], job).todo.items()])
-    ours.close()
-    Worker(theirs, job).run()
-
-
 @pytest.mark.parametrize("heard_first", [False, True])
 def test_a_worker_whose_driver_is_gone_ends_without_a_word(
     values: dict[str, Any], heard_first: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It may see the broken line before it sees that its driver ended."""
     photos(tmp_path / "in", 1)
-    worker = get_context("spawn").Process(target=_talking_to_nobody, args=(FolderJob(**values), heard_first))
+    worker = get_context("spawn").Process(target=talking_to_nobody, args=(FolderJob(**values), heard_first))
     worker.start()
     worker.join(PATIENCE)
     assert worker.exitcode == 1
@@ -349,7 +286,7 @@ class TestCommand:
     def command(self, values: dict[str, Any], key: Key, tmp_path: Path) -> list[str]:
         key.save(tmp_path / "acme.key.onnx")
         values["method"].files[0].save(tmp_path / "acme.protector.onnx")
-        photos(tmp_path / "in", 300)
+        photos(tmp_path / "in", PHOTOS)
         files = ["--key", str(tmp_path / "acme.key.onnx"), "--protector", str(tmp_path / "acme.protector.onnx")]
         places = [str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--aligned", "--json", "--workers", "2"]
         return [sys.executable, "-W", "error", "-m", "facemin", "protect", *places, *files, "--batch", "4"]
@@ -376,24 +313,24 @@ class TestCommand:
         assert b"Traceback" not in err
         _gone(workers)
         before = records()
-        assert 12 <= len(before) < 300
+        assert 12 <= len(before) < PHOTOS
         # as a worker leaves it that is killed within a file
         unfinished = tmp_path / "out" / f"{files._temporary(workers[0])}{0:016x}.tmp"
         unfinished.touch()
         if ending == signal.SIGINT:
             said = json.loads(out)
             assert len(said["protected"]) == len(before)
-            assert said["left"] == 300 - len(before)
+            assert said["left"] == PHOTOS - len(before)
         done = subprocess.run(command, capture_output=True, check=True)
         said = json.loads(done.stdout)
         assert re.search(rb"removed \d+ unfinished files? of a run that was killed", done.stderr)
         assert not [*(tmp_path / "out").glob(".*")]
-        assert len(said["protected"]) == 300 - len(before)
+        assert len(said["protected"]) == PHOTOS - len(before)
         assert len(said["done_before"]) == len(before)
         after = records()
-        assert len(after) == 300
+        assert len(after) == PHOTOS
         assert {name: after[name] for name in before} == before, "what was done was done again"
-        assert len([*(tmp_path / "out").glob("*.protected.png")]) == 300
+        assert len([*(tmp_path / "out").glob("*.protected.png")]) == PHOTOS
 
 
 def _children(process: int) -> list[int]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
 import facemin
+from facemin.image import Pixels
 from facemin.models import SPACE_MODEL
 from facemin.protection.one_pass.decoder_graph import DecoderSize, decoder_graph, weight_shapes
 from facemin.protection.one_pass.painter import CHECKS, PAINTED_RESIDUAL, OnePass, Painter
@@ -21,7 +22,6 @@ SIZE = DecoderSize(widths=(16, 8, 8, 4), blocks=(1, 1, 0, 0), style=16, layers=2
 TARGET, NOISE = 6, 4
 SPACE = "ab" * 32
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 

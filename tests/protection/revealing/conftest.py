@@ -4,7 +4,7 @@ import pytest
 from skimage import data
 
 from facemin.face import Detector, align
-from tests.protection.revealing.pictures import Pixels
+from facemin.image import Pixels
 
 
 @pytest.fixture(scope="package")

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from facemin.image import Pixels
 
 
 def noise(seed: int = 0) -> Pixels:

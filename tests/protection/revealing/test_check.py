@@ -13,7 +13,7 @@ from onnx import ModelProto, helper, numpy_helper
 from skimage import data
 
 import facemin
-from facemin.image import encode
+from facemin.image import Pixels, encode
 from facemin.keys.default import default_key, plain_key
 from facemin.keys.key import Key, export_key
 from facemin.models import MODELS, SPACE_MODEL, Recogniser, load_recogniser
@@ -44,7 +44,6 @@ from facemin.runtime.errors import FaceminError
 from tests.foreign_keys import average_key, foreign, identity_key, plane_key, secret_convolution
 from tests.protection.revealing.pictures import blocks_of, grid, image_of, noise
 
-Pixels = NDArray[np.uint8]
 QUICK = PMT(steps=40)
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from facemin.image import Pixels
 from facemin.protection.revealing.linear_inversion import BLOCKS, Blocks, inverted_correlations
 from facemin.protection.revealing.measures.image_planes import Planes, planes_of
 from facemin.protection.revealing.measures.partial_correlation import remainders
 from facemin.protection.revealing.resemblance import LIMITS
-from tests.protection.revealing.pictures import Pixels, blocks_of, grid, image_of, noise
+from tests.protection.revealing.pictures import blocks_of, grid, image_of, noise
 
 
 def found(image: Pixels, face: Pixels) -> dict[str, float]:

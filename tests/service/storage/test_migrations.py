@@ -1,10 +1,14 @@
 """Migrations, and what a database of another version says."""
 
-import pytest
-from sqlalchemy import Connection, text
+from contextlib import closing
 
+import pytest
+from sqlalchemy import Connection, inspect, text
+
+from facemin.service.provider_keys import ALL_KEYS
 from facemin.service.storage.database import Database
 from facemin.service.storage.migrations import STEPS, migrate, schema_version
+from facemin.service.storage.tables import provider_keys
 
 
 def add_note(connection: Connection) -> None:
@@ -77,3 +81,16 @@ def test_a_database_from_before_pseudonyms_allows_them_and_requires_none(databas
             connection.execute(text("SELECT fingerprint, data FROM protectors"))
     finally:
         again.close()
+
+
+def test_keys_are_found_without_their_files_in_databases_of_before_too(database: Database, url: str) -> None:
+    """SQLite reads through a file of megabytes to the columns behind it, where no index has them all."""
+    with database.writing() as connection:
+        connection.execute(text("DROP INDEX provider_keys_without_files"))
+        connection.execute(text("UPDATE meta SET value = '6' WHERE name = 'schema'"))
+    with closing(Database(url)) as again, again.reading() as connection:
+        indexes = inspect(connection).get_indexes(provider_keys.name)
+        assert "provider_keys_without_files" in {index["name"] for index in indexes}
+        if connection.dialect.name == "sqlite":
+            plan = connection.execute(text(f"EXPLAIN QUERY PLAN {ALL_KEYS.compile(connection)}")).all()
+            assert "USING COVERING INDEX provider_keys_without_files" in str(plan)

@@ -16,7 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from facemin.protection.revealing.measures.image_planes import Pixels, Planes
+    from facemin.image import Pixels
+    from facemin.protection.revealing.measures.image_planes import Planes
 
 QUANTILES = 64
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)

@@ -8,12 +8,13 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
+from facemin.image import Pixels
+
 SIDE, HALF, QUARTER = 112, 56, 28
 FLAT = 0.5
 """Standard deviation, grey levels, below which a plane shows nothing."""
 Planes = NDArray[np.float32]
 """(N, H, W)."""
-Pixels = NDArray[np.uint8]
 """(112, 112, 3), RGB."""
 
 

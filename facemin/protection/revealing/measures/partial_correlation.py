@@ -24,7 +24,8 @@ from facemin.protection.revealing.measures.image_planes import (
 )
 
 if TYPE_CHECKING:
-    from facemin.protection.revealing.measures.image_planes import Pixels, Planes
+    from facemin.image import Pixels
+    from facemin.protection.revealing.measures.image_planes import Planes
 
 BANDS = ("112 px", "56 px", "56 px, detail", "28 px", "28 px, detail", "14 px")
 WINDOW, STRIDE = 28, 14

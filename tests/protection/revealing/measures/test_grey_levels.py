@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
+from facemin.image import Pixels
 from facemin.protection.revealing.measures.grey_levels import grey_levels, level_nearness
 from facemin.protection.revealing.resemblance import LEVELS, LIMITS
-from tests.protection.revealing.pictures import Pixels, grid, noise
+from tests.protection.revealing.pictures import grid, noise
 
 
 def normal(seed: int, deviation: float, colours: int) -> NDArray[np.floating]:

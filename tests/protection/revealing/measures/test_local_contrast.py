@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from facemin.image import Pixels
 from facemin.protection.revealing.measures.image_planes import planes_of
 from facemin.protection.revealing.measures.local_contrast import contrast_correlation
 from facemin.protection.revealing.resemblance import LIMITS
-from tests.protection.revealing.pictures import Pixels, blocks_of, grid, image_of, noise
+from tests.protection.revealing.pictures import blocks_of, grid, image_of, noise
 
 LIMIT = LIMITS["correlation of local contrast, 28 px"]
 

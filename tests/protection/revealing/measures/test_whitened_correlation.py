@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from facemin.image import Pixels
 from facemin.protection.revealing.measures.image_planes import planes_of
 from facemin.protection.revealing.measures.whitened_correlation import _rows, whitened_correlation
 from facemin.protection.revealing.resemblance import LIMITS
-from tests.protection.revealing.pictures import Pixels, grid
+from tests.protection.revealing.pictures import grid
 
 LIMIT = LIMITS["whitened correlation, 56 px"]
 
