@@ -17,7 +17,7 @@ import numpy as np
 from face_recognition.api import pose_predictor_5_point
 
 CHIP, PADDING = 150, 0.25
-PHOTO, CORNER = 880, (184, 208)
+PHOTO, CORNER = 1000, (244, 268)
 """Side of a photo in frame pixels and where its frame begins, as `protection/carrier/components.py` has them."""
 
 

@@ -12,6 +12,7 @@ leaves out what learns from images or puts several together, and those without a
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from facemin.models import SPACE_MODEL
 from facemin.protection.one_pass.protector_file import ProtectorFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Rows = NDArray[np.float64]
@@ -68,16 +71,34 @@ def images(
     who = cast(lfw, pairs=PAIRS[secret])
     plain = lfw.both[who.gallery]
     table: Table = []
-
-    def note(row: str, attacker: str, scores: Rows, **more: Any) -> None:
-        table.append({"row": row, "attacker": attacker, "upload": "image", **more, **judged(scores)})
-
+    note = partial(noted, table, "image")
+    one_upload(seen["pairs"], seen["test"], gallery["test"], taught, plain, note)
     key_of = {group: unit(found.features[SPACE_MODEL]) for group, found in seen.items()}
-    note("T5b", "the key itself", key_of["test"] @ plain.T)
+    several(lfw, seen, key_of, note)
+    if sibling:
+        sent = sibling(painted(lfw, protector, looking.run[SPACE_MODEL], seed=given.seed, secret=secret))
+        name = f"a sibling of the key's network, {given.sibling} steps away, cosine {sibling.moved:.2f}"
+        note("T5b", name, sent @ sibling.gallery.T)
+    return table
+
+
+def one_upload(
+    pairs: Seen, sent: Seen, gallery: dict[str, Rows], taught: Rows, plain: Rows, note: Callable[..., None]
+) -> None:
+    """Attacks on one upload a person.
+
+    Args:
+        pairs: uploads of other people, who teach the ridge maps.
+        sent: uploads of the people looked for.
+        gallery: their plain photos' features by network.
+        taught: embeddings of the other people's plain photos, (P, D).
+        plain: of the gallery, (N, D).
+        note: takes the row, the attacker's name, its scores and what else is to be told.
+    """
+    note("T5b", "the key itself", unit(sent.features[SPACE_MODEL]) @ plain.T)
     for name in OFF_THE_SHELF:
-        rows = unit(seen["test"].features[name]) @ unit(gallery["test"][name]).T
-        note("T5a", f"{name} itself", rows)
-    blurred = unit(seen["test"].features[OTHERS[-1]]) @ unit(gallery["test"][OFF_THE_SHELF[0]]).T
+        note("T5a", f"{name} itself", unit(sent.features[name]) @ unit(gallery[name]).T)
+    blurred = unit(sent.features[OTHERS[-1]]) @ unit(gallery[OFF_THE_SHELF[0]]).T
     note("T5a", f"{OTHERS[-1]}, itself", blurred)
     if given.few:
         return table
@@ -88,15 +109,14 @@ def images(
         ("T5a", "ridge on recognisers off the shelf and thumbnails", OTHERS, True),
         ("T5b", "ridge on the key, recognisers off the shelf and thumbnails", [*KEY, *OTHERS], True),
     ):
-        fitted = fit_ridge(inputs(seen["pairs"], parts, thumbnails=thumbnails), taught)
-        scores = fitted(inputs(seen["test"], parts, thumbnails=thumbnails)) @ plain.T
+        fitted = fit_ridge(inputs(pairs, parts, thumbnails=thumbnails), taught)
+        scores = fitted(inputs(sent, parts, thumbnails=thumbnails)) @ plain.T
         note(row, name, scores, pairs=len(taught), ridge=fitted.ridge, cosine_held_out=round(fitted.cosine, 4))
-    several(lfw, seen, key_of, note)
-    if sibling:
-        sent = sibling(painted(lfw, protector, looking.run[SPACE_MODEL], seed=given.seed, secret=secret))
-        name = f"a sibling of the key's network, {given.sibling} steps away, cosine {sibling.moved:.2f}"
-        note("T5b", name, sent @ sibling.gallery.T)
-    return table
+
+
+def noted(table: Table, upload: str, row: str, attacker: str, scores: Rows, **more: Any) -> None:
+    """Append one attack's measures to a table."""
+    table.append({"row": row, "attacker": attacker, "upload": upload, **more, **judged(scores)})
 
 
 def several(lfw: Lfw, seen: dict[str, Seen], key_of: dict[str, Rows], note: Any) -> None:
@@ -129,8 +149,7 @@ def features(lfw: Lfw, seed: int, *, secret: bool) -> Table:
             return rows
         return np.stack([row @ rotation(rows.shape[1], generator).T for row in rows])
 
-    def note(attacker: str, scores: Rows, **more: Any) -> None:
-        table.append({"row": "T5b", "attacker": attacker, "upload": "feature", **more, **judged(scores)})
+    note = partial(noted, table, "feature", "T5b")
 
     plain, pairs, test = lfw.both[who.gallery], sent(lfw.both[who.pairs]), sent(lfw.both[who.sent])
     note("the key itself", test @ plain.T)

@@ -173,6 +173,8 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
     # two names that a disk does not tell apart (a.jpg, A.jpg) are one result, which the plan cannot know
     if earlier and (other := Path(earlier["source"]["path"])) != source.resolve() and other.exists():
         raise ValueError(f"{target}.*: expected a name of its own, got that of the result of {other}")
+    # before it is read: a photo that changes meanwhile must not be taken for done
+    state = state_of(source)
     photo = decode(source, max_pixels=job.max_pixels)
     known = _known_points(source, job) if job.remove else None
     points, others = _whose(photo.pixels, job, str(source)) if known is None else (known, 0)
@@ -198,7 +200,7 @@ def _cloak(source: Path, target: Path, job: CloakJob) -> CloakedPhoto:
                 file.with_name(older).unlink(missing_ok=True)
     write_atomically(file, data)
     said = {
-        "source": state_of(source),
+        "source": state,
         "job": job.digest,
         "mask": job.mask.fingerprint,
         "file": file.name,

@@ -40,7 +40,7 @@ from facemin.models.space import Space
 from facemin.models.space_fit import ends_in_unit_length
 from facemin.runtime.errors import InvalidKey, told_as
 from facemin.runtime.faults import faults_named
-from facemin.runtime.files import write_atomically
+from facemin.runtime.files import read_at_most, write_atomically
 
 if TYPE_CHECKING:
     from facemin.autograd.module import OnnxModule
@@ -96,7 +96,10 @@ class Key:
             FileNotFoundError: when the path does not exist.
         """
         name = "key" if isinstance(source, bytes) else str(source)
-        data = source if isinstance(source, bytes) else _read(Path(source), limits.bytes)
+        if isinstance(source, bytes):
+            data = source
+        else:
+            data = read_at_most(Path(source), limits.bytes, expected=f"{name}: expected a key of")
         # the graph's checks come before anything of the file is believed
         model = read_graph(data, name=name, limits=limits)
         entries = {entry.key: entry.value for entry in model.metadata_props}
@@ -288,10 +291,3 @@ def read_signing_key(path: Path) -> Ed25519PrivateKey:
         kind = type(key).__name__
         raise ValueError(f"{path}: expected an Ed25519 private key, got {kind}")  # noqa: TRY004 - a file's content
     return key
-
-
-def _read(path: Path, most: int) -> bytes:
-    size = path.stat().st_size
-    if size > most:
-        raise ValueError(f"{path}: expected a key of at most {most} bytes, got {size}")
-    return path.read_bytes()

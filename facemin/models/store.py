@@ -24,7 +24,7 @@ from facemin.models.space import SpaceDeclaration
 from facemin.models.space_fit import SpaceMap, append_space
 from facemin.runtime.errors import in_words
 from facemin.runtime.faults import faults_named
-from facemin.runtime.files import write_atomically
+from facemin.runtime.files import read_at_most, write_atomically
 from facemin.runtime.home import home
 
 CHECKPOINTS = frozenset({".pt", ".pth"})
@@ -311,10 +311,7 @@ def calibration_of(recogniser: RecogniserGraph) -> Calibration | None:
 
 
 def _read(file: Path) -> bytes:
-    size = file.stat().st_size
-    if size > _LIMITS.bytes:
-        raise ValueError(f"{file}: expected at most {_LIMITS.bytes} bytes, got {size}")
-    return file.read_bytes()
+    return read_at_most(file, _LIMITS.bytes, expected=f"{file}: expected")
 
 
 def _check_name(name: str) -> None:

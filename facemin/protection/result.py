@@ -14,7 +14,7 @@ from facemin.protection.notebook import InNotebooks
 from facemin.protection.revealing.finding import Revealing
 from facemin.protection.upload import encode_feature, encode_pseudonym, feature_of
 from facemin.runtime.errors import NoFace
-from facemin.runtime.files import write_atomically
+from facemin.runtime.files import all_or_none, write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,8 +143,10 @@ class ProtectedPhoto(InNotebooks):
             paths = [marked(path, face.keys[0].manifest.key_id) for face in self.faces]
         else:
             paths = [numbered(path, number) for number in range(1, len(self.faces) + 1)]
-        for place, face in reversed(list(zip(paths, self.faces, strict=True))):
-            write_atomically(place, self.encoded(face, exif=exif))
+        with all_or_none() as written:
+            for place, face in reversed(list(zip(paths, self.faces, strict=True))):
+                write_atomically(place, self.encoded(face, exif=exif))
+                written.append(place)
         return paths
 
     def pasted(self) -> NDArray[np.uint8]:

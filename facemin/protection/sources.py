@@ -89,7 +89,7 @@ def open_method(
     if name in (None, "auto"):
         painter = OnePassProtector()
         name = "one-pass" if aimed and len(keys) == 1 and painter.file_for(keys[0]) is not None else "robust"
-    chosen = _named(name) if isinstance(name, str) else name
+    chosen = _named(name, aimed=aimed) if isinstance(name, str) else name
     assert chosen is not None
     if aimed and not hasattr(chosen, "aim"):
         raise ValueError(
@@ -104,6 +104,24 @@ def open_method(
             f"method: expected one that takes faces, since there is no pseudonym (robust, pmt, pmt-enhanced, "
             f"frequency-mask), got {_called(method)}"
         )
+    return chosen
+
+
+def open_aimed(
+    method: Protector | OnePassProtector | str | None, groups: Sequence[Sequence[Key]]
+) -> Protector | OnePassProtector:
+    """A method's settings for targets, as `open_method`, by which every group of keys can have its image.
+
+    Args:
+        method: see `open_method`; by a name, what suits the first group.
+        groups: keys that share an image.
+
+    Raises:
+        ValueError: as `open_method`, for any of the groups.
+    """
+    chosen = open_method(method, groups[0], aimed=True)
+    for group in groups[1:]:
+        open_method(chosen, group, aimed=True)
     return chosen
 
 
@@ -126,14 +144,15 @@ def open_secret(secret: Secret | str | None) -> tuple[Secret | None, tuple[Secre
     return secret, others, made
 
 
-def _named(name: str) -> Protector | OnePassProtector:
+def _named(name: str, *, aimed: bool) -> Protector | OnePassProtector:
     if name == "one-pass":
         return OnePassProtector()
     if not torch_is_there():
         # which others there are, torch alone can tell
+        other = "take a key" if aimed else "protect under a pseudonym, by a key"
         raise ValueError(
             f"method {name}: expected torch, which optimisation needs, found none: pip install 'facemin[torch]', or "
-            "take a key with a one-pass protector (the default key has one)"
+            f"{other} with a one-pass protector (the default key has one)"
         )
     from facemin.protection.registry import PROTECTORS
 

@@ -57,6 +57,38 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         raise
 
 
+@contextmanager
+def all_or_none() -> Iterator[list[Path]]:
+    """A block that writes files which belong together: those that it has noted go where it does not come to its end."""
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def read_at_most(path: Path, most: int, *, expected: str = "expected") -> bytes:
+    """Read a file of at most so many bytes; of what has no size, as a device, no more than they are read.
+
+    Args:
+        path: the file.
+        most: bytes that are accepted.
+        expected: how the refusal begins.
+
+    Raises:
+        ValueError: it is larger.
+        OSError: as Python has it.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        data = b"" if size > most else file.read((size or most) + 1)
+    if size > most or len(data) > most:
+        raise ValueError(f"{expected} at most {most} bytes, got {size or 'more'}")
+    return data
+
+
 def remove_leftovers(folders: Iterable[Path], process: int) -> None:
     """Remove what a process of this machine was writing into folders when it was killed.
 

@@ -66,6 +66,24 @@ def test_relinking_other_people_and_conflicting_options_are_refused(
         assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
 
 
+def test_a_protector_that_would_not_be_used_is_refused(call: Call, given: tuple[object, ...], tmp_path: Path) -> None:
+    own = tmp_path / "acme.protector.onnx"
+    protector_for(space_key(seed=1)).save(tmp_path / "other.protector.onnx")
+    base = (*given, "--out", tmp_path / "out", "--trust-key")
+    for arguments, words in (
+        (("--protector", tmp_path / "other.protector.onnx"), "got one for another space"),
+        (("--protector", own), "got a second one"),
+        (("--upload", "features"), "--protector: expected with --upload image"),
+        (("--protector", "/dev/zero"), "/dev/zero: expected a protector of at most"),
+    ):
+        refused = call("protect", *base, *arguments)
+        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
+    plain = [each for each in given if each not in ("--protector", own)]
+    refused = call("protect", *plain, "--out", "out", "--trust-key", "--upload", "features", "--method", "robust")
+    assert "--method: expected with --upload image" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def space_file(folder: Path) -> Path:
     space_key(seed=1).save(folder / "other.key.onnx")
     return folder / "other.key.onnx"

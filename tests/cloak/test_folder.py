@@ -14,8 +14,9 @@ from PIL import Image
 from facemin.cloak.folder import CloakedPhoto, CloakJob, cloak_into, plan_cloaking
 from facemin.cloak.mask_file import Mask
 from facemin.face import Detector
-from facemin.image import Pixels, decode, encode
+from facemin.image import Photo, Pixels, decode, encode
 from facemin.protection.result import Failure
+from facemin.runtime.files import write_atomically
 
 DETECTOR = Detector(threads=1)
 
@@ -65,6 +66,22 @@ def test_a_folder_is_cloaked_and_what_failed_is_named(folder: Path, mask: Mask, 
     plan = plan_cloaking([folder], job(mask, out))
     assert {path.name for path in plan.done} == {"me.png", "me.jpg"}
     assert [item.path.name for item in plan.skipped] == ["notes.txt"]
+
+
+def test_a_photo_that_changes_while_it_is_cloaked_is_not_taken_for_done(
+    folder: Path, mask: Mask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, of = folder / "me.png", job(mask, tmp_path / "out")
+
+    def changed_after(path: Path, *, max_pixels: int) -> Photo:
+        photo = decode(path, max_pixels=max_pixels)
+        write_atomically(source, (folder / "deep" / "me.jpg").read_bytes())
+        return photo
+
+    monkeypatch.setattr("facemin.cloak.folder.decode", changed_after)
+    made, _ = run([source], of)
+    assert len(made) == 1
+    assert list(plan_cloaking([source], of).todo) == [source]
 
 
 def test_exif_is_kept_only_where_it_is_asked_for(folder: Path, mask: Mask, tmp_path: Path) -> None:

@@ -150,6 +150,19 @@ def test_what_others_may_read_or_exchange_is_refused(tmp_path: Path) -> None:
     assert read_private(folder / "a.bin") == b"1"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a device without end")
+def test_no_more_is_read_than_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"12345")
+    assert files.read_at_most(path, 5) == b"12345"
+    with pytest.raises(ValueError, match=r"^f: expected at most 4 bytes, got 5$"):
+        files.read_at_most(path, 4, expected="f: expected")
+    with pytest.raises(ValueError, match="expected at most 4 bytes, got more"):
+        files.read_at_most(Path("/dev/zero"), 4)
+    path.write_bytes(b"")
+    assert files.read_at_most(path, 4) == b""
+
+
 def test_a_lock_keeps_others_out(tmp_path: Path) -> None:
     """Four threads count in a file, each reading, waiting and writing: no step is lost."""
     path = tmp_path / "count"

@@ -14,13 +14,14 @@ from facemin.cli.shared.options import Device, Json, KeyFiles, MaxPixels, Seed
 from facemin.cli.shared.output import available_device, note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from facemin.keys.key import Key
     from facemin.protection import Failure
     from facemin.protection.contract import OnStep
     from facemin.protection.folder.job import FolderJob
     from facemin.protection.folder.run import FolderResult, Plan
+    from facemin.protection.one_pass.protector_file import ProtectorFile
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
 ED25519_BYTES = 32
@@ -165,8 +166,6 @@ def protect(
     from facemin.protection.folder.job import FolderJob
     from facemin.protection.folder.run import plan
     from facemin.protection.folder.workers import check_workers
-    from facemin.protection.one_pass.protector import OnePassProtector
-    from facemin.protection.one_pass.protector_file import ProtectorFile
     from facemin.protection.sources import open_method
     from facemin.protection.targets import check_keys
     from facemin.runtime.compute import Compute
@@ -203,17 +202,14 @@ def protect(
     loaded = carrier.keys([Key.load(path, signer=public) for path in key])
     keys = loaded or [plain_key() if no_pseudonym else default_key()]
     where = available_device(device)
-    settings: Any = None
-    if carrier:
-        settings = carrier.settings()
-    elif no_pseudonym or upload == "image":
-        files = tuple(ProtectorFile.load(path) for path in protector)
-        group = keys if one_image or no_pseudonym else keys[:1]
-        painter = OnePassProtector(files=files)
-        given = painter if files and method in ("auto", "one-pass") and not no_pseudonym else method
-        settings = open_method(given, group, aimed=not no_pseudonym)
     if not no_pseudonym:
         check_keys(keys, linkable=linkable, one_image=one_image, trust_key=trust_key)
+    if carrier:
+        settings: Any = carrier.settings()
+    elif no_pseudonym:
+        settings = open_method(method, keys)
+    else:
+        settings = _aimed(method, protector, keys, upload=upload, one_image=one_image)
     job = FolderJob(
         out=out,
         keys=keys,
@@ -253,6 +249,41 @@ def protect(
         keys=len(keys),
         as_json=as_json,
     )
+
+
+def _aimed(method: str, protectors: Sequence[Path], keys: Sequence[Key], *, upload: str, one_image: bool) -> Any:
+    """The settings of what makes a pseudonym's images; None where its feature is sent."""
+    from facemin.protection.one_pass.protector import OnePassProtector
+    from facemin.protection.sources import open_aimed
+
+    if upload == "features":
+        for name, given in {"--method": method != "auto", "--protector": bool(protectors)}.items():
+            if given:
+                raise ValueError(f"{name}: expected with --upload image: a pseudonym's feature is sent as it is")
+        return None
+    painter = OnePassProtector(files=_protectors(protectors, keys)) if protectors else method
+    return open_aimed(painter, [keys] if one_image else [[each] for each in keys])
+
+
+def _protectors(paths: Sequence[Path], keys: Sequence[Key]) -> tuple[ProtectorFile, ...]:
+    """Protectors from their files, each the only one for the space of one of the keys."""
+    from facemin.protection.one_pass.protector_file import ProtectorFile
+
+    spaces = {key.space.id.hex(): key.manifest.key_id for key in keys if key.space is not None}
+    found: dict[str, ProtectorFile] = {}
+    for path in paths:
+        file = ProtectorFile.load(path)
+        space = file.manifest.space
+        if space not in spaces:
+            expected = " or ".join(key.manifest.key_id for key in keys)
+            raise ValueError(
+                f"--protector: {path}: expected one for the space of key {expected}, got one for another space, "
+                f"{space[:16]}"
+            )
+        if space in found:
+            raise ValueError(f"--protector: {path}: expected one for key {spaces[space]}, got a second one")
+        found[space] = file
+    return tuple(found.values())
 
 
 def _warn_of_revealing_results(method: str, *, allowed: bool) -> None:

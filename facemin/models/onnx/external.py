@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto
 
 from facemin.models.onnx.checks import tensors
 from facemin.models.onnx.protobuf_limits import check_fields
+from facemin.runtime.files import read_at_most
 
 if TYPE_CHECKING:
     from facemin.models.onnx.limits import GraphLimits
@@ -93,10 +94,7 @@ def self_contained(file: Path, *, limits: GraphLimits) -> bytes:
         ValueError: too large, or as for `take_in`. What is no ONNX file comes back as it is, for its reader to refuse.
         OSError: it cannot be read.
     """
-    size = file.stat().st_size
-    if size > limits.bytes:
-        raise ValueError(f"{file}: expected at most {limits.bytes} bytes, got {size}")
-    data = file.read_bytes()
+    data = read_at_most(file, limits.bytes, expected=f"{file}: expected")
     try:
         check_fields(data, limits=limits)
         model = ModelProto.FromString(data)

@@ -18,6 +18,7 @@ from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
 from facemin.models.preprocess import Preprocess, prepend_preprocessing
 from facemin.runtime.errors import InvalidModel, told_as
+from facemin.runtime.files import read_at_most
 
 __all__ = ["Bottleneck", "GraphLimits", "Preprocess", "bottlenecks", "extract", "prepend_preprocessing", "read_graph"]
 
@@ -70,10 +71,9 @@ def read_graph(
     """
     label = name or (source.name if isinstance(source, Path) else "graph")
     try:
-        size = source.stat().st_size if isinstance(source, Path) else len(source)
-        if size > limits.bytes:
-            raise ValueError(f"expected at most {limits.bytes} bytes, got {size}")
-        data = source.read_bytes() if isinstance(source, Path) else source
+        if not isinstance(source, Path) and len(source) > limits.bytes:
+            raise ValueError(f"expected at most {limits.bytes} bytes, got {len(source)}")
+        data = read_at_most(source, limits.bytes) if isinstance(source, Path) else source
         check_fields(data, limits=limits)
         model: onnx.ModelProto = onnx.ModelProto.FromString(data)
         del data

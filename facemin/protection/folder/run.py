@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from facemin.protection.folder.job import FolderJob
 from facemin.protection.photo import protect_photos
 from facemin.protection.result import Failure, ProtectedFace, ProtectedPhoto
 from facemin.runtime.errors import in_words
-from facemin.runtime.files import PRIVATE, write_atomically
+from facemin.runtime.files import PRIVATE, all_or_none, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -145,11 +146,11 @@ def protect_each(
         ValueError: settings out of range. Unreadable photos, photos without a face and files that cannot be
             written are yielded as failures.
     """
-    targets: dict[str, tuple[Path, Path]] = {}
+    targets: dict[str, tuple[Path, Path, dict[str, object]]] = {}
 
     def sources() -> Iterator[Path]:
         for source, target in photos:
-            targets[str(source)] = source, target
+            targets[str(source)] = source, target, _state_before(source)
             yield source
 
     results = protect_photos(
@@ -173,14 +174,14 @@ def protect_each(
         on_step=on_step,
     )
     for result in results:
-        source, target = targets.pop(result.name)
+        source, target, state = targets.pop(result.name)
         if isinstance(result, Failure):
             yield result
         elif not result.faces:
             yield Failure(name=result.name, reason=result.verdict)
         else:
             try:
-                yield _write(result, source, target, job)
+                yield _write(result, source, target, job, state)
             except (OSError, ValueError) as error:
                 yield Failure(name=result.name, reason=f"could not be written: {in_words(error)}")
 
@@ -221,20 +222,53 @@ def done_before(source: Path, target: Path, job: FolderJob) -> FolderResult | No
         return None
 
 
-def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -> FolderResult:
+def _state_before(source: Path) -> dict[str, object]:
+    """A photo's state before it is read, so that one which changes meanwhile is not taken for done.
+
+    Where it cannot be asked for, a state that no photo has: reading it says why.
+    """
+    try:
+        return state_of(source)
+    except (OSError, ValueError):
+        return {"path": os.path.abspath(source)}  # noqa: PTH100 - a path's own method raises in a circle of links
+
+
+def _write(
+    result: ProtectedPhoto, source: Path, target: Path, job: FolderJob, state: dict[str, object]
+) -> FolderResult:
     # two names that a disk does not tell apart (a.jpg, A.jpg) are one result, which the plan cannot know
     if (other := _owner(target)) is not None and other != source.resolve() and other.exists():
         raise ValueError(f"{target}.*: expected a name of its own, got that of the results of {other}")
     # from here to the new record there is none: an interruption must not leave an old one beside new files
     _forget(target)
     first = target.with_name(f"{target.name}.protected{result.suffix}")
-    names = [path.name for path in result.save(first, exif=job.exif)]
-    if job.paste:
-        path = target.with_name(target.name + ".pasted.png")
-        write_atomically(path, encode(result.pasted(), exif=result.exif if job.exif else None))
-        names.append(path.name)
-    record = {
-        "source": state_of(source),
+    with all_or_none() as written:
+        written += result.save(first, exif=job.exif)
+        if job.paste:
+            pasted = target.with_name(target.name + ".pasted.png")
+            write_atomically(pasted, encode(result.pasted(), exif=result.exif if job.exif else None))
+            written.append(pasted)
+        record = _told(result, job, state, [path.name for path in written])
+        # it describes the plain photo
+        write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
+    return FolderResult(
+        source=source,
+        record=_record(target),
+        faces=len({id(face.face) for face in result.faces}),
+        unreached=result.unreached,
+        at_edge=len(result.at_edge),
+        seconds=max(face.done.seconds for face in result.faces),
+        notes=result.notes,
+        others=len(result.others),
+        unfound=sum(not face.found for face in result.faces),
+        steps=max(face.done.steps for face in result.faces),
+    )
+
+
+def _told(result: ProtectedPhoto, job: FolderJob, state: dict[str, object], names: list[str]) -> dict[str, object]:
+    """The record of a photo's results."""
+    record: dict[str, object] = {
+        "source": state,
         "job": job.digest,
         "files": names,
         "faces": [_face(face) for face in result.faces],
@@ -249,20 +283,7 @@ def _write(result: ProtectedPhoto, source: Path, target: Path, job: FolderJob) -
             "origin": job.origin,
             "epoch": job.epoch,
         }
-    # it describes the plain photo
-    write_atomically(_record(target), json.dumps(record, indent=1).encode(), mode=PRIVATE)
-    return FolderResult(
-        source=source,
-        record=_record(target),
-        faces=len({id(face.face) for face in result.faces}),
-        unreached=result.unreached,
-        at_edge=len(result.at_edge),
-        seconds=max(face.done.seconds for face in result.faces),
-        notes=result.notes,
-        others=len(result.others),
-        unfound=sum(not face.found for face in result.faces),
-        steps=max(face.done.steps for face in result.faces),
-    )
+    return record
 
 
 def _earlier(source: Path, target: Path, record: dict[str, Any]) -> FolderResult:

@@ -34,10 +34,10 @@ SAID_EVERY = 0.3
 class Worker:
     """One end of the talk with the driver.
 
-    To the driver go pairs of a kind and a value: `ready`; `hungry`, which wants photos; `result` with its
-    `FolderResult` or `Failure`; `idle` after the end of a stream of photos; `step` with the steps of the faces in work;
-    `warning` with its text and category; `refused` with the words of an error that ends the job. From it come lists of
-    photos, where an empty one ends the stream, and None, which ends the work.
+    To the driver go pairs of a kind and a value: `begun`, which wants the job; `ready`; `hungry`, which wants photos;
+    `result` with its `FolderResult` or `Failure`; `idle` after the end of a stream of photos; `step` with the steps of
+    the faces in work; `warning` with its text and category; `refused` with the words of an error that ends the job.
+    From it come the job, then lists of photos, where an empty one ends the stream, and None, which ends the work.
 
     Args:
         line: to the driver.
@@ -103,11 +103,16 @@ class Worker:
         return given
 
 
-def work(line: Connection, job: FolderJob) -> None:
+def work(line: Connection) -> None:
     """The whole life of a worker process."""
     # Ctrl-C reaches every process of the terminal: the driver says when to end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch_the_driver, daemon=True).start()
+    with _ending_with_the_driver():
+        line.send(("begun", None))
+        job: FolderJob | None = line.recv()
+    if job is None:
+        return
     worker = Worker(line, job)
     warnings.showwarning = worker.warn
     try:

@@ -161,7 +161,7 @@ class _Pool:
     def _begin(self) -> _Hand:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self.job), daemon=True)
+        process = context.Process(target=work, args=(theirs,), daemon=True)
         with _ctrl_c_later(), _one_thread():
             process.start()
         # the worker's end is closed here, so that its death is heard
@@ -199,6 +199,9 @@ class _Pool:
         if kind == "result":
             hand.photos.pop(value.name if isinstance(value, Failure) else str(value.source))
             yield value
+        elif kind == "begun":
+            # not among what it begins with: a process that dies before it reads that would be waited for without end
+            self._send(hand, self.job)
         elif kind == "ready":
             hand.ready, self.failed_starts = True, 0
         elif kind == "hungry":

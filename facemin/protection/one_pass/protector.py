@@ -89,15 +89,7 @@ class OnePassProtector:
             ValueError: several keys, one without a protector, or targets of another shape or length.
         """
         seed, compute, on_step = run_options(**run)
-        if len(keys) != 1:
-            raise ValueError(f"one-pass: expected one key, got {len(keys)}: an image for several needs --method robust")
-        (key,) = keys
-        file = self.file_for(key)
-        if file is None:
-            raise ValueError(
-                f"one-pass: expected a protector for the space of key {key.manifest.key_id}, got none: ask "
-                f"{key.manifest.provider} for it (--protector), or use --method robust"
-            )
+        key, file = self._fitting(keys)
         limit = max(key.manifest.residual, PAINTED_RESIDUAL) if self.residual is None else self.residual
         settings = OnePass(
             residual=limit,
@@ -121,6 +113,14 @@ class OnePassProtector:
                 yield from self._optimised(short, part, seeds, key, first=first, run=run)
             first += len(part)
 
+    def check_aim(self, keys: Sequence[Key]) -> None:
+        """Refuse keys that nothing can be painted for.
+
+        Raises:
+            ValueError: several keys, one without a protector, or with one that takes targets of another dimension.
+        """
+        self._fitting(keys)
+
     def describe(self) -> dict[str, Any]:
         """What decides the result, for records and digests."""
         return {
@@ -133,6 +133,25 @@ class OnePassProtector:
             "fallback": self.fallback,
             "files": [file.fingerprint for file in self.files],
         }
+
+    def _fitting(self, keys: Sequence[Key]) -> tuple[Key, ProtectorFile]:
+        if len(keys) != 1:
+            raise ValueError(f"one-pass: expected one key, got {len(keys)}: an image for several needs --method robust")
+        (key,) = keys
+        file = self.file_for(key)
+        if file is None:
+            raise ValueError(
+                f"one-pass: expected a protector for the space of key {key.manifest.key_id}, got none: ask "
+                f"{key.manifest.provider} for it (--protector), or use --method robust"
+            )
+        assert key.space is not None
+        dimension = key.space.declaration.dimension
+        if file.manifest.target != dimension:
+            raise ValueError(
+                f"one-pass: expected a protector that takes targets of {dimension} dimensions, as the space of key "
+                f"{key.manifest.key_id} has, got one that takes {file.manifest.target}"
+            )
+        return key, file
 
     @property
     def _optimises(self) -> bool:

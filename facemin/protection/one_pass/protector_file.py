@@ -23,7 +23,7 @@ from facemin.models.onnx.limits import GraphLimits
 from facemin.models.onnx.protobuf_limits import check_fields
 from facemin.protection.one_pass.decoder_graph import MOST_DIMENSIONS, DecoderSize, decoder_graph, weight_shapes
 from facemin.runtime.faults import faults_named
-from facemin.runtime.files import write_atomically
+from facemin.runtime.files import read_at_most, write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,10 +140,13 @@ class ProtectorFile:
             FileNotFoundError: when the path does not exist.
         """
         name = "protector" if isinstance(source, bytes) else str(source)
-        size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
-        if size > limits.bytes:
-            raise ValueError(f"{name}: expected a protector of at most {limits.bytes} bytes, got {size}")
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        expected = f"{name}: expected a protector of"
+        if not isinstance(source, bytes):
+            data = read_at_most(Path(source), limits.bytes, expected=expected)
+        elif len(source) > limits.bytes:
+            raise ValueError(f"{expected} at most {limits.bytes} bytes, got {len(source)}")
+        else:
+            data = source
         try:
             check_fields(data, limits=limits)
             model = ModelProto.FromString(data)

@@ -62,6 +62,13 @@ class Deadly(Shown):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Heavy(Shown):
+    """Takes more of a pipe than the system holds, as a key does."""
+
+    ballast: bytes = bytes(1 << 20)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Halting(Shown):
     """Begins a file, as `write_atomically` does, and never ends it."""
 

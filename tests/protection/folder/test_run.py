@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from facemin.keys.key import Key, export_key
 from facemin.models import load_recogniser
 from facemin.protection import PMT, Compute, Failure, RevealingWarning
 from facemin.protection.folder.job import FolderJob
-from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
+from facemin.protection.folder.run import FolderResult, Plan, plan, protect_each, protect_into
 from facemin.runtime.files import write_atomically
 from tests.pictures import encode_tensor, forbid_listing
 
@@ -100,13 +101,52 @@ def test_an_older_result_goes_before_the_new_one_comes(photos: Path, keys: list[
     assert source.exists()
 
 
-def test_failed_write_leaves_no_record(photos: Path, keys: list[Key], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["b.protected.png", "b.pasted.png", "b.protected.json"])
+def test_failed_write_leaves_neither_a_record_nor_half_a_result(
+    photos: Path, keys: list[Key], tmp_path: Path, name: str
+) -> None:
     out = tmp_path / "out"
-    (out / "b.protected.png").mkdir(parents=True)
-    (result,) = run([photos / "b.png"], job(keys, out))
+    (out / name).mkdir(parents=True)
+    (result,) = run([photos / "b.png"], job(keys, out, paste=True))
     assert isinstance(result, Failure)
     assert "could not be written" in result.reason
-    assert not (out / "b.protected.json").exists()
+    assert [path.name for path in out.iterdir()] == [name]
+
+
+def test_a_photo_that_changes_while_it_is_in_work_is_not_taken_for_done(
+    photos: Path, keys: list[Key], tmp_path: Path
+) -> None:
+    settings = job(keys, tmp_path / "out", compute=Compute(batch=3))
+    first, *others = plan([photos], settings).todo.items()
+
+    def drawn() -> Iterator[tuple[Path, Path]]:
+        yield first
+        yield from others
+        # read by now, and not protected yet
+        write_atomically(first[0], others[0][0].read_bytes())
+
+    results = list(protect_each(drawn(), settings))
+    assert all(isinstance(result, FolderResult) for result in results)
+    assert len(results) == 3
+    later = plan([photos], settings)
+    assert [*later.todo.items()] == [first]
+    assert all(isinstance(result, FolderResult) for result in protect_into(later, settings))
+    assert plan([photos], settings).todo == {}
+
+
+def test_a_photo_that_vanishes_once_it_is_read_is_protected_all_the_same(
+    photos: Path, keys: list[Key], tmp_path: Path
+) -> None:
+    settings = job(keys, tmp_path / "out", compute=Compute(batch=3))
+    first, *others = plan([photos], settings).todo.items()
+
+    def drawn() -> Iterator[tuple[Path, Path]]:
+        yield first
+        yield from others
+        first[0].unlink()
+
+    assert all(isinstance(result, FolderResult) for result in protect_each(drawn(), settings))
+    assert first[1].with_name(f"{first[1].name}.protected.json").is_file()
 
 
 def test_features_are_for_one_key(keys: list[Key], tmp_path: Path) -> None:

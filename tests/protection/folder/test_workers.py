@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, util
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from facemin.protection.folder.workers import DEATHS, protect_by_workers
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
 from tests.conftest import PATIENCE
-from tests.protection.folder.in_workers import Deadly, Halting, Shown, talking_to_nobody
+from tests.protection.folder.in_workers import Deadly, Halting, Heavy, Shown, talking_to_nobody
 from tests.pseudonym.conftest import a_secret
 from tests.space_keys import person, protector_for, space_key
 
@@ -165,6 +165,38 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     # no temporary file of the killed ones stays behind either
     assert same_contents(tmp_path / "out", tmp_path / "alone")
     assert not active_children()
+
+
+def test_a_worker_that_dies_before_it_has_its_job_is_not_waited_for(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photos(tmp_path / "in", 4)
+    job = FolderJob(**values | {"secret": None, "method": Heavy(), "allow_revealing": True})
+    begin, killed = util.spawnv_passfds, list[int]()
+
+    def killed_at_once(path: Any, arguments: Any, passed: Any) -> int:
+        process: int = begin(path, arguments, passed)
+        if not killed and "spawn_main" in str(arguments):
+            os.kill(process, signal.SIGKILL)
+            killed.append(process)
+        return process
+
+    def waited_in_vain(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(util, "spawnv_passfds", killed_at_once)
+    before = signal.signal(signal.SIGALRM, waited_in_vain)
+    signal.alarm(int(PATIENCE))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RevealingWarning)
+            results = by_workers(source, job)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(killed) == 1
+    assert all(isinstance(result, FolderResult) for result in results)
+    assert len(plan([source], job).done) == 4
 
 
 @pytest.mark.long

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MULTIPLE = 2 * BLOCK
 """Sides that the encoders take are multiples of this."""
 SIDES = (80, 112, 128, 144, 176)
-"""Sides that canvases are resized to, multiples of `MULTIPLE`: in a photo of 160 px the canvas has 70."""
+"""Sides that canvases are resized to, multiples of `MULTIPLE`: in a photo of 160 px the canvas has 61."""
 SIGMAS = (0.4, 0.7, 1.0)
 """Gaussian blurs, as shares of the strongest."""
 NARROWEST, WIDEST = 0.66, 1.1
