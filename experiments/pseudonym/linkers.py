@@ -72,7 +72,10 @@ def images(
     plain = lfw.both[who.gallery]
     table: Table = []
     note = partial(noted, table, "image")
-    one_upload(seen["pairs"], seen["test"], gallery["test"], taught, plain, note)
+    untaught(seen["test"], gallery["test"], plain, note)
+    if given.few:
+        return table
+    taught_by(seen["pairs"], seen["test"], lfw.both[who.pairs], plain, note)
     key_of = {group: unit(found.features[SPACE_MODEL]) for group, found in seen.items()}
     several(lfw, seen, key_of, note)
     if sibling:
@@ -82,17 +85,13 @@ def images(
     return table
 
 
-def one_upload(
-    pairs: Seen, sent: Seen, gallery: dict[str, Rows], taught: Rows, plain: Rows, note: Callable[..., None]
-) -> None:
-    """Attacks on one upload a person.
+def untaught(sent: Seen, gallery: dict[str, Rows], plain: Rows, note: Callable[..., None]) -> None:
+    """Attacks on one upload a person by networks as they are.
 
     Args:
-        pairs: uploads of other people, who teach the ridge maps.
         sent: uploads of the people looked for.
         gallery: their plain photos' features by network.
-        taught: embeddings of the other people's plain photos, (P, D).
-        plain: of the gallery, (N, D).
+        plain: of the gallery in the space, (N, D).
         note: takes the row, the attacker's name, its scores and what else is to be told.
     """
     note("T5b", "the key itself", unit(sent.features[SPACE_MODEL]) @ plain.T)
@@ -100,9 +99,18 @@ def one_upload(
         note("T5a", f"{name} itself", unit(sent.features[name]) @ unit(gallery[name]).T)
     blurred = unit(sent.features[OTHERS[-1]]) @ unit(gallery[OFF_THE_SHELF[0]]).T
     note("T5a", f"{OTHERS[-1]}, itself", blurred)
-    if given.few:
-        return table
-    taught = lfw.both[who.pairs]
+
+
+def taught_by(pairs: Seen, sent: Seen, taught: Rows, plain: Rows, note: Callable[..., None]) -> None:
+    """Ridge maps on one upload a person.
+
+    Args:
+        pairs: uploads of other people, who teach the maps.
+        sent: uploads of the people looked for.
+        taught: embeddings of the other people's plain photos, (P, D).
+        plain: of the gallery, (N, D).
+        note: as for `untaught`.
+    """
     for row, name, parts, thumbnails in (
         ("T5b", "ridge on the key's features", KEY, False),
         ("T5a", "ridge on thumbnails", [], True),
