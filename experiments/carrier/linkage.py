@@ -18,7 +18,7 @@ import numpy as np
 from carriers import Lfw, arguments, file_of, load, record, rows_of
 from common import show
 from embeddings import crops
-from linkers import adjusted, noted, one_upload
+from linkers import adjusted, noted, taught_by, untaught
 from uploads import Networks, Seen, networks
 
 from facemin.face import Detector, align
@@ -39,7 +39,8 @@ def main() -> None:
     plain = looking(crops(given.shared, [lfw.paths[row] for row in test[:, 1]]), blurred=False).features
     table: list[dict[str, Any]] = []
     note = partial(noted, table, "carrier")
-    one_upload(teaching, sent, plain, lfw.both[pairs[:, 0]], lfw.both[test[:, 1]], note)
+    untaught(sent, plain, lfw.both[test[:, 1]], note)
+    taught_by(teaching, sent, lfw.both[pairs[:, 0]], lfw.both[test[:, 1]], note)
     record("linkage", given, {"pairs": len(pairs), "people": len(test), "table": adjusted(table)})
     for row in sorted(table, key=lambda row: -row["interval"][1]):
         show(f"{row['attacker']} [{row['row']}]; Holm {row['holm']['auc']:.2g}", row)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from facemin.cli.person.carrier import WITHOUT, CarrierFlags
+from facemin.cli.person.painting import open_for_targets
 from facemin.cli.shared.options import Device, Json, KeyFiles, MaxPixels, Seed
 from facemin.cli.shared.output import available_device, note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from facemin.keys.key import Key
     from facemin.protection import Failure
     from facemin.protection.contract import OnStep
     from facemin.protection.folder.job import FolderJob
     from facemin.protection.folder.run import FolderResult, Plan
-    from facemin.protection.one_pass.protector_file import ProtectorFile
 
 DEFAULT_SECRET = "default"  # noqa: S105 - a name
 ED25519_BYTES = 32
@@ -209,7 +209,7 @@ def protect(
     elif no_pseudonym:
         settings = open_method(method, keys)
     else:
-        settings = _aimed(method, protector, keys, upload=upload, one_image=one_image)
+        settings = open_for_targets(method, protector, keys, upload=upload, one_image=one_image)
     job = FolderJob(
         out=out,
         keys=keys,
@@ -249,41 +249,6 @@ def protect(
         keys=len(keys),
         as_json=as_json,
     )
-
-
-def _aimed(method: str, protectors: Sequence[Path], keys: Sequence[Key], *, upload: str, one_image: bool) -> Any:
-    """The settings of what makes a pseudonym's images; None where its feature is sent."""
-    from facemin.protection.one_pass.protector import OnePassProtector
-    from facemin.protection.sources import open_aimed
-
-    if upload == "features":
-        for name, given in {"--method": method != "auto", "--protector": bool(protectors)}.items():
-            if given:
-                raise ValueError(f"{name}: expected with --upload image: a pseudonym's feature is sent as it is")
-        return None
-    painter = OnePassProtector(files=_protectors(protectors, keys)) if protectors else method
-    return open_aimed(painter, [keys] if one_image else [[each] for each in keys])
-
-
-def _protectors(paths: Sequence[Path], keys: Sequence[Key]) -> tuple[ProtectorFile, ...]:
-    """Protectors from their files, each the only one for the space of one of the keys."""
-    from facemin.protection.one_pass.protector_file import ProtectorFile
-
-    spaces = {key.space.id.hex(): key.manifest.key_id for key in keys if key.space is not None}
-    found: dict[str, ProtectorFile] = {}
-    for path in paths:
-        file = ProtectorFile.load(path)
-        space = file.manifest.space
-        if space not in spaces:
-            expected = " or ".join(key.manifest.key_id for key in keys)
-            raise ValueError(
-                f"--protector: {path}: expected one for the space of key {expected}, got one for another space, "
-                f"{space[:16]}"
-            )
-        if space in found:
-            raise ValueError(f"--protector: {path}: expected one for key {spaces[space]}, got a second one")
-        found[space] = file
-    return tuple(found.values())
 
 
 def _warn_of_revealing_results(method: str, *, allowed: bool) -> None:
