@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
+    from facemin.image import Pixels
+
     Rows = NDArray[np.float64]
     Targets = NDArray[np.float32]
     Look = Callable[[Pixels, np.random.Generator], list[Pixels]]

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from facemin.image import Pixels
     from facemin.keys.key import Key
 
     Rows = NDArray[np.float64]
-    Pixels = NDArray[np.uint8]
 
 PART = 10
 """Images that are kept together."""

@@ -212,7 +212,9 @@ class Client(Connection):
             said = of_probe(old, probe, ask, form, person=person, exact=True)
             sent = old.encode(said, ask.epoch, form, self._protector(form))
             put = new.encode(fresh, epoch, form, self._protector(form))
-            self._claim((old, probe, ask.epoch), (new, fresh, epoch), claimed=claimed)
+            self._check_unsent(new, fresh, epoch, claimed)
+            self._claim(old, probe, ask.epoch, claimed)
+            self._claim(new, fresh, epoch, claimed)
             signed = {"challenge": ask.challenge, "operation": "renew", "person": person}
             first = old.uploads(sent, ask.epoch, form, replaced_by=(put, new.possession.public), **signed)  # type: ignore[arg-type]
             second = new.uploads(put, epoch, form, **signed)  # type: ignore[arg-type]
@@ -250,11 +252,11 @@ class Client(Connection):
             sender.check_person([*faces, plain])
             sender.check_apart(plain, faces, ask.epoch)
             put = sender.encode(faces, ask.epoch, form, self._protector(form))
-            self._check_unsent((sender, faces, ask.epoch), claimed=claimed)
+            self._check_unsent(sender, faces, ask.epoch, claimed)
             # notes the photo for the secrets that are stored, of which the client's own need not be one
             upload = self._uploads(photo, largest=True)[0]
             sender.captures.claim_plain(plain.crops)
-            self._claim((sender, faces, ask.epoch), claimed=claimed)
+            self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(put, ask.epoch, form, challenge=ask.challenge, operation="enrol", person=person)
             body = {"person": person, "upload": upload, "upgrade": uploads, "challenge": ask.challenge}
             return self._post("verify", body), partial(sender.remember, faces, ask.epoch, form)
@@ -289,7 +291,7 @@ class Client(Connection):
             # a lost secret is made good under a higher epoch only
             epoch = ask.epoch + 1 if replace else ask.epoch
             data = sender.encode(faces, epoch, form, self._protector(form))
-            self._claim((sender, faces, epoch), claimed=claimed)
+            self._claim(sender, faces, epoch, claimed)
             uploads = sender.uploads(data, epoch, form, challenge=ask.challenge, operation="enrol", person=person or "")
             body = {"person": person, "uploads": uploads, "replace": replace, "challenge": ask.challenge}
             return self._post("persons", body), epoch, partial(sender.remember, faces, epoch, form)
@@ -319,7 +321,7 @@ class Client(Connection):
             sender.check_person(faces)
             said = of_probe(sender, faces, ask, form, person=person, exact=exact)
             data = sender.encode(said, ask.epoch, form, self._protector(form))
-            self._claim((sender, faces, ask.epoch), claimed=claimed)
+            self._claim(sender, faces, ask.epoch, claimed)
             uploads = sender.uploads(data, ask.epoch, form, challenge=ask.challenge, operation=operation, person=person)
             sent = {"upload": uploads[0]} if person else {"uploads": uploads}
             reply = self._post(operation, body | sent | {"challenge": ask.challenge})

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from facemin.protection.photo import Upload
     from facemin.pseudonym import Secret
 
-    Claim = tuple[Sender, Sequence[Faces], int]
-    """Faces to be noted as sent by a sender, under an epoch."""
 
 _Answer = TypeVar("_Answer")
 STALE = frozenset({"key_ended", "key_revoked", "unknown_key"})
@@ -230,25 +228,18 @@ class Connection:
             self._known.detector = Detector()
         return sender.read(photo, largest=largest, detector=self._known.detector)
 
-    def _claim(self, *claims: Claim, claimed: set[str]) -> None:
-        """Note faces as sent; once for each call, which may be sent again for a rotated key.
+    def _claim(self, sender: Sender, faces: Sequence[Faces], epoch: int, claimed: set[str]) -> None:
+        """Note faces as sent; once for each call, which may be sent again for a rotated key."""
+        name = sender.pseudonym(epoch).fingerprint
+        if name not in claimed:
+            sender.captures.claim(crops_of(faces), name)
+            claimed.add(name)
 
-        Raises:
-            CaptureReused: one was sent before; of several claims none is noted then, unless one capture is in two.
-        """
-        self._check_unsent(*claims, claimed=claimed)
-        for sender, faces, epoch in claims:
-            name = sender.pseudonym(epoch).fingerprint
-            if name not in claimed:
-                sender.captures.claim(crops_of(faces), name)
-                claimed.add(name)
-
-    def _check_unsent(self, *claims: Claim, claimed: set[str]) -> None:
-        """Refuse what `_claim` would refuse, before anything is noted: a call that sends nothing uses no photo up."""
-        for sender, faces, epoch in claims:
-            name = sender.pseudonym(epoch).fingerprint
-            if name not in claimed:
-                sender.captures.check(crops_of(faces), name)
+    def _check_unsent(self, sender: Sender, faces: Sequence[Faces], epoch: int, claimed: set[str]) -> None:
+        """Refuse what `_claim` would, before anything else is noted: a call that sends nothing uses no photo up."""
+        name = sender.pseudonym(epoch).fingerprint
+        if name not in claimed:
+            sender.captures.check(crops_of(faces), name)
 
     def _protector(self, form: Form) -> ProtectorFile | None:
         """The one-pass network of the key's space: the provider's, whose hash its key names, or the shipped one."""

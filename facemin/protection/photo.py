@@ -17,7 +17,7 @@ from facemin.protection.carrier.open import (
 )
 from facemin.protection.contract import RunOptions
 from facemin.protection.result import Failure, NothingProtected, ProtectedFace, ProtectedPhoto, Upload
-from facemin.protection.sources import open_aimed, open_keys, open_method, open_secret
+from facemin.protection.sources import image_groups, open_aimed, open_keys, open_method, open_secret
 from facemin.protection.stream import PhotoStream, PlainStream, PseudonymStream, Reading
 from facemin.protection.targets import Identity, TargetMaker, check_keys
 from facemin.pseudonym import DEFAULT_SECRET, LOCAL, Secret
@@ -225,7 +225,7 @@ def protect_photos(
         yield from _results(plain, photos, _Made(given, upload, (given,)))
         return
     check_keys(given, linkable=linkable, one_image=one_image, trust_key=trust_key)
-    groups = (given,) if one_image else tuple((key,) for key in given)
+    groups = image_groups(given, one_image=one_image)
     # before a secret is made: what cannot be done shall leave none behind
     painter = None if upload == "features" else open_aimed(method, groups)
     whose, others, made = open_secret(secret)

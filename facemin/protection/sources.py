@@ -107,6 +107,11 @@ def open_method(
     return chosen
 
 
+def image_groups(keys: Sequence[Key], *, one_image: bool) -> tuple[tuple[Key, ...], ...]:
+    """Keys that share an image: all of them, or each alone."""
+    return (tuple(keys),) if one_image else tuple((key,) for key in keys)
+
+
 def open_aimed(
     method: Protector | OnePassProtector | str | None, groups: Sequence[Sequence[Key]]
 ) -> Protector | OnePassProtector:

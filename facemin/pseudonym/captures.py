@@ -132,10 +132,10 @@ class CaptureLog:
         name = _fingerprint(pseudonym)
         hashes = capture_hashes(faces)
         with locked(self.root / ".lock"):
-            self.check(faces, pseudonym, linkable=linkable)
+            self._check(hashes, pseudonym, linkable=linkable)
             self._append([bits.tobytes() + name for bits in hashes])
 
-    def check(self, faces: NDArray[np.uint8], pseudonym: str, *, linkable: bool = False) -> None:
+    def check(self, faces: NDArray[np.uint8], pseudonym: str) -> None:
         """Refuse faces that `claim` would refuse, and note nothing.
 
         Raises:
@@ -143,7 +143,10 @@ class CaptureLog:
             ValueError: as `find`.
             OSError: a file cannot be read.
         """
-        found = self.find(faces)
+        self._check(capture_hashes(faces), pseudonym, linkable=False)
+
+    def _check(self, hashes: NDArray[np.uint8], pseudonym: str, *, linkable: bool) -> None:
+        found = self._find(hashes)
         again = [sent for sent in found if sent.pseudonym == pseudonym]
         if again:
             raise CaptureReused(again[0], same=True)

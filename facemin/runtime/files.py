@@ -69,11 +69,11 @@ def all_or_none() -> Iterator[list[Path]]:
         raise
 
 
-def read_at_most(path: Path, most: int, *, expected: str = "expected") -> bytes:
+def read_at_most(source: Path | bytes, most: int, *, expected: str = "expected") -> bytes:
     """Read a file of at most so many bytes; of what has no size, as a device, no more than they are read.
 
     Args:
-        path: the file.
+        source: the file, or what was read of it, which comes back.
         most: bytes that are accepted.
         expected: how the refusal begins.
 
@@ -81,7 +81,11 @@ def read_at_most(path: Path, most: int, *, expected: str = "expected") -> bytes:
         ValueError: it is larger.
         OSError: as Python has it.
     """
-    with path.open("rb") as file:
+    if isinstance(source, bytes):
+        if len(source) > most:
+            raise ValueError(f"{expected} at most {most} bytes, got {len(source)}")
+        return source
+    with source.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         data = b"" if size > most else file.read((size or most) + 1)
     if size > most or len(data) > most:

@@ -28,7 +28,7 @@ def open_for_targets(
         ValueError: a file or a method that would not be used, or that makes no image for one of the keys.
     """
     from facemin.protection.one_pass.protector import OnePassProtector
-    from facemin.protection.sources import open_aimed
+    from facemin.protection.sources import image_groups, open_aimed
 
     if upload == "features":
         for name, given in {"--method": method != "auto", "--protector": bool(protectors)}.items():
@@ -36,7 +36,7 @@ def open_for_targets(
                 raise ValueError(f"{name}: expected with --upload image: a pseudonym's feature is sent as it is")
         return None
     painter = OnePassProtector(files=_protectors(protectors, keys)) if protectors else method
-    return open_aimed(painter, [keys] if one_image else [[each] for each in keys])
+    return open_aimed(painter, image_groups(keys, one_image=one_image))
 
 
 def _protectors(paths: Sequence[Path], keys: Sequence[Key]) -> tuple[ProtectorFile, ...]:

@@ -71,9 +71,7 @@ def read_graph(
     """
     label = name or (source.name if isinstance(source, Path) else "graph")
     try:
-        if not isinstance(source, Path) and len(source) > limits.bytes:
-            raise ValueError(f"expected at most {limits.bytes} bytes, got {len(source)}")
-        data = read_at_most(source, limits.bytes) if isinstance(source, Path) else source
+        data = read_at_most(source, limits.bytes)
         check_fields(data, limits=limits)
         model: onnx.ModelProto = onnx.ModelProto.FromString(data)
         del data

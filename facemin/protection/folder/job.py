@@ -13,7 +13,7 @@ from facemin.image import MAX_PIXELS
 from facemin.protection.carrier.open import check_carried_upload, is_carrier
 from facemin.protection.photo import check_upload
 from facemin.protection.result import Upload
-from facemin.protection.sources import open_aimed, open_method, open_secret
+from facemin.protection.sources import image_groups, open_aimed, open_method, open_secret
 from facemin.protection.targets import Identity, check_keys, space_of
 from facemin.pseudonym import DEFAULT_SECRET, LOCAL, EnrolledFace, Secret, normalise_origin
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
@@ -105,8 +105,9 @@ class FolderJob:
         """
         if self.secret is None:
             return open_method(self.method, self.keys)
-        groups = [self.keys] if self.one_image else [[key] for key in self.keys]
-        return None if self.upload == "features" else open_aimed(self.method, groups)
+        if self.upload == "features":
+            return None
+        return open_aimed(self.method, image_groups(self.keys, one_image=self.one_image))
 
     @cached_property
     def opened_secret(self) -> tuple[Secret | None, bool]:

@@ -140,13 +140,8 @@ class ProtectorFile:
             FileNotFoundError: when the path does not exist.
         """
         name = "protector" if isinstance(source, bytes) else str(source)
-        expected = f"{name}: expected a protector of"
-        if not isinstance(source, bytes):
-            data = read_at_most(Path(source), limits.bytes, expected=expected)
-        elif len(source) > limits.bytes:
-            raise ValueError(f"{expected} at most {limits.bytes} bytes, got {len(source)}")
-        else:
-            data = source
+        given = source if isinstance(source, bytes) else Path(source)
+        data = read_at_most(given, limits.bytes, expected=f"{name}: expected a protector of")
         try:
             check_fields(data, limits=limits)
             model = ModelProto.FromString(data)

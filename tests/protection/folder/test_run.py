@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -113,19 +113,22 @@ def test_failed_write_leaves_neither_a_record_nor_half_a_result(
     assert [path.name for path in out.iterdir()] == [name]
 
 
+def meddled(folder: Path, settings: FolderJob, change: Callable[[], object]) -> list[FolderResult | Failure]:
+    """Results of a folder in which something changes once its photos are read, and none is protected yet."""
+
+    def drawn() -> Iterator[tuple[Path, Path]]:
+        yield from plan([folder], settings).todo.items()
+        change()
+
+    return list(protect_each(drawn(), settings))
+
+
 def test_a_photo_that_changes_while_it_is_in_work_is_not_taken_for_done(
     photos: Path, keys: list[Key], tmp_path: Path
 ) -> None:
     settings = job(keys, tmp_path / "out", compute=Compute(batch=3))
-    first, *others = plan([photos], settings).todo.items()
-
-    def drawn() -> Iterator[tuple[Path, Path]]:
-        yield first
-        yield from others
-        # read by now, and not protected yet
-        write_atomically(first[0], others[0][0].read_bytes())
-
-    results = list(protect_each(drawn(), settings))
+    first, other, *_ = plan([photos], settings).todo.items()
+    results = meddled(photos, settings, lambda: write_atomically(first[0], other[0].read_bytes()))
     assert all(isinstance(result, FolderResult) for result in results)
     assert len(results) == 3
     later = plan([photos], settings)
@@ -138,14 +141,8 @@ def test_a_photo_that_vanishes_once_it_is_read_is_protected_all_the_same(
     photos: Path, keys: list[Key], tmp_path: Path
 ) -> None:
     settings = job(keys, tmp_path / "out", compute=Compute(batch=3))
-    first, *others = plan([photos], settings).todo.items()
-
-    def drawn() -> Iterator[tuple[Path, Path]]:
-        yield first
-        yield from others
-        first[0].unlink()
-
-    assert all(isinstance(result, FolderResult) for result in protect_each(drawn(), settings))
+    first = next(iter(plan([photos], settings).todo.items()))
+    assert all(isinstance(result, FolderResult) for result in meddled(photos, settings, first[0].unlink))
     assert first[1].with_name(f"{first[1].name}.protected.json").is_file()
 
 

@@ -15,7 +15,6 @@ FLAT = 0.5
 """Standard deviation, grey levels, below which a plane shows nothing."""
 Planes = NDArray[np.float32]
 """(N, H, W)."""
-"""(112, 112, 3), RGB."""
 
 
 @cache
