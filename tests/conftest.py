@@ -1,5 +1,7 @@
 """Fixtures every test may use; nothing here may open a socket or need the network."""
 
+import contextlib
+import importlib
 import itertools
 import os
 import random
@@ -7,6 +9,7 @@ import socket
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +38,24 @@ TERMINAL = ("FORCE_COLOR", "LINES", "NO_COLOR", "PYTHON_COLORS", "TTY_COMPATIBLE
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """For `-n auto`: one worker more than there are cores, which runs while others wait for servers and browsers."""
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a whole run each worker first imports a part of the tests of its own.
+
+    In a fresh checkout nothing is compiled yet, no assertion rewritten and no constant known to hypothesis. Workers
+    that went through the files in the same order would each do all of it, at the same time; so each does a part, and
+    finds on disk what the others did.
+    """
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None or [Path(each).resolve() for each in config.args] != [REPOSITORY / "tests"]:
+        return
+    files = sorted((REPOSITORY / "tests").rglob("test_*.py"))
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    for path in files[number * len(files) // count : (number + 1) * len(files) // count]:
+        # what cannot be imported is said when it is collected
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
 
 
 @pytest.hookimpl(trylast=True)
