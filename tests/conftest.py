@@ -1,7 +1,6 @@
 """Fixtures every test may use; nothing here may open a socket or need the network."""
 
-import contextlib
-import importlib
+import gc
 import itertools
 import os
 import random
@@ -9,12 +8,14 @@ import socket
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+# what imports and the collection of tests make stays: looking through it for garbage took a third of their time
+gc.disable()
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # one process a core: threads inside each would only wait for one another
@@ -40,28 +41,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """In a whole run each worker first imports a part of the tests of its own.
-
-    In a fresh checkout nothing is compiled yet, no assertion rewritten and no constant known to hypothesis. Workers
-    that went through the files in the same order would each do all of it, at the same time; so each does a part, and
-    finds on disk what the others did.
-    """
-    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-    if worker is None or [Path(each).resolve() for each in config.args] != [REPOSITORY / "tests"]:
-        return
-    files = sorted((REPOSITORY / "tests").rglob("test_*.py"))
-    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
-    for path in files[number * len(files) // count : (number + 1) * len(files) // count]:
-        # what cannot be imported is said when it is collected
-        with contextlib.suppress(Exception, pytest.skip.Exception):
-            importlib.import_module(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first: one that began last would run alone, while the other workers have nothing left."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for again, among what tests make."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

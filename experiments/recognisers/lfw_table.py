@@ -26,7 +26,8 @@ from typing import Any
 
 import torch
 
-from facemin.evaluation.pairs import FOLDS, PhotoReader, VerificationSet, open_verification_set
+from facemin.evaluation.pairs import FOLDS, VerificationSet, open_verification_set
+from facemin.evaluation.photo_reader import PhotoReader
 from facemin.evaluation.verify import Embedded, embed, face_batches, measure
 from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
 from facemin.models import DEFAULT_MODEL, Recogniser, load_recogniser

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from facemin.evaluation.pairs import LoadedFace, VerificationSet
+    from facemin.evaluation.pairs import VerificationSet
+    from facemin.evaluation.photo_reader import LoadedFace
     from facemin.models import Recogniser
 
 CROSS_IMAGES = 20_000

@@ -12,7 +12,7 @@ import torch
 
 from facemin.autograd.pixels import to_grid
 from facemin.datasets import Folder, landmarks
-from facemin.evaluation.pairs import PhotoReader
+from facemin.evaluation.photo_reader import PhotoReader
 from facemin.face import Detector
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models.onnx.run import FaceRunner

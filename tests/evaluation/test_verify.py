@@ -17,13 +17,11 @@ from torch import Tensor
 
 from facemin.autograd.pixels import to_tensor
 from facemin.evaluation.pairs import (
-    LoadedFace,
-    PhotoReader,
     VerificationSet,
-    central_points,
     fold_order,
     open_verification_set,
 )
+from facemin.evaluation.photo_reader import LoadedFace, PhotoReader, central_points
 from facemin.evaluation.result import FARS
 from facemin.evaluation.verify import Embedded, embed, evaluate, face_batches, measure
 from facemin.face import Detector, align_unrounded
