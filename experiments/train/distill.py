@@ -47,7 +47,7 @@ def main() -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--teacher", default="mobilefacenet-ms1m-arcface")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--faces", type=int, default=6000)
+    parser.add_argument("--faces", type=int, default=5200)
     parser.add_argument("--test", type=int, default=300)
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--epochs", type=int, default=30)
