@@ -58,7 +58,7 @@ def main() -> None:
     teacher = load_recogniser(given.shared / "models" / f"{given.teacher}.onnx")
     pairs = HeldPairs(people.train, teach(teacher, people.train))
     held = HeldPairs(people.validation, teach(teacher, people.validation))
-    size = pairs.embeddings.shape[1]
+    size = pairs.targets.shape[1]
     student = weights_drawn_from(0, partial(iresnet, depth=DEPTH, embedding_size=size, width=given.width))
     end = time.monotonic() + 60 * given.minutes
     fit(
