@@ -201,8 +201,9 @@ class TestEveryProtector:
             assert torch.equal(decode_tensor(encode_tensor(done.pixels)), done.pixels)
 
     def test_more_steps_come_closer(self, case: Case, faces: Tensor, keys: list[Key]) -> None:
-        none = replace(case.method, steps=0, residual=0)(faces, keys, seed=0, compute=case.compute)
-        some = replace(case.method, residual=0)(faces, keys, seed=0, compute=case.compute)
+        two = faces[:2]
+        none = replace(case.method, steps=0, residual=0)(two, keys, seed=0, compute=case.compute)
+        some = replace(case.method, residual=0)(two, keys, seed=0, compute=case.compute)
         assert all(image.steps == 0 for image in none)
         assert all(image.steps == case.method.steps for image in some)
         assert all(sum(b.residuals) < sum(a.residuals) for a, b in zip(none, some, strict=True))
