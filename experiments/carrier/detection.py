@@ -146,7 +146,7 @@ def fit(given: Any) -> None:
         ),
     }
     print(json.dumps(values, indent=1))
-    # record("detection", given, values)
+    record("detection", given, values)
 
 
 def scored(given: Any) -> dict[str, Doubles]:
