@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from protections import SHOT_PEOPLE, SHOTS, Plain, Uploads
 
+from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL, load_recogniser
 from facemin.models.onnx.run import FaceRunner
 from facemin.models.space import mirrored
 from facemin.protection.one_pass.painter import OnePass, Painter
+from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import haar
 from facemin.pseudonym.rotation import average_views
@@ -40,11 +42,12 @@ class Studio:
 
     @classmethod
     def shipped(cls, seed: int) -> Studio:
-        """The protector that ships, whose images are painted without a correction here."""
+        """The protector that ships, its images corrected and checked as clients do it."""
         run = FaceRunner(load_recogniser(SPACE_MODEL).graph.SerializeToString())
         protector = shipped_protector(SPACE_MODEL)
         assert protector is not None
-        painter = Painter(protector, run, OnePass(residual=0.4))
+        settings = OnePass(residual=default_key().manifest.residual, corrections=CORRECTIONS)
+        painter = Painter(protector, run, settings)
         return cls(run=run, painter=painter, generator=np.random.default_rng(seed))
 
     def places(self, faces: Tensor) -> Targets:

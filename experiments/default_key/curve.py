@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=150)
     parser.add_argument("--cuts", nargs="+", default=CUTS)
     parser.add_argument("--method", choices=list(PROTECTORS), default=DEFAULT_PROTECTOR)
+    parser.add_argument("--bare", action="store_true", help="without providers' operations in its steps")
     parser.add_argument("--residuals", nargs="+", type=float, default=RESIDUALS)
     parser.add_argument("--steps", type=int, default=100, help="most steps an image may take")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "default_key" / "curve.jsonl")
@@ -44,6 +45,8 @@ def main() -> None:
         for residual in sorted(arguments.residuals, reverse=True):
             key = export_key(authorised, cut, provider="measurement", residual=residual)
             method = replace(PROTECTORS[arguments.method], steps=arguments.steps)
+            if arguments.bare:
+                method = replace(method, transform=None)
             began = time.perf_counter()
             done = method(faces.probes, [key], seed=arguments.seed)
             seconds = time.perf_counter() - began

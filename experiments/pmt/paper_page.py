@@ -55,7 +55,7 @@ def main() -> None:
     convergence = RESULTS / "pmt" / "convergence.json"
     parts = {
         "parts": parts_table(groups),
-        "matrix": matrix_table(groups, ("table7", "table7_600", "table9")),
+        "matrix": matrix_table(groups, ("table7", "table7_600", "architecture", "table9")),
         "hours": hours(),
     }
     for name, body in parts.items():

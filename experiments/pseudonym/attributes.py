@@ -5,8 +5,7 @@
 Probes (multinomial logistic regression, the penalty chosen on a fifth of what teaches) learn from other people's
 uploads under their own secrets whose attributes are known: LFW's on the pairs of uploads.py, judged on its 300 people;
 UTKFace's on two thirds of the faces, judged on a third. Accuracy beside the commonest class's, and the permutation p
-that labels dealt out at random agree as often. Then the same without a secret. --lfw 0 leaves out LFW, whose uploads
-take long, and records in a file of its own.
+that labels dealt out at random agree as often. Then the same without a secret.
 """
 
 from __future__ import annotations
@@ -47,21 +46,19 @@ AGES = (25, 35, 50)
 
 def main() -> None:
     """Attack, print, record."""
-    given = arguments(__doc__, protector=True, utkface=450, lfw=1)
+    given = arguments(__doc__, protector=True, utkface=450)
     lfw, protector = load(given.shared, given.cache), protector_of(given.protector)
     looking = networks(given.shared)
     faces = utkface(given, looking.run[SPACE_MODEL])
     rows: list[dict[str, Any]] = []
     for secret in (True, False):
         more = {"secret": secret}
-        if given.lfw:
-            rows += [row | more for row in lfw_gender(lfw, protector, given, secret=secret)]
+        rows += [row | more for row in lfw_gender(lfw, protector, given, secret=secret)]
         run = looking.run[SPACE_MODEL]
         rows += [row | more for row in of_utkface(faces, protector, run, given.seed, secret=secret)]
     for row in rows:
         print(row, flush=True)
-    name = "attributes" if given.lfw else "attributes_utkface"
-    record(name, given, {"rows": rows, "protector_sha256": protector.manifest.sha256})
+    record("attributes", given, {"rows": rows, "protector_sha256": protector.manifest.sha256})
 
 
 def lfw_gender(lfw: Lfw, protector: ProtectorFile, given: argparse.Namespace, *, secret: bool) -> list[dict[str, Any]]:

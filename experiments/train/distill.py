@@ -47,7 +47,7 @@ def main() -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--teacher", default="mobilefacenet-ms1m-arcface")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--faces", type=int, default=6000)
+    parser.add_argument("--faces", type=int, default=5200)
     parser.add_argument("--test", type=int, default=300)
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--epochs", type=int, default=30)
@@ -58,7 +58,7 @@ def main() -> None:
     teacher = load_recogniser(given.shared / "models" / f"{given.teacher}.onnx")
     pairs = HeldPairs(people.train, teach(teacher, people.train))
     held = HeldPairs(people.validation, teach(teacher, people.validation))
-    size = pairs.embeddings.shape[1]
+    size = pairs.targets.shape[1]
     student = weights_drawn_from(0, partial(iresnet, depth=DEPTH, embedding_size=size, width=given.width))
     end = time.monotonic() + 60 * given.minutes
     fit(

@@ -22,26 +22,35 @@ def over_noise(group: Group) -> list[str]:
     kappas = group.header.noise_kappa
     shown_at: list[float | None] = [None, *kappas] if len(kappas) <= 3 else [None]
     parts = [_noise_part(group, kappa) for kappa in shown_at]
-    if len(kappas) > 3 and group.records[0].noise[0].distance is not None:
+    if len(kappas) > 3 and _of_images(group):
         parts.append(_up_maps(group, kappas))
     return parts
 
 
+def _of_images(group: Group) -> bool:
+    """Whether noise was put on images: on features there is no distance to see, and no other network to read them."""
+    return any(record.noise[0].distance is not None for record in group.records)
+
+
 def _noise_part(group: Group, kappa: float | None) -> str:
     at = "the judge's own threshold" if kappa is None else f"kappa = {kappa:g}"
+    of_images = _of_images(group)
+    head = ["cell", "judge", "bound", "utility"]
+    head += [*(["privacy", "UP", "highest utility of another"] if of_images else []), "n"]
     rows: list[list[Entry | str]] = []
     utility, privacy, total = [], [], []
     for entry, record in group.rows:
         if record is None:
-            rows.append([entry.name, *[UNRUN] * 7])
+            rows.append([entry.name, *[UNRUN] * (len(head) - 1)])
             continue
         judge = measures.authorised(record)[0]
         trades = measures.trades(record, judge, kappa=kappa)
         others = {name: measures.trades(record, name, kappa=kappa) for name in measures.unauthorised(record)}
         for place, trade in enumerate(trades):
             highest = max((found[place].utility for found in others.values() if found), default=measures.NONE)
-            own, privacy_share = shown(trade.utility, mark="own"), shown(trade.privacy)
-            figures = [own, privacy_share, number(trade.total), shown(highest)]
+            figures = [shown(trade.utility, mark="own")]
+            if of_images:
+                figures += [shown(trade.privacy), number(trade.total), shown(highest)]
             rows.append([entry.name, judge, f"{trade.bound:g}", *figures, str(trade.utility.n)])
         bounds = tuple(trade.bound for trade in trades)
         utility.append(plots.Curve(entry.name, bounds, tuple(trade.utility for trade in trades)))
@@ -49,10 +58,9 @@ def _noise_part(group: Group, kappa: float | None) -> str:
         sums = tuple(Share(trade.total, math.nan, math.nan, trade.utility.n) for trade in trades)
         total.append(plots.Curve(entry.name, bounds, sums))
     panels = [plots.Panel("utility", "share accepted", tuple(utility))]
-    if any(record.noise[0].distance is not None for record in group.records):
+    if of_images:
         panels += [plots.Panel("privacy", "distance", tuple(privacy)), plots.Panel("UP", "their sum", tuple(total))]
     drawn = plots.curves(panels, xlabel="bound of noise", title=f"{group.header.title}, at {at}")
-    head = ["cell", "judge", "bound", "utility", "privacy", "UP", "highest utility of another", "n"]
     # the picture says it at a glance, the table exactly
     return image(drawn, media="image/svg+xml", alt=f"UP over noise at {at}", wide=True) + table(f"At {at}", head, rows)
 
