@@ -29,7 +29,8 @@ DARK_EYES = 0.2
 face (Viola and Jones' first feature, 2001)."""
 OF_BASE, OF_CARRIER = 1.2, 1.0
 """Least detection scores of a base and of the finished carrier, so that dlib's detector finds a carrier, also turned by
-ten degrees; chosen on random seeds (experiments/carrier/detection.py). Clearer bases are more alike to networks."""
+ten degrees. Chosen on random seeds (experiments/carrier/detection_limit.py); clearer bases are more alike to networks.
+"""
 FILE = Path(__file__).with_name("detection.npz")
 GREY = 128
 """Side of the brightness that gradients are taken of, pixels."""
