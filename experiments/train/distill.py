@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--minutes", type=float, default=600, help="asked after each epoch")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     given = parser.parse_args()
     people = lfw_people(given.shared, test=given.test, train=given.faces)
     teacher = load_recogniser(given.shared / "models" / f"{given.teacher}.onnx")
@@ -65,7 +66,7 @@ def main() -> None:
         student,
         pairs,
         settings=Fitting(epochs=given.epochs, batch=32, rate=1e-3),
-        compute=Compute(device=given.device),
+        compute=Compute(device=given.device, precision=given.precision),
         loss=lambda seen, told: 1 - F.cosine_similarity(seen, told),
         score=F.cosine_similarity,
         validation=held,
