@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from facemin.protection.carrier.base import base_of, frame_in
@@ -20,7 +21,11 @@ from facemin.protection.carrier.detection import (
 )
 
 
-def frame(number: int) -> np.ndarray:
+def unit(image: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def frame(number: int) -> NDArray[np.float32]:
     return base_of(bytes([number] * 32)).frame
 
 
@@ -49,16 +54,13 @@ def test_an_edge_votes_for_its_orientation() -> None:
 
 def test_lighting_hardly_counts() -> None:
     bright = frame(4)
-    assert abs(detection_score(bright) - detection_score(0.7 * bright + 0.1)) < 0.2
+    assert abs(detection_score(bright) - detection_score(np.asarray(0.7 * bright + 0.1, np.float32))) < 0.2
 
 
 def test_a_clear_face_has_a_higher_score_than_a_blurred_one_and_no_face_has_none() -> None:
     shown = frame(4)
     picture = Image.fromarray(np.rint(255 * shown).astype(np.uint8))
-    scores = [
-        detection_score(np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255)
-        for radius in (0, 12, 24)
-    ]
+    scores = [detection_score(unit(picture.filter(ImageFilter.GaussianBlur(radius)))) for radius in (0, 12, 24)]
     assert scores[0] > OF_BASE > scores[1] > scores[2]
     assert detection_score(np.ascontiguousarray(shown[::-1])) < 0.5
     assert detection_score(np.full((FRAME, FRAME, 3), 0.5, np.float32)) < 0.5
@@ -84,7 +86,7 @@ def test_a_base_is_clear_by_its_score_and_its_eyes() -> None:
 def test_a_photo_of_any_size_shows_its_frame(side: int) -> None:
     base = base_of(bytes([4] * 32))
     photo = np.rint(255 * base.at(side)).astype(np.uint8)
-    again = np.asarray(frame_in(photo, FRAME, Image.Resampling.BICUBIC), np.float32) / 255
+    again = unit(frame_in(photo, FRAME, Image.Resampling.BICUBIC))
     assert np.abs(again - base.frame).mean() < 0.02
     assert abs(detection_score(again) - detection_score(base.frame)) < 0.25
     assert is_clear_carrier(photo)
@@ -96,5 +98,5 @@ def test_the_regression_is_small_and_says_of_the_mean_face_what_it_says_of_bases
     weights = regression().weights
     assert weights.shape == histograms(frame(1)).shape
     assert np.isfinite(weights).all()
-    mean = to_rgb(components().mean, FRAME).clip(0, 255) / np.float32(255)
-    assert detection_score(mean) == pytest.approx(1.7, abs=1)
+    mean = np.rint(to_rgb(components().mean, FRAME)).clip(0, 255).astype(np.uint8)
+    assert detection_score(unit(Image.fromarray(mean))) == pytest.approx(1.7, abs=1)

@@ -172,8 +172,8 @@ def test_a_carrier_that_detectors_hardly_find_is_made_again_nearer_to_its_base(
         monkeypatch.setattr("facemin.protection.carrier.detection.OF_CARRIER", least)
         (done,) = QUICK.aim([[target(key)]], [key], seed=0)
         assert done.pixels is not None
-        frame = np.asarray(frame_in(done.pixels, FRAME, Image.Resampling.BICUBIC), np.float32) / 255
-        return float(np.abs(done.pixels - base).mean()), detection_score(frame)
+        frame = np.asarray(frame_in(done.pixels, FRAME, Image.Resampling.BICUBIC), np.float32)
+        return float(np.abs(done.pixels - base).mean()), detection_score(frame / np.float32(255))
 
     (first, score), (again, clearer) = changed(-9), changed(9)
     assert again < 0.9 * first
