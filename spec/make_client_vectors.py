@@ -34,7 +34,7 @@ from facemin.models.space_fit import SpaceMap, append_space
 from facemin.protection.one_pass.painter import CHECKS
 from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import Context, PossessionKey, Pseudonym, Secret, UploadStatement
-from facemin.pseudonym.captures import capture_hashes
+from facemin.pseudonym.capture_hash import capture_hashes
 from facemin.pseudonym.possession import renewal_digest
 from facemin.pseudonym.sealing import seal
 

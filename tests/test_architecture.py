@@ -1,6 +1,7 @@
 """Imports run one way (docs/architecture.md), and what must not be imported is not."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -28,19 +29,8 @@ LAYERS: dict[str, set[str]] = {
         *("autograd", "datasets", "face", "image", "keys", "metrics", "models", "protection", "pseudonym", "runtime"),
     },
     "train": {
-        *(
-            "autograd",
-            "datasets",
-            "evaluation",
-            "face",
-            "image",
-            "keys",
-            "metrics",
-            "models",
-            "protection",
-            "pseudonym",
-            "runtime",
-        ),
+        *("autograd", "datasets", "evaluation", "face", "image", "keys", "metrics", "models"),
+        *("protection", "pseudonym", "runtime"),
     },
     "attack": {"autograd", "evaluation", "image", "keys", "metrics", "models", "runtime", "train"},
     "ahm": {"attack", "autograd", "evaluation", "image", "keys", "metrics", "protection", "runtime", "train"},
@@ -52,6 +42,9 @@ LAYERS: dict[str, set[str]] = {
 
 FORBIDDEN = {"torchvision", "timm", "lpips", "piq", "facenet_pytorch", "onnx2torch", "tensorflow", "cv2", "mxnet"}
 PARTS = sorted(path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())
+
+
+PAGE = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
 def modules(part: str) -> list[Path]:
@@ -246,6 +239,36 @@ def test_no_room_is_crowded() -> None:
 def test_no_file_is_far_too_long() -> None:
     long = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
     assert not {name: lines for name, lines in long.items() if lines > 350}
+
+
+def rooms_of_the_page() -> dict[str, set[str]]:
+    """From each room of the page's tree to the folders that it names within."""
+    found, room = dict[str, set[str]](), ""
+    for line in PAGE.split("```")[1].splitlines()[2:]:
+        if begun := re.match(r"  ([a-z_/]+)/ ", line):
+            room = begun[1]
+            found[room] = set()
+        found[room] |= set(re.findall(r"([a-z_]+)/", line[begun.end() if begun else 0 :]))
+    return found
+
+
+def test_the_page_names_every_room() -> None:
+    named = rooms_of_the_page()
+    folders = {path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("__init__.py")} - {Path()}
+    missing = {str(each) for each in folders if str(each) not in named and each.name not in named[each.parts[0]]}
+    assert not missing
+
+
+def test_the_page_names_nothing_that_is_not_there() -> None:
+    top = {path.name for path in PACKAGE.parent.iterdir()}
+    for room, within in rooms_of_the_page().items():
+        assert (PACKAGE / room).is_dir(), room
+        assert not within - {path.name for path in (PACKAGE / room).rglob("*")} - top, room
+    places = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:/|\.py|\.md))`", PAGE))
+    assert len(places) > 30
+    folders = [PACKAGE, *(PACKAGE.parent / name for name in ("docs", "experiments", "spec", "tests"))]
+    there = [f"/{path.relative_to(PACKAGE.parent)}" for folder in folders for path in [folder, *folder.rglob("[!_.]*")]]
+    assert not {place for place in places if not any(path.endswith(f"/{place.rstrip('/')}") for path in there)}
 
 
 def test_putting_masks_on_and_off_needs_no_torch() -> None:

@@ -214,7 +214,7 @@ def transfer(groups: dict[str, Group]) -> Figure:
     return figure
 
 
-def extremes(record: Record) -> tuple[measures.Named, measures.Named, float]:
+def extremes(record: Record) -> tuple[measures.NamedRate, measures.NamedRate, float]:
     """The worst other, the authorised that keeps least, and what that accepts plain."""
     worst, own = (
         measures.worst(record, measures.unauthorised(record)),

@@ -26,7 +26,7 @@ from facemin.experiments.common import REPOSITORY, lfw_points, script_parser
 from facemin.face.align import align
 from facemin.face.detect import Detector
 from facemin.metrics import wilson
-from facemin.pseudonym.captures import SAME_CAPTURE, capture_hashes, hash_distance
+from facemin.pseudonym.capture_hash import SAME_CAPTURE, capture_hashes, hash_distance
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from typing import Any
 
 import torch
 
-from facemin.evaluation.pairs import FOLDS, PhotoReader, VerificationSet, open_verification_set
-from facemin.evaluation.verify import Embedded, embed, face_batches, measure
+from facemin.evaluation.pairs import FOLDS, VerificationSet, open_verification_set
+from facemin.evaluation.photo_reader import PhotoReader
+from facemin.evaluation.verify import Embeddings, embed, face_batches, measure
 from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
 from facemin.models import DEFAULT_MODEL, Recogniser, load_recogniser
 from facemin.runtime.files import append_json
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace, alignment: str, *, out: Path | None) -> N
         print(f"{alignment}: {done} of {pairs.images}, {done / (time.perf_counter() - began):.1f} images/s", flush=True)
     source = provenance(arguments)
     for model in models:
-        result = measure(pairs, Embedded(torch.cat(rows[model.name]), no_face), model)
+        result = measure(pairs, Embeddings(torch.cat(rows[model.name]), no_face), model)
         print(f"{alignment} {model.name}: {100 * result.accuracy.mean:.2f} %, {result.n}", flush=True)
         record = {
             "model": model.name,

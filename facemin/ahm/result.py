@@ -34,7 +34,7 @@ PACKAGES = ("facemin", "torch", "numpy", "pillow")
 FAR = 1e-2
 
 
-class Trained(NamedTuple):
+class TrainedModel(NamedTuple):
     """A run's recogniser, and what a white box sees besides."""
 
     recogniser: MaskedRecogniser
@@ -55,7 +55,7 @@ def write_weights(path: Path, network: nn.Sequential, classes: Tensor, settings:
     write_atomically(path, save(tensors, {"format": FORMAT, "settings": json.dumps(settings)}))
 
 
-def load_trained(folder: Path) -> Trained:
+def load_trained(folder: Path) -> TrainedModel:
     """Read what a run wrote into its folder.
 
     Raises:
@@ -76,7 +76,7 @@ def load_trained(folder: Path) -> Trained:
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path}: expected a file of format {FORMAT}, got: {str(error)[:200]}") from None
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Trained(MaskedRecogniser(mask, network), classes, people)
+    return TrainedModel(MaskedRecogniser(mask, network), classes, people)
 
 
 def measure_queries(network: nn.Module, pairs: VerificationSet, *, device: torch.device, batch: int) -> dict[str, Any]:

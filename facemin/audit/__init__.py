@@ -2,7 +2,7 @@
 
 from facemin.attack.budget import Budget
 from facemin.attack.contract import PublicFaces
-from facemin.audit.inputs.audit_inputs import AuditInputs, Judge, Operating, Pairs
+from facemin.audit.inputs.audit_inputs import AuditInputs, Judge, Operating, Pairs, Panel
 from facemin.audit.inputs.faces import Protecting, read_faces, read_training
 from facemin.audit.inputs.judges import find_panel
 from facemin.audit.inputs.prepare import Request, prepare
@@ -21,6 +21,7 @@ __all__ = [
     "Judge",
     "Operating",
     "Pairs",
+    "Panel",
     "Protecting",
     "PublicFaces",
     "Request",

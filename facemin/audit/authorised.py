@@ -22,7 +22,7 @@ PROVIDER = AuditRow(
 
 def still_recognises(evidence: AuditInputs) -> RowResult:
     """Verify protected faces at the recognisers whose keys were used."""
-    judges = [one for one in evidence.authorised if one.at is not None]
+    judges = [one for one in evidence.panel.authorised if one.at is not None]
     if not judges:
         return PROVIDER.result("not tested", _absent(evidence))
     pairs = evidence.pairs
@@ -63,11 +63,11 @@ def still_recognises(evidence: AuditInputs) -> RowResult:
 
 def _absent(evidence: AuditInputs) -> str:
     """Why nobody can say whether the provider still recognises."""
-    if not evidence.authorised:
+    if not evidence.panel.authorised:
         names = ", ".join(sorted({key.manifest.recogniser for key in evidence.keys}))
         if not names:
             return "No key was given, so nobody knows which recogniser should recognise them."
         return f"The recogniser whose key was used ({names}) is not on this machine."
-    first = evidence.authorised[0]
-    names = ", ".join(one.name for one in evidence.authorised)
+    first = evidence.panel.authorised[0]
+    names = ", ".join(one.name for one in evidence.panel.authorised)
     return f"{names}, whose key was used, is here, but cannot judge without a threshold: {first.missing}."

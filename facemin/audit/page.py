@@ -51,10 +51,10 @@ WARNING = "This page shows the plain faces. Keep it to yourself."
 def render(audit: Audit) -> bytes:
     """The page, UTF-8."""
     evidence = audit.evidence
-    judges = len(evidence.judges)
+    judges = len(evidence.panel.judges)
     measured = (
         f"{len(evidence.names)} faces, {len(evidence.pairs.probes)} comparisons; {judges} other recognisers at FAR "
-        f"{evidence.far:g}, {len(evidence.estimators)} attribute estimators; {audit.seconds:.0f} s of "
+        f"{evidence.far:g}, {len(evidence.panel.estimators)} attribute estimators; {audit.seconds:.0f} s of "
         f"{audit.minutes:g} minutes. {' '.join(evidence.remarks)}"
     )
     reading = READING.format(bound=percent(BOUND), zero=1 + further(0, 1))
@@ -132,12 +132,12 @@ def _panel(audit: Audit) -> str:
     rows = [
         (
             one.name,
-            "yes" if one in evidence.authorised else "no",
+            "yes" if one in evidence.panel.authorised else "no",
             f"{one.at.threshold:.4f}",
             Entry(one.at.source, mark="text"),
         )
         if one.at
-        else (one.name, "yes" if one in evidence.authorised else "no", "none", Entry(one.missing, mark="text"))
-        for one in (*evidence.authorised, *evidence.others)
+        else (one.name, "yes" if one in evidence.panel.authorised else "no", "none", Entry(one.missing, mark="text"))
+        for one in (*evidence.panel.authorised, *evidence.panel.others)
     ]
     return table("Recognisers", ("recogniser", "its key was used", "threshold", "measured on"), rows)

@@ -71,13 +71,13 @@ class Audit:
             "recognisers": [
                 {
                     "name": one.name,
-                    "authorised": one in evidence.authorised,
+                    "authorised": one in evidence.panel.authorised,
                     "fingerprint": one.recogniser.fingerprint,
                     "threshold": one.at and one.at.threshold,
                     "far": one.at and one.at.far,
                     "measured_on": one.at and one.at.source,
                 }
-                for one in (*evidence.authorised, *evidence.others)
+                for one in (*evidence.panel.authorised, *evidence.panel.others)
             ],
             "authorised": self.authorised.values(),
             "rows": [row.values() for row in self.rows],

@@ -61,9 +61,9 @@ def similarities(images: Tensor, evidence: AuditInputs, rows: Tensor, *, of: str
         averaged(ssim(images, faces, window=WINDOW), name="SSIM", of=of, where=""),
         averaged(psnr(images, faces), name="PSNR, dB", of=of, where=""),
     ]
-    if evidence.distance is not None:
-        distance = evidence.distance(images, faces)
-        found.append(averaged(distance, name=evidence.distance.name, of=of, where=""))
+    if evidence.panel.distance is not None:
+        distance = evidence.panel.distance(images, faces)
+        found.append(averaged(distance, name=evidence.panel.distance.name, of=of, where=""))
     return found
 
 

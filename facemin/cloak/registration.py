@@ -40,7 +40,7 @@ _CUT = 3.0
 """Spreads beyond which a crop's detail is cut off: edges are few and strong, and would outweigh all the rest."""
 
 
-class Registered(NamedTuple):
+class Registration(NamedTuple):
     """Where a mask lies.
 
     Attributes:
@@ -52,7 +52,7 @@ class Registered(NamedTuple):
     significance: float
 
 
-def register(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats) -> Registered:
+def register(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats) -> Registration:
     """Find a mask near landmarks.
 
     Args:
@@ -77,7 +77,7 @@ def register(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats)
     for _ in range(_STEPS):
         matrix = _after(_correction(*_detail(pixels, matrix), mask), matrix)
     significance, _ = _correlated(*_detail(pixels, matrix), wanted)
-    return Registered(_landmarks(matrix), significance)
+    return Registration(_landmarks(matrix), significance)
 
 
 def significance(pixels: Pixels, change: NDArray[np.int8], points: Doubles | Floats) -> float:

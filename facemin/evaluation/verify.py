@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from facemin.evaluation.pairs import LoadedFace, VerificationSet
+    from facemin.evaluation.pairs import VerificationSet
+    from facemin.evaluation.photo_reader import LoadedFace
     from facemin.models import Recogniser
 
 CROSS_IMAGES = 20_000
 """Most images all of whose impostor pairs are compared: 200 million pairs, some seconds a FAR."""
 
 
-class Embedded(NamedTuple):
+class Embeddings(NamedTuple):
     """Unit embeddings (M, D) of a set's images, and how many of those had no face that was found."""
 
     rows: Tensor
@@ -75,7 +76,7 @@ def evaluate(
         no_face, done = no_face + missed, done + len(faces)
         if on_images is not None:
             on_images(done)
-    return measure(pairs, Embedded(torch.cat(rows), no_face), recogniser, flip=flip)
+    return measure(pairs, Embeddings(torch.cat(rows), no_face), recogniser, flip=flip)
 
 
 def on_device(recogniser: Recogniser, device: torch.device | str) -> Recogniser:
@@ -124,7 +125,7 @@ def embed(recogniser: Recogniser, faces: Tensor, *, flip: bool = False) -> Tenso
         return F.normalize(raw).float().cpu()
 
 
-def measure(pairs: VerificationSet, embedded: Embedded, recogniser: Recogniser, *, flip: bool = False) -> Evaluation:
+def measure(pairs: VerificationSet, embedded: Embeddings, recogniser: Recogniser, *, flip: bool = False) -> Evaluation:
     """All figures from the embeddings of a set's images.
 
     Args:

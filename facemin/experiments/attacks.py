@@ -24,7 +24,7 @@ ENDLESS = Budget(seconds=float("inf"))
 """In which every attack takes all the epochs and steps of its settings."""
 
 
-class Tried(NamedTuple):
+class AttackTrial(NamedTuple):
     """What an attack got out of some images.
 
     Attributes:
@@ -63,7 +63,7 @@ def try_linkers(
     gallery: Tensor,
     far: float,
     budget: Budget = ENDLESS,
-) -> Iterator[Tried]:
+) -> Iterator[AttackTrial]:
     """Fit each linker and compare probes with everybody's plain second photo.
 
     Args:
@@ -75,17 +75,17 @@ def try_linkers(
         budget: for all of them.
 
     Yields:
-        One `Tried` for each attack and kind of probe.
+        One `AttackTrial` for each attack and kind of probe.
     """
     for name, found_fit, seconds in _fitted(attacks, knowledge, budget):
         if isinstance(found_fit, FitError):
-            yield Tried(name, "", "", {"missing": str(found_fit)}, seconds)
+            yield AttackTrial(name, "", "", {"missing": str(found_fit)}, seconds)
             continue
         made = cast("FittedLinker", found_fit)
         rows = made.gallery(_unit(gallery))
         for what, images in probes.items():
             found = linked(made.apply(_unit(images)), rows, far=far)
-            yield Tried(name, what, made.words, {**found, "trained_on": made.trained_on}, seconds)
+            yield AttackTrial(name, what, made.words, {**found, "trained_on": made.trained_on}, seconds)
 
 
 def _fitted(attacks: Mapping[str, Attack], knowledge: Knowledge, budget: Budget) -> Iterator[tuple[str, Any, float]]:
@@ -106,7 +106,7 @@ def try_reconstructors(
     images: Mapping[str, Tensor],
     faces: Tensor,
     budget: Budget = ENDLESS,
-) -> Iterator[tuple[Tried, Tensor]]:
+) -> Iterator[tuple[AttackTrial, Tensor]]:
     """Fit each reconstructor and measure what it makes of images against the faces they were made from.
 
     Args:
@@ -117,13 +117,13 @@ def try_reconstructors(
         budget: for all of them.
 
     Yields:
-        One `Tried` for each attack and kind of image, and the reconstructions (K, 3, 112, 112) in [0, 1], K <= N;
+        One `AttackTrial` for each attack and kind of image, and the reconstructions (K, 3, 112, 112) in [0, 1], K <= N;
         none of them where the attack could not be fitted.
     """
     plain = _unit(faces)
     for name, found_fit, seconds in _fitted(attacks, knowledge, budget):
         if isinstance(found_fit, FitError):
-            yield Tried(name, "", "", {"missing": str(found_fit)}, seconds), plain[:0]
+            yield AttackTrial(name, "", "", {"missing": str(found_fit)}, seconds), plain[:0]
             continue
         made = cast("FittedReconstructor", found_fit)
         for what, given in images.items():
@@ -134,7 +134,7 @@ def try_reconstructors(
                 "ssim": float(ssim(again, target).mean()),
                 "psnr": float(psnr(again, target).clamp_max(100).mean()),
             }
-            yield Tried(name, what, made.words, found, seconds), again
+            yield AttackTrial(name, what, made.words, found, seconds), again
 
 
 def linked(probes: Tensor, gallery: Tensor, *, far: float) -> dict[str, Any]:

@@ -73,14 +73,14 @@ class Setting:
     """Folder of protected images that cells share; None for none."""
 
 
-class Measured(NamedTuple):
+class CellResult(NamedTuple):
     """A cell's record, and the images it is of, (N, 3, 112, 112) in [0, 1]."""
 
     record: Record
     images: Tensor
 
 
-def measure_cell(setting: Setting, cell: Cell, *, identity: str, advance: Callable[[float], None]) -> Measured:
+def measure_cell(setting: Setting, cell: Cell, *, identity: str, advance: Callable[[float], None]) -> CellResult:
     """Protect the probes for the cell's keys and let every judge see them.
 
     Args:
@@ -94,7 +94,7 @@ def measure_cell(setting: Setting, cell: Cell, *, identity: str, advance: Callab
     images = setting.faces.probes if ended is None else ended.images
     spent = Spent(steps=(), residuals=(), unmet=(), seconds=0.0) if ended is None else ended.spent
     record = _record(setting, cell, keys, images, identity=identity, spent=spent)
-    return Measured(record, images)
+    return CellResult(record, images)
 
 
 def make_key(recogniser: Recogniser, settings: KeySettings, method: Protector | None) -> Key:

@@ -14,7 +14,7 @@ import torch
 import facemin
 from facemin.autograd.pixels import to_tensor
 from facemin.datasets import landmarks, lfw_pairs
-from facemin.evaluation.pairs import PhotoReader
+from facemin.evaluation.photo_reader import PhotoReader
 from facemin.evaluation.provenance import conditions
 from facemin.face import align_unrounded, nearest_to_centre
 from facemin.image import decode

@@ -31,7 +31,7 @@ FEWEST_TO_RANK = 2
 """Pairs of one person, and of two, below which nothing is said of how they rank."""
 
 
-class Named(NamedTuple):
+class NamedRate(NamedTuple):
     """A share, and which judge and operation it is of."""
 
     share: Share
@@ -144,12 +144,12 @@ def mean_strict(record: Record, judges: Iterable[str], *, kappa: float | None = 
     return share(flags[0]) if bool((flags == flags[0]).all()) else mean(flags.double().mean(0))
 
 
-def worst(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> Named | None:
+def worst(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> NamedRate | None:
     """The highest TAR of any of the judges after any operation; None without judges."""
     return _extreme(record, judges, among, highest=True)
 
 
-def weakest(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> Named | None:
+def weakest(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> NamedRate | None:
     """The lowest TAR likewise."""
     return _extreme(record, judges, among, highest=False)
 
@@ -223,9 +223,9 @@ def _impostor(record: Record, judge: str, operation: str) -> Tensor:
     return scores[~torch.tensor(record.same)]
 
 
-def _extreme(record: Record, judges: Iterable[str], among: Iterable[str] | None, *, highest: bool) -> Named | None:
+def _extreme(record: Record, judges: Iterable[str], among: Iterable[str] | None, *, highest: bool) -> NamedRate | None:
     names = tuple(operations(record) if among is None else among)
-    found = [Named(tar(record, judge, name), judge, name) for judge in judges for name in names]
+    found = [NamedRate(tar(record, judge, name), judge, name) for judge in judges for name in names]
     if not found:
         return None
     pick = max if highest else min

@@ -5,7 +5,7 @@ from facemin.metrics.comparison import cross_identity_scores, cross_identity_thr
 from facemin.metrics.floors import grey, mean_face, other_person, other_person_rows
 from facemin.metrics.identification import OpenSet, cmc, open_set, rank_k, ranks
 from facemin.metrics.intervals import Interval, identity_bootstrap, identity_bootstrap_mean, wilson
-from facemin.metrics.linkability import Area, Linkage, RankShare, auc, d_sys, holm, linkage
+from facemin.metrics.linkability import Area, Linkage, RankShare, auc, d_sys, linkage
 from facemin.metrics.perceptual import feature_distance
 from facemin.metrics.privacy import (
     UtilityPrivacy,
@@ -22,7 +22,7 @@ from facemin.metrics.privacy import (
     utility_privacy_rows,
 )
 from facemin.metrics.similarity import Window, psnr, ssim
-from facemin.metrics.simultaneous import Family, Union, binomial_tail, exceedance_tail, family, found, union
+from facemin.metrics.simultaneous import Family, Union, binomial_tail, exceedance_tail, family, found, holm, union
 from facemin.metrics.verification import (
     FoldAccuracy,
     ImpostorThreshold,

@@ -207,29 +207,6 @@ def linkage(
     )
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjusted p values of a whole table: reject where one is at most the level wanted for all together.
-
-    Source: Holm, A simple sequentially rejective multiple test procedure, 1979.
-
-    Args:
-        p_values: (N,), in [0, 1].
-
-    Returns:
-        (N,) float64 in the same order, each at least as large as it was.
-
-    Raises:
-        ValueError: numbers that are no probabilities.
-    """
-    values = np.asarray(p_values, np.float64)
-    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"p_values: expected numbers in [0, 1], (N,), got {values.shape}")
-    order = np.argsort(values, kind="stable")
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1)
-    return adjusted
-
-
 def _permuted(
     matrix: NDArray[np.float64], orders: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facemin.metrics.intervals import Interval, wilson
-from facemin.metrics.linkability import holm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +119,29 @@ def exceedance_tail(hits: int, n: int, *, admitted: int, impostors: int) -> floa
         math.comb(n, k) * math.exp(whole + math.lgamma(k + a) + math.lgamma(n - k + b)) for k in range(hits, n + 1)
     )
     return _tail(terms, hits)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Adjusted p values of a whole table: reject where one is at most the level wanted for all together.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, 1979.
+
+    Args:
+        p_values: (N,), in [0, 1].
+
+    Returns:
+        (N,) float64 in the same order, each at least as large as it was.
+
+    Raises:
+        ValueError: numbers that are no probabilities.
+    """
+    values = np.asarray(p_values, np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"p_values: expected numbers in [0, 1], (N,), got {values.shape}")
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1)
+    return adjusted
 
 
 def found(p_values: ArrayLike, *, level: float = 0.05) -> NDArray[np.bool_]:

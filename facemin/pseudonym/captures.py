@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from facemin.pseudonym.capture_hash import BITS, SAME_CAPTURE, capture_hashes, nearest_distances
 from facemin.pseudonym.sealing import seal, unseal
 from facemin.pseudonym.secret import Secret
 from facemin.runtime.files import PRIVATE, locked, read_private
@@ -20,18 +21,11 @@ from facemin.runtime.home import home
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SIDE = 112
-BITS = 256
-SAME_CAPTURE = 0.20
-"""Share of differing bits up to which two faces are one capture; measured by experiments/pseudonym/captures.py."""
-
 PLAIN = "0" * 16
 """Stands for a pseudonym's fingerprint where a face was sent under none."""
 
 _USE = "facemin captures v1"
-_FREQUENCIES = 16
 _HASH_BYTES, _NAME_BYTES = BITS // 8, 8
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 class Sent(NamedTuple):
@@ -203,7 +197,7 @@ class CaptureLog:
         for secret in (self.secret, *(other for other in self.others if other != self.secret)):
             records = self._read(secret)
             known = np.frombuffer(b"".join(records), np.uint8).reshape(-1, _HASH_BYTES + _NAME_BYTES)
-            distances = _distances(hashes, known[:, :_HASH_BYTES])
+            distances = nearest_distances(hashes, known[:, :_HASH_BYTES])
             found += [
                 Sent(records[place][_HASH_BYTES:].hex(), float(distances[place]))
                 for place in np.flatnonzero(distances <= SAME_CAPTURE)
@@ -245,38 +239,6 @@ class CaptureLog:
         return self.root / f"{secret.fingerprint}.jsonl"
 
 
-def capture_hashes(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Perceptual hashes of aligned faces: signs of the 16 x 16 lowest frequencies of their luma, the mean left out.
-
-    Source: the DCT hash of Zauner, Implementation and benchmarking of perceptual image hash functions, 2010, with the
-    signs themselves in place of a comparison with their median.
-
-    Args:
-        faces: uint8 RGB, (112, 112, 3) or (N, 112, 112, 3), N >= 1.
-
-    Returns:
-        (N, 32) uint8, 256 packed bits, row by row of vertical frequencies 1..16.
-
-    Raises:
-        ValueError: other faces.
-    """
-    faces = np.asarray(faces)
-    rows = faces[None] if faces.ndim == 3 else faces
-    if rows.dtype != np.uint8 or rows.shape[1:] != (SIDE, SIDE, 3) or not len(rows):
-        raise ValueError(
-            f"faces: expected uint8 ({SIDE}, {SIDE}, 3) or (N, {SIDE}, {SIDE}, 3), got {faces.dtype} {faces.shape}"
-        )
-    places, frequencies = np.arange(SIDE) + 0.5, np.arange(1, _FREQUENCIES + 1)
-    waves = np.cos(np.pi / SIDE * np.outer(frequencies, places))
-    coefficients = waves @ (rows.astype(np.float64) @ _LUMA) @ waves.T
-    return np.packbits(coefficients.reshape(len(rows), -1) > 0, axis=1)
-
-
-def hash_distance(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Share of differing bits of two hashes, of (32,) uint8, or of one and the other's mirror image if that is less."""
-    return float(_distances(first[None], second[None])[0])
-
-
 def check_apart(plain: NDArray[np.uint8], faces: NDArray[np.uint8], pseudonym: str) -> None:
     """Refuse one capture among faces for both sides of a request: one without a pseudonym, one under it.
 
@@ -288,23 +250,9 @@ def check_apart(plain: NDArray[np.uint8], faces: NDArray[np.uint8], pseudonym: s
     Raises:
         CaptureReused: one is on both sides.
     """
-    nearest = float(_distances(capture_hashes(plain), capture_hashes(faces)).min())
+    nearest = float(nearest_distances(capture_hashes(plain), capture_hashes(faces)).min())
     if nearest <= SAME_CAPTURE:
         raise CaptureReused(Sent(pseudonym, nearest), same=False, plain=True)
-
-
-def _distances(hashes: NDArray[np.uint8], known: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Of known hashes (K, 32), each one's distance to the nearest of some, (M, 32) with M >= 1: (K,)."""
-    apart = known[:, None] ^ hashes[None]
-    bits = np.minimum(_ONES[apart].sum(-1), _ONES[apart ^ _MIRROR].sum(-1))
-    return np.asarray(bits.min(1) / BITS, np.float64)
-
-
-_MIRROR = np.packbits(np.arange(BITS) % 2 == 0)
-"""Bits that a mirror image inverts: odd horizontal frequencies, which stand first, third, ... in each row."""
-
-_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1)
-"""Bits that are set in each byte."""
 
 
 def _opened(line: bytes, secret: Secret, where: str) -> bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Switched(NamedTuple):
+class SwitchResult(NamedTuple):
     """What a switch did.
 
     Attributes:
@@ -35,7 +35,7 @@ class Switched(NamedTuple):
     allowed: tuple[str, ...]
 
 
-def switch_model(folder: Path, *, model: str, cut: str, residual: float, force: bool = False) -> Switched:
+def switch_model(folder: Path, *, model: str, cut: str, residual: float, force: bool = False) -> SwitchResult:
     """Give a stopped provider another recogniser: new settings, thresholds and key; the old one's keys end.
 
     Templates of the old recogniser stay, and are compared no more. A server that runs goes on with the old one until it
@@ -94,4 +94,4 @@ def switch_model(folder: Path, *, model: str, cut: str, residual: float, force: 
         write_settings(folder, settings)
     finally:
         database.close()
-    return Switched(key.key_id, stale, allowed)
+    return SwitchResult(key.key_id, stale, allowed)

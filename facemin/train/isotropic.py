@@ -12,7 +12,7 @@ import torch
 
 from facemin.autograd.pixels import to_grid
 from facemin.datasets import Folder, landmarks
-from facemin.evaluation.pairs import PhotoReader
+from facemin.evaluation.photo_reader import PhotoReader
 from facemin.face import Detector
 from facemin.metrics import cross_identity_threshold, identity_bootstrap_mean, pair_scores
 from facemin.models.onnx.run import FaceRunner
@@ -48,7 +48,7 @@ class Rate(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class SpaceRates:
     """Recognition of the people reported on: `views` averaged, before or after the space."""
 
     space: bool
@@ -74,7 +74,7 @@ class IsotropicSpace:
     fitted: SpaceMap
     declaration: SpaceDeclaration
     settings: Whitening
-    measured: tuple[Measured, ...]
+    measured: tuple[SpaceRates, ...]
     people: dict[str, int]
     genuine: int
     impostors: int
@@ -166,7 +166,7 @@ def isotropic_space(
     for space, (one, other) in pictures.items():
         for views, embeddings in (("face", one), ("face+mirror", _average(one, other))):
             rates, genuine, impostors = _judge(embeddings, reported)
-            measured.append(Measured(space=space, views=views, rates=rates))
+            measured.append(SpaceRates(space=space, views=views, rates=rates))
     counts = {part: len(names) for part, names in parts.items()}
     return IsotropicSpace(
         fitted=fitted,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from facemin.evaluation.verify import Embedded, measure
+from facemin.evaluation.verify import Embeddings, measure
 from facemin.models import Recogniser
 from facemin.models.onnx.graph import read_graph
 from facemin.runtime.device import describe
@@ -71,7 +71,7 @@ def write_result(
         # the exported graph is what will be used, so it is what is measured
         measured = copy.deepcopy(recogniser).to(device)
         rows = embed(measured, pairs, device=device, batch=config.evaluate.batch)
-        evaluation = measure(pairs, Embedded(rows, 0), recogniser).report()
+        evaluation = measure(pairs, Embeddings(rows, 0), recogniser).report()
     record = {
         "configuration": config.model_dump(mode="json"),
         "run": run,

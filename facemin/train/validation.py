@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from facemin.autograd.pixels import to_unit
-from facemin.evaluation.pairs import LoadedFace, VerificationSet, fold_order
+from facemin.evaluation.pairs import VerificationSet, fold_order
+from facemin.evaluation.photo_reader import LoadedFace
 from facemin.evaluation.verify import face_batches
 from facemin.metrics import eer, pair_scores, ten_fold_accuracy
 

@@ -1,11 +1,13 @@
 """Attacks on masked and mixed training: each succeeds where it must, and fails where there is nothing to find."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facemin.ahm.attacks.conditional_gan import ConditionalGAN
+from facemin.ahm.attacks.conditional_gan import ConditionalGAN, GeneratorLoss
 from facemin.ahm.attacks.integrate import Integration
 from facemin.ahm.attacks.model_inversion import ModelInversion
 from facemin.ahm.attacks.unmix import SameFace, Unmixing
@@ -144,3 +146,12 @@ class TestConditionalGAN:
     def test_refuses_too_few(self, flat: Tensor) -> None:
         with pytest.raises(ValueError, match="at least 8"):
             GAN(torch.rand(4, 2), flat[:4])
+
+    @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"rate": 0.0}, {"noise": -1}, {"width": 1.5}])
+    def test_refuses_settings_out_of_range(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=f"ConditionalGAN {next(iter(wrong))}: expected"):
+            ConditionalGAN(**wrong)
+
+    def test_refuses_negative_weights(self) -> None:
+        with pytest.raises(ValueError, match="GeneratorLoss adversarial: expected"):
+            GeneratorLoss(adversarial=-0.1)

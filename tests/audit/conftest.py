@@ -1,12 +1,13 @@
 """A small world to audit: people of patterns, tiny recognisers, and protection good and bad."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from facemin.attack.contract import PublicFaces
-from facemin.audit import AuditInputs, Judge, Operating
+from facemin.audit import AuditInputs, Judge, Operating, Panel
 from facemin.audit.inputs.judges import calibrate_judge
 from facemin.keys.default import plain_key
 from facemin.models import Recogniser
@@ -15,6 +16,7 @@ from facemin.models.preprocess import BYTE_RANGE, prepend_preprocessing
 from tests.models.test_store import tiny_graph
 
 Make = Callable[..., AuditInputs]
+PANEL = {"authorised", "others", "estimators", "distance"}
 
 
 def people_of_patterns(people: int, photos: int, *, seed: int = 0) -> PublicFaces:
@@ -36,24 +38,27 @@ def tiny(name: str, seed: int) -> Recogniser:
 
 @pytest.fixture
 def evidence() -> Make:
-    """AuditInputs of people with two photos each; protected as given, by default with noise that tells nothing."""
+    """AuditInputs of people with two photos each; protected as given, by default with noise that tells nothing.
 
-    def make(people: int = 80, *, protected: torch.Tensor | None = None, **settings: object) -> AuditInputs:
+    Two tiny recognisers judge, or whatever of a `Panel` is given.
+    """
+
+    def make(people: int = 80, *, protected: torch.Tensor | None = None, **settings: Any) -> AuditInputs:
         plain = people_of_patterns(people, 2)
         known = [people_of_patterns(60, 1, seed=5)]
         judges = tuple(
             calibrate_judge(tiny(name, seed), plain=known, far=1e-3) for name, seed in (("one", 1), ("two", 2))
         )
         assert all(isinstance(one.at, Operating) for one in judges)
-        values: dict[str, object] = {
+        values: dict[str, Any] = {
             "names": tuple(f"{number}.png" for number in range(2 * people)),
             "originals": plain.faces,
             "protected": noise(2 * people) if protected is None else protected,
             "people": plain.people,
-            "others": judges,
+            "panel": Panel(**{"others": judges, **{name: settings.pop(name) for name in PANEL & set(settings)}}),
             **settings,
         }
-        return AuditInputs(**values)  # type: ignore[arg-type]
+        return AuditInputs(**values)
 
     return make
 

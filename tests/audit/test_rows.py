@@ -358,7 +358,7 @@ class TestRecognisersWithoutThreshold:
     def test_they_are_named_with_what_they_lack(self, evidence: Make) -> None:
         bare = tuple(calibrate_judge(tiny(name, 1), plain=[], far=1e-3) for name in ("first", "second"))
         given = evidence(3, others=bare)
-        assert not given.judges
+        assert not given.panel.judges
         for text in (no_judges(given), behind_purifiers(given, Budget(seconds=1)).verdict):
             assert "2 other recognisers are here (first, second), but cannot judge without a threshold" in text
             assert "facemin eval" in text

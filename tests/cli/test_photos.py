@@ -88,7 +88,7 @@ def test_protected_probe_is_accepted_and_another_person_is_not(
     assert "default key" in errors
     record = json.loads((out / "one.protected.json").read_bytes())
     assert record["faces"][0]["residuals"].keys() == {plain_key().manifest.key_id}
-    accepted = facemin("verify", out / "one.protected.png", copy / "one.png", "--json")
+    accepted = call("verify", out / "one.protected.png", copy / "one.png", "--json")
     verdict = json.loads(accepted.stdout)
     assert accepted.returncode == 0
     assert verdict["accepted"]

@@ -26,7 +26,7 @@ from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import CHECKS
 from facemin.protection.one_pass.shipped import shipped_protector
 from facemin.pseudonym import Context, PossessionKey, Pseudonym, Secret, UploadStatement, verify_upload
-from facemin.pseudonym.captures import capture_hashes
+from facemin.pseudonym.capture_hash import capture_hashes
 from facemin.pseudonym.possession import renewal_digest
 from facemin.pseudonym.sealing import unseal
 from facemin.runtime.errors import KeyChanged

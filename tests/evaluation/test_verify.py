@@ -17,15 +17,13 @@ from torch import Tensor
 
 from facemin.autograd.pixels import to_tensor
 from facemin.evaluation.pairs import (
-    LoadedFace,
-    PhotoReader,
     VerificationSet,
-    central_points,
     fold_order,
     open_verification_set,
 )
+from facemin.evaluation.photo_reader import LoadedFace, PhotoReader, central_points
 from facemin.evaluation.result import FARS
-from facemin.evaluation.verify import Embedded, embed, evaluate, face_batches, measure
+from facemin.evaluation.verify import Embeddings, embed, evaluate, face_batches, measure
 from facemin.face import Detector, align_unrounded
 from facemin.image import encode
 from facemin.metrics import cross_identity_scores, tar_at_far
@@ -74,7 +72,7 @@ def made(angles: Tensor, pairs: list[tuple[int, int]], same: list[bool], people:
     pair_set = VerificationSet(
         source="made", images=len(rows), read=read, pairs=torch.tensor(pairs), same=same_, people=labels
     )
-    return pair_set, Embedded(rows, 0)
+    return pair_set, Embeddings(rows, 0)
 
 
 def test_figures_by_hand(tiny: Recogniser) -> None:

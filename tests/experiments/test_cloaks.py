@@ -16,7 +16,7 @@ from facemin.experiments.cloaks.measure import ESTIMATORS
 from facemin.experiments.cloaks.people import load_people
 from facemin.experiments.cloaks.records import CloakRecord, LookedUp, read_cloak_records
 from facemin.experiments.cloaks.run import Place, run_cloaks
-from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds
+from facemin.experiments.cloaks.scoring import Gallery, Lookup, thresholds
 from facemin.experiments.cloaks.settings import People, read_cloak_experiment
 from facemin.experiments.cloaks.table import hits_table, protection_table, quality_table
 from tests.pictures import smooth_faces
@@ -87,7 +87,7 @@ def test_looking_up_by_hand() -> None:
     assert looked.ranks.tolist() == [1, 2]
     assert looked.accepted["0.01"].tolist() == [True, False]
     assert looked.scores.tolist() == pytest.approx([0.995, 0.601], abs=1e-3)
-    assert Looked.joined([looked, looked]).ranks.tolist() == [1, 2, 1, 2]
+    assert Lookup.joined([looked, looked]).ranks.tolist() == [1, 2, 1, 2]
 
 
 def test_thresholds_accept_the_given_share_of_impostors() -> None:

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facemin.evaluation.pairs import LoadedFace, VerificationSet, open_verification_set
+from facemin.evaluation.pairs import VerificationSet, open_verification_set
+from facemin.evaluation.photo_reader import LoadedFace
 from facemin.experiments.faces import Place, choose, find_data, load_faces
 from facemin.experiments.settings import Data
 from facemin.runtime.files import write_atomically

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import false_discovery_control, mannwhitneyu
+from scipy.stats import mannwhitneyu
 
 from facemin.metrics import wilson
-from facemin.metrics.linkability import _permuted, _resampled, auc, d_sys, holm, linkage
+from facemin.metrics.linkability import _permuted, _resampled, auc, d_sys, linkage
 
 
 def test_d_sys_by_hand() -> None:
@@ -187,24 +187,3 @@ def test_the_bootstrap_draws_people() -> None:
 def test_bad_matrices_are_named(scores: np.ndarray, more: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         linkage(scores, **more)  # type: ignore[arg-type]
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]).tolist() == [1, 1]
-    assert holm([]).tolist() == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-@settings(deadline=None)
-def test_holm_is_between_none_and_bonferroni(values: list[float]) -> None:
-    adjusted, plain = holm(values), np.array(values)
-    assert (adjusted >= plain).all()
-    assert (adjusted <= np.minimum(plain * len(values), 1) + 1e-12).all()
-    assert (adjusted >= false_discovery_control(plain) - 1e-12).all()
-
-
-def test_holm_wants_probabilities() -> None:
-    for values in ([-0.1], [1.1], [math.nan], [[0.5]]):
-        with pytest.raises(ValueError, match="p_values"):
-            holm(values)

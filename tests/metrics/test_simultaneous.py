@@ -1,12 +1,16 @@
 """Many attempts on the same people: oracles, and how often chance alone is called a finding."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
 from facemin.metrics import threshold_at_far, wilson
-from facemin.metrics.simultaneous import binomial_tail, exceedance_tail, family, found, union
+from facemin.metrics.simultaneous import binomial_tail, exceedance_tail, family, found, holm, union
 
 LEVEL = 0.05
 
@@ -146,3 +150,24 @@ class TestAFindingIsFound:
             family(np.zeros((2, 3, 4)), [0, 0])
         with pytest.raises(ValueError, match="thresholds, draws"):
             family(np.zeros((2, 3, 3)), [0])
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]).tolist() == [1, 1]
+    assert holm([]).tolist() == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@settings(deadline=None)
+def test_holm_is_between_none_and_bonferroni(values: list[float]) -> None:
+    adjusted, plain = holm(values), np.array(values)
+    assert (adjusted >= plain).all()
+    assert (adjusted <= np.minimum(plain * len(values), 1) + 1e-12).all()
+    assert (adjusted >= stats.false_discovery_control(plain) - 1e-12).all()
+
+
+def test_holm_wants_probabilities() -> None:
+    for values in ([-0.1], [1.1], [math.nan], [[0.5]]):
+        with pytest.raises(ValueError, match="p_values"):
+            holm(values)

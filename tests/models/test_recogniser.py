@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from facemin.datasets import landmarks, lfw_pairs
-from facemin.evaluation.pairs import PhotoReader
+from facemin.evaluation.photo_reader import PhotoReader
 from facemin.metrics import pair_scores, tar_at_far
 from facemin.models import MODELS, Recogniser, load_recogniser
 

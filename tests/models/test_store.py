@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from facemin.autograd.opening import open_model
 from facemin.keys.key import export_key
@@ -28,19 +28,15 @@ SIZE = 16
 def tiny_graph(*, seed: int = 0, size: int = SIZE) -> bytes:
     """A recogniser of 16 numbers: means of 28 x 28 blocks, then a random matrix."""
     matrix = np.random.default_rng(seed).standard_normal((48, size)).astype(np.float32)
-    nodes = [
-        helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[28, 28], strides=[28, 28]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "matrix"], ["embedding"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 112, 112])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", size])],
-        [numpy_helper.from_array(matrix, "matrix")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 9, opset_import: ["": 17]>
+        tiny (float[batch, 3, 112, 112] image) => (float[batch, {size}] embedding) {{
+            pooled = AveragePool <kernel_shape = [28, 28], strides = [28, 28]> (image)
+            flat = Flatten (pooled)
+            embedding = Gemm (flat, matrix)
+        }}
+    """)
+    model.graph.initializer.append(numpy_helper.from_array(matrix, "matrix"))
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString()
     return data

@@ -111,7 +111,9 @@ class Page:
         code = """
             const axe = $.require.resolve("axe-core/axe.min.js");
             // evaluated beside the page, since its policy lets no other script in
-            await $.page.evaluate(require("node:fs").readFileSync(axe, "utf8"));
+            if (await $.page.evaluate("typeof axe === 'undefined'")) {
+              await $.page.evaluate(require("node:fs").readFileSync(axe, "utf8"));
+            }
             const found = await $.page.evaluate(() => axe.run(document, {resultTypes: ["violations"]}));
             return found.violations.filter((each) => ["serious", "critical"].includes(each.impact)).map((each) =>
               ({id: each.id, impact: each.impact, help: each.help, nodes: each.nodes.map((node) => node.html)}));

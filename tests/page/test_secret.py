@@ -63,6 +63,9 @@ def test_renewal_under_a_new_secret_shows_its_words(
         page.read("This photo was sent before", seconds=LOAD)
         send(page, photos["collins-4"], "Verify", "Yes, it is you")
     assert page.said == []
+    if device == "phone":
+        # what follows is of another device, whichever the first was
+        return
     with browser.page(PHONE) as page:
         ready(page, link(page_server, person))
         page.unfold("I have one already")

@@ -1,21 +1,25 @@
-"""Secrets and contexts for the tests of pseudonyms: hashes of words, never one of the system's."""
+"""Secrets and contexts for the tests of pseudonyms: hashes of words and those of spec/, never one of the system's."""
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from facemin.pseudonym import Context, Secret
+from tests.conftest import REPOSITORY
 
-CONTEXT = Context(
-    origin="https://id.example",
-    signer=hashlib.sha256(b"signer").digest(),
-    space=hashlib.sha256(b"space").digest(),
-    dimension=64,
-    purpose="main",
-    epoch=3,
-)
+SPEC = REPOSITORY / "spec"
+DOCUMENT = json.loads((SPEC / "vectors" / "pseudonym.json").read_text(encoding="utf-8"))
+
+
+def context_of(values: dict[str, Any]) -> Context:
+    """A context as the test vectors write it."""
+    return Context(**values | {name: bytes.fromhex(values[name]) for name in ("signer", "space")})
+
+
+CONTEXT = replace(context_of(DOCUMENT["vectors"][0]["context"]), epoch=3)
 
 
 def a_secret(word: str = "ann") -> Secret:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from facemin.pseudonym import (
-    Context,
     PossessionKey,
     Pseudonym,
     Secret,
@@ -22,18 +21,12 @@ from facemin.pseudonym import (
     verify_upload,
 )
 from facemin.pseudonym.derivation import normals, uniforms
-
-SPEC = Path(__file__).resolve().parents[2] / "spec"
-DOCUMENT = json.loads((SPEC / "vectors" / "pseudonym.json").read_text(encoding="utf-8"))
-
-
-def context(values: dict[str, Any]) -> Context:
-    return Context(**values | {name: bytes.fromhex(values[name]) for name in ("signer", "space")})
+from tests.pseudonym.conftest import DOCUMENT, SPEC, context_of
 
 
 @pytest.mark.parametrize("vector", DOCUMENT["vectors"], ids=lambda vector: vector["name"])
 def test_python_computes_the_test_vectors(vector: dict[str, Any]) -> None:
-    secret, bound = Secret(bytes.fromhex(vector["secret"])), context(vector["context"])
+    secret, bound = Secret(bytes.fromhex(vector["secret"])), context_of(vector["context"])
     made = Pseudonym(secret=secret, context=bound)
     seed = derive_seed(secret, bound)
     assert Secret.from_words(vector["words"]) == secret

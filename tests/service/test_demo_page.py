@@ -20,7 +20,7 @@ from facemin.cli.demo.page import DAYS, page_demo, samples
 from facemin.cli.demo.run import pseudonym_threshold
 from facemin.face import Detector, crop
 from facemin.models.store import open_graph
-from facemin.pseudonym.captures import SAME_CAPTURE, capture_hashes, hash_distance
+from facemin.pseudonym.capture_hash import SAME_CAPTURE, capture_hashes, hash_distance
 from facemin.service.api.routes import site
 from tests.conftest import PATIENCE, REPOSITORY
 from tests.service.page_files import write_page

@@ -15,7 +15,7 @@ from facemin.models.onnx.operators import ALLOWED
 from facemin.protection.one_pass.painter import CORRECTION, PAINTED_RESIDUAL, OnePass
 from facemin.protection.one_pass.protector import CORRECTIONS
 from facemin.protection.one_pass.shipped import SHIPPED, shipped_protector
-from facemin.pseudonym.captures import SAME_CAPTURE
+from facemin.pseudonym.capture_hash import SAME_CAPTURE
 from tests.web.conftest import WEB
 
 

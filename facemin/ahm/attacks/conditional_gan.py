@@ -23,6 +23,7 @@ from facemin.attack.training import weights_drawn_from
 from facemin.metrics import ssim
 from facemin.runtime.compute import DEFAULT_COMPUTE, Compute
 from facemin.runtime.device import choose_device, choose_precision
+from facemin.runtime.ranges import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,31 +74,55 @@ class Discriminator(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
+@ranges({"[0, inf)": "structure adversarial"})
+class GeneratorLoss:
+    """Weights of what the generator minimises, beside the mean absolute error to the public face.
+
+    Args:
+        structure: of 1 - SSIM.
+        adversarial: of the discriminator's score; 0 leaves a plain decoder.
+
+    Raises:
+        ValueError: a weight out of range.
+    """
+
+    structure: float = 0.2
+    adversarial: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+@ranges(
+    {
+        "integer [1, inf)": "width epochs batch",
+        "(0, inf)": "rate",
+        "integer [0, inf)": "noise",
+        f"integer [0, {2**63})": "seed",
+    }
+)
 class ConditionalGAN:
     """How such a GAN is trained.
 
-    The generator minimises the mean absolute error to the public face, 1 - SSIM, and what the discriminator says.
-
     Args:
+        noise: length of the generator's noise.
+        width: of the generator, and of the discriminator's first layer.
+        loss: of the generator.
         epochs: over the public faces.
         batch: faces a step.
         rate: Adam's, of both.
-        adversarial: weight of the discriminator's word; 0 leaves a plain decoder.
-        structure: weight of 1 - SSIM.
-        noise: length of the generator's noise.
-        width: of the generator, and of the discriminator's first layer.
         seed: of weights, order, mirroring and noise.
+
+    Raises:
+        ValueError: a setting out of range.
     """
 
     adversary: ClassVar[Adversary] = Adversary(row="T4", knows=("embedding", "public faces"))
 
+    noise: int = 8
+    width: int = 24
+    loss: GeneratorLoss = GeneratorLoss()
     epochs: int = 10
     batch: int = 32
     rate: float = 1e-3
-    adversarial: float = 0.02
-    structure: float = 0.2
-    noise: int = 8
-    width: int = 24
     seed: int = 0
 
     def __call__(
@@ -178,9 +203,9 @@ class _Training:
         return total / steps
 
     def _step(self, wanted: Tensor, real: Tensor, noise: Tensor) -> float:
-        settings = self.settings
+        weights = self.settings.loss
         made = self._run(self.generator, wanted, noise)
-        if settings.adversarial:
+        if weights.adversarial:
             on_real = self._run(self.discriminator, real, wanted)
             on_made = self._run(self.discriminator, made.detach(), wanted)
             verdict = F.relu(1 - on_real).mean() + F.relu(1 + on_made).mean()
@@ -188,9 +213,9 @@ class _Training:
             verdict.backward()  # type: ignore[no-untyped-call]
             self.judges.step()
         error = (made - real).abs().mean()
-        loss = error + settings.structure * (1 - ssim(made.clamp(0, 1), real)).mean()
-        if settings.adversarial:
-            loss = loss - settings.adversarial * self._run(self.discriminator, made, wanted).mean()
+        loss = error + weights.structure * (1 - ssim(made.clamp(0, 1), real)).mean()
+        if weights.adversarial:
+            loss = loss - weights.adversarial * self._run(self.discriminator, made, wanted).mean()
         self.paints.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.paints.step()

@@ -17,18 +17,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-@ranges({"[1, inf)": "steps looks batch width", "(0, inf)": "rate", "[0, 1)": "orthogonal", "[0, 0.5)": "smoothing"})
-class AdversarialAlignment:
-    """Settings.
+@ranges({"[1, inf)": "steps width", "[0, 0.5)": "smoothing"})
+class CloudDiscriminator:
+    """The discriminator between mapped embeddings and uploads.
 
     Args:
-        steps: of the map, each after `looks` steps of the discriminator.
-        looks: of the discriminator.
+        steps: before each step of the map.
+        width: of its two hidden layers.
+        smoothing: of its labels.
+
+    Raises:
+        ValueError: a setting out of range.
+    """
+
+    steps: int = 5
+    width: int = 512
+    smoothing: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, 1)": "orthogonal"})
+class AdversarialAlignment:
+    """Settings of the alignment.
+
+    Args:
+        steps: of the map.
+        discriminator: what the map is trained against.
         batch: rows a step.
-        width: of the discriminator's two hidden layers.
         rate: of both optimisers.
         orthogonal: how strongly the map is pulled to the rotations after each step.
-        smoothing: of the discriminator's labels.
         seed: of weights and batches.
 
     Raises:
@@ -36,12 +53,10 @@ class AdversarialAlignment:
     """
 
     steps: int = 2000
-    looks: int = 5
+    discriminator: CloudDiscriminator = CloudDiscriminator()
     batch: int = 64
-    width: int = 512
     rate: float = 0.1
     orthogonal: float = 0.01
-    smoothing: float = 0.1
     seed: int = 0
 
 
@@ -73,16 +88,16 @@ def adversarial_rotation(
     # at the length that the discriminator's layers are initialised for
     clouds = [F.normalize(cloud) * dimension**0.5 for cloud in clouds]
     weights = torch.nn.Parameter(torch.as_tensor(start, dtype=torch.float32).clone())
-    judge = _discriminator(dimension, settings.width, generator)
+    judge = _network(dimension, settings.discriminator.width, generator)
     mapping, judging = (torch.optim.SGD(values, settings.rate) for values in ([weights], judge.parameters()))
 
     def batch(cloud: torch.Tensor) -> torch.Tensor:
         return cloud[torch.randint(len(cloud), (settings.batch,), generator=generator)]
 
-    real = torch.full((settings.batch,), 1 - settings.smoothing)
+    real = torch.full((settings.batch,), 1 - settings.discriminator.smoothing)
     made = 1 - real
     for _ in range(settings.steps):
-        for _ in range(settings.looks):
+        for _ in range(settings.discriminator.steps):
             mapped = batch(clouds[0]) @ weights.detach().T
             both = judge(torch.cat([mapped, batch(clouds[1])]))[:, 0]
             loss = F.binary_cross_entropy_with_logits(both, torch.cat([made, real]))
@@ -100,7 +115,7 @@ def adversarial_rotation(
     return np.asarray(left @ right)
 
 
-def _discriminator(dimension: int, width: int, generator: torch.Generator) -> nn.Sequential:
+def _network(dimension: int, width: int, generator: torch.Generator) -> nn.Sequential:
     layers = [nn.Linear(dimension, width), nn.Linear(width, width), nn.Linear(width, 1)]
     for layer in layers:
         with torch.no_grad():

@@ -68,7 +68,7 @@ def knowledge_of(evidence: AuditInputs, *, key: Key | None = None, teacher: bool
         teacher: whether one of the other recognisers teaches them; choosing it takes time.
     """
     public, held = (None, None) if evidence.train is None else split_faces(evidence.train, seed=evidence.seed)
-    others = [one.recogniser for one in evidence.others] if teacher else []
+    others = [one.recogniser for one in evidence.panel.others] if teacher else []
     best = [] if held is None or not others else [best_teacher(others, held, far=evidence.far)]
 
     def protector(faces: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,30 @@ class Judge:
     missing: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """What judges protected faces.
+
+    Attributes:
+        authorised: recognisers of the keys' providers, as far as they are here.
+        others: every other recogniser that is here.
+        estimators: of attributes.
+        distance: a perceptual distance.
+        untested: what could not be had, and why.
+    """
+
+    authorised: tuple[Judge, ...] = ()
+    others: tuple[Judge, ...] = ()
+    estimators: tuple[Estimator, ...] = ()
+    distance: Distance | None = None
+    untested: tuple[str, ...] = ()
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Other recognisers that have a threshold."""
+        return tuple(one for one in self.others if one.at is not None)
+
+
 class Pairs(NamedTuple):
     """Which face is checked against which.
 
@@ -68,44 +92,30 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AuditInputs:
-    """All that the rows work on.
+class Faces:
+    """Aligned faces, plain and protected.
 
     Attributes:
         names: of the faces, as the person knows them.
         originals: (N, 3, 112, 112), RGB in [0, 1], aligned, N >= 1.
         protected: of the same faces, read back from their files.
         people: whose they are, (N,) integers; None where nobody knows.
-        keys: that they were protected for.
-        authorised: recognisers of those keys' providers, as far as they are here.
-        others: every other recogniser that is here.
-        estimators: of attributes.
-        distance: a perceptual distance.
-        train: plain faces of people who are not among the above.
-        far: false accept rate at which recognisers judge.
-        seed: of whatever is drawn.
         remarks: how the images were read, for the page.
         untested: what could not be had at all, and why.
-        left_out: photos among it that were given and could not be audited.
-        training: what attackers who train have protected so far.
+        left_out: photos, or protected images, among it that were given and could not be audited.
+        pairs: which of them are compared.
+
+    Raises:
+        ValueError: no face, or tensors of other shapes.
     """
 
     names: tuple[str, ...]
     originals: Tensor
     protected: Tensor
     people: Tensor | None = None
-    keys: tuple[Key, ...] = ()
-    authorised: tuple[Judge, ...] = ()
-    others: tuple[Judge, ...] = ()
-    estimators: tuple[Estimator, ...] = ()
-    distance: Distance | None = None
-    train: PublicFaces | None = None
-    far: float = 1e-3
-    seed: int = 0
     remarks: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
     left_out: int = 0
-    training: TrainingPairs = field(default_factory=TrainingPairs)
     pairs: Pairs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,10 +127,26 @@ class AuditInputs:
             raise ValueError(f"people: expected ({n},), got {tuple(self.people.shape)}")
         object.__setattr__(self, "pairs", _pairs(self.people, n))
 
-    @property
-    def judges(self) -> tuple[Judge, ...]:
-        """Other recognisers that have a threshold."""
-        return tuple(one for one in self.others if one.at is not None)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AuditInputs(Faces):
+    """All that the rows work on: the faces, and what is known and judged by.
+
+    Attributes:
+        keys: that they were protected for.
+        panel: what judges them.
+        train: plain faces of people who are not among the above.
+        far: false accept rate at which recognisers judge.
+        seed: of whatever is drawn.
+        training: what attackers who train have protected so far.
+    """
+
+    keys: tuple[Key, ...] = ()
+    panel: Panel = field(default_factory=Panel)
+    train: PublicFaces | None = None
+    far: float = 1e-3
+    seed: int = 0
+    training: TrainingPairs = field(default_factory=TrainingPairs)
 
     @property
     def strangers(self) -> PublicFaces | None:

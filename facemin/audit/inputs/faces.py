@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
 from facemin.attack.contract import PublicFaces
+from facemin.audit.inputs.audit_inputs import Faces
 from facemin.audit.inputs.files import Files, Match, PlacedFile, list_files, match, people_of
 from facemin.autograd.pixels import to_tensor, to_unit
 from facemin.datasets import Folder
@@ -35,20 +36,6 @@ Kind = TypeVar("Kind")
 
 EACH = 2
 """Photos a person of which an audit makes use."""
-
-
-class Faces(NamedTuple):
-    """Aligned faces, plain and protected, (N, 3, 112, 112) in [0, 1]."""
-
-    names: tuple[str, ...]
-    originals: Tensor
-    protected: Tensor
-    people: Tensor | None
-    """(N,) int64; None where nobody says."""
-    remarks: tuple[str, ...]
-    untested: tuple[str, ...]
-    left_out: int
-    """How many of `untested` are photos, or protected images, that could not be audited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,15 +105,14 @@ def read_faces(
         remarks.append("Nobody said who is on the photos; one folder per person would.")
     else:
         remarks.append(f"The folders were read as people: {len(torch.unique(people))} of them.")
-    names_of = tuple(pair.photo.place + (f" (face {pair.number})" if pair.number > 1 else "") for pair in kept)
     return Faces(
-        names_of,
-        torch.stack(originals),
-        torch.stack(protected),
-        people,
-        tuple(remarks),
-        (*files.skipped, *untested),
-        len(untested),
+        names=tuple(pair.photo.place + (f" (face {pair.number})" if pair.number > 1 else "") for pair in kept),
+        originals=torch.stack(originals),
+        protected=torch.stack(protected),
+        people=people,
+        remarks=tuple(remarks),
+        untested=(*files.skipped, *untested),
+        left_out=len(untested),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from onnx.numpy_helper import to_array
@@ -12,7 +12,7 @@ from facemin.attack.attributes.deepface import DeepFaceEstimator
 from facemin.attack.attributes.estimators import ESTIMATORS, Estimator, find_estimators
 from facemin.attack.contract import PublicFaces
 from facemin.attack.link.cross_matching import embed
-from facemin.audit.inputs.audit_inputs import Judge, Operating
+from facemin.audit.inputs.audit_inputs import Judge, Operating, Panel
 from facemin.autograd.opening import open_model
 from facemin.evaluation.networks import Distance
 from facemin.metrics import cross_identity_threshold
@@ -39,16 +39,6 @@ LEAST_WEIGHTS = 32
 """Values of a tensor that two networks do not share by chance."""
 
 NO_TIME = "no time was left for it; give more with --minutes"
-
-
-class Panel(NamedTuple):
-    """Whoever judges, and what is missing."""
-
-    authorised: tuple[Judge, ...]
-    others: tuple[Judge, ...]
-    estimators: tuple[Estimator, ...]
-    distance: Distance | None
-    untested: tuple[str, ...]
 
 
 def find_panel(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
 
 from facemin.attack.contract import PublicFaces
 from facemin.audit.inputs.attackers_data import TrainingPairs
-from facemin.audit.inputs.audit_inputs import AuditInputs
+from facemin.audit.inputs.audit_inputs import AuditInputs, Faces
 from facemin.audit.inputs.faces import Protecting, named, read_faces, read_training
 from facemin.audit.inputs.judges import find_panel, impostor_pairs
 from facemin.keys.default import plain_key
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemin.attack.budget import Budget
-    from facemin.audit.inputs.faces import Faces
     from facemin.keys.key import Key
     from facemin.protection import Protector
 
@@ -147,21 +146,13 @@ def prepare(request: Request, budget: Budget, *, tell: Callable[[str], None] | N
     plain, whose = judged_by(faces, train, far=request.far)
     remarks += whose
     panel = find_panel(keys, models=request.models, plain=plain, far=request.far, budget=budget.part(OPENING_SHARE))
+    told = {"remarks": tuple(remarks), "untested": (*faces.untested, *panel.untested)}
     return AuditInputs(
-        names=faces.names,
-        originals=faces.originals,
-        protected=faces.protected,
-        people=faces.people,
+        **{each.name: getattr(faces, each.name) for each in fields(Faces) if each.init} | told,
         keys=keys,
-        authorised=panel.authorised,
-        others=panel.others,
-        estimators=panel.estimators,
-        distance=panel.distance,
+        panel=panel,
         train=train,
         far=request.far,
         seed=request.seed or 0,
-        remarks=tuple(remarks),
         training=TrainingPairs(request.method),
-        untested=(*faces.untested, *panel.untested),
-        left_out=faces.left_out,
     )

@@ -43,19 +43,19 @@ def read_traits(evidence: AuditInputs, purifiers: Mapping[str, Purifier], budget
 
     No truth is known, so agreement with the estimator's own answer on the plain face stands for it.
     """
-    if not evidence.estimators:
+    if not evidence.panel.estimators:
         return Traits("not tested", (), (), (), ())
     best: dict[tuple[str, str], AttributeReading] = {}
     tried: list[str] = []
     rows = evidence.pairs.probes
     with torch.inference_mode():
-        plain = {one.name: one(evidence.originals[rows]) for one in evidence.estimators}
+        plain = {one.name: one(evidence.originals[rows]) for one in evidence.panel.estimators}
         for name, purify in purifiers.items():
             if tried and budget.over:
                 break
             tried.append(name)
             images = purified(purify, evidence.protected[rows])
-            for one in evidence.estimators:
+            for one in evidence.panel.estimators:
                 said = one(images)
                 for attribute in one.attributes:
                     place = one.name, attribute.name

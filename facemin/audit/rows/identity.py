@@ -71,7 +71,7 @@ def match_all(evidence: AuditInputs, purifiers: Mapping[str, Purifier], budget: 
     # against its own photo, a protected reference would be the probe itself
     gallery = Faces(plain[pairs.references], None if pairs.own else hidden[pairs.references])
     judges = {
-        one.name: MatchingJudge(one.recogniser, one.at.threshold) for one in evidence.judges if one.at is not None
+        one.name: MatchingJudge(one.recogniser, one.at.threshold) for one in evidence.panel.judges if one.at is not None
     }
     found: list[Match] = []
     tried: list[str] = []

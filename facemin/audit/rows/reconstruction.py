@@ -118,7 +118,7 @@ def judge_reconstructions(
     for floor in empty:
         figures += similarities(floor.images, evidence, rows, of=FLOOR + floor.name)
     table = similarity_table(figures)
-    others, own = evidence.judges, tuple(one for one in evidence.authorised if one.at is not None)
+    others, own = evidence.panel.judges, tuple(one for one in evidence.panel.authorised if one.at is not None)
     everything = {**attacked, **controls}
     judged = {
         name: recognised(images, evidence, others, places=places, where=name) for name, images in everything.items()

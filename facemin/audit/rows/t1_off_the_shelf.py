@@ -26,23 +26,24 @@ RAW = {"none": PURIFIERS["none"]}
 
 def no_recogniser(evidence: AuditInputs) -> str:
     """Why no other recogniser judges: none is here, or those that are lack a threshold."""
-    if not evidence.others:
+    others = evidence.panel.others
+    if not others:
         return f"No other recogniser is here: {ADD}."
-    names = ", ".join(one.name for one in evidence.others)
-    count = "1 other recogniser is" if len(evidence.others) == 1 else f"{len(evidence.others)} other recognisers are"
-    return f"{count} here ({names}), but cannot judge without a threshold: {evidence.others[0].missing}."
+    names = ", ".join(one.name for one in others)
+    count = "1 other recogniser is" if len(others) == 1 else f"{len(others)} other recognisers are"
+    return f"{count} here ({names}), but cannot judge without a threshold: {others[0].missing}."
 
 
 def no_judges(evidence: AuditInputs) -> str:
     """Why nothing off the shelf can judge; empty when something can."""
-    if evidence.judges or evidence.estimators:
+    if evidence.panel.judges or evidence.panel.estimators:
         return ""
     return f"{no_recogniser(evidence)} No attribute estimator is here either."
 
 
 def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
     """Verify protected faces at every other recogniser, at its own threshold, and read attributes from them."""
-    identity = match_all(evidence, RAW, budget) if evidence.judges else None
+    identity = match_all(evidence, RAW, budget) if evidence.panel.judges else None
     traits = read_traits(evidence, RAW, budget)
     outcomes, words, untested = [traits.outcome], list(traits.words), []
     figures, tables = traits.figures, traits.tables
@@ -52,7 +53,7 @@ def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
         found = judged(identity, evidence)
         outcomes.append(found.outcome)
         words.insert(0, f"{evidence.pairs.words} {found.words}")
-        figures, tables = found.figures + figures, (raw_table(identity, evidence.judges), *tables)
+        figures, tables = found.figures + figures, (raw_table(identity, evidence.panel.judges), *tables)
         if evidence.pairs.own:
             untested.append("Protected faces against one another: that takes a second photo of a person.")
         if evidence.pairs.own and evidence.people is None and evidence.train is None:
@@ -62,6 +63,6 @@ def off_the_shelf(evidence: AuditInputs, budget: Budget) -> RowResult:
             )
     if traits.outcome == "bounded":
         words.append(f"Attributes agree at most {percent(MARGIN)} more often than somebody who saw no face.")
-    if not evidence.estimators:
+    if not evidence.panel.estimators:
         untested.append("Attributes: no estimator is here.")
     return OFF_THE_SHELF.result(strongest(outcomes), " ".join(words), figures=figures, tables=tables, untested=untested)

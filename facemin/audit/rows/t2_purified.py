@@ -45,16 +45,16 @@ def behind_purifiers(evidence: AuditInputs, budget: Budget) -> RowResult:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     unreached: dict[str, tuple[str, ...]] = {}
-    if evidence.judges:
+    if evidence.panel.judges:
         identity = match_all(evidence, PURIFIED, budget.part(0.6))
         found = judged(identity, evidence)
         outcomes.append(found.outcome)
         words.append(found.words)
-        figures, tables = found.figures, (purified_table(identity, evidence.judges),)
+        figures, tables = found.figures, (purified_table(identity, evidence.panel.judges),)
         unreached["recognisers"] = identity.unreached
     else:
         words.append(no_recogniser(evidence))
-    if evidence.estimators:
+    if evidence.panel.estimators:
         traits = read_traits(evidence, PURIFIED, budget.part(0.7))
         outcomes.append(traits.outcome)
         words += traits.words
@@ -90,10 +90,10 @@ def probe(evidence: AuditInputs, budget: Budget) -> tuple[Outcome, list[str], li
         return "not tested", [], [], [f"{what}: needs {more} more people."]
     hidden = evidence.protected[rows]
     probes = _fitted_probes(evidence, budget)
-    tasks = [(one, attribute) for one in evidence.estimators for attribute in one.attributes if attribute.classes]
+    tasks = [(one, attribute) for one in evidence.panel.estimators for attribute in one.attributes if attribute.classes]
     cells = len(tasks) * len(probes)
     with torch.inference_mode():
-        plain = {one.name: one(evidence.originals[rows]) for one in evidence.estimators}
+        plain = {one.name: one(evidence.originals[rows]) for one in evidence.panel.estimators}
     outcomes: list[Outcome] = []
     words: list[str] = []
     figures: list[Figure] = []

@@ -16,7 +16,7 @@ from facemin.attack.link.student import StudentTraining, train_student
 from facemin.attack.training import Fitting
 from facemin.autograd.pixels import to_tensor
 from facemin.experiments.cloaks.photos import unit
-from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds, thresholds_between
+from facemin.experiments.cloaks.scoring import Gallery, Lookup, thresholds, thresholds_between
 from facemin.runtime.compute import Compute
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def with_face_cure(
     attacked: int,
     fars: Sequence[float],
     keep: Keep,
-) -> dict[str, Looked] | None:
+) -> dict[str, Lookup] | None:
     """Photos of the first people looked up by a recogniser that was fine-tuned on the cloaked photos of the rest.
 
     Args:

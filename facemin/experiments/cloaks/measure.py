@@ -13,7 +13,7 @@ from facemin.attack.purify.registry import PURIFIERS
 from facemin.evaluation.verify import embed
 from facemin.experiments.cloaks.attacks import train_head, without_estimate
 from facemin.experiments.cloaks.photos import unit
-from facemin.experiments.cloaks.scoring import Gallery, Looked, thresholds, thresholds_between
+from facemin.experiments.cloaks.scoring import Gallery, Lookup, thresholds, thresholds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ def looked_up(
     attacked: int,
     adaptive: bool,
     keep: Keep,
-) -> dict[str, dict[str, Looked]] | None:
+) -> dict[str, dict[str, Lookup]] | None:
     """Every condition under every judge.
 
     Args:
@@ -77,7 +77,7 @@ def looked_up(
     Returns:
         By judge, and by condition; None where `keep` ended it.
     """
-    found: dict[str, dict[str, Looked]] = {}
+    found: dict[str, dict[str, Lookup]] = {}
     people = len(photos.plain)
     owners = torch.arange(people).repeat_interleave(photos.probes.stop - photos.probes.start)
     sides: dict[str, tuple[PlainSide, Tensor]] = {}
@@ -129,7 +129,7 @@ def _purified(photos: Photos, purifiers: Sequence[str], attacked: int, *, adapti
 
 def _cases(
     side: PlainSide, cloaked: Tensor, photos: Photos, owners: Tensor, fars: Sequence[float]
-) -> dict[str, Looked]:
+) -> dict[str, Lookup]:
     """Protego's four: plain or cloaked probes against a gallery in which the people are plain or cloaked."""
     plain = side.people[: len(cloaked)]
     probes = {"plain": plain[:, photos.probes].flatten(0, 1), "cloaked": cloaked[:, photos.probes].flatten(0, 1)}
@@ -145,10 +145,10 @@ def _gallery(side: PlainSide, enrolled: Tensor, fars: Sequence[float]) -> Galler
     return Gallery(enrolled=enrolled, distractors=side.distractors, thresholds=thresholds(side.impostors, fars))
 
 
-def _with_heads(side: PlainSide, cloaked: Tensor, photos: Photos, fars: Sequence[float]) -> dict[str, Looked]:
+def _with_heads(side: PlainSide, cloaked: Tensor, photos: Photos, fars: Sequence[float]) -> dict[str, Lookup]:
     """Cloaked probes against a plain gallery behind heads that never saw the person: both sides, or probes alone."""
     plain = side.people[: len(cloaked)]
-    parts: dict[str, list[Looked]] = {"head on both sides": [], "head on probes": []}
+    parts: dict[str, list[Lookup]] = {"head on both sides": [], "head on probes": []}
     folds = torch.arange(len(cloaked)).tensor_split(min(FOLDS, len(cloaked)))
     for fold in folds:
         others = torch.ones(len(cloaked), dtype=torch.bool)
@@ -163,7 +163,7 @@ def _with_heads(side: PlainSide, cloaked: Tensor, photos: Photos, fars: Sequence
         limits = thresholds_between(head(side.impostors), side.impostors, fars)
         gallery = Gallery(enrolled=enrolled, distractors=side.distractors, thresholds=limits)
         parts["head on probes"].append(gallery.look_up(head(probes.flatten(0, 1)), owners))
-    return {name: Looked.joined(found) for name, found in parts.items()}
+    return {name: Lookup.joined(found) for name, found in parts.items()}
 
 
 def _fused(sides: Sequence[tuple[PlainSide, Tensor]]) -> tuple[PlainSide, Tensor]:

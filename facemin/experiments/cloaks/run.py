@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from facemin.experiments.cloaks.people import Photographs
     from facemin.experiments.cloaks.photos import Photos
-    from facemin.experiments.cloaks.scoring import Looked
+    from facemin.experiments.cloaks.scoring import Lookup
     from facemin.experiments.cloaks.settings import CloakExperiment, CloakSettings
     from facemin.models import Recogniser
 
@@ -135,7 +135,7 @@ class _Bench:
             time=datetime.now(UTC),
         )
 
-    def _looked_up(self, cloak: CloakSettings, photos: Photos, identity: str) -> dict[str, dict[str, Looked]] | None:
+    def _looked_up(self, cloak: CloakSettings, photos: Photos, identity: str) -> dict[str, dict[str, Lookup]] | None:
         """Every condition by judge; None where the run was ended."""
         fars, keep = self.experiment.fars, partial(kept, self.place, identity)
         plain = {judge: plain_side(network, self.data, self.place) for judge, network in self.judges.items()}
@@ -168,7 +168,7 @@ class _Bench:
         return found
 
 
-def _recorded(found: dict[str, dict[str, Looked]]) -> dict[str, dict[str, LookedUp]]:
+def _recorded(found: dict[str, dict[str, Lookup]]) -> dict[str, dict[str, LookedUp]]:
     return {
         judge: {
             condition: LookedUp(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Looked:
+class Lookup:
     """What became of looked-up photos.
 
     Attributes:
@@ -30,7 +30,7 @@ class Looked:
     ranks: Tensor
 
     @classmethod
-    def joined(cls, parts: Sequence[Looked]) -> Looked:
+    def joined(cls, parts: Sequence[Lookup]) -> Lookup:
         """Parts of one measurement, one after the other."""
         return cls(
             scores=torch.cat([part.scores for part in parts]),
@@ -53,11 +53,11 @@ class Gallery:
     distractors: Tensor
     thresholds: dict[str, float]
 
-    def look_up(self, probes: Tensor, people: Tensor) -> Looked:
+    def look_up(self, probes: Tensor, people: Tensor) -> Lookup:
         """Look up probes (N, D), unit rows, of people (N,), places in `enrolled`."""
         scores = (probes * self.enrolled[people]).sum(1)
         labels = torch.arange(len(self.enrolled) + len(self.distractors))
-        return Looked(
+        return Lookup(
             scores=scores,
             accepted={far: scores >= threshold for far, threshold in self.thresholds.items()},
             ranks=ranks(probes, torch.cat([self.enrolled, self.distractors]), people, labels),

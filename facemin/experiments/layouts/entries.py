@@ -32,7 +32,7 @@ def paper_entry(group: Group, value: float | None) -> Entry:
     return Entry(f"{value:.3f}", f"{low:.3f} to {high:.3f}", "paper")
 
 
-def named_entry(named: measures.Named | None, *, mark: str = "") -> Entry:
+def named_entry(named: measures.NamedRate | None, *, mark: str = "") -> Entry:
     """A share with its judge and operation in small print."""
     if named is None:
         return UNRUN

@@ -59,7 +59,7 @@ def _plot(group: Group, owners: tuple[str, ...]) -> bytes:
     return plots.selectivity(panels, title=f"authorised: {', '.join(owners)}")
 
 
-def _own(record: Record) -> measures.Named:
+def _own(record: Record) -> measures.NamedRate:
     found = measures.weakest(record, measures.authorised(record), ("none",))
     assert found is not None
     return found

@@ -47,7 +47,7 @@ def _highest_area(record: Record) -> Entry:
 
 def _false(record: Record, judges: tuple[str, ...]) -> Entry:
     found = [
-        measures.Named(measures.far(record, judge, name), judge, name)
+        measures.NamedRate(measures.far(record, judge, name), judge, name)
         for judge in judges
         for name in measures.operations(record)
     ]

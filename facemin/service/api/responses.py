@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facemin.service.api.schemas import (
     AuditEntry,
@@ -14,9 +14,10 @@ from facemin.service.api.schemas import (
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy import Row
+
     from facemin.service.provider import Provider
     from facemin.service.provider_keys import HeldKey, State
-    from facemin.service.storage.audit_log import Entry
     from facemin.service.storage.records import Collection, Counts, Person
     from facemin.service.tokens import Token
 
@@ -54,6 +55,6 @@ def thresholds_out(provider: Provider) -> Thresholds:
     return Thresholds.model_validate(held.model_dump() | {"thresholds": entries})
 
 
-def audit_out(entry: Entry) -> AuditEntry:
+def audit_out(entry: Row[Any]) -> AuditEntry:
     """A line of the audit log."""
-    return AuditEntry.model_validate(vars(entry))
+    return AuditEntry.model_validate(dict(entry._mapping))  # noqa: SLF001 - SQLAlchemy's public name for it

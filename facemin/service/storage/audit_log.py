@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from sqlalchemy import select
@@ -11,25 +10,10 @@ from sqlalchemy import select
 from facemin.service.storage.tables import audit
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from collections.abc import Sequence
+    from typing import Any, Unpack
 
-    from sqlalchemy import Connection
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One line of the log."""
-
-    id: int
-    at: float
-    """Seconds since 1970 UTC."""
-    request_id: str
-    token_id: str | None
-    """None for the command line on the provider's machine."""
-    action: str
-    collection: str | None
-    person: str | None
-    outcome: str
+    from sqlalchemy import Connection, Row
 
 
 class About(TypedDict, total=False):
@@ -59,7 +43,6 @@ def record(
     connection.execute(audit.insert().values(values | about))
 
 
-def entries(connection: Connection, *, after: int = 0, count: int = 100) -> list[Entry]:
-    """Up to `count` lines whose number is greater than `after`, oldest first."""
-    rows = connection.execute(select(audit).where(audit.c.id > after).order_by(audit.c.id).limit(count))
-    return [Entry(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+def entries(connection: Connection, *, after: int = 0, count: int = 100) -> Sequence[Row[Any]]:
+    """Up to `count` rows of `tables.audit` whose number is greater than `after`, oldest first."""
+    return connection.execute(select(audit).where(audit.c.id > after).order_by(audit.c.id).limit(count)).all()

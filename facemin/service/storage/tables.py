@@ -215,4 +215,5 @@ audit = Table(
     Column("outcome", String(64), nullable=False),
     sqlite_autoincrement=True,
 )
-"""Append-only: triggers refuse to change, delete or replace a row."""
+"""Append-only: triggers refuse to change, delete or replace a row. `token_id` is null for the command line on the
+provider's machine."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from facemin.autograd.pixels import to_array
-from facemin.evaluation.pairs import PhotoReader
+from facemin.evaluation.photo_reader import PhotoReader
 from facemin.face import Detector
 from facemin.image import encode
 from facemin.runtime.files import write_atomically

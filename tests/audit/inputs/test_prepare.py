@@ -1,16 +1,18 @@
 """Who may be trained and calibrated on: nobody who is tested."""
 
+from dataclasses import replace
+
 import torch
 
 from facemin.attack.contract import PublicFaces
-from facemin.audit.inputs.faces import Faces
+from facemin.audit.inputs.audit_inputs import Faces
 from facemin.audit.inputs.prepare import apart, judged_by
 from tests.audit.conftest import people_of_patterns
 
 
 def faces_of(plain: PublicFaces) -> Faces:
     names = tuple(str(row) for row in range(len(plain.faces)))
-    return Faces(names, plain.faces, plain.faces, plain.people, (), (), left_out=0)
+    return Faces(names=names, originals=plain.faces, protected=plain.faces, people=plain.people)
 
 
 def test_people_with_an_audited_photo_are_not_trained_on() -> None:
@@ -39,4 +41,4 @@ def test_thresholds_are_calibrated_on_other_people_where_they_suffice() -> None:
     sets, remarks = judged_by(faces_of(audited), few, far=1e-3)
     assert [len(one.faces) for one in sets] == [12, 4]
     assert "the audited people too" in remarks[0]
-    assert judged_by(faces_of(audited)._replace(people=None), None, far=1e-3) == ([], [])
+    assert judged_by(replace(faces_of(audited), people=None), None, far=1e-3) == ([], [])

@@ -33,7 +33,7 @@ from tests.pseudonym.conftest import a_secret
 from tests.space_keys import person, protector_for, space_key
 
 SECRET = a_secret()
-PHOTOS = 200
+PHOTOS = 120
 """So many that whoever ends a job does so before it is done."""
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by POSIX signals")
 
