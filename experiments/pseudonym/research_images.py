@@ -5,15 +5,16 @@
 MobileFaceNet (ms1m, ArcFace), face and mirror image averaged, in the space that space.py judges: 128 dimensions,
 half-whitened, fitted on the people of `fit`. Nobody has a decoder for it, so both images of each genuine pair of
 `report` are made by the default method for their targets, up to its usual number of steps or a residual of
---residual percent; every 150 pairs are under one secret. Operations and impostors as in
-experiments/one_pass/quality.py; the plain threshold is of --plain pairs, the first --pairs of which images are made of.
-What was made is kept in the cache, so that a run goes on where it was.
+--residual percent, with blurs of up to --blur tenths of a pixel in its steps; every 150 pairs are under one secret.
+Operations and impostors as in experiments/one_pass/quality.py; the plain threshold is of --plain pairs, the first
+--pairs of which images are made of. What was made is kept in the cache, so that a run goes on where it was.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ from facemin.models.space import SpaceDeclaration, mirrored
 from facemin.models.space_fit import OUTPUT, append_space, fit, measure_isotropy
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
 from facemin.protection.contract import as_protected
+from facemin.protection.pmt.degradations import ProviderOperations
+from facemin.protection.pmt.method import PMT
 from facemin.pseudonym.rotation import average_views
 from facemin.runtime.compute import Compute
 
@@ -54,7 +57,7 @@ PART = 10
 
 def main() -> None:
     """Make images, judge them, record."""
-    given = arguments(__doc__, pairs=300, plain=600, residual=30)
+    given = arguments(__doc__, pairs=300, plain=600, residual=30, blur=12)
     torch.set_num_threads(1)
     key = research_key(given)
     runner = FaceRunner(key.graph)
@@ -110,6 +113,14 @@ def embedded(runner: FaceRunner, faces: Pixels) -> Rows:
     return average_views([runner(faces), runner(mirrored(faces))])
 
 
+def robust(blur: float) -> PMT:
+    """The default method, its steps under blurs of up to so many pixels."""
+    default = PROTECTORS[DEFAULT_PROTECTOR]
+    assert isinstance(default, PMT)
+    assert isinstance(default.transform, ProviderOperations)
+    return replace(default, transform=replace(default.transform, blur=blur))
+
+
 def made(targets: NDArray[np.float32], key: Key, given: argparse.Namespace) -> tuple[Pixels, dict[str, Any]]:
     """Images (N, 112, 112, 3) for targets, and how many steps they took and what they miss."""
     assert key.space is not None
@@ -118,10 +129,10 @@ def made(targets: NDArray[np.float32], key: Key, given: argparse.Namespace) -> t
     parts = []
     for first in range(0, len(targets), PART):
         some = targets[first : first + PART]
-        words = key.space.id + some.tobytes() + bytes([given.seed, given.residual])
+        words = key.space.id + some.tobytes() + bytes([given.seed, given.residual, given.blur])
         file = folder / f"{hashlib.sha256(words).hexdigest()[:16]}.npz"
         if not file.is_file():
-            method = PROTECTORS[DEFAULT_PROTECTOR]
+            method = robust(given.blur / 10)
             aimed = method.aim(([row] for row in some), [key], seed=given.seed, compute=Compute(batch=16))
             done = sorted((as_protected(one, [key], method) for one in aimed), key=lambda one: one.index)
             np.savez(
