@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from PIL import Image, ImageFilter
 
-from facemin.protection.carrier.components import COMPONENTS, CORNER, FRAME, PHOTO, components, landmarks_in, to_rgb
+from facemin.protection.carrier.components import COMPONENTS, CORNER, FRAME, PHOTO, components, to_rgb
 from facemin.protection.carrier.drawing import FACTS, draw_face
 from facemin.pseudonym.derivation import normals
 from facemin.pseudonym.encoding import derive_key, encode_fields
@@ -28,11 +28,8 @@ Look: TypeAlias = Literal["photo", "drawing"]
 SALT = "facemin carrier base v1"
 VERSION = 1
 MOST_DRAWS = 64
-"""Of one base; each is refused for its eyes in about one case of twelve, and for resembling its owner in one of a
-hundred."""
-DARK_EYES = 0.2
-"""How much darker than the cheek below it an eye has to be, as a share: where it was less, dlib's detector found no
-face (Viola and Jones' first feature, 2001)."""
+"""Of one base; each is refused for not being clear in about one case of seven, and for resembling its owner in one of
+a hundred."""
 LIGHT = 4
 """Components that are mostly light and background: they move less, so that faces stay well lit."""
 LIGHT_GAIN, GAIN = 0.3, 1.0
@@ -83,19 +80,6 @@ class Base:
         return np.asarray(np.rint(255 * self.frame), np.uint8)
 
 
-def eye_contrast(frame: Floats) -> float:
-    """How much darker than the cheek below it the lighter eye of a frame (512, 512, 3) is, as a share of the cheek."""
-    light = frame.mean(2)
-    eyes = landmarks_in(FRAME)[:2]
-    gap = float(eyes[1, 0] - eyes[0, 0])
-
-    def mean(x: float, y: float, half_width: float, half_height: float) -> float:
-        across, down = half_width * gap, half_height * gap
-        return float(light[int(y - down) : int(y + down), int(x - across) : int(x + across)].mean())
-
-    return min(1 - mean(x, y, 0.22, 0.09) / max(mean(x, y + 0.5 * gap, 0.2, 0.12), 1e-3) for x, y in eyes)
-
-
 def draw_base(pseudonyms: Sequence[Pseudonym], *, look: Look = "photo", attempt: int = 0) -> Base:
     """The base of a secret for the origins and the purpose of one or several pseudonyms.
 
@@ -137,6 +121,13 @@ def photo_of(frame: Floats, side: int) -> Floats:
     small = Image.fromarray((255 * resized(padded, PHOTO // 8)).round().astype(np.uint8))
     soft = np.asarray(small.filter(ImageFilter.GaussianBlur(PHOTO / 150)), np.float32) / np.float32(255)
     return resized(padded + surround() * (resized(soft, PHOTO) - padded), side)
+
+
+def frame_in(photo: NDArray[np.uint8], side: int, resampling: Image.Resampling) -> Image.Image:
+    """What a square photo (S, S, 3) shows of a base's frame, at another size: `photo_of` undone."""
+    scale = len(photo) / PHOTO
+    left, top, right, bottom = (scale * edge for edge in (*CORNER, CORNER[0] + FRAME, CORNER[1] + FRAME))
+    return Image.fromarray(photo).resize((side, side), resampling, (left, top, right, bottom))
 
 
 def resized(frame: Floats, side: int) -> Floats:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from facemin.protection.carrier.base import head
-from facemin.protection.carrier.components import CORNER, FRAME, LUMA, PHOTO, components, to_planes
+from facemin.protection.carrier.base import frame_in, head
+from facemin.protection.carrier.components import FRAME, LUMA, components, to_planes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def is_carrier(pixels: NDArray[np.uint8]) -> bool:
 
 def outside(pixels: NDArray[np.uint8]) -> float:
     """Share of a square image's low frequencies, less the mean face, that lies outside the space of bases; 0 to 1."""
-    frame = _frame_of(pixels, 2 * LUMA, Image.Resampling.BOX)
+    frame = frame_in(pixels, 2 * LUMA, Image.Resampling.BOX)
     basis, mean = _space()
     row = low_frequencies(to_planes(np.asarray(frame))[None])[0] - mean
     return float(np.linalg.norm(row - basis @ (basis.T @ row)) / max(float(np.linalg.norm(row)), 1e-6))
@@ -45,18 +45,11 @@ def outside(pixels: NDArray[np.uint8]) -> float:
 
 def fineness(pixels: NDArray[np.uint8]) -> float:
     """Root mean square, in grey levels, of a square image's fine detail around the head."""
-    frame = _frame_of(pixels, FRAME, Image.Resampling.BICUBIC)
+    frame = frame_in(pixels, FRAME, Image.Resampling.BICUBIC)
     grey = np.asarray(frame, np.float32).mean(2)
     small = Image.fromarray(grey).resize((FRAME // 8, FRAME // 8), Image.Resampling.BOX)
     detail = grey - np.asarray(small.resize((FRAME, FRAME), Image.Resampling.BICUBIC))
     return float(np.sqrt(np.square(detail[head() == 0]).mean()))
-
-
-def _frame_of(pixels: NDArray[np.uint8], side: int, resampling: Image.Resampling) -> Image.Image:
-    """What a square photo (S, S, 3) shows of a base's frame, at another size."""
-    scale = len(pixels) / PHOTO
-    left, top, right, bottom = (scale * edge for edge in (*CORNER, CORNER[0] + FRAME, CORNER[1] + FRAME))
-    return Image.fromarray(pixels).resize((side, side), resampling, (left, top, right, bottom))
 
 
 @cache

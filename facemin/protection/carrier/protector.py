@@ -13,8 +13,9 @@ from PIL import Image
 from facemin.face import Detector, align
 from facemin.image import decode, encode
 from facemin.models.onnx.run import FaceRunner
-from facemin.protection.carrier.base import DARK_EYES, MOST_DRAWS, Base, Look, draw_base, eye_contrast, photo_of
+from facemin.protection.carrier.base import MOST_DRAWS, Base, Look, draw_base, photo_of
 from facemin.protection.carrier.components import FRAME, landmarks_in, landmarks_in_photo
+from facemin.protection.carrier.detection import is_clear, is_clear_carrier
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.carrier.target import PseudonymTarget, check_carried
 from facemin.protection.contract import Check, PhotoFile, Protected, run_options
@@ -40,7 +41,7 @@ CARRIED = 0.75
 """Distance from its target, in the key's space and on the file itself, up to which a carrier passes. What dlib's own
 users compare is bent on purpose (`networks.FLATTEN`), so that a perfect carrier is 0.2 away."""
 TRIES = 2
-"""Of one carrier, each nearer to its base, until the detector finds the face."""
+"""Of one carrier, each nearer to its base, until the detector finds the face, and dlib's is expected to."""
 FIRMER = 4.0
 """By which the anchor's weight grows from one try to the next."""
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg"}
@@ -131,7 +132,11 @@ class FaceCarrier:
                 for row, image in zip(waiting, made, strict=True):
                     files[row], found[row] = image, len(detector(_small(image[0]))) == 1
                 # a drawing is not for every detector, and more anchoring makes it no photo
-                waiting = [row for row in waiting if not found[row]] if self.look == "photo" else []
+                waiting = [
+                    row
+                    for row in waiting
+                    if self.look == "photo" and not (found[row] and is_clear_carrier(files[row][0]))
+                ]
                 if not waiting:
                     break
                 firm = replace(method.descent, anchor=method.descent.anchor * FIRMER, fine=method.descent.fine * FIRMER)
@@ -142,7 +147,7 @@ class FaceCarrier:
             first += len(part)
 
     def base_for(self, targets: Carried, key: Key, run: FaceRunner) -> Base:
-        """The base of the targets' secret, origins and purpose: the first draw unlike its owner, with eyes to be seen.
+        """The base of the targets' secret, origins and purpose: the first draw that is clear and unlike its owner.
 
         That it is refused for a likeness is all that a base has to do with a face: it tells that its owner is not one
         of the about one in a hundred people who look like it to the key's network.
@@ -155,7 +160,7 @@ class FaceCarrier:
         points = landmarks_in(FRAME).astype(np.float32)
         for attempt in range(MOST_DRAWS):
             base = draw_base([target.pseudonym for target in targets], look=self.look, attempt=attempt)
-            if self.look == "photo" and eye_contrast(base.frame) < DARK_EYES:
+            if self.look == "photo" and not is_clear(base.frame):
                 continue
             row = space.embed(run, align(base.pixels, points[None]))[0]
             if float((targets[0].of_owner @ row).max()) < limit:

@@ -9,7 +9,7 @@ import pytest
 
 from facemin.face import Detector
 from facemin.face.align import TEMPLATE, similarity
-from facemin.protection.carrier.base import Base, base_of, draw_base, eye_contrast
+from facemin.protection.carrier.base import Base, base_of, draw_base
 from facemin.protection.carrier.components import (
     COMPONENTS,
     CORNER,
@@ -96,16 +96,6 @@ def test_a_detector_finds_one_face_in_each_where_the_template_says(side: int) ->
         middle = matrix[:, :2] @ np.array([side / 2] * 2) + matrix[:, 2]
         wanted = ours[:, :2] @ np.array([side / 2] * 2) + ours[:, 2]
         assert np.abs(middle - wanted).max() < 6
-
-
-def test_the_contrast_of_eyes_is_that_of_the_lighter_one() -> None:
-    frame = np.full((FRAME, FRAME, 3), 0.8, np.float32)
-    assert eye_contrast(frame) == pytest.approx(0, abs=1e-5)
-    (x, y), (other, _) = landmarks_in(FRAME)[:2].astype(int)
-    frame[y - 12 : y + 12, x - 30 : x + 30] = 0.4
-    assert eye_contrast(frame) == pytest.approx(0, abs=1e-5)
-    frame[y - 12 : y + 12, other - 30 : other + 30] = 0.6
-    assert eye_contrast(frame) == pytest.approx(0.25, abs=1e-3)
 
 
 def test_the_components_are_sums_and_small() -> None:

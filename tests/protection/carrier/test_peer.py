@@ -23,6 +23,7 @@ from facemin.keys.default import default_key
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget
 from facemin.protection.carrier.base import base_of
+from facemin.protection.carrier.detection import detection_score
 from facemin.pseudonym import Context, Pseudonym, Secret
 
 pytest.importorskip("torch")
@@ -104,3 +105,24 @@ def test_its_api_finds_one_face_in_every_base(tmp_path: Path) -> None:
     paths = sorted(map(str, tmp_path.glob("*.png")))
     done = subprocess.run([PYTHON, "-c", code, *paths], capture_output=True, text=True, check=True, timeout=300)
     assert json.loads(done.stdout.splitlines()[-1]) == [1] * len(paths)
+
+
+def test_its_detector_is_told_by_the_stand_in_for_it(tmp_path: Path) -> None:
+    """Upright and turned: of 24 bases, those with the lowest scores are those that it finds most hardly."""
+    frames = [base_of(bytes([number] * 32)) for number in range(24)]
+    for number, base in enumerate(frames):
+        Image.fromarray(np.rint(255 * base.at(512)).astype(np.uint8)).save(tmp_path / f"{number:02d}.png")
+    code = (
+        "import sys, json, dlib, numpy as np\n"
+        "from PIL import Image\n"
+        "detector = dlib.get_frontal_face_detector()\n"
+        "def score(image): return max(detector.run(np.asarray(image), 0, -2)[1], default=-2)\n"
+        "images = [Image.open(path) for path in sys.argv[1:]]\n"
+        "print(json.dumps([[score(image.rotate(angle, 2)) for angle in (0, 10, -10)] for image in images]))\n"
+    )
+    paths = sorted(map(str, tmp_path.glob("*.png")))
+    done = subprocess.run([PYTHON, "-c", code, *paths], capture_output=True, text=True, check=True, timeout=300)
+    theirs = np.array(json.loads(done.stdout.splitlines()[-1])).mean(1)
+    ours = np.array([detection_score(base.frame) for base in frames])
+    assert np.corrcoef(theirs, ours)[0, 1] > 0.7
+    assert theirs[ours < 1.2].max() < np.median(theirs)

@@ -20,9 +20,10 @@ from facemin.keys.key import Key
 from facemin.keys.trust import TrustLog
 from facemin.protection import Protected
 from facemin.protection.carrier import FaceCarrier, PseudonymTarget
-from facemin.protection.carrier.base import base_of, draw_base
+from facemin.protection.carrier.base import base_of, draw_base, frame_in
 from facemin.protection.carrier.canvas import GRAIN, aligned_crop, in_frame, of_frame, placed
 from facemin.protection.carrier.components import CORNER, FRAME, PHOTO, landmarks_in
+from facemin.protection.carrier.detection import detection_score, is_clear
 from facemin.protection.carrier.services.pipelines import crops
 from facemin.protection.carrier.settings import Descent, Pipelines
 from facemin.protection.folder.job import FolderJob
@@ -61,10 +62,10 @@ def test_a_carrier_comes_near_its_target_and_stays_its_base(key: Key) -> None:
     base = 255 * draw_base([target(key).pseudonym]).at(FRAME)
     change = np.abs(done.pixels - base)
     assert 0 < change.mean() < 12
-    # hair, neck and background are left alone
+    # hair, neck and background are left alone, but for a grey level of the soft background and the photo's rounding
     top, bottom = (round((CORNER[1] + edge) * FRAME / PHOTO) for edge in (100, 440))
-    assert change[:top].max() <= 1
-    assert change[bottom:].max() <= 1
+    assert change[:top].max() <= 1.5
+    assert change[bottom:].max() <= 1.5
     assert len(Detector(threads=1)(done.pixels)) == 1
     assert done.file is not None
     assert done.file.told["found"] is True
@@ -146,15 +147,39 @@ def test_a_base_that_resembles_its_owner_is_drawn_again(key: Key, monkeypatch: p
         QUICK.base_for([mine], key, run)
 
 
-def test_a_base_whose_eyes_no_detector_sees_is_drawn_again(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_that_detectors_hardly_find_is_drawn_again(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     from facemin.models.onnx.run import FaceRunner
 
-    run, seen = FaceRunner(key.graph), iter([0.19, 0.19, 0.21])
+    run = FaceRunner(key.graph)
     monkeypatch.setattr("facemin.protection.carrier.protector.same_person_threshold", lambda _: 2.0)
-    monkeypatch.setattr("facemin.protection.carrier.protector.eye_contrast", lambda _: next(seen))
-    assert QUICK.base_for([target(key)], key, run).attempt == 2
-    # a drawing's are always dark
-    assert FaceCarrier(look="drawing").base_for([target(key)], key, run).attempt == 0
+    attempts = []
+    for number in range(12):
+        mine = target(key, origin=f"https://{number}.example")
+        draws = [is_clear(draw_base([mine.pseudonym], attempt=attempt).frame) for attempt in range(4)]
+        attempts.append(QUICK.base_for([mine], key, run).attempt)
+        assert attempts[-1] == draws.index(True)
+        # a drawing's eyes are always dark
+        assert FaceCarrier(look="drawing").base_for([mine], key, run).attempt == 0
+    assert 0 < sum(attempt > 0 for attempt in attempts) < 6
+
+
+def test_a_carrier_that_detectors_hardly_find_is_made_again_nearer_to_its_base(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = 255 * draw_base([target(key).pseudonym]).at(FRAME)
+
+    def changed(least: float) -> tuple[float, float]:
+        monkeypatch.setattr("facemin.protection.carrier.detection.OF_CARRIER", least)
+        (done,) = QUICK.aim([[target(key)]], [key], seed=0)
+        assert done.pixels is not None
+        frame = np.asarray(frame_in(done.pixels, FRAME, Image.Resampling.BICUBIC), np.float32)
+        return float(np.abs(done.pixels - base).mean()), detection_score(frame / np.float32(255))
+
+    (first, score), (again, clearer) = changed(-9), changed(9)
+    assert again < 0.9 * first
+    assert clearer > score
+    # one try where it is clear enough
+    assert changed(score - 0.01) == (first, score)
 
 
 def test_folders_of_carriers(key: Key, tmp_path: Path) -> None:
