@@ -1,6 +1,6 @@
 """Whether a base is somebody: bases against the people that the components were fitted on, and against others.
 
-    python experiments/carrier/audit.py --shared ../shared --cache CACHE --people 200
+    python experiments/carrier/audit.py --shared ../shared --cache CACHE --people 100
 
 `people` bases of random seeds, clear as those of carriers are. For each the nearest of the 2,547 people of `fit`, by
 dlib's embeddings, and the nearest of as many people of `choose` and `report`, whom the components never saw; and the

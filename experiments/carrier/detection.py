@@ -1,6 +1,6 @@
-"""A stand-in for dlib's detector on bases of carriers: the regression behind facemin/protection/carrier/detection.py.
+"""Surrogate of dlib's face detector on bases of carriers: a ridge regression on gradient histograms.
 
-    python experiments/carrier/detection.py --cache CACHE --part bases --people 1500 --minutes 9
+    python experiments/carrier/detection.py --cache CACHE --part bases --people 1450 --minutes 9
     python experiments/carrier/detection.py --cache CACHE --part fit
 
 Runs where facemin and dlib-bin are. `bases` lets dlib's detector score bases of random seeds, at four sizes and places,
@@ -48,7 +48,10 @@ FOLDS = 8
 def main() -> None:
     """Do one part."""
     given = arguments(__doc__, part="bases", minutes=9.0)
-    {"bases": score_bases, "fit": fit}[given.part](given)
+    parts = {"bases": score_bases, "fit": fit}
+    if given.part not in parts:
+        raise SystemExit(f"--part: expected one of {', '.join(parts)}, got {given.part!r}")
+    parts[given.part](given)
 
 
 def score_bases(given: Any) -> None:

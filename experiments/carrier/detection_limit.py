@@ -1,4 +1,4 @@
-"""Least detection scores of carriers' bases: what dlib's detector misses, by what the stand-in for it says of the base.
+"""Least surrogate detection scores of carriers' bases: what dlib's detector misses, by score of the base.
 
     python experiments/carrier/detection_limit.py --cache CACHE --each 14 --tries 1 --minutes 9
 

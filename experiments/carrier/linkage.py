@@ -1,6 +1,6 @@
 """Linkers taught by other people's carriers: whose plain photo a carrier belongs to, with and without the key.
 
-    python experiments/carrier/make.py --shared ../shared --cache CACHE --group pairs --people 300
+    python experiments/carrier/make.py --shared ../shared --cache CACHE --group pairs --people 360
     python experiments/carrier/linkage.py --shared ../shared --cache CACHE --first 122 --people 422
 
 The attackers of single images in experiments/pseudonym/linkers.py, with its measures and its Holm adjustment. Ridge

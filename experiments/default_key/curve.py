@@ -19,6 +19,7 @@ from facemin import export_key
 from facemin.autograd.pixels import to_unit
 from facemin.experiments.common import REPOSITORY, provenance, script_parser
 from facemin.protection import DEFAULT_PROTECTOR, PROTECTORS
+from facemin.protection.pmt.method import PMT
 from facemin.runtime.files import append_json
 
 CUTS = ("conv64.4", "conv128.3", "conv256.1", "conv256.2", "conv256.3", "conv256.4", "pooled")
@@ -36,6 +37,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="most steps an image may take")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "default_key" / "curve.jsonl")
     arguments = parser.parse_args()
+    if arguments.bare and not isinstance(PROTECTORS[arguments.method], PMT):
+        parser.error(f"--bare: expected a method whose steps have a transform, got {arguments.method}")
     faces = lfw_faces(arguments.shared, half="calibration", count=arguments.pairs)
     panel = load_panel(arguments.shared)
     judges = [calibrated(name, recogniser, faces) for name, recogniser in panel.items()]

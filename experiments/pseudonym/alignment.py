@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from common import arguments, load, record, rotation, show, together
 
-from facemin.attack.secret.adversarial import AdversarialAlignment, CloudDiscriminator, adversarial_rotation
+from facemin.attack.secret.adversarial import AdversarialAlignment, DiscriminatorSettings, adversarial_rotation
 from facemin.attack.secret.alignment import (
     Transport,
     csls,
@@ -41,7 +41,7 @@ MOST = 1500
 """Faces of either cloud, at most."""
 SAME = (800, 400, 200, 100)
 TRANSPORT = Transport(batches=(800,) * 8, steps=40)
-ADVERSARY = AdversarialAlignment(steps=400, discriminator=CloudDiscriminator(steps=3))
+ADVERSARY = AdversarialAlignment(steps=400, discriminator=DiscriminatorSettings(steps=3))
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-@ranges({"[1, inf)": "steps width", "[0, 0.5)": "smoothing"})
-class CloudDiscriminator:
-    """The discriminator between mapped embeddings and uploads.
+@ranges({"integer [1, inf)": "steps width", "[0, 0.5)": "smoothing"})
+class DiscriminatorSettings:
+    """Settings of the discriminator between mapped embeddings and uploads.
 
     Args:
         steps: before each step of the map.
@@ -36,7 +36,14 @@ class CloudDiscriminator:
 
 
 @dataclass(frozen=True, kw_only=True)
-@ranges({"[1, inf)": "steps batch", "(0, inf)": "rate", "[0, 1)": "orthogonal"})
+@ranges(
+    {
+        "integer [1, inf)": "steps batch",
+        "(0, inf)": "rate",
+        "[0, 1)": "orthogonal",
+        f"integer [0, {2**63})": "seed",
+    }
+)
 class AdversarialAlignment:
     """Settings of the alignment.
 
@@ -53,7 +60,7 @@ class AdversarialAlignment:
     """
 
     steps: int = 2000
-    discriminator: CloudDiscriminator = CloudDiscriminator()
+    discriminator: DiscriminatorSettings = DiscriminatorSettings()
     batch: int = 64
     rate: float = 0.1
     orthogonal: float = 0.01

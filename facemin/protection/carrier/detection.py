@@ -1,4 +1,4 @@
-"""Detectability of bases and carriers: contrast of their eyes, and a stand-in for dlib's face detector.
+"""Detectability of bases and carriers: eye contrast, and a surrogate of dlib's face detector.
 
 Dlib's detector is a linear classifier of histograms of oriented gradients (Dalal and Triggs, Histograms of oriented
 gradients for human detection, 2005) at every place and size. A base's face always lies in the same place, so that a
@@ -93,14 +93,19 @@ def eye_contrast(frame: Floats) -> float:
 def detection_score(frame: Floats) -> float:
     """How clearly dlib's detector is expected to find the face of a frame (512, 512, 3) in [0, 1]; it wants above 0.
 
-    The mean over places and over angles of -10, 0 and 10 degrees of what dlib calls the adjusted threshold.
+    The mean over places and over angles of -10, 0 and 10 degrees of the detection score that dlib's `run` returns
+    beside each box.
     """
     fitted = regression()
     return float((histograms(frame) * fitted.weights).sum()) + fitted.offset
 
 
 def histograms(frame: Floats) -> Floats:
-    """Histograms of oriented gradients at the face of a frame (512, 512, 3) in [0, 1]: (12, 13, 18), normalised."""
+    """Histograms of oriented gradients at the face of a frame (512, 512, 3) in [0, 1].
+
+    Returns:
+        (12, 13, 18) float32 in [0, 0.2], normalised.
+    """
     step = FRAME // GREY
     grey = 255 * frame.reshape(GREY, step, GREY, step, 3).mean((1, 3, 4), dtype=np.float32)
     down, right = np.zeros((2, GREY, GREY), np.float32)

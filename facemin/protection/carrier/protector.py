@@ -153,7 +153,7 @@ class FaceCarrier:
         of the about one in a hundred people who look like it to the key's network.
 
         Raises:
-            ValueError: every draw resembles the owner, which chance does not bring about.
+            ValueError: every draw is unclear or resembles the owner, which chance does not bring about.
         """
         space = space_of(key)
         limit = same_person_threshold(space)
@@ -165,7 +165,7 @@ class FaceCarrier:
             row = space.embed(run, align(base.pixels, points[None]))[0]
             if float((targets[0].of_owner @ row).max()) < limit:
                 return base
-        raise ValueError(f"base: expected one of {MOST_DRAWS} draws unlike its owner, got none")
+        raise ValueError(f"base: expected one of {MOST_DRAWS} draws that are clear and unlike their owner, got none")
 
     def describe(self) -> dict[str, Any]:
         """What decides the result, for records and digests."""

@@ -36,7 +36,7 @@ MOST_WORKERS = 256
 DEATHS = 3
 """Workers that may die at a photo which they had alone; what they had with others says nothing of either."""
 STARTS = 3
-"""Workers in a row that may die before they are ready."""
+"""Workers in a row that may die before they are ready; from then on those that are left go on alone."""
 TICK = 0.2
 """Seconds after which the driver looks up, at the latest."""
 PATIENCE = 30.0
@@ -142,7 +142,7 @@ class _Pool:
     def run(self, on_step: OnStep | None) -> Iterator[FolderResult | Failure]:
         """Results as they come, until every photo has one."""
         while self.todo or self.suspects or any(hand.photos for hand in self.hands):
-            while len(self.hands) < min(self.workers, self.unfinished):
+            while len(self.hands) < min(self.workers, self.unfinished) and self.may_begin:
                 self.hands.append(self._begin())
             self._feed()
             yield from self._listen(TICK)
@@ -157,6 +157,11 @@ class _Pool:
     def unfinished(self) -> int:
         """Photos that have no result."""
         return len(self.todo) + len(self.suspects) + sum(len(hand.photos) for hand in self.hands)
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether another worker is worth a try."""
+        return self.failed_starts < STARTS or not self.hands
 
     def _begin(self) -> _Hand:
         context = get_context("spawn")
@@ -223,7 +228,7 @@ class _Pool:
         ended = _end_of(hand.process)
         if not hand.ready:
             self.failed_starts += 1
-            if self.failed_starts >= STARTS:
+            if self.failed_starts >= STARTS and not self.hands:
                 raise OSError(f"workers: expected processes that begin, {STARTS} in a row ended before: {ended}")
         for name, photo in hand.photos.items():
             self.deaths[name] += hand.alone

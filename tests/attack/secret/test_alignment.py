@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facemin.attack.secret.adversarial import AdversarialAlignment, CloudDiscriminator, adversarial_rotation
+from facemin.attack.secret.adversarial import AdversarialAlignment, DiscriminatorSettings, adversarial_rotation
 from facemin.attack.secret.alignment import (
     Transport,
     nearest_neighbours,
@@ -58,7 +58,7 @@ def test_gram_matrices_alone_find_the_same_cloud() -> None:
 
 def test_a_discriminator_leaves_a_rotation() -> None:
     plain = cloud(0)
-    settings = AdversarialAlignment(steps=5, discriminator=CloudDiscriminator(steps=1, width=16))
+    settings = AdversarialAlignment(steps=5, discriminator=DiscriminatorSettings(steps=1, width=16))
     found = adversarial_rotation(plain, plain @ turned(D).T, np.eye(D), settings)
     assert np.abs(found @ found.T - np.eye(D)).max() < 1e-9
     assert (found == adversarial_rotation(plain, plain @ turned(D).T, np.eye(D), settings)).all()
@@ -79,6 +79,6 @@ def test_settings_out_of_range() -> None:
             AdversarialAlignment(**wrong)
     for wrong in ({"steps": 0}, {"width": 0}, {"smoothing": 0.5}):
         with pytest.raises(ValueError, match="expected"):
-            CloudDiscriminator(**wrong)
+            DiscriminatorSettings(**wrong)
     with pytest.raises(ValueError, match="plain, uploaded"):
         principal_axes(np.zeros((3, 2)), np.zeros((3, 4)))

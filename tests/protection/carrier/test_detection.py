@@ -30,13 +30,13 @@ def frame(number: int) -> NDArray[np.float32]:
 
 
 def test_the_contrast_of_eyes_is_that_of_the_lighter_one() -> None:
-    frame = np.full((FRAME, FRAME, 3), 0.8, np.float32)
-    assert eye_contrast(frame) == pytest.approx(0, abs=1e-5)
+    grey = np.full((FRAME, FRAME, 3), 0.8, np.float32)
+    assert eye_contrast(grey) == pytest.approx(0, abs=1e-5)
     (x, y), (other, _) = landmarks_in(FRAME)[:2].astype(int)
-    frame[y - 12 : y + 12, x - 30 : x + 30] = 0.4
-    assert eye_contrast(frame) == pytest.approx(0, abs=1e-5)
-    frame[y - 12 : y + 12, other - 30 : other + 30] = 0.6
-    assert eye_contrast(frame) == pytest.approx(0.25, abs=1e-3)
+    grey[y - 12 : y + 12, x - 30 : x + 30] = 0.4
+    assert eye_contrast(grey) == pytest.approx(0, abs=1e-5)
+    grey[y - 12 : y + 12, other - 30 : other + 30] = 0.6
+    assert eye_contrast(grey) == pytest.approx(0.25, abs=1e-3)
 
 
 def test_an_edge_votes_for_its_orientation() -> None:

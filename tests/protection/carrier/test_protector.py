@@ -143,7 +143,7 @@ def test_a_base_that_resembles_its_owner_is_drawn_again(key: Key, monkeypatch: p
     both = PseudonymTarget(pseudonym=mine.pseudonym, embedding=mine.embedding, owner=np.stack(rows[:2]))
     assert QUICK.base_for([both], key, run).attempt == 2
     monkeypatch.setattr("facemin.protection.carrier.protector.same_person_threshold", lambda _: -1.0)
-    with pytest.raises(ValueError, match="expected one of 64 draws unlike its owner"):
+    with pytest.raises(ValueError, match="expected one of 64 draws that are clear and unlike their owner"):
         QUICK.base_for([mine], key, run)
 
 

@@ -24,7 +24,7 @@ from facemin.keys.trust import TrustLog
 from facemin.protection import PMT, Compute, Failure, OnePassProtector, RevealingWarning
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
-from facemin.protection.folder.workers import DEATHS, protect_by_workers
+from facemin.protection.folder.workers import DEATHS, STARTS, protect_by_workers
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
 from tests.conftest import PATIENCE
@@ -151,10 +151,10 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     for result in protect_by_workers(plan([source], job), job, workers=2):
         results.append(result)
         if len(results) in (3, 12, 20):
-            victim = next(child for child in active_children() if child.pid not in killed)
-            assert victim.pid is not None
-            os.kill(victim.pid, signal.SIGKILL)
-            killed.add(victim.pid)
+            # the one that has worked for longest
+            victim = min(child.pid for child in active_children() if child.pid is not None and child.pid not in killed)
+            os.kill(victim, signal.SIGKILL)
+            killed.add(victim)
     assert len(killed) == 3
     assert all(isinstance(result, FolderResult) for result in results)
     names = [result.source.name for result in results if isinstance(result, FolderResult)]
@@ -165,6 +165,29 @@ def test_killed_workers_lose_nothing_and_double_nothing(values: dict[str, Any], 
     # no temporary file of the killed ones stays behind either
     assert same_contents(tmp_path / "out", tmp_path / "alone")
     assert not active_children()
+
+
+def test_a_worker_goes_on_alone_where_no_other_begins(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photos(tmp_path / "in", 8)
+    job = FolderJob(**values)
+    begin, begun = util.spawnv_passfds, list[int]()
+
+    def killed_but_the_first(path: Any, arguments: Any, passed: Any) -> int:
+        process: int = begin(path, arguments, passed)
+        if "spawn_main" in str(arguments):
+            begun.append(process)
+            if len(begun) > 1:
+                os.kill(process, signal.SIGKILL)
+        return process
+
+    monkeypatch.setattr(util, "spawnv_passfds", killed_but_the_first)
+    results = list(protect_by_workers(plan([source], job), job, workers=2))
+    # counted anew once the first is ready
+    assert 1 + STARTS <= len(begun) <= 1 + 2 * STARTS
+    assert all(isinstance(result, FolderResult) for result in results)
+    assert len(plan([source], job).done) == 8
 
 
 def test_a_worker_that_dies_before_it_has_its_job_is_not_waited_for(
