@@ -36,14 +36,7 @@ class DiscriminatorSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-@ranges(
-    {
-        "integer [1, inf)": "steps batch",
-        "(0, inf)": "rate",
-        "[0, 1)": "orthogonal",
-        f"integer [0, {2**63})": "seed",
-    }
-)
+@ranges({"integer [1, inf)": "steps batch", "(0, inf)": "rate", "[0, 1)": "orthogonal"})
 class AdversarialAlignment:
     """Settings of the alignment.
 

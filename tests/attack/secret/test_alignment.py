@@ -77,7 +77,7 @@ def test_settings_out_of_range() -> None:
     for wrong in ({"steps": 0}, {"orthogonal": 1.0}):
         with pytest.raises(ValueError, match="expected"):
             AdversarialAlignment(**wrong)
-    for wrong in ({"steps": 0}, {"width": 0}, {"smoothing": 0.5}):
+    for wrong in ({"steps": 0}, {"width": 0}, {"width": 1.5}, {"smoothing": 0.5}):
         with pytest.raises(ValueError, match="expected"):
             DiscriminatorSettings(**wrong)
     with pytest.raises(ValueError, match="plain, uploaded"):
