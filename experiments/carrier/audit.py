@@ -10,14 +10,13 @@ be among those more often than in half of the cases, and nearer than the nearest
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from itertools import count, islice
 from typing import Any
 
 import numpy as np
-from carriers import REPOSITORY, arguments, load, record
+from carriers import REPOSITORY, arguments, load, record, seed
 from components import frames
 
 from facemin.face import align
@@ -41,7 +40,7 @@ def main() -> None:
     seen = np.stack(lfw.people("fit", least=1, most=1))[:, 0]
     others = np.concatenate([np.stack(lfw.people(part, least=1, most=1))[:, 0] for part in ("choose", "report")])
     others = np.random.default_rng(0).permutation(others)[: len(seen)]
-    drawn = (base_of(hashlib.sha256(f"audit {number}".encode()).digest()) for number in count())
+    drawn = (base_of(seed("audit", number)) for number in count())
     bases = [base.pixels for base in islice((base for base in drawn if is_clear(base.frame)), given.people)]
     points = landmarks_in(FRAME).astype(np.float32)[None]
     key = default_key()

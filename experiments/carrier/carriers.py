@@ -41,11 +41,16 @@ def rows_of(lfw: Lfw, group: str, people: int) -> np.ndarray:
     return np.concatenate(others)[:people]
 
 
+def seed(name: str, number: int) -> bytes:
+    """A seed of nobody, 32 bytes, by a name and a number."""
+    return hashlib.sha256(f"{name} {number}".encode()).digest()
+
+
 def pseudonym_of(group: str, number: int) -> Pseudonym:
     """Everybody's own: a secret of the group's name and the person's number, for measurements only."""
     space = default_key().space
     assert space is not None
-    secret = Secret(hashlib.sha256(f"carrier experiment {group} {number}".encode()).digest())
+    secret = Secret(seed(f"carrier experiment {group}", number))
     context = Context(origin="https://peer.example", space=space.id, dimension=space.dimension, purpose="main")
     return Pseudonym(secret=secret, context=context)
 

@@ -12,7 +12,6 @@ random, and nobody's.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import time
@@ -20,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from carriers import arguments, record
+from carriers import arguments, record, seed
 from PIL import Image
 
 from facemin.protection.carrier.base import base_of
@@ -101,11 +100,6 @@ def detector() -> Any:
     import dlib
 
     return dlib.get_frontal_face_detector()
-
-
-def seed(name: str, number: int) -> bytes:
-    """Nobody's."""
-    return hashlib.sha256(f"{name} {number}".encode()).digest()
 
 
 def fit(given: Any) -> None:

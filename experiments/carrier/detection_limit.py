@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from carriers import arguments, record
-from detection import ANGLES, score, scored, seed
+from carriers import arguments, record, seed
+from detection import ANGLES, score, scored
 from PIL import Image
 
 from facemin.keys.default import default_key

@@ -10,7 +10,6 @@ targets are drawn on the sphere, bases from random seeds.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from io import BytesIO
 from itertools import pairwise
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from carriers import arguments, record
+from carriers import arguments, record, seed
 from torch import nn
 from torch.nn import functional as F
 
@@ -194,7 +193,7 @@ def painted(head: Head, network: DlibNetwork, base: Tensor, target: Tensor, pass
 
 def shown_bases(name: str, count: int) -> Tensor:
     """Canvases of bases of random seeds, uint8 (count, 3, SIDE, SIDE)."""
-    frames = (base_of(hashlib.sha256(f"{name} {number}".encode()).digest()).frame for number in range(count))
+    frames = (base_of(seed(name, number)).frame for number in range(count))
     return torch.stack([of_frame(frame).mul(255).round().byte() for frame in frames])
 
 

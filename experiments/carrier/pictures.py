@@ -7,9 +7,8 @@ Embeddings are drawn at random in place of faces.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
+from carriers import seed
 from PIL import Image
 
 from facemin.experiments.common import REPOSITORY, script_parser
@@ -29,7 +28,7 @@ def main() -> None:
     assert key.space is not None
     picture = Image.new("RGB", (SIDE * len(LOOKS), 2 * SIDE))
     for number, look in enumerate(LOOKS):
-        secret = Secret(hashlib.sha256(f"picture {number}".encode()).digest())
+        secret = Secret(seed("picture", number))
         context = Context(origin="https://peer.example", space=key.space.id, dimension=66, purpose="main")
         row = np.random.default_rng(number).standard_normal(66)
         target = PseudonymTarget(pseudonym=Pseudonym(secret=secret, context=context), embedding=row)

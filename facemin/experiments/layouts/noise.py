@@ -45,11 +45,13 @@ def _noise_part(group: Group, kappa: float | None) -> str:
             continue
         judge = measures.authorised(record)[0]
         trades = measures.trades(record, judge, kappa=kappa)
-        others = {name: measures.trades(record, name, kappa=kappa) for name in measures.unauthorised(record)}
+        others = (
+            [measures.trades(record, name, kappa=kappa) for name in measures.unauthorised(record)] if of_images else []
+        )
         for place, trade in enumerate(trades):
-            highest = max((found[place].utility for found in others.values() if found), default=measures.NONE)
             figures = [shown(trade.utility, mark="own")]
             if of_images:
+                highest = max((found[place].utility for found in others if found), default=measures.NONE)
                 figures += [shown(trade.privacy), number(trade.total), shown(highest)]
             rows.append([entry.name, judge, f"{trade.bound:g}", *figures, str(trade.utility.n)])
         bounds = tuple(trade.bound for trade in trades)
