@@ -1,6 +1,6 @@
 """What the table of adversaries protects with, whom it protects, and the protected images, made once for a cache.
 
-    python experiments/attacks/protections.py --shared ../shared --cache CACHE robust
+    python experiments/attacks/protections.py --shared ../shared --cache CACHE --train 1000 robust
 
 Makes the images of one protection, sixteen at a time, and may be stopped and started again. People tested are in LFW's
 folds 1 to 5, two photos each; attackers learn from people who are in none of those folds, one photo each.
@@ -104,9 +104,9 @@ class Plain:
     train: Tensor
 
 
-def plain(shared: Path) -> Plain:
-    """All faces."""
-    people = lfw_people(shared, test=TEST, train=TRAIN, photos=1)
+def plain(shared: Path, *, train: int = TRAIN) -> Plain:
+    """All faces; the first people trained on are those of a smaller number."""
+    people = lfw_people(shared, test=TEST, train=train, photos=1)
     return Plain(test=people.test, others=people.others, train=people.train)
 
 
@@ -146,11 +146,11 @@ def uploads(protection: Protection, faces: Plain, cache: Path, *, budget: float 
 
 def main() -> None:
     """Fill the cache."""
-    parser = script_parser(__doc__, cache="folder of the images")
+    parser = script_parser(__doc__, cache="folder of the images", train=TRAIN)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("names", nargs="+", choices=list(PROTECTIONS))
     given = parser.parse_args()
-    faces = plain(given.shared)
+    faces = plain(given.shared, train=given.train)
     for name in given.names:
         got = uploads(PROTECTIONS[name](given.shared), faces, given.cache, budget=60 * given.minutes)
         print(name, len(got.test), len(got.train), len(got.others), got.shots is not None, flush=True)
