@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from protecting import place_of, protected_faces
 from setting import lfw_people
+from siblings import sibling_of
 
 from facemin import export_key, load_recogniser
-from facemin.experiments.common import script_parser
+from facemin.autograd.pixels import to_grid
+from facemin.datasets import LFW
+from facemin.experiments.common import landmark_faces, lfw_half, lfw_points, lfw_root, script_parser
 from facemin.keys.default import plain_key
 from facemin.protection import PROTECTORS, LowFrequencyNoise
 
@@ -34,6 +37,8 @@ TEST, TRAIN = 48, 64
 CHUNK = 16
 SHOT_PEOPLE, SHOTS = 16, 3
 """People whose photo is protected again and again, and how often, the first time included."""
+PORTRAYED, PHOTOS = 24, 5
+"""People several of whose photos are protected, and how many; one more of each is in the attacker's gallery."""
 
 
 class Protection(NamedTuple):
@@ -68,6 +73,20 @@ def low_frequency(shared: Path) -> Protection:
     return before._replace(words="robust from low-frequency noise, without a secret", method=method)
 
 
+def retuned(protection: Protection, shared: Path) -> Protection:
+    """The same for a provider whose recogniser was fine-tuned from the one that the attacker has."""
+    manifest = protection.key.manifest
+    *layers, cut = manifest.layers
+    key = export_key(
+        sibling_of(shared, protection.authorised),
+        cut,
+        provider="measurement",
+        residual=manifest.residual,
+        layers=tuple(layers),
+    )
+    return protection._replace(key=key)
+
+
 PROTECTIONS: dict[str, Callable[[Path], Protection]] = {
     "pmt": published,
     "robust": robust,
@@ -86,6 +105,8 @@ class Uploads:
         shots: (SHOT_PEOPLE, SHOTS, 3, 112, 112), one photo with several seeds; None where they were not made.
         linked: second photos under the secrets of the first, where there are secrets: `others` have secrets of their
             own then, as at another provider.
+        photos: (PORTRAYED, PHOTOS, 3, 112, 112), several photos of a person each; None where they were not made.
+        retuned: `test` for a provider whose recogniser was fine-tuned; likewise.
     """
 
     test: Tensor
@@ -93,30 +114,59 @@ class Uploads:
     train: Tensor
     shots: Tensor | None
     linked: Tensor | None = None
+    photos: Tensor | None = None
+    retuned: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plain:
-    """The same people's plain faces, uint8."""
+    """The same people's plain faces, uint8.
+
+    Attributes:
+        test: see `Uploads`, as for the others.
+        others: likewise.
+        train: likewise.
+        photos: of whom there are several, (PORTRAYED, PHOTOS, 3, 112, 112).
+        portraits: one more photo of each of them.
+    """
 
     test: Tensor
     others: Tensor
     train: Tensor
+    photos: Tensor
+    portraits: Tensor
 
 
 def plain(shared: Path, *, train: int = TRAIN) -> Plain:
     """All faces; the first people trained on are those of a smaller number."""
     people = lfw_people(shared, test=TEST, train=train, photos=1)
-    return Plain(test=people.test, others=people.others, train=people.train)
+    photos = several_photos(shared)
+    return Plain(
+        test=people.test, others=people.others, train=people.train, photos=photos[:, 1:], portraits=photos[:, 0]
+    )
 
 
-def uploads(protection: Protection, faces: Plain, cache: Path, *, budget: float = float("inf")) -> Uploads:
+def several_photos(shared: Path) -> Tensor:
+    """Photos of people of folds 1 to 5 who have enough, uint8 (PORTRAYED, 1 + PHOTOS, 3, 112, 112)."""
+    tested = {name for pair in lfw_half(shared, "test") for name in (pair.name_a, pair.name_b)}
+    marks, found = lfw_points(shared), dict[str, list[str]]()
+    for photo in LFW(lfw_root(shared)):
+        if photo.identity in tested and photo.path in marks:
+            found.setdefault(photo.identity, []).append(photo.path)
+    enough = [found[name][: 1 + PHOTOS] for name in sorted(found) if len(found[name]) > PHOTOS][:PORTRAYED]
+    return to_grid(landmark_faces(shared, [path for paths in enough for path in paths])).unflatten(0, (-1, 1 + PHOTOS))
+
+
+def uploads(
+    protection: Protection, faces: Plain, cache: Path, *, shared: Path, budget: float = float("inf")
+) -> Uploads:
     """Protect the faces, or read what was made of them; those that no time was left for are left out.
 
     Args:
         protection: method and key.
         faces: of everybody.
         cache: a folder.
+        shared: the research folder.
         budget: seconds after which nothing more is made; 0 for what is there.
 
     Raises:
@@ -124,7 +174,7 @@ def uploads(protection: Protection, faces: Plain, cache: Path, *, budget: float 
     """
     began = time.perf_counter()
 
-    def made(group: Tensor, seed: int) -> Tensor:
+    def made(group: Tensor, seed: int, protection: Protection = protection) -> Tensor:
         found = []
         for chunk in torch.split(group, CHUNK):
             over = time.perf_counter() - began > budget
@@ -141,7 +191,16 @@ def uploads(protection: Protection, faces: Plain, cache: Path, *, budget: float 
     again = [made(faces.test[:SHOT_PEOPLE], seed) for seed in range(2, 1 + SHOTS)]
     whole = all(len(shot) == SHOT_PEOPLE for shot in again)
     shots = torch.stack([test[:SHOT_PEOPLE], *again], 1) if whole else None
-    return Uploads(test=test, others=others, train=train, shots=shots)
+    photos = made(faces.photos.flatten(0, 1), 1)
+    tuned = made(faces.test, 1, retuned(protection, shared))
+    return Uploads(
+        test=test,
+        others=others,
+        train=train,
+        shots=shots,
+        photos=photos.unflatten(0, faces.photos.shape[:2]) if len(photos) == faces.photos[..., 0, 0, 0].numel() else None,
+        retuned=tuned if len(tuned) == len(test) else None,
+    )
 
 
 def main() -> None:
@@ -152,8 +211,9 @@ def main() -> None:
     given = parser.parse_args()
     faces = plain(given.shared, train=given.train)
     for name in given.names:
-        got = uploads(PROTECTIONS[name](given.shared), faces, given.cache, budget=60 * given.minutes)
-        print(name, len(got.test), len(got.train), len(got.others), got.shots is not None, flush=True)
+        got = uploads(PROTECTIONS[name](given.shared), faces, given.cache, shared=given.shared, budget=60 * given.minutes)
+        whole = [part is not None for part in (got.shots, got.photos, got.retuned)]
+        print(name, len(got.test), len(got.train), len(got.others), *whole, flush=True)
 
 
 if __name__ == "__main__":
