@@ -4,10 +4,11 @@
 
 Protections and people: protections.py (`pseudonym` is painted in one pass under a secret a person). Everybody tested
 has one protected photo and, in the attacker's gallery, another plain one, but where protected images are compared with
-one another. Where an adversary has several forms (recognisers, purifiers, kinds of poor faces), the one of the highest
-area stands in the table, beside its p among all forms of all adversaries of all protections (Holm over the whole
-table). Appends a record for each protection to results/attacks/adversaries.jsonl, with every score of the forms shown
-and the p of all; the table of docs/attacks.md is a function of those records alone, and `--table` only writes it.
+one another. Where an adversary has several forms (recognisers, purifiers, bands, kinds of poor faces), the one of the
+highest area stands in the table, beside its p among all forms of all adversaries of all protections (Holm over the
+whole table). What networks learn from a thousand images stands in taught_networks.py. Appends a record for each
+protection to results/attacks/adversaries.jsonl, with every score of the forms shown and the p of all; the table of
+docs/attacks.md is a function of those records alone, and `--table` only writes it.
 """
 
 from __future__ import annotations
@@ -18,29 +19,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from adversary_forms import LOOKERS, START, TEACHER, Form, World, all_forms
+from adapted_forms import SIBLING, banded, several_photos, siblings
+from adversary_forms import LOOKERS, TEACHER, Form, World, all_forms
 from adversary_table import read, short, table
 from page import README, write_table
-from protections import PROTECTIONS, TEST, TRAIN, Plain, Uploads, plain, uploads
-from setting import VALIDATION
+from protections import PROTECTIONS, Plain, Uploads, plain, uploads
+from setting import load_named
+from siblings import base_of, moved, sibling_of
 
 from facemin import load_recogniser
-from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.attack.secret.ridge import fit_ridge
-from facemin.datasets import genuine_pairs
-from facemin.experiments.common import RESULTS, lfw_half, lfw_points, provenance, script_parser
-from facemin.metrics import linkage, permutation_test, wilson
+from facemin.experiments.common import RESULTS, provenance, script_parser
+from facemin.metrics import linkage
 from facemin.models import SPACE_MODEL
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Rows = NDArray[np.float64]
+    from facemin.models import Recogniser
 
 RECORDS = RESULTS / "attacks" / "adversaries.jsonl"
-DRAWS = 9999
+DRAWS = 19_999
 
 
 def main() -> None:
@@ -48,7 +46,9 @@ def main() -> None:
     parser = script_parser(__doc__, out=RECORDS)
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
-    parser.add_argument("--few", action="store_true", help="leave out chains, students, poor faces and attributes")
+    parser.add_argument(
+        "--few", action="store_true", help="leave out chains, poor faces and what an adapted attacker does"
+    )
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
     known = (*PROTECTIONS, "pseudonym")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}")
@@ -72,25 +72,42 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
     """All adversaries on one protection."""
     began = time.perf_counter()
     words, authorised, made = made_for(name, faces, given)
-    names = tuple(dict.fromkeys([*LOOKERS, authorised, START]))
-    networks = {one: load_recogniser(named(given.shared, one)) for one in names}
+    networks: dict[str, Recogniser] = {
+        one: load_recogniser(load_named(given.shared, one)) for one in dict.fromkeys([*LOOKERS, authorised])
+    }
     groups = {"test": made.test, "train": made.train, "others": made.others}
-    groups |= {f"plain {group}": images for group, images in vars(faces).items()}
+    groups |= {f"plain {group}": images for group, images in vars(faces).items() if group != "photos"}
     world = World(networks=networks, images={group: images for group, images in groups.items() if len(images)})
     # the space is dlib's network too
     others = tuple(one for one in LOOKERS if not authorised.startswith(one))
     forms = list(all_forms(world, made, others, authorised, few=given.few))
+    if not given.few:
+        forms += adapted(world, made, others, authorised, given.shared)
     values = {
         "protection": name,
         "words": words,
         "authorised": authorised,
         "pairs": len(made.train),
         **judged(forms),
-        "attributes": None if given.few else attributes(made, given),
+        "sibling": None if given.few else round(moved(given.shared, authorised), 4),
         "seconds": round(time.perf_counter() - began, 1),
         **provenance(given, given.shared),
     }
     append_json(given.out, values)
+
+
+def adapted(world: World, made: Uploads, others: tuple[str, ...], authorised: str, shared: Path) -> list[Form]:
+    """Adversaries who know more; the rest as `all_forms`."""
+    world.networks[SIBLING] = sibling_of(shared, authorised)
+    original = base_of(authorised)
+    world.networks.setdefault(original, load_recogniser(load_named(shared, original)))
+    forms = [*banded(world, made, others)]
+    if made.photos is not None:
+        world.images["photos"] = made.photos.flatten(0, 1)
+        forms += several_photos(world, made, others)
+    if made.retuned is not None:
+        world.images["retuned"] = made.retuned
+    return [*forms, *siblings(world, made, original)]
 
 
 def judged(forms: list[Form]) -> dict[str, Any]:
@@ -126,9 +143,9 @@ def together(faces: Plain, given: argparse.Namespace) -> None:
     """Two providers who put the same people's uploads together: PMT's at one, the robust default's at the other."""
     first, second = (made_for(name, faces, given) for name in ("pmt", "robust"))
     names = (*LOOKERS, first[1])
-    networks = {one: load_recogniser(named(given.shared, one)) for one in dict.fromkeys(names)}
+    networks = {one: load_recogniser(load_named(given.shared, one)) for one in dict.fromkeys(names)}
     count = min(len(first[2].train), len(second[2].train))
-    images = {f"plain {group}": part for group, part in vars(faces).items()}
+    images = {f"plain {group}": part for group, part in vars(faces).items() if group != "photos"}
     for place, (_, _, made) in enumerate((first, second)):
         images |= {f"test {place}": made.test, f"train {place}": made.train[:count]}
     world = World(networks=networks, images=images)
@@ -160,12 +177,6 @@ def together(faces: Plain, given: argparse.Namespace) -> None:
     )
 
 
-def named(shared: Path, name: str) -> Path | str:
-    """A recogniser's file in the folder of models, or the package's own by name."""
-    path = shared / "models" / f"{name}.onnx"
-    return path if path.is_file() else name
-
-
 def made_for(name: str, faces: Plain, given: argparse.Namespace) -> tuple[str, str, Uploads]:
     """Words, the authorised recogniser, and the protected images."""
     if name == "pseudonym":
@@ -173,41 +184,11 @@ def made_for(name: str, faces: Plain, given: argparse.Namespace) -> tuple[str, s
 
         return "pseudonyms, one pass, a secret a person", SPACE_MODEL, painted(faces)
     protection = PROTECTIONS[name](given.shared)
-    return protection.words, protection.authorised, uploads(protection, faces, given.cache, budget=0)
-
-
-def attributes(made: Uploads, given: argparse.Namespace) -> dict[str, Any]:
-    """Gender by a convolutional network of protected images of other people, beside the commonest class."""
-    labels = genders(given.shared)
-    known = [at for at, label in enumerate(labels) if label >= 0 and at < len(made.test) + len(made.train)]
-    images = torch.cat([made.test, made.train])[known]
-    truth = torch.tensor([labels[at] for at in known])
-    said = ConvolutionalProbe().classes(images, truth, torch.arange(len(truth)))
-    agreement = permutation_test(said, truth)
-    hits, n = agreement.hits, len(truth)
-    commonest = int(torch.bincount(truth).max())
-    found = {
-        "attribute": "gender",
-        "n": n,
-        "hits": hits,
-        "interval": [round(value, 4) for value in wilson(hits, n)],
-        "commonest": round(commonest / n, 4),
-        "p": round(agreement.p, 4),
-    }
-    print("gender", found, flush=True)
-    return found
-
-
-def genders(shared: Path) -> list[int]:
-    """Of the people tested, then of those trained on: 0 female, 1 male, -1 where nobody says."""
-    lines = (shared / "data" / "lfw_gender.tsv").read_text(encoding="utf-8").splitlines()
-    said = {line.split("\t")[0].rsplit("_", 1)[0]: line.split("\t")[1] == "male" for line in lines if "\t" in line}
-    listed = lfw_half(shared, "test")
-    tested = [pair.name_a for pair in genuine_pairs(listed, TEST)]
-    apart = {name for pair in listed for name in (pair.name_a, pair.name_b)}
-    rest = sorted({path.split("/")[0] for path in lfw_points(shared)} - apart)
-    np.random.default_rng(0).shuffle(rest)
-    return [int(said[name]) if name in said else -1 for name in [*tested, *rest[VALIDATION : VALIDATION + TRAIN]]]
+    return (
+        protection.words,
+        protection.authorised,
+        uploads(protection, faces, given.cache, shared=given.shared, budget=0),
+    )
 
 
 if __name__ == "__main__":

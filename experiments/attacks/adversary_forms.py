@@ -9,13 +9,11 @@ import numpy as np
 import torch
 
 from facemin.attack import PURIFIERS
-from facemin.attack.datasets import HeldPairs
 from facemin.attack.link.centred import centred_scores
 from facemin.attack.link.plain_pairs import POOR
-from facemin.attack.link.student import StudentTraining, train_student
+from facemin.attack.purify.band import BANDS
 from facemin.attack.purify.chain import CHAINS
 from facemin.attack.secret.ridge import fit_ridge
-from facemin.attack.training import Fitting
 from facemin.autograd.pixels import to_unit
 from facemin.evaluation.judge import embed_all
 
@@ -33,10 +31,9 @@ if TYPE_CHECKING:
 TEACHER = "mobilefacenet-ms1m-arcface"
 """The strongest of ours: whose embedding of a plain photo is looked for."""
 LOOKERS = ("mobilefacenet-ms1m-arcface", "mobilefacenet-vggface2-amsoftmax", "dlib-resnet29")
-START = "mobileface-v3"
 SOFT = ("none", "blur-1")
 """Purifiers behind which training images are seen too."""
-PURIFY = {**{name: PURIFIERS[name] for name in ("none", "blur-1", "blur-2")}, **CHAINS}
+PURIFY = {**{name: PURIFIERS[name] for name in ("none", "blur-1", "blur-2")}, **CHAINS, **BANDS}
 SIDE = 16
 
 
@@ -84,7 +81,7 @@ def all_forms(
         made: which of them are protected.
         others: networks that look, beside the authorised.
         authorised: whose key was used.
-        few: leave out what costs most: purifiers in chains, students, and poor faces.
+        few: leave out what costs most: purifiers in chains and poor faces.
     """
 
     def gallery(network: str) -> Tensor:
@@ -125,17 +122,8 @@ def all_forms(
         fit_ridge(both[0], taught)(both[1]) @ wanted.T,
     )
     yield from several(world, made, others, inputs["train"], taught, wanted)
-    if few:
-        return
-    pairs = HeldPairs(made.train, world("plain train", TEACHER)[: len(made.train)])
-    student = train_student(
-        pairs,
-        teacher=world.networks[START],
-        settings=StudentTraining(fitting=Fitting(epochs=10, batch=16, rate=1e-3)),
-    )
-    seen = student(to_unit(made.test)).double().numpy()
-    yield Form("T5a", f"convolutional student, {len(pairs)} pairs", "pairs", START, seen @ wanted.T)
-    yield from poor(world, inputs["test"], others, wanted)
+    if not few:
+        yield from poor(world, inputs["test"], others, wanted)
 
 
 def poor(world: World, probes: Rows, others: tuple[str, ...], wanted: Rows) -> Iterator[Form]:

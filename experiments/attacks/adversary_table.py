@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from page import linked, read_lines
+from page import accepted, linked, read_lines
 
 from facemin.experiments.common import table_head
-from facemin.metrics import holm, linkage
+from facemin.metrics import holm
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DRAWS = 9999
 SHORT = {
     "the key itself": "the provider's key",
     "a recogniser off the shelf": "a recogniser off the shelf",
@@ -45,7 +44,6 @@ def table(records: dict[str, dict[str, Any]]) -> str:
         row = next(found[name][adversary]["row"] for name in columns if adversary in found[name])
         cells = [cell(found[name].get(adversary), adjusted[name], row) for name in columns]
         lines.append(f"| {row} | {adversary} | {' | '.join(cells)} |")
-    lines.append(f"| T2 | gender, a convolutional network | {' | '.join(gender(kept[name]) for name in columns)} |")
     if "collusion" in kept:
         lines += ["", f"Two providers put together, {kept['collusion']['words']}:", ""]
         lines += table_head("row", "adversary", "both uploads of a person")
@@ -69,29 +67,9 @@ def short(records: dict[str, dict[str, Any]]) -> str:
 
 def over_all(kept: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
     """Every form's p, adjusted for all forms of all protections."""
-    each = {name: attempts(record) for name, record in kept.items()}
+    each = {name: record["p_values"] for name, record in kept.items()}
     adjusted = iter(holm([p for values in each.values() for p in values]).tolist())
     return {name: [next(adjusted) for _ in values] for name, values in each.items()}
-
-
-def attempts(record: dict[str, Any]) -> list[float]:
-    """The p of every form's area.
-
-    An early record has the scores of the forms shown alone: the others count as 1, with which adjusted ones can only be
-    larger.
-    """
-    if "p_values" in record:
-        return list(record["p_values"])
-    shown = [linkage(row["scores"], draws=DRAWS, samples=1).area.p for row in record["rows"]]
-    return [*shown, *(1.0 for _ in range(sum(row["forms"] for row in record["rows"]) - len(shown)))]
-
-
-def gender(record: dict[str, Any]) -> str:
-    """What the convolutional probe got."""
-    if (one := record["attributes"]) is None:
-        return "not measured"
-    low, high = one["interval"]
-    return f"{one['hits']} of {one['n']} ({low:.2f} to {high:.2f}), commonest {one['commonest']:.2f}, p {one['p']:.2g}"
 
 
 def generic(name: str) -> str:
@@ -100,8 +78,8 @@ def generic(name: str) -> str:
 
 
 def cell(row: dict[str, Any] | None, adjusted: list[float], threat: str) -> str:
-    """AUC with its interval, rank one and ten beside chance, and the adjusted p."""
+    """AUC with its interval, ranks beside chance, the adjusted p, and TAR at a threshold of the other people."""
     if row is None:
         return "no secret" if threat == "T6" else "not measured"
     pairs = f"{row['adversary'].rpartition(', ')[2]}: " if row["adversary"].endswith(" pairs") else ""
-    return pairs + linked(row, adjusted[row["place"]])
+    return f"{pairs}{linked(row, adjusted[row['place']])}; {accepted(row['scores'])}"

@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from facemin.experiments.common import REPOSITORY, replace_section
+from facemin.metrics import left_out_tar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = REPOSITORY / "docs" / "attacks.md"
 README = REPOSITORY / "README.md"
+FAR = 1e-2
 
 
 def write_table(name: str, script: str, body: str, *, page: Path = PAGE) -> None:
@@ -41,3 +43,9 @@ def linked(row: dict[str, Any], adjusted: float) -> str:
     ranks = ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
     low, high = row["interval"]
     return f"{row['auc']:.2f} ({low:.2f} to {high:.2f}); {ranks}; n {row['n']}, Holm {adjusted:.2g}"
+
+
+def accepted(scores: list[list[float]]) -> str:
+    """TAR with its interval, each person's threshold from the other people's scores."""
+    got = left_out_tar(scores, far=FAR)
+    return f"TAR {got.tar:.2f} ({got.interval.low:.2f} to {got.interval.high:.2f}) at FAR {FAR:g}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from protections import SHOT_PEOPLE, SHOTS, Plain, Uploads
+from protections import PHOTOS, PORTRAYED, SHOT_PEOPLE, SHOTS, Plain, Uploads
 
 from facemin.keys.default import default_key
 from facemin.models import SPACE_MODEL, load_recogniser
@@ -85,10 +85,13 @@ def painted(faces: Plain, *, seed: int = 0) -> Uploads:
     others = turned(second, studio.secrets(len(second)))
     train = turned(studio.places(faces.train), studio.secrets(len(faces.train)))
     shots = np.repeat(test[:SHOT_PEOPLE], SHOTS, 0)
+    apart = [one for one in studio.secrets(PORTRAYED) for _ in range(PHOTOS)]
+    photos = turned(studio.places(faces.photos.flatten(0, 1)), apart)
     return Uploads(
         test=studio.paint(test),
         others=studio.paint(others),
         train=studio.paint(train),
         shots=studio.paint(shots).unflatten(0, (SHOT_PEOPLE, SHOTS)),
         linked=studio.paint(linked),
+        photos=studio.paint(photos).unflatten(0, (PORTRAYED, PHOTOS)),
     )

@@ -198,7 +198,9 @@ def uploads(
         others=others,
         train=train,
         shots=shots,
-        photos=photos.unflatten(0, faces.photos.shape[:2]) if len(photos) == faces.photos[..., 0, 0, 0].numel() else None,
+        photos=photos.unflatten(0, faces.photos.shape[:2])
+        if len(photos) == faces.photos[..., 0, 0, 0].numel()
+        else None,
         retuned=tuned if len(tuned) == len(test) else None,
     )
 
@@ -211,7 +213,9 @@ def main() -> None:
     given = parser.parse_args()
     faces = plain(given.shared, train=given.train)
     for name in given.names:
-        got = uploads(PROTECTIONS[name](given.shared), faces, given.cache, shared=given.shared, budget=60 * given.minutes)
+        got = uploads(
+            PROTECTIONS[name](given.shared), faces, given.cache, shared=given.shared, budget=60 * given.minutes
+        )
         whole = [part is not None for part in (got.shots, got.photos, got.retuned)]
         print(name, len(got.test), len(got.train), len(got.others), *whole, flush=True)
 

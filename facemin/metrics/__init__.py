@@ -5,6 +5,7 @@ from facemin.metrics.comparison import cross_identity_scores, cross_identity_thr
 from facemin.metrics.floors import grey, mean_face, other_person, other_person_rows
 from facemin.metrics.identification import OpenSet, cmc, open_set, rank_k, ranks
 from facemin.metrics.intervals import Interval, identity_bootstrap, identity_bootstrap_mean, wilson
+from facemin.metrics.left_out import LeftOutTar, left_out_tar
 from facemin.metrics.linkability import Area, Linkage, RankShare, auc, d_sys, linkage
 from facemin.metrics.perceptual import feature_distance
 from facemin.metrics.privacy import (
@@ -44,6 +45,7 @@ __all__ = [
     "FoldAccuracy",
     "ImpostorThreshold",
     "Interval",
+    "LeftOutTar",
     "Linkage",
     "OpenSet",
     "RankShare",
@@ -72,6 +74,7 @@ __all__ = [
     "holm",
     "identity_bootstrap",
     "identity_bootstrap_mean",
+    "left_out_tar",
     "linkage",
     "mean_cosine",
     "mean_face",

@@ -104,8 +104,9 @@ def _places(recogniser: Recogniser) -> dict[str, str]:
     found = {}
     known = {_digest(numpy_helper.to_array(held)): held.name for held in recogniser.graph.graph.initializer}
     for name, tensor in recogniser.module.named_buffers():
-        ways = (tensor, tensor.T) if tensor.ndim == 2 else (tensor,)
-        found |= {name: known[key] for key in map(_digest, (way.cpu().numpy() for way in ways)) if key in known}
+        for way in (tensor, tensor.T) if tensor.ndim == 2 else (tensor,):
+            if (place := known.get(_digest(way.cpu().numpy()))) is not None:
+                found[name] = place
     return found
 
 

@@ -1,0 +1,176 @@
+"""Convolutional networks taught by a thousand images: a student who is looked for, and a gender probe, with controls.
+
+    python experiments/attacks/taught_networks.py --shared ../shared --cache CACHE student one-pass pmt
+    python experiments/attacks/taught_networks.py --shared ../shared --cache CACHE gender plain one-pass pseudonym
+
+The student begins from an ordinary recogniser and learns a stronger one's embedding of the plain face from protected
+images of other people; whoever has no secret is the control that shows what it can do. The probe learns gender from
+protected images, each fold from other people's, with plain faces as its control. Images: protections.py (optimised
+ones from the cache, as many as it has) and the shipped one-pass protector, with a secret a person ("pseudonym") and
+without ("one-pass"). Appends a record for each to results/attacks/taught_networks.jsonl; the tables of docs/attacks.md
+are a function of those records alone, and without names it only writes them.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from adversary_forms import TEACHER
+from page import accepted, linked, read_lines, write_table
+from painting import Studio, turned
+from protections import PROTECTIONS, TEST, plain, uploads
+from setting import VALIDATION, load_named
+
+from facemin import load_recogniser
+from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
+from facemin.attack.datasets import HeldPairs
+from facemin.attack.link.student import StudentTraining, teach, train_student
+from facemin.attack.training import Fitting
+from facemin.autograd.pixels import to_unit
+from facemin.datasets import genuine_pairs
+from facemin.experiments.common import RESULTS, lfw_half, lfw_points, provenance, script_parser, table_head
+from facemin.metrics import holm, linkage, permutation_test, wilson
+from facemin.runtime.files import append_json
+
+if TYPE_CHECKING:
+    import argparse
+
+    from protections import Plain
+    from torch import Tensor
+
+RECORDS = RESULTS / "attacks" / "taught_networks.jsonl"
+START = "mobileface-v3"
+PAIRS, DRAWS = 1000, 9999
+IMAGES = {
+    "plain": "plain faces",
+    "one-pass": "one pass, without a secret",
+    "pseudonym": "one pass, a secret a person",
+    "pmt": "PMT as published, five convolutions",
+    "robust": "robust, without a secret",
+    "low-frequency": "robust from low-frequency noise, without a secret",
+}
+
+
+def main() -> None:
+    """Teach, record, write the tables."""
+    parser = script_parser(__doc__, out=RECORDS, pairs=PAIRS, epochs=8)
+    parser.add_argument("--cache", type=Path, default=None, help="folder of the images and of trainings begun")
+    parser.add_argument("network", nargs="?", choices=["student", "gender"])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(IMAGES)}")
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(IMAGES):
+        parser.error(f"names: expected some of {', '.join(IMAGES)}, got {', '.join(sorted(unknown))}")
+    if given.names and given.cache is None:
+        parser.error("--cache is needed")
+    if given.names:
+        faces = plain(given.shared, train=given.pairs)
+        for name in given.names:
+            began = time.perf_counter()
+            test, train = protected(name, faces, given)
+            found = (
+                student(name, test, train, faces, given) if given.network == "student" else gender(test, train, given)
+            )
+            print(name, {key: value for key, value in found.items() if key != "scores"}, flush=True)
+            seconds = round(time.perf_counter() - began, 1)
+            values = {"network": given.network, "images": name, **found, "seconds": seconds}
+            append_json(given.out, {**values, **provenance(given, given.shared)})
+    records = {(record["network"], record["images"]): record for record in read_lines(given.out)}
+    write_table("networks", "taught_networks.py", table(records))
+
+
+def protected(name: str, faces: Plain, given: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Images of the people tested and of those learnt from, uint8."""
+    if name == "plain":
+        return faces.test, faces.train
+    if name in PROTECTIONS:
+        made = uploads(PROTECTIONS[name](given.shared), faces, given.cache, shared=given.shared, budget=0)
+        return made.test, made.train
+    studio = Studio.shipped(0)
+    places = [studio.places(part) for part in (faces.test, faces.train)]
+    if name == "pseudonym":
+        places = [turned(part, studio.secrets(len(part))) for part in places]
+    test, train = (studio.paint(part) for part in places)
+    return test, train
+
+
+def student(name: str, test: Tensor, train: Tensor, faces: Plain, given: argparse.Namespace) -> dict[str, Any]:
+    """Who is found by a network that was taught a stronger one's embeddings."""
+    teacher = load_recogniser(load_named(given.shared, TEACHER))
+    pairs = HeldPairs(train, teach(teacher, faces.train[: len(train)]))
+    fitting = Fitting(epochs=given.epochs, batch=16, rate=1e-3)
+    start = load_recogniser(load_named(given.shared, START))
+    learnt = train_student(
+        pairs,
+        teacher=start,
+        settings=StudentTraining(fitting=fitting),
+        checkpoint=given.cache / f"student-{name}-{len(pairs)}.checkpoint",
+        on_epoch=lambda epoch: print(epoch, flush=True),
+    )
+    scores = (learnt(to_unit(test)) @ teach(teacher, faces.others).T).double().numpy()
+    got = linkage(scores, draws=DRAWS)
+    return {
+        "pairs": len(pairs),
+        "n": got.n,
+        "auc": round(got.area.auc, 4),
+        "interval": [round(value, 4) for value in got.area.interval],
+        "p": round(got.area.p, 4),
+        "ranks": {str(each.k): [round(each.share, 4), round(each.chance, 4)] for each in got.ranks},
+        "scores": np.round(scores, 3).tolist(),
+    }
+
+
+def gender(test: Tensor, train: Tensor, given: argparse.Namespace) -> dict[str, Any]:
+    """Gender by a network taught other people's images, beside the commonest class."""
+    labels = genders(given.shared, len(train))
+    known = [at for at, label in enumerate(labels) if label >= 0]
+    truth = torch.tensor([labels[at] for at in known])
+    said = ConvolutionalProbe().classes(torch.cat([test, train])[known], truth, torch.arange(len(truth)))
+    agreement, n = permutation_test(said, truth, draws=DRAWS), len(truth)
+    recalls = [float((said[truth == kind] == kind).double().mean()) for kind in (0, 1)]
+    return {
+        "n": n,
+        "hits": agreement.hits,
+        "interval": [round(value, 4) for value in wilson(agreement.hits, n)],
+        "balanced": round(sum(recalls) / 2, 4),
+        "commonest": round(int(torch.bincount(truth).max()) / n, 4),
+        "p": round(agreement.p, 4),
+    }
+
+
+def genders(shared: Path, train: int) -> list[int]:
+    """Of the people tested, then of those trained on: 0 female, 1 male, -1 where nobody says."""
+    lines = (shared / "data" / "lfw_gender.tsv").read_text(encoding="utf-8").splitlines()
+    said = {line.split("\t")[0].rsplit("_", 1)[0]: line.split("\t")[1] == "male" for line in lines if "\t" in line}
+    listed = lfw_half(shared, "test")
+    tested = [pair.name_a for pair in genuine_pairs(listed, TEST)]
+    apart = {name for pair in listed for name in (pair.name_a, pair.name_b)}
+    rest = sorted({path.split("/")[0] for path in lfw_points(shared)} - apart)
+    np.random.default_rng(0).shuffle(rest)
+    return [int(said[name]) if name in said else -1 for name in [*tested, *rest[VALIDATION : VALIDATION + train]]]
+
+
+def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
+    """Both networks by images, as Markdown; Holm is over all of them."""
+    adjusted = dict(zip(records, holm([record["p"] for record in records.values()]).tolist(), strict=True))
+    lines = table_head("images", "pairs", "a student of convolutions, without the key")
+    for (network, images), record in records.items():
+        if network == "student":
+            found = f"{linked(record, adjusted[network, images])}; {accepted(record['scores'])}"
+            lines.append(f"| {IMAGES[images]} | {record['pairs']:,} | {found} |")
+    lines += ["", *table_head("images", "people", "gender, a network of convolutions")]
+    for (network, images), record in records.items():
+        if network == "gender":
+            low, high = record["interval"]
+            share = f"{record['hits'] / record['n']:.2f} ({low:.2f} to {high:.2f})"
+            beside = f"commonest {record['commonest']:.2f}; mean of both kinds {record['balanced']:.2f} (chance 0.50)"
+            found = f"{share}; {beside}; Holm {adjusted[network, images]:.2g}"
+            lines.append(f"| {IMAGES[images]} | {record['n']} | {found} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
