@@ -1,6 +1,5 @@
 """Fine-tuned siblings: they move away from the original, and their graphs compute what they do."""
 
-from pathlib import Path
 
 import pytest
 import torch
