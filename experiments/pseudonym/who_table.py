@@ -182,11 +182,12 @@ def _chance(rows: list[dict[str, Any]]) -> str:
     within = max(row["d_sys"] for row in rows if row not in linkable)
     nulls = [row["d_sys_null"] for row in rows]
     but = " and ".join(f"{row['d_sys']:.3f} of {row['d_sys_null']:.3f}" for row in linkable)
+    who = ", ".join(above) or "none"
     tail = f" but for {len(linkable)}, at {but}." if linkable else "."
     return (
-        f"Of the {len(rows)} attackers of `linkers.py`, {', '.join(above) or 'none'} is above chance with a secret once p "
-        f"is\ncorrected for all attempts (Holm), and D_sys (linkability, from 0 to 1) is at most {within:.2f} (its 95 %\n"
-        f"null {min(nulls):.2f} to {max(nulls):.2f}){tail}"
+        f"Of the {len(rows)} attackers of `linkers.py`, {who} is above chance with a secret once p "
+        f"is\ncorrected for all attempts (Holm), and D_sys (linkability, from 0 to 1) is at most {within:.2f} "
+        f"(its 95 %\nnull {min(nulls):.2f} to {max(nulls):.2f}){tail}"
     )
 
 
