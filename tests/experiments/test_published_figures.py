@@ -119,6 +119,13 @@ def test_the_table_of_adversaries_says_what_raw_scores_give(protection: str) -> 
         assert firsts[0] - 0.005 <= float(rank[1]) <= firsts[1] + 0.005
         assert rank[2] == f"{1 / len(own):.2f}"
         assert f"n {len(own)}" in printed
+        # a person passes above the scores of pairs of the others, but for one in a hundred of them
+        rest = [np.delete(np.delete(scores, person, 0), person, 1) for person in range(len(scores))]
+        pairs = [np.sort(each[~np.eye(len(each), dtype=bool)]) for each in rest]
+        bars = np.array([each[-1 - len(each) // 100] for each in pairs])
+        tar = re.search(r"TAR (\d\.\d\d) .* at FAR 0.01", printed)
+        assert tar is not None
+        assert tar[1] == f"{(own[:, 0] > bars).mean():.2f}"
 
 
 def test_the_page_of_recognisers_says_what_lfw_gives() -> None:
