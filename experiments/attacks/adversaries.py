@@ -46,9 +46,6 @@ def main() -> None:
     parser = script_parser(__doc__, out=RECORDS)
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--collusion", action="store_true", help="put two providers' uploads together as well")
-    parser.add_argument(
-        "--few", action="store_true", help="leave out chains, poor faces and what an adapted attacker does"
-    )
     parser.add_argument("--table", action="store_true", help="write the table from the records, measure nothing")
     known = (*PROTECTIONS, "pseudonym")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}")
@@ -80,16 +77,14 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
     world = World(networks=networks, images={group: images for group, images in groups.items() if len(images)})
     # the space is dlib's network too
     others = tuple(one for one in LOOKERS if not authorised.startswith(one))
-    forms = list(all_forms(world, made, others, authorised, few=given.few))
-    if not given.few:
-        forms += adapted(world, made, others, authorised, given.shared)
+    forms = [*all_forms(world, made, others, authorised), *adapted(world, made, others, authorised, given.shared)]
     values = {
         "protection": name,
         "words": words,
         "authorised": authorised,
         "pairs": len(made.train),
         **judged(forms),
-        "sibling": None if given.few else round(moved(given.shared, authorised), 4),
+        "sibling": round(moved(given.shared, authorised), 4),
         "seconds": round(time.perf_counter() - began, 1),
         **provenance(given, given.shared),
     }

@@ -1,4 +1,4 @@
-"""Forms of every adversary of adversaries.py: what is computed of protected images, and how probes are scored."""
+"""Forms of the adversaries of adversaries.py who are not adapted to their target: what is computed of protected images, and how probes are scored."""
 
 from __future__ import annotations
 
@@ -71,17 +71,14 @@ class World:
         return np.concatenate([*looks, small.double().numpy()], 1)
 
 
-def all_forms(
-    world: World, made: Uploads, others: tuple[str, ...], authorised: str, *, few: bool = False
-) -> Iterator[Form]:
-    """Every form of every adversary, scores (N, N).
+def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: str) -> Iterator[Form]:
+    """Forms of adversaries who are not adapted to what they attack, scores (N, N).
 
     Args:
         world: the images.
         made: which of them are protected.
         others: networks that look, beside the authorised.
         authorised: whose key was used.
-        few: leave out what costs most: purifiers in chains and poor faces.
     """
 
     def gallery(network: str) -> Tensor:
@@ -96,7 +93,7 @@ def all_forms(
         for purifier in ("none", "blur-1", "blur-2"):
             scores = cosines(world("test", network, purifier), network)
             yield Form("T2", "a recogniser off the shelf", "-", f"{network}, {purifier}", scores)
-        for purifier in () if few else CHAINS:
+        for purifier in CHAINS:
             scores = cosines(world("test", network, purifier), network)
             yield Form("T2", "the same behind purifiers in a chain", "-", f"{network}, {purifier}", scores)
         for purifier in SOFT:
@@ -122,8 +119,7 @@ def all_forms(
         fit_ridge(both[0], taught)(both[1]) @ wanted.T,
     )
     yield from several(world, made, others, inputs["train"], taught, wanted)
-    if not few:
-        yield from poor(world, inputs["test"], others, wanted)
+    yield from poor(world, inputs["test"], others, wanted)
 
 
 def poor(world: World, probes: Rows, others: tuple[str, ...], wanted: Rows) -> Iterator[Form]:
