@@ -1,4 +1,4 @@
-"""Forms of the adversaries of adversaries.py who are not adapted to their target: what is computed of protected images, and how probes are scored."""
+"""Forms of adversaries who are not adapted to what they attack: what they compute, and how probes are scored."""
 
 from __future__ import annotations
 
