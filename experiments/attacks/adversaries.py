@@ -123,7 +123,7 @@ def judged(forms: list[Form]) -> dict[str, Any]:
                 "n": got.n,
                 "auc": round(got.area.auc, 4),
                 "interval": [round(value, 4) for value in got.area.interval],
-                "p": round(got.area.p, 4),
+                "p": round(got.area.p, 6),
                 "place": best,
                 "ranks": {str(r.k): [round(r.share, 4), round(r.chance, 4)] for r in got.ranks},
                 "d_sys": [round(got.d_sys, 4), round(got.d_sys_null, 4)],
@@ -131,7 +131,7 @@ def judged(forms: list[Form]) -> dict[str, Any]:
             }
         )
         print(adversary, one.form, rows[-1]["auc"], rows[-1]["interval"], rows[-1]["ranks"], flush=True)
-    return {"rows": rows, "p_values": [round(one.area.p, 4) for one in measured]}
+    return {"rows": rows, "p_values": [round(one.area.p, 6) for one in measured]}
 
 
 def together(faces: Plain, given: argparse.Namespace) -> None:
