@@ -138,8 +138,8 @@ class Plain:
 
 
 def plain(shared: Path, *, train: int = TRAIN) -> Plain:
-    """All faces; the first people trained on are those of a smaller number."""
-    people = lfw_people(shared, test=TEST, train=train, photos=1)
+    """All faces; at least `train` people to learn from, in whole chunks, the first of which are those of fewer."""
+    people = lfw_people(shared, test=TEST, train=-(-train // CHUNK) * CHUNK, photos=1)
     photos = several_photos(shared)
     return Plain(
         test=people.test, others=people.others, train=people.train, photos=photos[:, 1:], portraits=photos[:, 0]
