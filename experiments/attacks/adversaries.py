@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from adapted_forms import SIBLING, banded, several_photos, siblings
-from adversary_forms import LOOKERS, TEACHER, Form, World, all_forms
+from adversary_forms import LOOKERS, TEACHER, Form, Looks, World, all_forms
 from adversary_table import read, short, table
 from page import README, write_table
 from protections import PROTECTIONS, Plain, Uploads, plain, uploads
@@ -55,9 +55,9 @@ def main() -> None:
     if not given.table:
         if given.cache is None:
             parser.error("--cache is needed")
-        faces = plain(given.shared)
+        faces, looks = plain(given.shared), Looks()
         for name in given.names:
-            attack(name, faces, given)
+            attack(name, faces, given, looks)
         if given.collusion:
             together(faces, given)
     records = read(given.out)
@@ -65,8 +65,8 @@ def main() -> None:
     write_table("adversaries", "adversaries.py", short(records), page=README)
 
 
-def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
-    """All adversaries on one protection."""
+def attack(name: str, faces: Plain, given: argparse.Namespace, looks: Looks) -> None:
+    """All adversaries on one protection; looks at plain faces are kept for the next one."""
     began = time.perf_counter()
     words, authorised, made = made_for(name, faces, given)
     networks: dict[str, Recogniser] = {
@@ -74,10 +74,13 @@ def attack(name: str, faces: Plain, given: argparse.Namespace) -> None:
     }
     groups = {"test": made.test, "train": made.train, "others": made.others}
     groups |= {f"plain {group}": images for group, images in vars(faces).items() if group != "photos"}
-    world = World(networks=networks, images={group: images for group, images in groups.items() if len(images)})
+    images = {group: part for group, part in groups.items() if len(part)}
+    world = World(networks=networks, images=images, kept=dict(looks))
     # the space is dlib's network too
     others = tuple(one for one in LOOKERS if not authorised.startswith(one))
     forms = [*all_forms(world, made, others, authorised), *adapted(world, made, others, authorised, given.shared)]
+    plainly = [place for place in world.kept if place[0].startswith(("plain", "poor")) and place[1] != SIBLING]
+    looks |= {place: world.kept[place] for place in plainly}
     values = {
         "protection": name,
         "words": words,

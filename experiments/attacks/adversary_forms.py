@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from facemin.attack import PURIFIERS
 from facemin.attack.link.centred import centred_scores
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from protections import Uploads
-    from torch import Tensor
-
     from facemin.models import Recogniser
 
     Rows = NDArray[np.float64]
@@ -35,6 +34,8 @@ SOFT = ("none", "blur-1")
 """Purifiers behind which training images are seen too."""
 PURIFY = {**{name: PURIFIERS[name] for name in ("none", "blur-1", "blur-2")}, **CHAINS, **BANDS}
 SIDE = 16
+Looks = dict[tuple[str, str, str], Tensor]
+"""Unit rows by group, network and purifier."""
 
 
 class Form(NamedTuple):
@@ -54,7 +55,7 @@ class World:
     networks: dict[str, Recogniser]
     images: dict[str, Tensor]
     """uint8 (N, 3, 112, 112), by group."""
-    kept: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
+    kept: Looks = field(default_factory=dict)
 
     def __call__(self, group: str, network: str, purifier: str = "none") -> Tensor:
         """Unit rows (N, D)."""
