@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from protections import Uploads
+
     from facemin.models import Recogniser
 
     Rows = NDArray[np.float64]
