@@ -191,8 +191,8 @@ def uploads(
     again = [made(faces.test[:SHOT_PEOPLE], seed) for seed in range(2, 1 + SHOTS)]
     whole = all(len(shot) == SHOT_PEOPLE for shot in again)
     shots = torch.stack([test[:SHOT_PEOPLE], *again], 1) if whole else None
-    photos = made(faces.photos.flatten(0, 1), 1)
     tuned = made(faces.test, 1, retuned(protection, shared))
+    photos = made(faces.photos.flatten(0, 1), 1)
     return Uploads(
         test=test,
         others=others,
