@@ -102,15 +102,21 @@ def painted(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def optimised(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """The curve of one protection's images, as far as the cache has them."""
+    """The curve of one protection's images.
+
+    Raises:
+        ValueError: the cache has fewer than the largest number of pairs.
+    """
     began = time.perf_counter()
     faces = plain(given.shared, train=max(given.counts))
     made = uploads(PROTECTIONS[name](given.shared), faces, given.cache, shared=given.shared, budget=0)
+    if len(made.train) < max(given.counts):
+        raise ValueError(f"cache: expected images of {max(given.counts)} people of {name}, got {len(made.train)}")
     looking, rows = teacher(given.shared), []
     taught, gallery = (rows_of(looking, pixels(part)) for part in (faces.train, faces.others))
     for looks, bands in LOOKS.items():
         learnt, tested = (inputs(part, looking, bands) for part in (made.train, made.test))
-        for count in (count for count in given.counts if count <= len(learnt)):
+        for count in given.counts:
             linker = fit_ridge(learnt[:count], taught[:count])
             found = judged(linker(tested) @ gallery.T)
             held_out = {"ridge": linker.ridge, "cosine": round(linker.cosine, 4)}
