@@ -93,12 +93,12 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Entry | str
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph; kind "warn", "quiet", or an outcome as `Entry.mark` has it."""
+    """A paragraph; kind "warn", "quiet", "said", whose line breaks stay, or an outcome as `Entry.mark` has it."""
     return _part("paragraph", text, kind)
 
 
 def code(title: str, text: str) -> str:
-    """A command under a few words, which scrolls where it is wider than the page."""
+    """A command after a few words."""
     return _part("code", title, text)
 
 

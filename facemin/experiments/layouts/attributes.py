@@ -43,15 +43,19 @@ Place = tuple[str, str, str]
 def as_attributes(records: Sequence[Record]) -> list[Section]:
     """Table VIII and Figure 7."""
     sets = by_set(records)
-    tables = [table(*made) for name, rows in sets.items() for made in (raw_table(name, rows), purified_table(name, rows))]
+    tables = [
+        table(*made) for name, rows in sets.items() for made in (raw_table(name, rows), purified_table(name, rows))
+    ]
     drawn = [
         image(_plot(name, rows), media="image/svg+xml", alt=f"attributes read off {SETS.get(name, name)}", wide=True)
         for name, rows in sets.items()
     ]
     remark = "Intervals of shares are Wilson's, of means by drawing people again. Who knows no face: the commonest "
     remark += "answer, the median age, another person's vector."
-    shown = "Its pictures show people, and are not here: how often each estimator says of a row's images what it says of "
-    shown += "the plain faces, raw and behind the purifier behind which it says so most. " + _agreement(sets)
+    shown = (
+        "Its pictures show people, and are not here; how often estimators say of a row's images what they say of the "
+    )
+    shown += f"plain faces is, raw and behind the purifier behind which they do most. {_agreement(sets)}"
     return [
         Section("attributes that estimators read", "Table VIII", said(sets), tables, COMMAND, remark),
         Section("what estimators say of each row's images", "Figure 7", shown, drawn, COMMAND),
@@ -68,7 +72,15 @@ def by_set(records: Sequence[Record]) -> dict[str, dict[str, list[Record]]]:
 
 def raw_table(name: str, rows: Rows) -> Table:
     """Each measure of a set's images as they are sent, beside who knows no face and the paper's."""
-    head = ["attribute, read by", "measure", "knowing no face", *ROWS.values(), "the paper's noise", "the paper's PMT", "n"]
+    head = [
+        "attribute, read by",
+        "measure",
+        "knowing no face",
+        *ROWS.values(),
+        "the paper's noise",
+        "the paper's PMT",
+        "n",
+    ]
     lines = []
     for place in places(rows):
         found = {row: raw(rows, row, place) for row in ROWS}
@@ -91,20 +103,28 @@ def purified_table(name: str, rows: Rows) -> Table:
 
 
 def said(sets: Mapping[str, Rows]) -> str:
-    """The paper's measures of its own method raw, and agreement where most is read."""
+    """How often each attribute of PMT's images, of the first set, is read as of the plain face; the best estimator."""
+    name, rows = next(iter(sets.items()))
+    best: dict[str, tuple[Place, Record]] = {}
+    for place in places(rows):
+        cell = most(rows, "PMT", place)
+        if place[2] == "agreement" and cell is not None:
+            before = best.get(place[0])
+            if before is None or cell["agreement"]["value"] > before[1]["agreement"]["value"]:
+                best[place[0]] = place, cell
     words = []
-    for name, rows in sets.items():
-        for place in places(rows):
-            cell, most_read = raw(rows, "PMT", place), most(rows, "PMT", place)
-            if place[2] == "agreement" and cell is not None and most_read is not None and most_read["purifier"] != "none":
-                commonest = figure_of_floor(cell, "agreement").text
-                now, then = figure(cell, "agreement"), figure(most_read, "agreement")
-                words.append(
-                    f"{place[0]} of {SETS.get(name, name)} agrees with the plain face's for {now.text} of {_n(rows, place)} "
-                    f"people raw and {then.text} ({then.below}) behind {most_read['purifier']}, the commonest answer "
-                    f"for {commonest}"
-                )
-    return "Of PMT's images, " + "; ".join(words) + "." if words else "PMT's images were not judged."
+    for attribute, (place, cell) in best.items():
+        now, then = raw(rows, "PMT", place), figure(cell, "agreement")
+        start = "" if now is None else f"{figure(now, 'agreement').text} raw, "
+        words.append(
+            f"{attribute} {start}{then.text} ({then.below}) behind {cell['purifier']}, the commonest answer "
+            f"{figure_of_floor(cell, 'agreement').text}"
+        )
+    if not words:
+        return "PMT's images were not judged."
+    people = next(iter(best.values()))[1]["agreement"]["n"]
+    start = f"Of {people} people of {SETS.get(name, name)}, estimators say of PMT's images what they say of the plain faces: "
+    return f"{start}{'; '.join(words)}."
 
 
 def places(rows: Rows) -> list[Place]:
@@ -151,8 +171,21 @@ def figure_of_floor(cell: Record, measure: str) -> Entry:
 
 
 def _agreement(sets: Mapping[str, Rows]) -> str:
-    counts = [_n(rows, place) for rows in sets.values() for place in places(rows)[:1]]
-    return f"{' and '.join(counts)} people of {' and '.join(SETS.get(name, name) for name in sets)}."
+    """Of the first set, by attribute and row, wherever most agreement is read."""
+    name, rows = next(iter(sets.items()))
+    words = []
+    for attribute in dict.fromkeys(place[0] for place in places(rows) if place[2] == "agreement"):
+        read = [place for place in places(rows) if (place[0], place[2]) == (attribute, "agreement")]
+        shares = [
+            (
+                words_of_row,
+                [cell["agreement"]["value"] for place in read if (cell := most(rows, row, place)) is not None],
+            )
+            for row, words_of_row in ROWS.items()
+            if row != PLAIN
+        ]
+        words.append(f"{attribute} {', '.join(f'{row} {max(some):.2f}' for row, some in shares if some)}")
+    return f"At most, {SETS.get(name, name)}: {'; '.join(words)}."
 
 
 def _plot(name: str, rows: Rows) -> bytes:

@@ -121,10 +121,14 @@ def boxes(names: Sequence[str], panels: Sequence[tuple[str, Sequence[Sequence[fl
     rows = list(range(len(names), 0, -1))
 
     def draw(figure: Any) -> None:
-        for axes, (name, values) in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True):
+        for axes, (name, values) in zip(
+            figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True
+        ):
             axes.boxplot(list(values), positions=rows, orientation="horizontal", whis=(5, 95), showfliers=False)
             # one path for all points, since a mark each would make the file ten times as large
-            ticks = [[(value, at - 0.2), (value, at + 0.2)] for at, row in zip(rows, values, strict=True) for value in row]
+            ticks = [
+                [(value, at - 0.2), (value, at + 0.2)] for at, row in zip(rows, values, strict=True) for value in row
+            ]
             x, y = ([end for tick in ticks for end in (*(point[axis] for point in tick), math.nan)] for axis in (0, 1))
             axes.plot(x, y, color="tab:blue", alpha=0.4, linewidth=0.8)
             axes.set_yticks(rows, names, fontsize=7, parse_math=False)
@@ -154,7 +158,9 @@ def bars(groups: Sequence[str], series: Sequence[tuple[str, Sequence[Share]]], *
             there = [(at, share) for at, share in enumerate(shares) if share.n]
             x = [at + (place - (len(series) - 1) / 2) * width for at, _ in there]
             found = [share for _, share in there]
-            axes.bar(x, [share.value for share in found], width, yerr=_reach(found), label=name, error_kw={"linewidth": 0.8})
+            axes.bar(
+                x, [share.value for share in found], width, yerr=_reach(found), label=name, error_kw={"linewidth": 0.8}
+            )
         axes.set_xticks(range(len(groups)), groups, fontsize=8, parse_math=False)
         axes.set(ylabel=ylabel)
         axes.grid(visible=True, axis="y", alpha=0.3)

@@ -128,7 +128,8 @@ def _spread(cells: Sequence[Record]) -> str:
 def _plot(cells: Sequence[Record]) -> bytes:
     names = [", ".join(name.text for name in _names(cell)) for cell in cells]
     panels = [
-        (title, [cell["found"]["samples"][field] for cell in cells]) for title, field in (("SSIM", "ssim"), ("COS", "cos"))
+        (title, [cell["found"]["samples"][field] for cell in cells])
+        for title, field in (("SSIM", "ssim"), ("COS", "cos"))
     ]
     return plots.boxes(names, panels, title="Reconstructions and their faces, by row of Table VI")
 

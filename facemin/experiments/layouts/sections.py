@@ -42,5 +42,10 @@ def laid_out(made: Section) -> str:
     """As HTML, beginning with the claim, the finding and the command."""
     claim = [paragraph(f"The paper: {CLAIMS[made.place]}")] if made.place else []
     remark = [paragraph(made.remark, "quiet")] if made.remark else []
-    start = [*claim, paragraph(f"Here: {made.said}" if claim else made.said), *remark, code("Repeat it", made.command)]
+    start = [
+        *claim,
+        paragraph(f"Here: {made.said}" if claim else made.said, "said"),
+        *remark,
+        code("Repeat it", made.command),
+    ]
     return section(made.heading, [*start, *made.parts])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from facemin.experiments import measures
 from facemin.experiments.layouts.entries import (
+    NONE,
     UNRUN,
     named_entry,
     paper_entry,
@@ -152,8 +153,9 @@ def _matrix(
     head += [f"authorised, {title}", f"mean of others, {title}"] if paper else []
     head += ["n", "steps", "residual"]
     first = [clean(group.records[0], judge) for judge in judges]
-    blank = [Entry("")] * (len(head) - len(judges) - 1)
-    rows: list[list[Entry | str]] = [["clean", *map(shown, first), *blank]]
+    rows: list[list[Entry | str]] = [
+        ["clean", *map(shown, first), *[NONE] * (len(head) - len(judges) - 4), str(first[0].n), NONE, NONE]
+    ]
     for entry, record in group.rows:
         beside = [paper_entry(group, entry.paper.authorised), paper_entry(group, entry.paper.unauthorised)]
         figures = beside if paper else []
@@ -186,15 +188,16 @@ def over_operations(group: Group) -> list[str]:
     rows: list[list[Entry | str]] = []
     for entry, record in group.rows:
         if record is None:
-            rows.append([entry.name, "", *[UNRUN] * (len(names) + 1)])
+            rows.append([entry.name, *[UNRUN] * (len(names) + 2)])
             continue
         for judge in measures.authorised(record):
             cells = [shown(measures.tar(record, judge, name), mark="own") for name in names]
             rows.append([entry.name, judge, shown(measures.clean_tar(record, judge)), *cells])
         others = measures.unauthorised(record)
-        rows.append(
-            [entry.name, "worst other", "", *(named_entry(measures.worst(record, others, (name,))) for name in names)]
-        )
+        clean = [measures.NamedRate(measures.clean_tar(record, judge), judge, "none") for judge in others]
+        worst = [max(clean, key=lambda named: named.share.value, default=None)]
+        worst += [measures.worst(record, others, (name,)) for name in names]
+        rows.append([entry.name, "worst other", *map(named_entry, worst)])
     return [
         table("TAR after what a provider or an adversary does to the image", ["cell", "judge", "clean", *names], rows)
     ]
