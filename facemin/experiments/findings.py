@@ -101,8 +101,8 @@ def _missing(missed: Shortfall, files: Sequence[RecordsOf]) -> list[str]:
     records = sum(one.records for one in files)
     said = (
         f"{missed.cells - len(missed.empty)} of {missed.cells} cells are measured, {len(missed.changed)} of them by "
-        f"changed code. Of all {records:,} records in {len(files)} files {changed} say that changed code made them, and "
-        f"{unstated} say nothing of it."
+        f"changed code. Of all {records:,} records in {len(files)} files {changed} say that changed code made them, "
+        f"and {unstated} say nothing of it."
     )
     parts = [paragraph(said, "warn" if missed.empty or changed else "quiet")]
     if missed.empty:

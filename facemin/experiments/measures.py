@@ -101,11 +101,11 @@ def areas(record: Record, judges: Iterable[str]) -> list[tuple[str, str, Area]]:
     """
     if min(sum(record.same), len(record.same) - sum(record.same)) < FEWEST_TO_RANK:
         return []
-    found = []
-    for judge in judges:
-        for name in operations(record):
-            found.append((judge, name, _area(record.protected[judge][name].other, record.same)))
-    return found
+    return [
+        (judge, name, _area(record.protected[judge][name].other, record.same))
+        for judge in judges
+        for name in operations(record)
+    ]
 
 
 @lru_cache(maxsize=4096)

@@ -123,8 +123,8 @@ def said(sets: Mapping[str, Rows]) -> str:
     if not words:
         return "PMT's images were not judged."
     people = next(iter(best.values()))[1]["agreement"]["n"]
-    start = f"Of {people} people of {SETS.get(name, name)}, estimators say of PMT's images what they say of the plain faces: "
-    return f"{start}{'; '.join(words)}."
+    whose = f"Of {people} people of {SETS.get(name, name)}"
+    return f"{whose}, estimators say of PMT's images what they say of the plain faces: {'; '.join(words)}."
 
 
 def places(rows: Rows) -> list[Place]:

@@ -1,4 +1,4 @@
-"""Report layout of AHM's variants over seeds: how many faces are mixed, at which accuracy, and what a face more pays."""
+"""Report layout of AHM's variants over seeds: how many faces are mixed, at which accuracy, and what more pay."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def as_mixing(records: Sequence[Record]) -> list[Section]:
             said(records),
             [table(*variants(records)), table(*rewards(records, dict.fromkeys(one["variant"] for one in records)))],
             COMMAND,
-            "People never seen, masked images only. Intervals are Student's over seeds, of one seed over people; chance "
-            "is an accuracy of 50 % and a TAR of 1 %. The loss less the entropy of the mixed labels is what a face more "
-            "pays a strategy beyond its own labels.",
+            "People never seen, masked images only. Intervals are Student's over seeds, of one seed over people; "
+            "chance is an accuracy of 50 % and a TAR of 1 %. The loss less the entropy of the mixed labels is what a "
+            "face more pays a strategy beyond its own labels.",
         )
     ]
 
@@ -59,23 +59,21 @@ def variants(records: Sequence[Record]) -> Table:
 def rewards(records: Sequence[Record], shown: Iterable[str]) -> Table:
     """What mixing k faces gives on the last weights of some variants, each k alike, over their seeds."""
     head = ["last weights of", "k", "loss", "less the label entropy", "own person nearest", "heaviest person nearest"]
-    rows: list[list[Entry | str]] = []
     groups = by_variant(records)
-    for name in shown:
-        for probed in zip(*(run["rewards"] for run in groups.get(name, ())), strict=True):
-            rows.append(
-                [
-                    name,
-                    str(probed[0]["k"]),
-                    _over(one["loss"] for one in probed),
-                    _over(one["loss"] - one["label_entropy"] for one in probed),
-                    _over(one["own"] for one in probed),
-                    _over(one["heaviest"] for one in probed),
-                ]
-            )
-    return Table(
-        "Reward by the number of faces", [*head, "seeds"], [[*row, str(len(groups[str(row[0])]))] for row in rows]
-    )
+    rows = [
+        [
+            Entry(name),
+            str(probed[0]["k"]),
+            _over(one["loss"] for one in probed),
+            _over(one["loss"] - one["label_entropy"] for one in probed),
+            _over(one["own"] for one in probed),
+            _over(one["heaviest"] for one in probed),
+            str(len(probed)),
+        ]
+        for name in shown
+        for probed in zip(*(run["rewards"] for run in groups.get(name, ())), strict=True)
+    ]
+    return Table("Reward by the number of faces", [*head, "seeds"], rows)
 
 
 def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -103,14 +101,14 @@ def said(records: Sequence[Record]) -> str:
     figure, k = _share(many[best], "accuracy"), fmean(run["mean_k"] for run in many[best])
     least = min(_accuracy(runs) for runs in many.values())
     words += (
-        f"; what mixes {MANY} or more on average has {100 * least:.1f} to {figure.text} %, the most accurate being {best} with "
-        f"{k:.1f} faces ({figure.below})"
+        f"; what mixes {MANY} or more on average has {100 * least:.1f} to {figure.text} %, the most accurate being "
+        f"{best} with {k:.1f} faces ({figure.below})"
     )
     keeping = [name for name, runs in learnt.items() if _lowest(runs) >= _accuracy(groups[TWO])]
     verdict = (
         f"as accurate as two faces over the whole of its interval: {', '.join(keeping)}"
         if keeping
-        else "no learnt strategy was shown to keep two faces' accuracy, and the intervals are too wide to say that none does"
+        else "no learnt strategy was shown to keep two faces' accuracy, nor do intervals this wide say that none does"
     )
     return f"{start}{measured}{words}; {verdict}."
 
