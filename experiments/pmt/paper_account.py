@@ -36,7 +36,7 @@ def hours() -> str:
     unsaid = "; ".join(f"{folder}: {', '.join(names)}" for folder, names in silent.items())
     return (
         f"Core-hours that records state, of protecting, training and attacks, each run once: {sum(by.values()):.1f} "
-        f"({listed}). Runs of one thread, most of them on a shared machine, so that an idle core takes less. In "
-        "`results/pmt` it is protecting alone: judging is stated nowhere.\n\n"
+        f"({listed}). Runs of one thread, most of them on a shared machine, so that an idle core takes less. Cells "
+        "of `results/pmt` state protecting alone, and not judging.\n\n"
         f"State no time: {unsaid}."
     )
