@@ -109,7 +109,9 @@ def curves(record: dict[str, Any]) -> Figure:
     for place, curve in enumerate(record["curves"]):
         axes = figure.add_subplot(1, len(record["curves"]), place + 1)
         ks = [row["k"] for row in curve["rows"]]
-        axes.plot(ks, [sum(row["residual"]) / len(row["residual"]) for row in curve["rows"]], "k-", label="residual")
+        residual = axes.twinx()
+        residual.plot(ks, [sum(row["residual"]) / len(row["residual"]) for row in curve["rows"]], "k-")
+        residual.set(ylabel="residual (black)", ylim=(0, None))
         own = [row["accepted"][curve["authorised"]] for row in curve["rows"]]
         others = [
             max(count for name, count in row["accepted"].items() if name != curve["authorised"])
@@ -117,8 +119,9 @@ def curves(record: dict[str, Any]) -> Figure:
         ]
         _accepted(axes, ks, own, record["pairs"], colour="b", label="authorised TAR")
         _accepted(axes, ks, others, record["pairs"], colour="r", label="worst other TAR, raw")
-        axes.set(title=curve["method"], xlabel="K", ylim=(0, 1.1), xscale="symlog")
-        axes.legend(fontsize=7)
+        axes.set(title=curve["method"], xlabel="K", ylabel="TAR", ylim=(0, 1.05), xscale="symlog")
+        axes.set_xlim(0, max(ks))
+        axes.legend(fontsize=7, loc="upper left")
     return figure
 
 
