@@ -187,8 +187,8 @@ def trades(record: Record, judge: str, *, kappa: float | None = None) -> list[Tr
     return found
 
 
-def utility_privacy(record: Record, judge: str, *, bound: float, kappa: float) -> Share:
-    """UP (PMT, equation 9) at one bound of noise; the interval when pairs are drawn again.
+def utility_privacy(record: Record, judge: str, *, bound: float, kappa: float | None) -> Share:
+    """UP (PMT, equation 9) at one bound of noise, at kappa or the judge's own threshold; pairs are drawn again.
 
     Not measured without a distance, without noise of that bound, or of a judge that saw none.
     """

@@ -60,8 +60,8 @@ def said(group: Group) -> str:
     for one in found:
         readings.setdefault(one.cell.partition(", ")[2], []).append(one)
     if "" in readings or len(readings) in (1, len(found)):
-        return f"{_reading(found)}{_choice(group, found)}"
-    return "\n".join(f"{name[:1].upper()}{name[1:]}: {_reading(some)}" for name, some in readings.items())
+        return _upper(f"{_reading(found)}{_choice(group, found)}")
+    return "\n".join(_upper(f"{name}: {_reading(some)}") for name, some in readings.items())
 
 
 def _found(cell: str, record: Record, opponent: str | None) -> Found:
@@ -100,8 +100,7 @@ def _reading(found: Sequence[Found]) -> str:
         clauses.append(
             f"any other's highest AUC {values} ({'most: ' if ' to ' in values else ''}{interval}), chance 0.5"
         )
-    words = "; ".join(filter(None, clauses))
-    return f"{words[0].upper()}{words[1:]}."
+    return f"{'; '.join(filter(None, clauses))}."
 
 
 def _choice(group: Group, found: Sequence[Found]) -> str:
@@ -117,7 +116,7 @@ def _choice(group: Group, found: Sequence[Found]) -> str:
     if share.value == least:
         return f"{words}, the least as well."
     others = [cell for cell in here if here[cell].value == least]
-    return f"{words} ({share.low:.2f} to {share.high:.2f}), and {' or '.join(others)} {least:.2f}."
+    return f"{words} ({share.low:.2f} to {share.high:.2f}); the least is {least:.2f}, with {' / '.join(others)}."
 
 
 def _clause(found: Sequence[Found], rate: Callable[[Found], measures.NamedRate | None], words: str, which: str) -> str:
@@ -174,7 +173,13 @@ def _highest(trades: Mapping[str, Sequence[measures.Trade]]) -> str:
     if len(trades) < FEWEST_TO_CHOOSE or any(found[0].privacy.n == 0 for found in trades.values()):
         return ""
     first, last = (max(trades, key=lambda cell: trades[cell][end].total) for end in (0, -1))
-    return f". The highest UP is that of {first}, then {last}"
+    return (
+        f". The highest UP has {first}, then {last}" if first != last else f". The highest UP has {first}, both times"
+    )
+
+
+def _upper(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _span(values: Iterable[float], *, digits: int = 2) -> str:
