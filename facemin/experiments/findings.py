@@ -1,4 +1,4 @@
-"""What a report opens with: what was found, in words, what is missing, and what the records say of themselves."""
+"""What was found, in words, with which a report opens, and what its records do not say, with which it ends."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def records_of(document: Document, *, shown: bool) -> RecordsOf:
 def findings(
     sections: Sequence[Section], missed: Shortfall, files: Sequence[RecordsOf], spent: Sequence[Spending]
 ) -> str:
-    """A section with what each table and figure came to, and with what is not there.
+    """A section with what each table and figure came to, what is missing, and what it took.
 
     Args:
         sections: of the report, quick runs left out, in its order.
@@ -78,7 +78,28 @@ def findings(
         files: every file of records.
         spent: what the files state of the time that they took.
     """
-    return section("What was found", [*_found(sections), *_missing(missed, files), *_cost(spent)])
+    hours = hours_by_folder(spent)
+    listed = ", ".join(f"{folder or 'this folder'} {value:.1f}" for folder, value in hours.items())
+    said = f"Core-hours that the records state, each run counted once: {sum(hours.values()):.1f}"
+    cost = paragraph(f"{said} ({listed})." if listed else f"{said}.", "quiet")
+    return section("What was found", [*_found(sections), *_missing(missed, files), cost])
+
+
+def account(files: Sequence[RecordsOf], spent: Sequence[Spending]) -> str:
+    """A section with what files of records do not say, and which of them have no section."""
+    lists = {
+        "Without a section here, and their number of records": [
+            f"{one.name}: {one.records}" for one in files if not one.shown
+        ],
+        "Records that do not say whether the code was changed": [
+            f"{one.name}: {one.unstated} of {one.records}" for one in files if one.unstated
+        ],
+        "Files that state no time": [one.file for one in spent if not one.stated],
+    }
+    parts = [listing(title, texts) for title, texts in lists.items() if texts]
+    return section(
+        "Files of records", parts or [paragraph("Each has a section, states its time and its code.", "quiet")]
+    )
 
 
 def _found(sections: Sequence[Section]) -> list[str]:
@@ -86,7 +107,7 @@ def _found(sections: Sequence[Section]) -> list[str]:
     parts = []
     if any(of_places.values()):
         rows: list[list[Entry | str]] = [
-            [place, Entry(claim, mark="words"), Entry(one.said, mark="words") if one else UNRUN]
+            [place, Entry(claim, mark="words paper"), Entry(one.said, mark="words") if one else UNRUN]
             for place, claim in CLAIMS.items()
             for one in of_places[place] or [None]
         ]
@@ -104,33 +125,12 @@ def _missing(missed: Shortfall, files: Sequence[RecordsOf]) -> list[str]:
         f"changed code. Of all {records:,} records in {len(files)} files {changed} say that changed code made them, "
         f"and {unstated} say nothing of it."
     )
-    parts = [paragraph(said, "warn" if missed.empty or changed else "quiet")]
-    if missed.empty:
-        parts.append(listing("Without a record", missed.empty))
-    if missed.changed:
-        parts.append(listing("Cells by changed code", missed.changed))
-    for title, texts in (
-        ("Records by changed code", [f"{one.name}: {one.changed} of {one.records}" for one in files if one.changed]),
-        (
-            "Records that do not say whether the code was changed",
-            [f"{one.name}: {one.unstated} of {one.records}" for one in files if one.unstated],
-        ),
-        (
-            "Records of other experiments, which have no section here",
-            [f"{one.name}: {one.records}" for one in files if not one.shown],
-        ),
-    ):
-        if texts:
-            parts.append(listing(title, texts))
-    return parts
-
-
-def _cost(spent: Sequence[Spending]) -> list[str]:
-    hours = hours_by_folder(spent)
-    listed = ", ".join(f"{folder or 'this folder'} {value:.1f}" for folder, value in hours.items())
-    said = f"Core-hours that the records state, each run counted once: {sum(hours.values()):.1f}"
-    silent = [one.file for one in spent if not one.stated]
-    parts = [paragraph(f"{said} ({listed})." if listed else f"{said}.", "quiet")]
-    if silent:
-        parts.append(listing("Files that state no time", silent))
-    return parts
+    lists = {
+        "Without a record": missed.empty,
+        "Cells by changed code": missed.changed,
+        "Files with records by changed code": [
+            f"{one.name}: {one.changed} of {one.records}" for one in files if one.changed
+        ],
+    }
+    start = paragraph(said, "warn" if missed.empty or changed else "quiet")
+    return [start, *(listing(title, texts) for title, texts in lists.items() if texts)]

@@ -184,8 +184,8 @@ def _agreement(sets: Mapping[str, Rows]) -> str:
             for row, words_of_row in ROWS.items()
             if row != PLAIN
         ]
-        words.append(f"{attribute} {', '.join(f'{row} {max(some):.2f}' for row, some in shares if some)}")
-    return f"At most, {SETS.get(name, name)}: {'; '.join(words)}."
+        words.append(f"{attribute} {', '.join(f'{max(some):.2f} ({row})' for row, some in shares if some)}")
+    return f"Agreement at most, {SETS.get(name, name)}: {'; '.join(words)}."
 
 
 def _plot(name: str, rows: Rows) -> bytes:

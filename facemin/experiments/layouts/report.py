@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facemin.experiments.core_hours import spendings
-from facemin.experiments.findings import RecordsOf, Shortfall, findings, records_of, shortfall
+from facemin.experiments.findings import RecordsOf, Shortfall, account, findings, records_of, shortfall
 from facemin.experiments.layouts.groups import Group, grouped
 from facemin.experiments.layouts.kinds import sections_of
 from facemin.experiments.layouts.noise import over_noise
@@ -95,9 +95,10 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     shown.sort(key=lambda one: order(one[0].place, of_paper=one[0].of_paper))
     missed = shortfall(group for _, group in groups)
     files = tuple(records_of(one, shown=one.ours or bool(others[one.name])) for one in documents)
-    opening = findings([made for made, quick in shown if not quick], missed, files, spendings(folder))
+    spent = spendings(folder)
+    opening = findings([made for made, quick in shown if not quick], missed, files, spent)
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
-    parts = [opening, *(laid_out(made) for made, _ in shown)]
+    parts = [opening, *(laid_out(made) for made, _ in shown), account(files, spent)]
     write_atomically(file, document(TITLE, parts, introduction=INTRODUCTION).encode())
     return ReportFile(
         file=file,

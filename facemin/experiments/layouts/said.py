@@ -112,11 +112,12 @@ def _choice(group: Group, found: Sequence[Found]) -> str:
     chosen = min(printed.keys() & here.keys(), key=lambda cell: printed[cell] or 0.0)
     least = min(share.value for share in here.values())
     share = here[chosen]
-    words = f"\nWhat leaves the opponent least in the paper, {chosen}, leaves it {share.value:.2f} here"
+    words = f'\nWhat leaves the opponent least in the paper, "{chosen}", leaves it {share.value:.2f} here'
     if share.value == least:
         return f"{words}, the least as well."
     others = [cell for cell in here if here[cell].value == least]
-    return f"{words} ({share.low:.2f} to {share.high:.2f}); the least is {least:.2f}, with {' / '.join(others)}."
+    lower = ", ".join(f'"{cell}"' for cell in others)
+    return f"{words} ({share.low:.2f} to {share.high:.2f}); the least is {least:.2f}, with {lower}."
 
 
 def _clause(found: Sequence[Found], rate: Callable[[Found], measures.NamedRate | None], words: str, which: str) -> str:
@@ -137,7 +138,7 @@ def _extreme(found: Sequence[Found], rate: Callable[[Found], measures.NamedRate 
     by = "" if operation == "none" else f" after {operation}"
     if len(named) == 1:
         return f"{values} ({judge}{by}, {interval})"
-    return f"{values} ({which} with {cell}{by}: {interval})"
+    return f'{values} ({which} with "{cell}"{by}: {interval})'
 
 
 def _of_noise(group: Group) -> str:
@@ -173,9 +174,8 @@ def _highest(trades: Mapping[str, Sequence[measures.Trade]]) -> str:
     if len(trades) < FEWEST_TO_CHOOSE or any(found[0].privacy.n == 0 for found in trades.values()):
         return ""
     first, last = (max(trades, key=lambda cell: trades[cell][end].total) for end in (0, -1))
-    return (
-        f". The highest UP has {first}, then {last}" if first != last else f". The highest UP has {first}, both times"
-    )
+    then = "both times" if first == last else f'then "{last}"'
+    return f'. Highest UP: "{first}", {then}'
 
 
 def _upper(words: str) -> str:

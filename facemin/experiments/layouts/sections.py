@@ -44,7 +44,7 @@ def laid_out(made: Section) -> str:
     remark = [paragraph(made.remark, "quiet")] if made.remark else []
     start = [
         *claim,
-        paragraph(f"Here: {made.said}" if claim else made.said, "said"),
+        paragraph(f"Here:\n{made.said}" if claim else made.said, "said"),
         *remark,
         code("Repeat it", made.command),
     ]

@@ -48,7 +48,7 @@ def test_the_stored_records_of_a_kind_are_shown_whole(kind: str, tmp_path: Path)
     page = page_of(tmp_path, **{kind: lines(kind)})
     assert [row for rows in page.tables.values() for row in rows if not all(map(str.strip, row))] == []
     assert all(len({len(row) for row in rows}) == 1 for rows in page.tables.values())
-    assert "Records of other experiments" not in page.words
+    assert "Without a section here" not in page.words
     command = re.search(r"Repeat it: python (experiments/\S+\.py)", page.words)
     assert command is not None
     assert (REPOSITORY / command[1]).is_file()
@@ -147,7 +147,7 @@ def test_linkers_say_how_many_are_above_chance(tmp_path: Path) -> None:
 
 def test_a_file_of_the_same_name_but_another_kind_is_listed(tmp_path: Path) -> None:
     page = page_of(tmp_path, table6=[{"row": "PMT", "dirty": False}], table8=lines("table8"))
-    listed = page.words.partition("Records of other experiments, which have no section here")[2]
+    listed = page.words.partition("Without a section here, and their number of records")[2]
     assert listed.startswith("\n\ntable6.jsonl: 1\n")
 
 

@@ -218,7 +218,7 @@ def test_lists_records_of_unknown_kinds(measure: Measure) -> None:
     assert written.passed_over == (folder / "deep" / "lfw.jsonl", folder / "empty.jsonl")
     assert len(written.experiments) == 1
     words = Page(written.file.read_text(encoding="utf-8")).words
-    listed = words.partition("Records of other experiments, which have no section here")[2]
+    listed = words.partition("Without a section here, and their number of records")[2]
     assert listed.startswith("\n\ndeep/lfw.jsonl: 1\nempty.jsonl: 0\n")
 
 
