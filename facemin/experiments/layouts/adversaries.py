@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from facemin.experiments.layouts.entries import UNRUN, interval_entry
 from facemin.experiments.layouts.sections import Section
-from facemin.metrics import holm, linkage
+from facemin.metrics import holm
 from facemin.report.page import Entry, Table, table
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 COMMAND = "python experiments/attacks/adversaries.py --cache DIR"
 COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
 COLLUSION = "collusion"
-DRAWS = 9999
 MEANT = "T6"
 """The row of uploads that are meant to be linked."""
 
@@ -53,21 +52,9 @@ def protections(records: Iterable[Record]) -> dict[str, Record]:
 
 def over_all(kept: Records) -> dict[str, list[float]]:
     """Every form's p, adjusted for all forms of all protections."""
-    each = {name: attempts(record) for name, record in kept.items()}
+    each = {name: record["p_values"] for name, record in kept.items()}
     adjusted = iter(holm([p for values in each.values() for p in values]).tolist())
     return {name: [next(adjusted) for _ in values] for name, values in each.items()}
-
-
-def attempts(record: Record) -> list[float]:
-    """The p of every form's area.
-
-    An early record has the scores of the forms shown alone: the others count as 1, with which adjusted ones can only be
-    larger.
-    """
-    if "p_values" in record:
-        return list(record["p_values"])
-    shown = [linkage(row["scores"], draws=DRAWS, samples=1).area.p for row in record["rows"]]
-    return [*shown, *(1.0 for _ in range(sum(row["forms"] for row in record["rows"]) - len(shown)))]
 
 
 def generic(name: str) -> str:
@@ -113,10 +100,7 @@ def _table(columns: Records, adjusted: Mapping[str, Sequence[float]]) -> Table:
 
 def _cell(row: Record, adjusted: Sequence[float]) -> Entry:
     ranks = ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
-    tar = row.get("tar")
     more = [ranks, f"n {row['n']}", f"Holm {adjusted[row['place']]:.2g}"]
-    if isinstance(tar, dict):
-        more.insert(0, f"TAR {tar['tar']:.2f} ({tar['low']:.2f} to {tar['high']:.2f})")
     if row["adversary"].endswith(" pairs"):
         more.insert(0, row["adversary"].rpartition(", ")[2])
     return interval_entry(row["auc"], row["interval"], below="; ".join(more))

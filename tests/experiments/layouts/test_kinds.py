@@ -35,8 +35,9 @@ def page_of(folder: Path, **records: list[dict[str, Any]]) -> Page:
 
 
 def headings(page: Page) -> list[str]:
-    found = page.words.partition("On this page")[2].partition("What was found\nPMT's")[0].partition("\n\n\n")[0]
-    return [line for line in found.splitlines() if line and line != "What was found"]
+    """Of the sections between what was found and the account of the files."""
+    contents = page.words.partition("On this page")[2].partition("\n\n\n")[0]
+    return [line for line in contents.splitlines() if line][1:-1]
 
 
 def test_there_is_a_file_of_every_kind() -> None:
