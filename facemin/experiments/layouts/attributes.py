@@ -84,7 +84,7 @@ def raw_table(name: str, rows: Rows) -> Table:
     lines = []
     for place in places(rows):
         found = {row: raw(rows, row, place) for row in ROWS}
-        printed = [beside(_paper(found[row], place[2]), digits=_digits(place[2])) for row in ("noise", "PMT")]
+        printed = [beside(_paper(found[row], place[2])) for row in ("noise", "PMT")]
         lines.append([*_words(rows, place), *(figure(found[row], place[2]) for row in ROWS), *printed, _n(rows, place)])
     return Table(f"{SETS.get(name, name)}, raw", head, lines)
 
