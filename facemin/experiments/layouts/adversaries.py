@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
     Records = Mapping[str, Record]
 
-COMMAND = "python experiments/attacks/adversaries.py --cache DIR"
 COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
+COMMAND = f"python experiments/attacks/adversaries.py {' '.join(COLUMNS)} --shared DIR --cache DIR"
 COLLUSION = "collusion"
 MEANT = "T6"
 """The row of uploads that are meant to be linked."""

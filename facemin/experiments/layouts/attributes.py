@@ -185,7 +185,8 @@ def _agreement(sets: Mapping[str, Rows]) -> str:
             if row != PLAIN
         ]
         words.append(f"{attribute} {', '.join(f'{max(some):.2f} ({row})' for row, some in shares if some)}")
-    return f"Agreement at most, {SETS.get(name, name)}: {'; '.join(words)}."
+    whose = f"{_n(rows, places(rows)[0])} people of {SETS.get(name, name)}"
+    return f"Agreement at most, {whose}: {'; '.join(words)}."
 
 
 def _plot(name: str, rows: Rows) -> bytes:
@@ -198,7 +199,7 @@ def _plot(name: str, rows: Rows) -> bytes:
     floors = [next((cell for row in rows for cell in _cells(rows, row, place)), None) for place in seen]
     exact = [Share(*[cell["agreement_of_commonest"]] * 3, 1) if cell else _share(None) for cell in floors]
     series.append(("knowing no face", exact))
-    names = [place[0] for place in seen]
+    names = [f"{attribute}\n{estimator.removeprefix('attributes-')}" for attribute, estimator, _ in seen]
     return plots.bars(names, series, ylabel="says what it says of the plain face", title=SETS.get(name, name))
 
 
