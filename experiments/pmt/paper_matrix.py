@@ -48,7 +48,7 @@ def _centred(judges: tuple[str, ...]) -> tuple[str, ...]:
 STRICT: tuple[Column, ...] = (
     ("paper: authorised", lambda row: printed(row.entry.paper.authorised)),
     ("paper: mean of others", lambda row: printed(row.entry.paper.unauthorised)),
-    ("ours: authorised", lambda row: _strict(row, row.owners)),
+    ("ours: authorised", lambda row: _strict(row, _centred(row.owners) or row.owners)),
     ("ours: mean of others, without dlib's", lambda row: _strict(row, _centred(row.others))),
     ("pairs", lambda row: str(len(row.record.same))),
 )
