@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from facemin.experiments.common import RESULTS
-from facemin.experiments.core_hours import hours_by_folder, spendings
+from facemin.experiments.store.core_hours import hours_by_folder, spendings
 
 if TYPE_CHECKING:
     from facemin.experiments.layouts.groups import Group

@@ -136,13 +136,15 @@ def test_table_vii_says_who_ranks_and_who_takes_strangers_for_one(cut: str) -> N
 )
 def test_table_vii_stands_beside_the_papers_figures_of_the_same_role(authorised: str, role: str) -> None:
     record = cells("table7")[f"{authorised}, five modules"]
-    printed = entries("docs/paper.md", "ours: mean of others", "VII", f"{authorised}, five modules")
+    column = "ours: mean of others, without dlib's"
+    printed = entries("docs/paper.md", column, "VII", f"{authorised}, five modules")
     theirs = next(row for row in record["experiment"]["paper"]["rows"] if row[:2] == ["LFW", role])
     own = record["experiment"]["paper"]["columns"].index(role)
     assert printed["paper: authorised"] == f"{theirs[own]:.3f}"
     assert printed["paper: mean of others"] == f"{theirs[-1]:.3f}"
     assert printed["ours: authorised"] == with_wilson(strict(record, authorised))
-    assert first(printed["ours: mean of others"]) == f"{np.mean([strict(record, one) for one in others(record)]):.2f}"
+    rest = [strict(record, one).mean() for one in others(record) if one != "dlib-resnet29"]
+    assert first(printed[column]) == f"{np.mean(rest):.2f}"
 
 
 @pytest.mark.parametrize("start", ["random sort", "random noise"])

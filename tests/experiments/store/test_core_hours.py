@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from facemin.experiments.core_hours import Spending, hours_by_folder, spendings, stated_times
+from facemin.experiments.store.core_hours import Spending, hours_by_folder, spendings, stated_times
 from tests.conftest import REPOSITORY
 
 
