@@ -24,7 +24,7 @@ from facemin.ahm.data import read_people
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights, heaviest, label_entropy, mix
 from facemin.evaluation.provenance import conditions
 from facemin.experiments.common import REPOSITORY, markdown_table, replace_section, script_parser
-from facemin.experiments.layouts.mixing import rewards, variants
+from facemin.experiments.kinds.mixing import rewards, variants
 from facemin.runtime.files import append_json
 
 HERE = Path(__file__).parent

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from page import read_lines, write_table
 
 from facemin.experiments.common import RESULTS, markdown_table, script_parser
-from facemin.experiments.layouts.attributes import by_set, purified_table, raw_table
-from facemin.experiments.layouts.reconstructions import cells_of, likeness, recognised
+from facemin.experiments.kinds.attributes import by_set, purified_table, raw_table
+from facemin.experiments.kinds.reconstructions import cells_of, likeness, recognised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from facemin.experiments.core_hours import hours_by_folder
 from facemin.experiments.layouts.entries import UNRUN
 from facemin.experiments.layouts.places import CLAIMS
+from facemin.experiments.store.core_hours import hours_by_folder
 from facemin.experiments.store.documents import is_changed
 from facemin.report.page import Entry, listing, paragraph, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from facemin.experiments.core_hours import Spending
     from facemin.experiments.layouts.groups import Group
     from facemin.experiments.layouts.sections import Section
+    from facemin.experiments.store.core_hours import Spending
     from facemin.experiments.store.documents import Document
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facemin.experiments.core_hours import spendings
 from facemin.experiments.findings import RecordsOf, Shortfall, account, findings, records_of, shortfall
+from facemin.experiments.kinds.registry import sections_of
 from facemin.experiments.layouts.groups import Group, grouped
-from facemin.experiments.layouts.kinds import sections_of
 from facemin.experiments.layouts.noise import over_noise
 from facemin.experiments.layouts.pictures import ROWS, picture_path
 from facemin.experiments.layouts.places import order, place_of
@@ -18,6 +17,7 @@ from facemin.experiments.layouts.selectivity import as_selectivity
 from facemin.experiments.layouts.tables import as_matrix, by_rows, over_operations, paper_table
 from facemin.experiments.layouts.together import all_together
 from facemin.experiments.settings import LFW
+from facemin.experiments.store.core_hours import spendings
 from facemin.experiments.store.documents import read_documents
 from facemin.experiments.store.records import read_header
 from facemin.report.page import document, image, paragraph

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from facemin.experiments.layouts.kinds import KINDS
+from facemin.experiments.kinds.registry import KINDS
 from facemin.experiments.layouts.report import write_report
 from facemin.metrics import holm
 from tests.conftest import REPOSITORY

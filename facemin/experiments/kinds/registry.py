@@ -1,15 +1,15 @@
-"""Kinds of records beside those of `facemin bench run` that a report has sections for."""
+"""Registry of the kinds of records, beside those of `facemin bench run`, that a report has sections for."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from facemin.experiments.layouts.adversaries import as_adversaries
-from facemin.experiments.layouts.attributes import as_attributes
-from facemin.experiments.layouts.linkers import as_linkers
-from facemin.experiments.layouts.mixing import as_mixing
-from facemin.experiments.layouts.reconstructions import as_reconstructions
+from facemin.experiments.kinds.adversaries import as_adversaries
+from facemin.experiments.kinds.attributes import as_attributes
+from facemin.experiments.kinds.linkers import as_linkers
+from facemin.experiments.kinds.mixing import as_mixing
+from facemin.experiments.kinds.reconstructions import as_reconstructions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from facemin.experiments.kinds.seeds import over_runs
 from facemin.experiments.layouts.entries import interval_entry
 from facemin.experiments.layouts.sections import Section
-from facemin.experiments.seeds import over_runs
 from facemin.report.page import Entry, Table, table
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy.stats import t
 
-from facemin.experiments.seeds import over_runs, student_quantile
+from facemin.experiments.kinds.seeds import over_runs, student_quantile
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 10, 29])
