@@ -107,9 +107,9 @@ def _found(sections: Sequence[Section]) -> list[str]:
     parts = []
     if any(of_places.values()):
         rows: list[list[Entry | str]] = [
-            [place, Entry(claim, mark="words paper"), Entry(one.said, mark="words") if one else UNRUN]
+            [place, Entry(claim, mark="words paper"), here]
             for place, claim in CLAIMS.items()
-            for one in of_places[place] or [None]
+            for here in [Entry(one.said, mark="words") for one in of_places[place]] or [UNRUN]
         ]
         parts.append(table("PMT's tables and figures", ["of the paper", "it claims", "here"], rows, stacked=True))
     beyond = [f"{one.title}: {one.said}" for one in sections if not one.place]

@@ -81,7 +81,7 @@ def raw_table(name: str, rows: Rows) -> Table:
         "the paper's PMT",
         "n",
     ]
-    lines = []
+    lines: list[list[Entry | str]] = []
     for place in places(rows):
         found = {row: raw(rows, row, place) for row in ROWS}
         printed = [beside(_paper(found[row], place[2])) for row in ("noise", "PMT")]
@@ -93,7 +93,7 @@ def purified_table(name: str, rows: Rows) -> Table:
     """Each estimator's measures raw or behind a purifier, wherever most is read."""
     kept = [row for row in ROWS if row != PLAIN]
     head = ["attribute, read by", "measure", "knowing no face", *(ROWS[row] for row in kept), "n"]
-    lines = []
+    lines: list[list[Entry | str]] = []
     for place in places(rows):
         if not place[1].startswith(PROBE):
             found = [figure(most(rows, row, place), place[2], behind=True) for row in kept]
@@ -196,9 +196,9 @@ def _plot(name: str, rows: Rows) -> bytes:
         if row != PLAIN:
             series.append((f"{ROWS[row]}, raw", [_share(raw(rows, row, place)) for place in seen]))
             series.append((f"{ROWS[row]}, most", [_share(most(rows, row, place)) for place in seen]))
-    floors = [next((cell for row in rows for cell in _cells(rows, row, place)), None) for place in seen]
-    exact = [Share(*[cell["agreement_of_commonest"]] * 3, 1) if cell else _share(None) for cell in floors]
-    series.append(("knowing no face", exact))
+    cells = [next(cell for row in rows for cell in _cells(rows, row, place)) for place in seen]
+    floors = [float(cell["agreement_of_commonest"]) for cell in cells]
+    series.append(("knowing no face", [Share(floor, floor, floor, 1) for floor in floors]))
     names = [f"{attribute}\n{estimator.removeprefix('attributes-')}" for attribute, estimator, _ in seen]
     return plots.bars(names, series, ylabel="says what it says of the plain face", title=SETS.get(name, name))
 

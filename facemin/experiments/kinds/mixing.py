@@ -42,9 +42,9 @@ def as_mixing(records: Sequence[Record]) -> list[Section]:
 def variants(records: Sequence[Record]) -> Table:
     """A row a variant, over its seeds."""
     head = ["variant", "mean k, last third", "masked only: accuracy, %", "TAR at FAR 1 %, %", "last loss", "seeds"]
-    rows = [
+    rows: list[list[Entry | str]] = [
         [
-            Entry(name),
+            name,
             _over(run["mean_k"] for run in runs),
             _share(runs, "accuracy"),
             _share(runs, "tar"),
@@ -60,9 +60,9 @@ def rewards(records: Sequence[Record], shown: Iterable[str]) -> Table:
     """What mixing k faces gives on the last weights of some variants, each k alike, over their seeds."""
     head = ["last weights of", "k", "loss", "less the label entropy", "own person nearest", "heaviest person nearest"]
     groups = by_variant(records)
-    rows = [
+    rows: list[list[Entry | str]] = [
         [
-            Entry(name),
+            name,
             str(probed[0]["k"]),
             _over(one["loss"] for one in probed),
             _over(one["loss"] - one["label_entropy"] for one in probed),

@@ -55,7 +55,7 @@ def cells_of(records: Sequence[Record]) -> list[Record]:
 
 def likeness(cells: Sequence[Record]) -> Table:
     """SSIM and PSNR beside the paper's."""
-    rows = [
+    rows: list[list[Entry | str]] = [
         [
             *_names(cell),
             _mean(cell, "ssim"),
@@ -88,7 +88,7 @@ def recognised(cells: Sequence[Record]) -> Table:
 def quantiles(cells: Sequence[Record]) -> Table:
     """Of SSIM and COS over people."""
     head = ["what is attacked", "by", *(f"{name}, {q:.0%}" for name in ("SSIM", "COS") for q in QUANTILES), "n"]
-    rows = []
+    rows: list[list[Entry | str]] = []
     for cell in cells:
         values = [torch.tensor(cell["found"]["samples"][name], dtype=torch.float64) for name in ("ssim", "cos")]
         at = torch.tensor(QUANTILES, dtype=torch.float64)
