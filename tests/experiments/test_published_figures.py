@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tests.conftest import REPOSITORY
 
 RESULTS, DOCS = REPOSITORY / "results", REPOSITORY / "docs"
-Flags, Scores = NDArray[np.bool_], NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Scores = NDArray[np.float64]
 
 
 def cells(name: str) -> dict[str, dict[str, Any]]:
@@ -111,7 +112,7 @@ def test_table_vii_says_who_accepts(authorised: str, cut: str) -> None:
     assert first(printed["mean of others, raw"]) == f"{np.mean([flags[0] for flags in everybody]):.2f}"
     assert first(printed["worst other, raw"]) == f"{worst(record, ['none']):.2f}"
     assert first(printed["worst other, any operation"]) == f"{worst(record, names):.2f}"
-    assert printed["any other at all"] == with_wilson(np.array(everybody).any((0, 1)))
+    assert printed["any other at all"] == with_wilson(np.asarray(np.array(everybody).any((0, 1))))
     assert printed["people"] == str(sum(record["same"]))
 
 
