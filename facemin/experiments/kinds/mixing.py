@@ -102,7 +102,7 @@ def said(records: Sequence[Record]) -> str:
     least = min(_accuracy(runs) for runs in many.values())
     words += (
         f"; what mixes {MANY} or more on average has {100 * least:.1f} to {figure.text} %, the most accurate being "
-        f"{best} with {k:.1f} faces ({figure.below})"
+        f'"{best}" with {k:.1f} faces ({figure.below})'
     )
     keeping = [name for name, runs in learnt.items() if _lowest(runs) >= _accuracy(groups[TWO])]
     verdict = (

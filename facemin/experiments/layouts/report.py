@@ -95,7 +95,7 @@ def write_report(folder: Path, *, out: Path | None = None, pictures: bool = Fals
     shown.sort(key=lambda one: order(one[0].place, of_paper=one[0].of_paper))
     missed = shortfall(group for _, group in groups)
     files = tuple(records_of(one, shown=one.ours or bool(others[one.name])) for one in documents)
-    spent = spendings(folder)
+    spent = spendings(documents)
     opening = findings([made for made, quick in shown if not quick], missed, files, spent)
     file = out or folder / ("report.with-pictures.html" if pictures else "report.html")
     parts = [opening, *(laid_out(made) for made, _ in shown), account(files, spent)]

@@ -348,12 +348,3 @@ class TestItOpensWithWhatWasFound:
         text = Page(write_report(folder).file.read_text(encoding="utf-8")).words
         assert "Core-hours that the records state, each run counted once: 2.0 (deep 2.0, this folder 0.0)." in text
         assert "Files that state no time\n\ndeep/silent.json\n" in text
-
-    @pytest.mark.parametrize(
-        ("name", "where"), [("other.jsonl", r"other\.jsonl, line 2"), ("other.json", r"other\.json")]
-    )
-    def test_and_what_is_no_json_is_named(self, measure: Measure, name: str, where: str) -> None:
-        folder = measure().file.parent
-        (folder / name).write_text('{"dirty": true}\n{"dir\n')
-        with pytest.raises(ValueError, match=f"{where}: expected a record"):
-            write_report(folder)

@@ -21,6 +21,13 @@ def test_reads_lines_and_single_documents_but_no_headers(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(("name", "where"), [("a.jsonl", r"a\.jsonl, line 2"), ("a.json", r"a\.json")])
+def test_what_is_no_json_is_named(tmp_path: Path, name: str, where: str) -> None:
+    (tmp_path / name).write_text('{"n": 1}\n{"n\n')
+    with pytest.raises(ValueError, match=f"{where}: expected a record"):
+        read_documents(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("record", "said"),
     [
