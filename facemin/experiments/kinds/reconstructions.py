@@ -112,8 +112,8 @@ def said(cells: Sequence[Record]) -> str:
     floors = [cell for cell in cells if cell["column"] == FLOOR]
     if floors:
         floor = max(floors, key=lambda cell: cell["found"]["ssim"])
-        words.append(f"who knows nothing has {floor['found']['ssim']:.2f} ({floor['row']})")
-    return f"{_people(cells)} people. " + ("; ".join(words) or "No protection was attacked") + "."
+        words.append(f"Who knows nothing: SSIM {floor['found']['ssim']:.2f} ({floor['row']})")
+    return "\n".join([f"{_people(cells)} people.", *(f"{one}." for one in words or ["No protection was attacked"])])
 
 
 def _spread(cells: Sequence[Record]) -> str:

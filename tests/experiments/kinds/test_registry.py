@@ -84,6 +84,14 @@ def test_table_vi_has_its_records_figures_beside_the_papers(tmp_path: Path) -> N
     assert page.tables["Recognition"][1][6] == said
 
 
+def test_a_key_of_another_recogniser_has_that_ones_tar_as_well(tmp_path: Path) -> None:
+    first, second = (one for one in lines("table6") if one["row"] == "PMT" and one["column"].startswith("white box"))
+    second["found"]["authorised"] = {"tar_other_photo": {"tar": 0.25, "n": 52, "low": 0.15, "high": 0.39}}
+    head, one, other = page_of(tmp_path, table6=[first, second]).tables["Recognition"]
+    place = head.index("the same, by the key's own recogniser")
+    assert (one[place], other[place]) == ("-", "0.25 | 0.15 to 0.39")
+
+
 def test_table_viii_has_what_is_read_most_and_says_what_was_not_measured(tmp_path: Path) -> None:
     records = [one for one in lines("table8") if one["set"] == "lfw" and one["row"] in ("noise", "PMT")]
     page = page_of(tmp_path, table8=records)
