@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
+from facemin.attack.purify.chain import CHAINS
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import counted
 from facemin.audit.inputs.attackers_data import knowledge_of
@@ -32,7 +33,9 @@ BEHIND_PURIFIERS = AuditRow(
     title="The same behind a purifier",
     knows="the protected image, how to clean images, and, for the probe, the key and protected faces of others",
 )
-PURIFIED = {name: purify for name, purify in PURIFIERS.items() if name != "none"}
+IN_A_ROW = {name.replace(", ", " then "): chain for name, chain in CHAINS.items()}
+PURIFIED = {**{name: purify for name, purify in PURIFIERS.items() if name != "none"}, **IN_A_ROW}
+"""Each alone, then some one after the other."""
 FEWEST_FOR_A_PROBE = 40
 """Faces below which nothing can be trained and tested."""
 
