@@ -104,7 +104,7 @@ class RidgeLinking:
     def _poor(self, teacher: Recogniser, knowledge: Knowledge, budget: Budget) -> tuple[Pairs, Pairs | None]:
         """Poor plain faces and what the teacher sees in the faces as they were, as many as there is time for."""
         faces = needed(knowledge.public, "plain faces of other people").faces
-        parts = []
+        parts: list[tuple[Tensor, Tensor]] = []
         for part in faces.split(BATCH):  # type: ignore[no-untyped-call]
             if budget.over and BATCH * len(parts) >= FEWEST_PAIRS:
                 break

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import FittedProber
+    from facemin.attack.purify.registry import Purifier
     from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
@@ -33,8 +34,8 @@ BEHIND_PURIFIERS = AuditRow(
     title="The same behind a purifier",
     knows="the protected image, how to clean images, and, for the probe, the key and protected faces of others",
 )
-IN_A_ROW = {name.replace(", ", " then "): chain for name, chain in CHAINS.items()}
-PURIFIED = {**{name: purify for name, purify in PURIFIERS.items() if name != "none"}, **IN_A_ROW}
+IN_A_ROW: dict[str, Purifier] = {name.replace(", ", " then "): chain for name, chain in CHAINS.items()}
+PURIFIED = {name: purify for name, purify in PURIFIERS.items() if name != "none"} | IN_A_ROW
 """Each alone, then some one after the other."""
 FEWEST_FOR_A_PROBE = 40
 """Faces below which nothing can be trained and tested."""

@@ -82,8 +82,11 @@ def secret(evidence: AuditInputs, budget: Budget) -> RowResult:
         ]
         attempts.append(found[3])
         for judge in evidence.panel.others:
-            rows = [embed(judge.recogniser, faces) for faces in (images, evidence.originals[pairs.references])]
-            figure = _first(*(part.double().numpy() for part in rows), "the image", of=judge.name)
+            seen, known = (
+                embed(judge.recogniser, faces).double().numpy()
+                for faces in (images, evidence.originals[pairs.references])
+            )
+            figure = _first(seen, known, "the image", of=judge.name)
             found.append(figure)
             attempts.append(figure)
         if len(images) < len(uploads):
