@@ -57,19 +57,23 @@ class Subject:
 
 
 def published(people: People, given: argparse.Namespace) -> Subject:
-    """PMT as configured, at the cut that stands for the paper's, beside noise of the same amplitude."""
+    """PMT as configured, at the cut that stands for the paper's, beside noise of the same amplitude.
+
+    The default's method at this key stands beside it too: what differs at the default's own key is the key's depth.
+    """
     recogniser = load_recogniser(load_named(given.shared, given.recogniser))
     key = export_key(recogniser, given.cut, layers=tuple(given.layers), provider="measurement", residual=given.residual)
     residual = None if given.stop_at_residual else 0.0
     method = replace(PROTECTORS[given.method], steps=given.steps, pool=given.pool or None, residual=residual)
     images, protect = _by_gradients(method, key, people, given)
-    plain, kept = _features(key, to_unit(people.test), images)
+    other, _ = _by_gradients(PROTECTORS["robust"], key, people, given)
+    plain, kept, ours = _features(key, to_unit(people.test), images, other)
     noisy = plain + shuffled(kept - plain, given.seed)
     return Subject(
         row="PMT",
         key=key,
         images=images,
-        features={"unprotected": plain, "random noise": noisy, "PMT": kept},
+        features={"unprotected": plain, "random noise": noisy, "PMT": kept, "robust, at the paper's key": ours},
         protect=protect,
         method=asdict(method),
     )

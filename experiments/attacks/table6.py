@@ -3,7 +3,8 @@
     python experiments/attacks/table6.py --shared ../shared
 
 Rows: unprotected features; features with noise of the same amplitude (what PMT changed, its order shuffled); PMT's;
-and, at keys of their own, the robust default's without a secret and pseudonyms', each beside unprotected ones.
+the robust default's method at that key; and, at keys of their own, the robust default's without a secret and
+pseudonyms', each beside unprotected ones.
 Columns: the white box (level 2, as published and as strong as ours) and RecFace (level 1), and beside them RecFace
 trained on protected features and on protected images, with the attacker's pairs as a curve. People trained on,
 validated on and tested are apart. COS, SRRA and TAR are those of one recogniser in all rows; a key of another one has
@@ -75,7 +76,7 @@ def main() -> None:
     desk = Desk(
         like=like,
         out=arguments.out,
-        common={"recogniser": arguments.recogniser, **provenance(arguments, arguments.shared)},
+        common={"recogniser": arguments.recogniser, "cut": arguments.cut, **provenance(arguments, arguments.shared)},
         drawn={"original": like.faces},
     )
     for name, found in like.floors(people.train).items():
@@ -144,7 +145,7 @@ class Desk:
     def add(self, row: str, column: str, found: dict[str, object], **more: object) -> None:
         """Record figures."""
         print(said(f"{row} | {column}", found), flush=True)
-        append_json(self.out, {"row": row, "column": column, "found": found, **more, **self.common})
+        append_json(self.out, {"row": row, "column": column, "found": found, **self.common, **more})
 
     def draw(self, path: Path) -> None:
         """Figure 6: a line of faces for each cell, in the order of the records."""
