@@ -5,7 +5,7 @@
 Trains on 118 people of LFW with at least 10 images as lfw-demonstration.toml says, and measures on pairs of the 40
 others. Then trains once more, interrupts that run half way (SIGINT, as Ctrl-C), resumes it, and compares the weights.
 Appends a record to results/train/lfw-demonstration.jsonl and writes the table in docs/training.md, which is a function
-of the latest record alone (`--table` only writes it anew). About 20 minutes on two cores; the folder of the runs,
+of the latest record alone (`--table` only writes it anew). About 20 minutes of a core; the folder of the runs,
 runs/lfw-demonstration, is replaced. `--epochs 2` tries it all in a few minutes, and leaves records and table alone.
 """
 
@@ -22,6 +22,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -219,15 +220,15 @@ def table(latest: dict[str, Any]) -> str:
     lines += [f"| {name} | {100 * mean:.1f} | {interval} | {100 * eer:.1f} |" for name, mean, eer, interval in rows]
     ran, data = record["run"], record["data"]
     same = resumed["same_graph"] and resumed["same_weights"] and resumed["same_losses"]
-    return (
-        "\n".join(lines)
-        + f"\n\n{gain:+.1f} points over its untrained self, on {figures['pairs']:,} pairs of "
-        + f"{len(data['held_out_people'])} people held out; {record['recogniser']['parameters']:,} parameters, "
-        + f"{data['images']:,} images of {data['people']} people, {ran['steps']:,} steps in {ran['seconds'] / 60:.1f} "
-        + f"minutes, {ran['images_per_second']:.0f} images/s ({latest['hardware']}). A second run, interrupted at step "
-        + f"{resumed['interrupted_at']:,} and resumed, ended on "
-        + ("the same losses, weights and graph, bit by bit.\n" if same else "**other weights**.\n")
+    said = (
+        f"{gain:+.1f} points over its untrained self, on {figures['pairs']:,} pairs of "
+        f"{len(data['held_out_people'])} people held out; {record['recogniser']['parameters']:,} parameters, "
+        f"{data['images']:,} images of {data['people']} people, {ran['steps']:,} steps in {ran['seconds'] / 60:.1f} "
+        f"minutes, {ran['images_per_second']:.0f} images/s ({latest['hardware']}). A second run, interrupted at step "
+        f"{resumed['interrupted_at']:,} and resumed, ended on "
+        + ("the same losses, weights and graph, bit by bit." if same else "**other weights**.")
     )
+    return "\n".join([*lines, "", fill(said, 120), ""])
 
 
 if __name__ == "__main__":

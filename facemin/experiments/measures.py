@@ -80,6 +80,20 @@ def far(record: Record, judge: str, operation: str = "none") -> Share:
     return share(_impostor(record, judge, operation) >= record.thresholds[judge].threshold)
 
 
+def worst_far(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> NamedRate | None:
+    """The highest FAR of any of the judges after any operation; None without judges."""
+    return _highest(NamedRate(far(record, judge, name), judge, name) for judge, name in _places(record, judges, among))
+
+
+def mean_tar(record: Record, judges: Iterable[str], operation: str = "none") -> Share:
+    """Mean TAR of several judges; the interval when pairs are drawn again, not measured without judges."""
+    flags = [
+        _genuine(record, record.protected[judge][operation].other) >= record.thresholds[judge].threshold
+        for judge in judges
+    ]
+    return _mean_share(torch.stack(flags)) if flags else NONE
+
+
 def union(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> Share:
     """Share of genuine pairs that any of the judges accepts after any operation; not measured without judges.
 
@@ -132,26 +146,21 @@ def clean_strict(record: Record, judge: str, *, kappa: float | None = None) -> S
 
 
 def mean_strict(record: Record, judges: Iterable[str], *, kappa: float | None = None) -> Share:
-    """Mean strict accuracy of several judges; the interval when pairs are drawn again.
-
-    Where all judges agree on every pair, as one alone does, it is a plain share, with Wilson's interval: drawing
-    again from pairs that are all alike would say that nothing is uncertain.
-    """
+    """Mean strict accuracy of several judges; the interval when pairs are drawn again."""
     names = tuple(judges)
     if not names or all(record.same):
         return NONE
-    flags = torch.stack([_strict_rows(record, judge, "none", kappa) for judge in names])
-    return share(flags[0]) if bool((flags == flags[0]).all()) else mean(flags.double().mean(0))
+    return _mean_share(torch.stack([_strict_rows(record, judge, "none", kappa) for judge in names]))
 
 
 def worst(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> NamedRate | None:
     """The highest TAR of any of the judges after any operation; None without judges."""
-    return _extreme(record, judges, among, highest=True)
+    return _highest(_rates(record, judges, among))
 
 
 def weakest(record: Record, judges: Iterable[str], among: Iterable[str] | None = None) -> NamedRate | None:
     """The lowest TAR likewise."""
-    return _extreme(record, judges, among, highest=False)
+    return min(_rates(record, judges, among), key=lambda named: named.share.value, default=None)
 
 
 def selectivity(record: Record) -> float:
@@ -170,6 +179,18 @@ def trades(record: Record, judge: str, *, kappa: float | None = None) -> list[Tr
         privacy = NONE if noisy.distance is None else _mean_distance(noisy.distance)
         found.append(Trade(noisy.bound, utility, privacy))
     return found
+
+
+def utility_privacy(record: Record, judge: str, *, bound: float, kappa: float) -> Share:
+    """UP (PMT, equation 9) at one bound of noise; the interval when pairs are drawn again.
+
+    Not measured without a distance, without noise of that bound, or of a judge that saw none.
+    """
+    for noisy in record.noise:
+        if noisy.bound == bound and noisy.distance is not None and judge in noisy.cosines:
+            utility = _exceeds(record, judge, noisy.cosines[judge], kappa).double()
+            return mean(utility + torch.tensor(noisy.distance, dtype=torch.float64))
+    return NONE
 
 
 def mean(values: Tensor) -> Share:
@@ -202,6 +223,15 @@ def unreached(record: Record) -> int:
     return 0 if fixed else sum(bool(unmet) for unmet in record.spent.unmet)
 
 
+def _mean_share(flags: Tensor) -> Share:
+    """Mean over judges of flags (judges, pairs).
+
+    Where all judges agree on every pair, as one alone does, it is a plain share, with Wilson's interval: drawing
+    again from pairs that are all alike would say that nothing is uncertain.
+    """
+    return share(flags[0]) if bool((flags == flags[0]).all()) else mean(flags.double().mean(0))
+
+
 def _strict_rows(record: Record, judge: str, operation: str, kappa: float | None) -> Tensor:
     scores = record.protected[judge][operation]
     kept = _exceeds(record, judge, scores.original, kappa)
@@ -223,13 +253,18 @@ def _impostor(record: Record, judge: str, operation: str) -> Tensor:
     return scores[~torch.tensor(record.same)]
 
 
-def _extreme(record: Record, judges: Iterable[str], among: Iterable[str] | None, *, highest: bool) -> NamedRate | None:
+def _rates(record: Record, judges: Iterable[str], among: Iterable[str] | None) -> list[NamedRate]:
+    return [NamedRate(tar(record, judge, name), judge, name) for judge, name in _places(record, judges, among)]
+
+
+def _places(record: Record, judges: Iterable[str], among: Iterable[str] | None) -> list[tuple[str, str]]:
+    """Each judge after each operation."""
     names = tuple(operations(record) if among is None else among)
-    found = [NamedRate(tar(record, judge, name), judge, name) for judge in judges for name in names]
-    if not found:
-        return None
-    pick = max if highest else min
-    return pick(found, key=lambda named: named.share.value)
+    return [(judge, name) for judge in judges for name in names]
+
+
+def _highest(rates: Iterable[NamedRate]) -> NamedRate | None:
+    return max(rates, key=lambda named: named.share.value, default=None)
 
 
 def _average(values: Iterable[float]) -> float:

@@ -13,6 +13,7 @@ from facemin.experiments.common import (
     replace_section,
     script_parser,
     table_head,
+    with_interval,
     write_record,
 )
 
@@ -71,3 +72,9 @@ def test_a_document_without_both_marks_is_refused_and_kept(tmp_path: Path, text:
 
 def test_the_head_of_a_table_has_a_rule_below_each_column() -> None:
     assert table_head("a", "b c") == ["| a | b c |", "| --- | --- |"]
+
+
+def test_a_figure_is_printed_with_its_interval_and_no_negative_zero() -> None:
+    assert with_interval(0.5, 0.251, 0.7449) == "0.50 (0.25 to 0.74)"
+    assert with_interval(0.02, -0.001, 0.05) == "0.02 (0.00 to 0.05)"
+    assert with_interval(13.98, 13.5, 14.51, digits=1) == "14.0 (13.5 to 14.5)"

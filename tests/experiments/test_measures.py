@@ -114,6 +114,40 @@ def test_shares_by_hand() -> None:
     assert measures.clean_strict(r, "b", kappa=0.2).value == 0.75
 
 
+def test_a_mean_over_judges_is_of_pairs_drawn_again() -> None:
+    r = record()
+    # b accepts none of the pairs at 0.4, c the third one at 0.9
+    found = measures.mean_tar(r, ("b", "c"))
+    assert found.value == pytest.approx(1 / 6)
+    assert (found.low, found.n) == (0.0, 3)
+    assert found.high == pytest.approx(0.5)
+    # one judge alone, or judges that agree: Wilson's interval, never [0, 0]
+    assert measures.mean_tar(r, ("b",)) == (0.0, *wilson(0, 3), 3)
+    assert math.isnan(measures.mean_tar(r, ()).value)
+
+
+def test_the_worst_false_accept_rate_is_over_judges_and_operations() -> None:
+    r = record()
+    found = measures.worst_far(r, ("b", "c"))
+    assert found == (measures.far(r, "b", "blur-1"), "b", "blur-1")
+    assert found is not None
+    assert found.share == (1.0, *wilson(1, 1), 1)
+    raw = measures.worst_far(r, ("b", "c"), ("none",))
+    assert raw is not None
+    assert raw.share.value == 0
+    assert measures.worst_far(r, ()) is None
+
+
+def test_utility_and_privacy_of_one_bound_are_added_pair_by_pair() -> None:
+    r = record()
+    # cosines 0.6, 0.4, 0.3, 0.2 and distances 1, 2, 3, 4: at 0.3 two pairs are useful
+    found = measures.utility_privacy(r, "a", bound=0.1, kappa=0.3)
+    assert found.value == pytest.approx(0.5 + 2.5)
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(measures.trades(r, "a", kappa=0.3)[1].total)
+    assert math.isnan(measures.utility_privacy(r, "a", bound=0.2, kappa=0.3).value)
+
+
 def test_extremes_by_hand() -> None:
     r = record()
     own = measures.weakest(r, ("a",))

@@ -1,4 +1,4 @@
-"""The figure of who finds a person: drawn from the records, as committed."""
+"""The figure and the table of who finds a person: made from the records, as committed."""
 
 import json
 import runpy
@@ -37,3 +37,15 @@ def test_it_is_words_and_shapes_alone() -> None:
     kinds = {element.tag.split("}")[1] for element in tree.iter()}
     assert kinds == {"svg", "style", "rect", "text", "path", "circle", "title"}
     assert "prefers-color-scheme:dark" in (ROOT / "docs" / "who-finds-you.svg").read_text()
+
+
+def test_the_readme_s_table_is_that_of_the_records() -> None:
+    script = runpy.run_path(str(ROOT / "experiments" / "pseudonym" / "who_table.py"))
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition(script["BEGIN"])[2].partition(script["END"])[0]
+    assert section.strip() == script["table"](ROOT / "results").strip()
+    linkers = json.loads((ROOT / "results" / "pseudonym" / "linkers.jsonl").read_text().splitlines()[-1])["tables"]
+    for table, bold in (("no secret", ""), ("a secret each", "**")):
+        key = next(row for row in linkers[table] if (row["attacker"], row["upload"]) == ("the key itself", "image"))
+        low, high = key["interval"]
+        first = f"{key['rank 1']['hits']} of {key['people']}"
+        assert f"| {bold}{key['auc']:.3f} [{low:.3f}, {high:.3f}], {first}{bold} |" in section

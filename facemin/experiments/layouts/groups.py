@@ -60,6 +60,7 @@ def grouped(records: Iterable[Record], now: Header | None = None) -> list[Group]
         if now is not None and now.name == header.name and any(entry.settings in latest for entry in now.cells):
             header = now
         rows = tuple(Row(entry, latest.get(entry.settings)) for entry in header.cells)
-        shown = sum(row.record is not None for row in rows)
+        # two cells may be of one record: the paper has rows that differ in name alone
+        shown = len({row.entry.settings for row in rows if row.record is not None})
         groups.append(Group(header, data, quick, rows, len(members) - shown))
     return groups

@@ -46,9 +46,4 @@ def _highest_area(record: Record) -> Entry:
 
 
 def _false(record: Record, judges: tuple[str, ...]) -> Entry:
-    found = [
-        measures.NamedRate(measures.far(record, judge, name), judge, name)
-        for judge in judges
-        for name in measures.operations(record)
-    ]
-    return named_entry(max(found, key=lambda named: named.share.value, default=None))
+    return named_entry(measures.worst_far(record, judges))

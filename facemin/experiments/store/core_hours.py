@@ -1,0 +1,127 @@
+"""Core-hours of experiments as their records state them, each run once, and the records that state no time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+HOUR = 3600
+
+FIELDS = {"processor_seconds": 1, "seconds": 1, "fit_seconds": 1, "CPU minutes": 60}
+"""Fields that state a time, and how many seconds their unit has; of several in one place the first counts."""
+
+APART = frozenset({"log", "arguments", "settings", "experiment", "earlier"})
+"""Parts of a record that state settings, or again what the run states as a whole."""
+
+CLOCK_DIGITS = 3
+"""Decimals to which scripts round a time; one with more was read from a clock, and no two runs share it."""
+
+Time = tuple[float, ...]
+"""Seconds of one run, or of several that were timed together."""
+
+
+class Spending(NamedTuple):
+    """What the records of one file state of the time that they took.
+
+    Attributes:
+        file: relative to the folder of results, with forward slashes.
+        seconds: of one core, runs that an earlier file states left out.
+        stated: whether any record states a time; where none does, `seconds` is 0 and says nothing.
+    """
+
+    file: str
+    seconds: float
+    stated: bool
+
+
+def spendings(results: Path) -> tuple[Spending, ...]:
+    """What each file of records states, in the order of their names.
+
+    Protected images that several experiments share, and a training whose outcome several records judge, are stated by
+    each of those records; they count once. A log's lines count from its run's beginning, so that its last one counts,
+    and what states the same run's sum beside its logs does not.
+
+    Args:
+        results: folder of `.jsonl` and `.json` files, also in folders below it; headers are no records.
+
+    Raises:
+        ValueError: a file that is no JSON, named.
+    """
+    seen: set[Time] = set()
+    found = []
+    for file in sorted([*results.rglob("*.jsonl"), *results.rglob("*.json")]):
+        if file.name.endswith(".header.json") or _has_logs(file):
+            continue
+        times = [time for record in _records(file) for time in stated_times(record)]
+        fresh = list(_once(times[-1:] if _is_log(file) else times, seen))
+        found.append(Spending(file.relative_to(results).as_posix(), sum(map(sum, fresh)), bool(times)))
+    return tuple(found)
+
+
+def stated_times(record: Any) -> Iterator[Time]:
+    """Each time that a record states, in seconds; parts of what states its own whole are not looked into.
+
+    Args:
+        record: of JSON, or a part of one.
+    """
+    if isinstance(record, list):
+        for part in record:
+            yield from stated_times(part)
+    if not isinstance(record, dict):
+        return
+    for field, unit in FIELDS.items():
+        if time := _numbers(record.get(field)):
+            yield tuple(unit * value for value in time)
+            return
+    for name, part in record.items():
+        if name not in APART:
+            yield from stated_times(part)
+
+
+def hours_by_folder(spent: Iterable[Spending]) -> dict[str, float]:
+    """Core-hours by the folder that files lie in, of files that state any."""
+    hours: dict[str, float] = {}
+    for file, seconds, stated in spent:
+        folder = file.rpartition("/")[0]
+        if stated:
+            hours[folder] = hours.get(folder, 0.0) + seconds / HOUR
+    return hours
+
+
+def _once(times: Iterable[Time], seen: set[Time]) -> Iterator[Time]:
+    """Those of runs that were not seen before; a single rounded time may be another run's too, and always counts."""
+    for time in times:
+        names_its_run = len(time) > 1 or time[0] != round(time[0], CLOCK_DIGITS)
+        if names_its_run and time in seen:
+            continue
+        seen.add(time)
+        yield time
+
+
+def _numbers(value: Any) -> Time:
+    """A time as numbers; none where the field holds something else, or nothing was spent."""
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in values):
+        return ()
+    return tuple(float(one) for one in values) if sum(values) > 0 else ()
+
+
+def _records(file: Path) -> Iterator[Any]:
+    text = file.read_text(encoding="utf-8")
+    for part in text.splitlines() if file.suffix == ".jsonl" else [text]:
+        try:
+            yield json.loads(part)
+        except ValueError as error:
+            raise ValueError(f"{file}: expected records in JSON, {error}") from None
+
+
+def _is_log(file: Path) -> bool:
+    return "-log" in file.stem
+
+
+def _has_logs(file: Path) -> bool:
+    return file.suffix == ".json" and any(file.parent.glob(f"{file.stem}-log*.jsonl"))
