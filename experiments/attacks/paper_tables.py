@@ -52,12 +52,19 @@ def table6(records: list[Record]) -> str:
     people = {len(record["found"]["samples"]["ssim"]) for record in records}
     likeness = table_head("what is attacked", "by", "SSIM", "the paper's", "PSNR, dB", "the paper's")
     recognised = table_head(
-        "what is attacked", "by", "COS", "the paper's", "SRRA", "the paper's", "TAR, another photo of the person"
+        "what is attacked",
+        "by",
+        "COS",
+        "the paper's",
+        "SRRA",
+        "the paper's",
+        "TAR, another photo",
+        "TAR, the key's own",
     )
     for record in records:
         found, paper = record["found"], record.get("paper") or {}
         first = f"| {record['row']} | {record['column']} |"
-        tar, n = found["tar_other_photo"], len(found["samples"]["ssim"])
+        n = len(found["samples"]["ssim"])
         likeness.append(
             f"{first} {_mean(found, 'ssim')} | {_printed(paper.get('ssim'))} | {_mean(found, 'psnr', digits=1)} "
             f"| {_printed(paper.get('psnr'), digits=1)} |"
@@ -65,7 +72,7 @@ def table6(records: list[Record]) -> str:
         srra = with_interval(found["srra"], *wilson(round(found["srra"] * n), n))
         recognised.append(
             f"{first} {_mean(found, 'cos')} | {_printed(paper.get('cos'))} | {srra} | {_printed(paper.get('srra'))} "
-            f"| {with_interval(tar['tar'], tar['low'], tar['high'])} |"
+            f"| {_tar(found)} | {_tar(found['authorised']) if 'authorised' in found else ''} |"
         )
     counts = " or ".join(map(str, sorted(people)))
     head = f"{counts} people in each row; intervals of means by drawing people again, of shares Wilson's."
@@ -151,6 +158,12 @@ def _mean(found: Record, name: str, *, digits: int = 2) -> str:
     """Over people, with the interval when they are drawn again."""
     share = mean(torch.tensor(found["samples"][name], dtype=torch.float64))
     return with_interval(share.value, share.low, share.high, digits=digits)
+
+
+def _tar(found: Record) -> str:
+    """How many are accepted as the person of another photo."""
+    tar = found["tar_other_photo"]
+    return with_interval(tar["tar"], tar["low"], tar["high"])
 
 
 def _share(share: Record, digits: int) -> str:
