@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +23,9 @@ from facemin.ahm import AHMConfig, load_trained, read_ahm_config, train_ahm
 from facemin.ahm.data import read_people
 from facemin.ahm.mixing import COUNTS, Mixture, draw_partners, draw_weights, heaviest, label_entropy, mix
 from facemin.evaluation.provenance import conditions
-from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
+from facemin.experiments.common import REPOSITORY, markdown_table, replace_section, script_parser
+from facemin.experiments.kinds.mixing import rewards, variants
 from facemin.runtime.files import append_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 HERE = Path(__file__).parent
 RECORDS = REPOSITORY / "results" / "ahm" / "settled.jsonl"
@@ -52,6 +49,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AHM, loss above label entropy": {"strategy": POLICY | {"reward": "excess"}},
     "AHM, no margin": {"strategy": POLICY, "head": NO_MARGIN},
 }
+REWARDED = ("random k", "AHM", "AHM, no margin, loss above label entropy")
+"""Variants whose reward by k stands in the table."""
 SMALL: dict[str, Any] = {
     "epochs": 3,
     "batch": 32,
@@ -94,7 +93,7 @@ def run(name: str, seed: int, given: argparse.Namespace) -> None:
         done = train_ahm(config, out=out, device="cpu")
         assert done.record is not None
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        probed = rewards(config, out)
+        probed = probed_rewards(config, out)
     logged = [line for line in lines if "loss" in line]
     drawn = [line["k"] for line in logged[-max(1, len(logged) // 3) :] if "k" in line]
     counts = np.array([[row[str(count)] for count in COUNTS] for row in drawn], np.float64).sum(0)
@@ -119,7 +118,7 @@ def run(name: str, seed: int, given: argparse.Namespace) -> None:
     print(f"{name}, seed {seed}: mean k {record['mean_k']}, masked {record['masked']['accuracy']:.3f}", flush=True)
 
 
-def rewards(config: AHMConfig, out: Path) -> list[dict[str, float]]:
+def probed_rewards(config: AHMConfig, out: Path) -> list[dict[str, float]]:
     """What mixing k faces gives on the last weights, each k alike: loss, label entropy, and who is recognised."""
     trained, people = load_trained(out), read_people(config, cache=out / "faces", on_aligned=None)
     generator = np.random.default_rng(0)
@@ -157,54 +156,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def table(records: list[dict[str, Any]]) -> str:
     """A row a variant, over its seeds; and the reward by k of the last weights."""
-    by_name = {name: [each for each in records if each["variant"] == name] for name in VARIANTS}
-    kept = {name: runs for name, runs in by_name.items() if runs}
-    measures = ("mean k, last third", "masked only: accuracy, %", "TAR at FAR 1 %, %", "last loss")
-    lines = table_head("variant", "seeds", *measures)
-    for name, runs in kept.items():
-        figures = (
-            _over(run["mean_k"] for run in runs),
-            _share(runs, "accuracy"),
-            _share(runs, "tar"),
-            _over(run["loss"] for run in runs),
-        )
-        lines.append(f"| {name} | {len(runs)} | {' | '.join(figures)} |")
-    losses = ("loss at k = 2 / 3 / 4 / 5 / 6", "less the label entropy")
-    lines += ["", *table_head("last weights of", *losses, "own person nearest", "heaviest person nearest")]
-    for name in ("random k", "AHM", "AHM, no margin, loss above label entropy"):
-        if name in kept:
-            rows = [[run["rewards"][at] for run in kept[name]] for at in range(len(COUNTS))]
-            columns = [
-                " / ".join(f"{np.mean([value(each) for each in row]):.2f}" for row in rows)
-                for value in (
-                    lambda each: each["loss"],
-                    lambda each: each["loss"] - each["label_entropy"],
-                    lambda each: each["own"],
-                    lambda each: each["heaviest"],
-                )
-            ]
-            lines.append(f"| {name} | {' | '.join(columns)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _share(runs: list[dict[str, Any]], name: str) -> str:
-    """A share in percent over seeds; of one seed, with its interval over people."""
-    if len(runs) > 1:
-        return _over((100 * run["masked"][name] for run in runs), digits=1)
-    low, high = runs[0]["masked"][f"{name}_interval"]
-    return f"{100 * runs[0]['masked'][name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _over(values: Iterable[float], *, digits: int = 2) -> str:
-    """Mean over seeds, with Student's 95 % interval where there are several."""
-    found = list(values)
-    mean = float(np.mean(found))
-    if len(found) < 2:
-        return f"{mean:.{digits}f}"
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, len(found) - 1)) * float(np.std(found, ddof=1)) / math.sqrt(len(found))
-    return f"{mean:.{digits}f} ({mean - half:.{digits}f} to {mean + half:.{digits}f})"
+    ordered = sorted(records, key=lambda record: list(VARIANTS).index(record["variant"]))
+    return "\n".join([*markdown_table(variants(ordered)), "", *markdown_table(rewards(ordered, REWARDED)), ""])
 
 
 def _place(record: dict[str, Any]) -> tuple[str, int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from facemin.experiments.common import RESULTS
 from facemin.experiments.store.core_hours import hours_by_folder, spendings
+from facemin.experiments.store.documents import read_documents
 
 if TYPE_CHECKING:
     from facemin.experiments.layouts.groups import Group
@@ -25,7 +26,7 @@ def precisions(groups: dict[str, Group]) -> str:
 
 def hours() -> str:
     """What the records say that they cost, and which say nothing."""
-    spent = spendings(RESULTS)
+    spent = spendings(read_documents(RESULTS))
     by = hours_by_folder(spent)
     silent: dict[str, list[str]] = {}
     for one in spent:

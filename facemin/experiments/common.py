@@ -18,6 +18,7 @@ from facemin.evaluation.photo_reader import PhotoReader
 from facemin.evaluation.provenance import conditions
 from facemin.face import align_unrounded, nearest_to_centre
 from facemin.image import decode
+from facemin.report.page import Entry
 from facemin.runtime.files import append_json, write_atomically
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from facemin.datasets import Pair
     from facemin.face import Detector
+    from facemin.report.page import Table
 
 REPOSITORY = Path(facemin.__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results"
@@ -122,6 +124,15 @@ def replace_section(page: Path, begin: str, end: str, text: str) -> None:
 def table_head(*columns: str) -> list[str]:
     """The first two lines of a Markdown table."""
     return [f"| {' | '.join(columns)} |", f"| {' | '.join(['---'] * len(columns))} |"]
+
+
+def markdown_table(made: Table) -> list[str]:
+    """Lines of a table in Markdown, without its caption; small print stands in brackets."""
+    entries = [[Entry(one) if isinstance(one, str) else one for one in row] for row in made.rows]
+    return [
+        *table_head(*made.head),
+        *(f"| {' | '.join(one.text + (f' ({one.below})' if one.below else '') for one in row)} |" for row in entries),
+    ]
 
 
 def with_interval(value: float, low: float, high: float, *, digits: int = 2) -> str:

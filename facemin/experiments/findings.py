@@ -1,21 +1,22 @@
-"""What a report opens with: what was found, in words, and what is missing or was made from changed code."""
+"""What was found, in words, with which a report opens, and what its records do not say, with which it ends."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from facemin.experiments import measures
-from facemin.report.page import listing, paragraph, section
+from facemin.experiments.layouts.entries import UNRUN
+from facemin.experiments.layouts.places import CLAIMS
+from facemin.experiments.store.core_hours import hours_by_folder
+from facemin.experiments.store.documents import is_changed
+from facemin.report.page import Entry, listing, paragraph, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from facemin.experiments.layouts.groups import Group
-    from facemin.experiments.store.records import Record
-
-HOUR = 3600
+    from facemin.experiments.layouts.sections import Section
+    from facemin.experiments.store.core_hours import Spending
+    from facemin.experiments.store.documents import Document
 
 
 class Shortfall(NamedTuple):
@@ -32,18 +33,22 @@ class Shortfall(NamedTuple):
     changed: tuple[str, ...]
 
 
-class OtherRecords(NamedTuple):
-    """A file of records of another kind, which the report names and does not show.
+class RecordsOf(NamedTuple):
+    """What a file's records say of the code that made them.
 
     Attributes:
         name: relative to the report's folder.
         records: number of them.
         changed: those that say that changed code made them.
+        unstated: those that say nothing of it.
+        shown: whether the report has a section of them.
     """
 
     name: str
     records: int
     changed: int
+    unstated: int
+    shown: bool
 
 
 def shortfall(groups: Iterable[Group]) -> Shortfall:
@@ -56,76 +61,76 @@ def shortfall(groups: Iterable[Group]) -> Shortfall:
     )
 
 
-def other_records(folder: Path, files: Iterable[Path]) -> tuple[OtherRecords, ...]:
-    """Count records of other kinds, JSON Lines each.
+def records_of(document: Document, *, shown: bool) -> RecordsOf:
+    """Count a file's records by what they say of the code."""
+    said = [is_changed(record) for record in document.records]
+    return RecordsOf(document.name, len(said), said.count(True), said.count(None), shown)
 
-    Raises:
-        ValueError: a line that is no JSON, named.
+
+def findings(
+    sections: Sequence[Section], missed: Shortfall, files: Sequence[RecordsOf], spent: Sequence[Spending]
+) -> str:
+    """A section with what each table and figure came to, what is missing, and what it took.
+
+    Args:
+        sections: of the report, quick runs left out, in its order.
+        missed: of all experiments.
+        files: every file of records.
+        spent: what the files state of the time that they took.
     """
-    found = []
-    for file in files:
-        records = []
-        for at, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                records.append(json.loads(line))
-            except ValueError as error:
-                raise ValueError(f"{file}, line {at}: expected a record, {error}") from None
-        changed = sum(isinstance(record, dict) and record.get("dirty") is True for record in records)
-        found.append(OtherRecords(file.relative_to(folder).as_posix(), len(records), changed))
-    return tuple(found)
+    hours = hours_by_folder(spent)
+    listed = ", ".join(f"{folder or 'this folder'} {value:.1f}" for folder, value in hours.items())
+    said = f"Core-hours that the records state, each run counted once: {sum(hours.values()):.1f}"
+    cost = paragraph(f"{said} ({listed})." if listed else f"{said}.", "quiet")
+    return section("What was found", [*_found(sections), *_missing(missed, files), cost])
 
 
-def findings(groups: Sequence[Group], others: Sequence[OtherRecords] = ()) -> str:
-    """A section with a sentence for each experiment, and one for what is not there."""
-    quick = [group for group in groups if group.quick]
-    whole = [group for group in groups if not group.quick]
-    hours = sum(record.spent.seconds for group in whole for record in group.records) / HOUR
-    missed = shortfall(whole)
-    parts = [listing("What was found", [_said(group) for group in whole])] if whole else []
-    parts.append(
-        paragraph(
-            f"{missed.cells - len(missed.empty)} of {missed.cells} cells are measured, {len(missed.changed)} of them "
-            f"by changed code; {hours:.1f} core-hours of protecting.",
-            "warn" if missed.empty or missed.changed else "quiet",
-        )
+def account(files: Sequence[RecordsOf], spent: Sequence[Spending]) -> str:
+    """A section with what files of records do not say, and which of them have no section."""
+    lists = {
+        "Without a section here, and their number of records": [
+            f"{one.name}: {one.records}" for one in files if not one.shown
+        ],
+        "Records that do not say whether the code was changed": [
+            f"{one.name}: {one.unstated} of {one.records}" for one in files if one.unstated
+        ],
+        "Files that state no time": [one.file for one in spent if not one.stated],
+    }
+    parts = [listing(title, texts) for title, texts in lists.items() if texts]
+    return section(
+        "Files of records", parts or [paragraph("Each has a section, states its time and its code.", "quiet")]
     )
-    if missed.empty:
-        parts.append(listing("Without a record", missed.empty))
-    if missed.changed:
-        parts.append(listing("By changed code", missed.changed))
-    if others:
-        said = [f"{one.name}: {one.records}, {one.changed} of them by changed code" for one in others]
-        parts.append(listing("Records of other experiments, which have no section here", said))
-    if quick:
-        parts.append(
-            paragraph(f"Quick runs, which say nothing: {', '.join(one.header.name for one in quick)}.", "quiet")
-        )
-    return section("What was found", parts)
 
 
-def _said(group: Group) -> str:
-    """An experiment in a sentence: what is kept, and what others get, over its cells."""
-    source = f" ({group.header.source})" if group.header.source else ""
-    start = f"{group.header.title}{source}, {group.data}: "
-    kept = [_kept(record) for record in group.records if record.spent.steps]
-    if not kept:
-        return f"{start}nothing was protected."
-    words = f"the authorised keep {_range([value for value, _ in kept])} of what they accept plain"
-    others = [value for _, value in kept if value is not None]
-    if others:
-        words += f"; any other recogniser, after any operation, accepts {_range(others)} of the people"
-    return f"{start}{words}."
+def _found(sections: Sequence[Section]) -> list[str]:
+    of_places = {place: [one for one in sections if one.place == place] for place in CLAIMS}
+    parts = []
+    if any(of_places.values()):
+        rows: list[list[Entry | str]] = [
+            [place, Entry(claim, mark="words paper"), here]
+            for place, claim in CLAIMS.items()
+            for here in [Entry(one.said, mark="words") for one in of_places[place]] or [UNRUN]
+        ]
+        parts.append(table("PMT's tables and figures", ["of the paper", "it claims", "here"], rows, stacked=True))
+    beyond = [f"{one.title}: {one.said}" for one in sections if not one.place]
+    return [*parts, listing("Beyond the paper's tables and figures", beyond)] if beyond else parts
 
 
-def _kept(record: Record) -> tuple[float, float | None]:
-    """TAR of the authorised judge that keeps least, of its plain TAR; and the share whom any other accepts."""
-    own = measures.weakest(record, measures.authorised(record), ("none",))
-    assert own is not None
-    clean = measures.clean_tar(record, own.judge).value
-    others = measures.unauthorised(record)
-    return (own.share.value / clean if clean else 0.0), (measures.union(record, others).value if others else None)
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
+def _missing(missed: Shortfall, files: Sequence[RecordsOf]) -> list[str]:
+    changed = sum(one.changed for one in files)
+    unstated = sum(one.unstated for one in files)
+    records = sum(one.records for one in files)
+    said = (
+        f"{missed.cells - len(missed.empty)} of {missed.cells} cells are measured, {len(missed.changed)} of them by "
+        f"changed code. Of all {records:,} records in {len(files)} files {changed} say that changed code made them, "
+        f"and {unstated} say nothing of it."
+    )
+    lists = {
+        "Without a record": missed.empty,
+        "Cells by changed code": missed.changed,
+        "Files with records by changed code": [
+            f"{one.name}: {one.changed} of {one.records}" for one in files if one.changed
+        ],
+    }
+    start = paragraph(said, "warn" if missed.empty or changed else "quiet")
+    return [start, *(listing(title, texts) for title, texts in lists.items() if texts)]

@@ -115,12 +115,18 @@ def areas(record: Record, judges: Iterable[str]) -> list[tuple[str, str, Area]]:
     """
     if min(sum(record.same), len(record.same) - sum(record.same)) < FEWEST_TO_RANK:
         return []
-    found = []
-    for judge in judges:
-        for name in operations(record):
-            genuine = _genuine(record, record.protected[judge][name].other)
-            found.append((judge, name, auc(genuine.numpy(), _impostor(record, judge, name).numpy())))
-    return found
+    return [
+        (judge, name, _area(record.protected[judge][name].other, record.same))
+        for judge in judges
+        for name in operations(record)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _area(scores: tuple[float, ...], same: tuple[bool, ...]) -> Area:
+    """A report asks for the same areas in words and in tables."""
+    genuine = [score for score, alike in zip(scores, same, strict=True) if alike]
+    return auc(genuine, [score for score, alike in zip(scores, same, strict=True) if not alike])
 
 
 def clean_tar(record: Record, judge: str) -> Share:
@@ -181,8 +187,8 @@ def trades(record: Record, judge: str, *, kappa: float | None = None) -> list[Tr
     return found
 
 
-def utility_privacy(record: Record, judge: str, *, bound: float, kappa: float) -> Share:
-    """UP (PMT, equation 9) at one bound of noise; the interval when pairs are drawn again.
+def utility_privacy(record: Record, judge: str, *, bound: float, kappa: float | None) -> Share:
+    """UP (PMT, equation 9) at one bound of noise, at kappa or the judge's own threshold; pairs are drawn again.
 
     Not measured without a distance, without noise of that bound, or of a judge that saw none.
     """

@@ -51,6 +51,14 @@ class Entry(NamedTuple):
     for outcomes "leak", "bounded", "open", "look" or "none", whose colours never stand without the word."""
 
 
+class Table(NamedTuple):
+    """What `table` shows, for whoever shows it otherwise too: a caption, column heads, and as many entries a row."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Entry | str]]
+
+
 class Heading(NamedTuple):
     """A section that a reader can jump to."""
 
@@ -85,8 +93,13 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Entry | str
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph; kind "warn", "quiet", or an outcome as `Entry.mark` has it."""
+    """A paragraph; kind "warn", "quiet", "said", whose line breaks stay, or an outcome as `Entry.mark` has it."""
     return _part("paragraph", text, kind)
+
+
+def code(title: str, text: str) -> str:
+    """A command after a few words."""
+    return _part("code", title, text)
 
 
 def listing(title: str, texts: Sequence[str]) -> str:

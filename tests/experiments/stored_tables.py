@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from facemin.experiments.layouts.groups import grouped
-from facemin.experiments.layouts.report import show
+from facemin.experiments.layouts.report import as_section
+from facemin.experiments.layouts.sections import laid_out
 from facemin.experiments.store.records import read_header, read_records
 from tests.conftest import REPOSITORY
 from tests.experiments.layouts.test_report import Page
@@ -16,7 +17,7 @@ GOLDEN = Path(__file__).parent / "golden"
 def tables_of(records: Path) -> list[list[list[str]]]:
     """Rows of text of every table that the report makes of a file of records, in the page's order."""
     groups = grouped(read_records(records), read_header(records))
-    return [rows for group in groups for rows in Page(show(group)).tables.values()]
+    return [rows for group in groups for rows in Page(laid_out(as_section(group, records.parent))).tables.values()]
 
 
 if __name__ == "__main__":

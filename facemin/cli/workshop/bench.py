@@ -123,11 +123,10 @@ def report(
         )
         return 0
     if done.passed_over:
-        changed = sum(one.changed for one in done.others)
-        note(
-            f"passed over {len(done.passed_over)} files of other records, {changed} of them by changed code: "
-            f"{', '.join(map(str, done.passed_over))}"
-        )
+        note(f"without a section, {len(done.passed_over)} files: {', '.join(map(str, done.passed_over))}")
+    for one in done.files:
+        if one.changed:
+            note(f"by changed code, {one.changed} of {one.records} records of {one.name}")
     for words, cells in (("without a record", missed.empty), ("by changed code", missed.changed)):
         if cells:
             note(f"{words}: {'; '.join(cells)}")

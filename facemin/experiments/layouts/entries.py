@@ -9,10 +9,26 @@ from facemin.metrics import wilson
 from facemin.report.page import MISSING, Entry, number, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from facemin.experiments.layouts.groups import Group
     from facemin.experiments.store.records import Record
 
 UNRUN = Entry(MISSING, mark="missing")
+NONE = Entry("-")
+"""What does not apply, or the paper does not have."""
+
+
+def interval_entry(value: float, interval: Sequence[float], *, digits: int = 2, below: str = "") -> Entry:
+    """A figure with its interval, and more, in small print."""
+    low, high = interval
+    said = f"{low:z.{digits}f} to {high:z.{digits}f}"
+    return Entry(f"{value:z.{digits}f}", f"{said}; {below}" if below else said)
+
+
+def beside(value: float | None, *, digits: int = 2) -> Entry:
+    """A figure of the paper's as it stands there."""
+    return NONE if value is None else Entry(f"{value:.{digits}f}", mark="paper")
 
 
 def paper_title(group: Group) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from facemin.evaluation.judge import Share
 from facemin.experiments import measures
 from facemin.experiments.layouts import plots
 from facemin.experiments.layouts.entries import UNRUN
-from facemin.report.page import Entry, image, number, shown, table
+from facemin.report.page import Entry, image, shown, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,17 +46,17 @@ def _noise_part(group: Group, kappa: float | None) -> str:
         others = (
             [measures.trades(record, name, kappa=kappa) for name in measures.unauthorised(record)] if of_images else []
         )
+        sums = [measures.utility_privacy(record, judge, bound=trade.bound, kappa=kappa) for trade in trades]
         for place, trade in enumerate(trades):
             figures = [shown(trade.utility, mark="own")]
             if of_images:
                 highest = max((found[place].utility for found in others if found), default=measures.NONE)
-                figures += [shown(trade.privacy), number(trade.total), shown(highest)]
+                figures += [shown(trade.privacy), shown(sums[place]), shown(highest)]
             rows.append([entry.name, judge, f"{trade.bound:g}", *figures, str(trade.utility.n)])
         bounds = tuple(trade.bound for trade in trades)
         utility.append(plots.Curve(entry.name, bounds, tuple(trade.utility for trade in trades)))
         privacy.append(plots.Curve(entry.name, bounds, tuple(trade.privacy for trade in trades)))
-        sums = tuple(Share(trade.total, math.nan, math.nan, trade.utility.n) for trade in trades)
-        total.append(plots.Curve(entry.name, bounds, sums))
+        total.append(plots.Curve(entry.name, bounds, tuple(sums)))
     panels = [plots.Panel("utility", "share accepted", tuple(utility))]
     if of_images:
         panels += [plots.Panel("privacy", "distance", tuple(privacy)), plots.Panel("UP", "their sum", tuple(total))]

@@ -107,6 +107,68 @@ def selectivity(panels: Sequence[tuple[str, Sequence[Path]]], *, title: str) -> 
     return _svg(draw, size=(5.6 * len(panels), 5.6), title=title)
 
 
+def boxes(names: Sequence[str], panels: Sequence[tuple[str, Sequence[Sequence[float]]]], *, title: str) -> bytes:
+    """Values of each row as a box of their quartiles over their points; an SVG file's bytes.
+
+    Args:
+        names: of the rows, from top to bottom.
+        panels: a title each, and the values of each row.
+        title: over all.
+
+    Raises:
+        ValueError: matplotlib is missing.
+    """
+    rows = list(range(len(names), 0, -1))
+
+    def draw(figure: Any) -> None:
+        for axes, (name, values) in zip(
+            figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True
+        ):
+            axes.boxplot(list(values), positions=rows, orientation="horizontal", whis=(5, 95), showfliers=False)
+            # one path for all points, since a mark each would make the file ten times as large
+            ticks = [
+                [(value, at - 0.2), (value, at + 0.2)] for at, row in zip(rows, values, strict=True) for value in row
+            ]
+            x, y = ([end for tick in ticks for end in (*(point[axis] for point in tick), math.nan)] for axis in (0, 1))
+            axes.plot(x, y, color="tab:blue", alpha=0.4, linewidth=0.8)
+            axes.set_yticks(rows, names, fontsize=7, parse_math=False)
+            axes.set_title(name, parse_math=False)
+            axes.grid(visible=True, axis="x", alpha=0.3)
+
+    return _svg(draw, size=(4.6 * len(panels) + 2, 0.27 * len(names) + 1.6), title=title)
+
+
+def bars(groups: Sequence[str], series: Sequence[tuple[str, Sequence[Share]]], *, ylabel: str, title: str) -> bytes:
+    """Shares of several series side by side in each group, with their intervals; an SVG file's bytes.
+
+    Args:
+        groups: names on the axis.
+        series: a name each, and a share for each group; one of no trials leaves a gap.
+        ylabel: of the shares.
+        title: over all.
+
+    Raises:
+        ValueError: matplotlib is missing.
+    """
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        width = 0.8 / len(series)
+        for place, (name, shares) in enumerate(series):
+            there = [(at, share) for at, share in enumerate(shares) if share.n]
+            x = [at + (place - (len(series) - 1) / 2) * width for at, _ in there]
+            found = [share for _, share in there]
+            axes.bar(
+                x, [share.value for share in found], width, yerr=_reach(found), label=name, error_kw={"linewidth": 0.8}
+            )
+        axes.set_xticks(range(len(groups)), groups, fontsize=8, parse_math=False)
+        axes.set(ylabel=ylabel)
+        axes.grid(visible=True, axis="y", alpha=0.3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+
+    return _svg(draw, size=(max(1.7 * len(groups), 6), 4.2), title=title)
+
+
 def maps(
     panels: Sequence[tuple[str, Sequence[Sequence[float]]]],
     *,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from facemin.experiments import measures
 from facemin.experiments.layouts.entries import (
+    NONE,
     UNRUN,
     named_entry,
     paper_entry,
@@ -14,7 +14,7 @@ from facemin.experiments.layouts.entries import (
     residual_entry,
     steps_entry,
 )
-from facemin.report.page import Entry, number, paragraph, shown, table
+from facemin.report.page import Entry, paragraph, shown, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,82 +92,91 @@ def _trade_columns(group: Group) -> list[Column]:
     return [
         (f"utility {at}", lambda r: shown(last(r).utility)),
         (f"privacy {at}", lambda r: shown(last(r).privacy)),
-        (f"UP {at}", lambda r: number(last(r).total)),
+        (f"UP {at}", lambda r: shown(measures.utility_privacy(r, _own(r), bound=last(r).bound, kappa=kappa))),
     ]
+
+
+class Counted(NamedTuple):
+    """A way to count in a matrix.
+
+    Attributes:
+        caption: of its table.
+        of: a record's share of one judge.
+        clean: the same of plain faces.
+        together: what all others come to, in words, and as a share.
+        paper: whether the paper counts so.
+    """
+
+    caption: str
+    of: Callable[[Record, str], Share]
+    clean: Callable[[Record, str], Share]
+    together: tuple[str, Callable[[Record], Share]]
+    paper: bool = False
 
 
 def as_matrix(group: Group) -> list[str]:
     """Authorised cells by judges, as Tables VII and IX have them, once for each way to count."""
     kappa = group.header.kappa
 
-    def at(threshold: float | None) -> Callable[[Record, str], Share]:
-        return lambda record, judge: measures.strict(record, judge, kappa=threshold)
+    def strict(caption: str, at: float | None) -> Counted:
+        return Counted(
+            caption,
+            lambda record, judge: measures.strict(record, judge, kappa=at),
+            lambda record, judge: measures.clean_strict(record, judge, kappa=at),
+            ("mean of others", lambda record: measures.mean_strict(record, measures.unauthorised(record), kappa=at)),
+            paper=True,
+        )
 
     def hardest(record: Record, judge: str) -> Share:
         pick = measures.weakest if judge in measures.authorised(record) else measures.worst
         found = pick(record, (judge,))
         return measures.NONE if found is None else found.share
 
-    parts = []
-    if not all(group.records[0].same):
-        parts = [
-            _matrix(
-                group,
-                "acc (PMT, equation 10) at each judge's own threshold",
-                at(None),
-                measures.clean_strict,
-                paper=True,
-            ),
-            _matrix(
-                group,
-                f"acc at the paper's threshold, {kappa:g}",
-                at(kappa),
-                lambda record, judge: measures.clean_strict(record, judge, kappa=kappa),
-                paper=True,
-            ),
-        ]
-    return [
-        *parts,
-        _matrix(group, "TAR, raw", measures.tar, measures.clean_tar),
-        _matrix(
-            group,
+    ways = [
+        Counted(
+            "TAR, raw",
+            measures.tar,
+            measures.clean_tar,
+            ("mean of others", lambda record: measures.mean_tar(record, measures.unauthorised(record))),
+        ),
+        Counted(
             "TAR after the operation that is worst for us: the lowest for authorised, the highest for others",
             hardest,
             measures.clean_tar,
+            ("any other at all", lambda record: measures.union(record, measures.unauthorised(record))),
         ),
     ]
+    if not all(group.records[0].same):
+        own = strict("acc (PMT, equation 10) at each judge's own threshold", None)
+        ways = [own, strict(f"acc at the paper's threshold, {kappa:g}", kappa), *ways]
+    return [_matrix(group, way) for way in ways]
 
 
-def _matrix(
-    group: Group,
-    caption: str,
-    measure: Callable[[Record, str], Share],
-    clean: Callable[[Record, str], Share],
-    *,
-    paper: bool = False,
-) -> str:
+def _matrix(group: Group, way: Counted) -> str:
     judges = group.judges
     title = paper_title(group)
-    head = ["authorised", *judges, "mean of others", "worst other"]
-    head += [f"authorised, {title}", f"mean of others, {title}"] if paper else []
+    words, together = way.together
+    head = ["authorised", *judges, words, "worst other"]
+    head += [f"authorised, {title}", f"mean of others, {title}"] if way.paper else []
     head += ["n", "steps", "residual"]
-    first = [clean(group.records[0], judge) for judge in judges]
-    blank = [Entry("")] * (len(head) - len(judges) - 1)
-    rows: list[list[Entry | str]] = [["clean", *map(shown, first), *blank]]
+    first = [way.clean(group.records[0], judge) for judge in judges]
+    rows: list[list[Entry | str]] = [
+        ["clean", *map(shown, first), *[NONE] * (len(head) - len(judges) - 4), str(first[0].n), NONE, NONE]
+    ]
     for entry, record in group.rows:
         beside = [paper_entry(group, entry.paper.authorised), paper_entry(group, entry.paper.unauthorised)]
-        figures = beside if paper else []
+        figures = beside if way.paper else []
         if record is None:
             rows.append([entry.name, *[UNRUN] * (len(judges) + 2), *figures, *[UNRUN] * 3])
             continue
-        found = {judge: measure(record, judge) for judge in judges}
+        found = {judge: way.of(record, judge) for judge in judges}
         others = [found[judge] for judge in measures.unauthorised(record)]
         own = measures.authorised(record)
         rows.append(
             [
                 entry.name,
                 *(shown(share, mark="own" if judge in own else "") for judge, share in found.items()),
-                number(sum(share.value for share in others) / len(others) if others else math.nan),
+                shown(together(record)),
                 shown(max(others, key=lambda share: share.value)) if others else UNRUN,
                 *figures,
                 str(found[own[0]].n),
@@ -175,7 +184,7 @@ def _matrix(
                 residual_entry(record),
             ]
         )
-    return table(caption, head, rows)
+    return table(way.caption, head, rows)
 
 
 def over_operations(group: Group) -> list[str]:
@@ -186,15 +195,16 @@ def over_operations(group: Group) -> list[str]:
     rows: list[list[Entry | str]] = []
     for entry, record in group.rows:
         if record is None:
-            rows.append([entry.name, "", *[UNRUN] * (len(names) + 1)])
+            rows.append([entry.name, *[UNRUN] * (len(names) + 2)])
             continue
         for judge in measures.authorised(record):
             cells = [shown(measures.tar(record, judge, name), mark="own") for name in names]
             rows.append([entry.name, judge, shown(measures.clean_tar(record, judge)), *cells])
         others = measures.unauthorised(record)
-        rows.append(
-            [entry.name, "worst other", "", *(named_entry(measures.worst(record, others, (name,))) for name in names)]
-        )
+        clean = [measures.NamedRate(measures.clean_tar(record, judge), judge, "none") for judge in others]
+        worst = [max(clean, key=lambda named: named.share.value, default=None)]
+        worst += [measures.worst(record, others, (name,)) for name in names]
+        rows.append([entry.name, "worst other", *map(named_entry, worst)])
     return [
         table("TAR after what a provider or an adversary does to the image", ["cell", "judge", "clean", *names], rows)
     ]

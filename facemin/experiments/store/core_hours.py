@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from facemin.experiments.store.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from facemin.experiments.store.documents import Document
 
 HOUR = 3600
 
@@ -38,27 +41,24 @@ class Spending(NamedTuple):
     stated: bool
 
 
-def spendings(results: Path) -> tuple[Spending, ...]:
-    """What each file of records states, in the order of their names.
+def spendings(documents: Iterable[Document]) -> tuple[Spending, ...]:
+    """What each file of records states, in their order.
 
     Protected images that several experiments share, and a training whose outcome several records judge, are stated by
     each of those records; they count once. A log's lines count from its run's beginning, so that its last one counts,
     and what states the same run's sum beside its logs does not.
 
     Args:
-        results: folder of `.jsonl` and `.json` files, also in folders below it; headers are no records.
-
-    Raises:
-        ValueError: a file that is no JSON, named.
+        documents: as `read_documents` has them.
     """
     seen: set[Time] = set()
     found = []
-    for file in sorted([*results.rglob("*.jsonl"), *results.rglob("*.json")]):
-        if file.name.endswith(".header.json") or _has_logs(file):
+    for document in documents:
+        if _has_logs(document.path):
             continue
-        times = [time for record in _records(file) for time in stated_times(record)]
-        fresh = list(_once(times[-1:] if _is_log(file) else times, seen))
-        found.append(Spending(file.relative_to(results).as_posix(), sum(map(sum, fresh)), bool(times)))
+        times = [time for record in document.records for time in stated_times(record)]
+        fresh = list(_once(times[-1:] if _is_log(document.path) else times, seen))
+        found.append(Spending(document.name, sum(map(sum, fresh)), bool(times)))
     return tuple(found)
 
 
@@ -66,8 +66,10 @@ def stated_times(record: Any) -> Iterator[Time]:
     """Each time that a record states, in seconds; parts of what states its own whole are not looked into.
 
     Args:
-        record: of JSON, or a part of one.
+        record: of `facemin bench run`, or of JSON, or a part of one.
     """
+    if isinstance(record, Record):
+        record = {"seconds": record.spent.seconds}
     if isinstance(record, list):
         for part in record:
             yield from stated_times(part)
@@ -108,15 +110,6 @@ def _numbers(value: Any) -> Time:
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in values):
         return ()
     return tuple(float(one) for one in values) if sum(values) > 0 else ()
-
-
-def _records(file: Path) -> Iterator[Any]:
-    text = file.read_text(encoding="utf-8")
-    for part in text.splitlines() if file.suffix == ".jsonl" else [text]:
-        try:
-            yield json.loads(part)
-        except ValueError as error:
-            raise ValueError(f"{file}: expected records in JSON, {error}") from None
 
 
 def _is_log(file: Path) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "facemin.bench/1"
 """Never renamed, wherever this module lies: records that were made long ago say it."""
+_HEADER: Final = ".header.json"
 DIGITS = 7
 """Decimals of a score; the networks compute in float32, whose own error is larger."""
 
@@ -242,7 +243,12 @@ def read_header(path: Path) -> Header | None:
 
 
 def _header_path(path: Path) -> Path:
-    return path.with_suffix(".header.json")
+    return path.with_suffix(_HEADER)
+
+
+def is_header(path: Path) -> bool:
+    """Whether a file's name is that of a header beside records."""
+    return path.name.endswith(_HEADER)
 
 
 def is_ours(path: Path) -> bool:

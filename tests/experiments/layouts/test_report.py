@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from facemin.experiments import measures, read_records
-from facemin.experiments.findings import OtherRecords, Shortfall
+from facemin.experiments.findings import RecordsOf, Shortfall
 from facemin.experiments.layouts.groups import grouped
 from facemin.experiments.layouts.pictures import Painter, picture_path
-from facemin.experiments.layouts.report import LAYOUTS, show, write_report
+from facemin.experiments.layouts.places import CLAIMS
+from facemin.experiments.layouts.report import LAYOUTS, as_section, write_report
+from facemin.experiments.layouts.sections import laid_out
 from facemin.experiments.store.records import read_header
 from facemin.metrics import wilson
 from tests.experiments.conftest import TOML, Measure, measured
@@ -130,9 +132,11 @@ def test_up_stands_in_rows(measure: Measure) -> None:
         "Accuracy (PMT, equation 10) and TAR"
     ]
     first = dict(zip(rows[0], rows[1], strict=True))
-    trade = measures.trades(read_records(done.file)[0], "one", kappa=0.2)[-1]
+    record = read_records(done.file)[0]
+    trade = measures.trades(record, "one", kappa=0.2)[-1]
+    both = measures.utility_privacy(record, "one", bound=0.1, kappa=0.2)
     assert first["UP, paper (LFW)"] == "1.848"
-    assert first["UP (0.1, 0.2)"] == f"{trade.total:.3f}"
+    assert first["UP (0.1, 0.2)"] == f"{trade.total:.3f} | {both.low:.3f} to {both.high:.3f}"
     assert first["utility (0.1, 0.2)"].startswith(f"{trade.utility.value:.3f} | ")
 
 
@@ -160,11 +164,11 @@ def test_groups_by_faces_and_latest_settings(measure: Measure) -> None:
     (group,) = grouped(read_records(done.file))
     assert [row.record and row.record.resolved["method"]["steps"] for row in group.rows] == [25, 9]
     assert group.superseded == 1
-    assert "1 earlier records" in show(group)
+    assert "1 earlier records" in laid_out(as_section(group, done.file.parent))
     (rough,) = grouped(read_records(quick.file))
     assert rough.quick
-    assert "A quick run: too few" in show(rough)
-    assert "A quick run" not in show(group)
+    assert "A quick run: too few" in laid_out(as_section(rough, quick.file.parent))
+    assert "A quick run" not in laid_out(as_section(group, done.file.parent))
     twice = grouped([*read_records(done.file), *read_records(done.file)])
     assert twice[0].superseded == 4
 
@@ -205,7 +209,7 @@ def test_pictures_only_when_asked(measure: Measure) -> None:
     assert write_report(folder, pictures=True).file.read_text(encoding="utf-8").count("data:image/png") == 2
 
 
-def test_passes_over_other_records(measure: Measure) -> None:
+def test_lists_records_of_unknown_kinds(measure: Measure) -> None:
     folder = measure().file.parent
     (folder / "deep").mkdir()
     (folder / "deep" / "lfw.jsonl").write_text('{"model": "dlib-resnet29"}\n')
@@ -213,6 +217,9 @@ def test_passes_over_other_records(measure: Measure) -> None:
     written = write_report(folder)
     assert written.passed_over == (folder / "deep" / "lfw.jsonl", folder / "empty.jsonl")
     assert len(written.experiments) == 1
+    words = Page(written.file.read_text(encoding="utf-8")).words
+    listed = words.partition("Without a section here, and their number of records")[2]
+    assert listed.startswith("\n\ndeep/lfw.jsonl: 1\nempty.jsonl: 0\n")
 
 
 def test_escapes_what_a_file_says(measure: Measure) -> None:
@@ -226,7 +233,7 @@ def test_escapes_what_a_file_says(measure: Measure) -> None:
     ("make", "message"),
     [
         (False, "expected a folder of records, found none"),
-        (True, "expected records of facemin bench run, found none in 0 .jsonl files"),
+        (True, "expected records of experiments, found none in 0 files of JSON"),
     ],
 )
 def test_refuses_nothing_to_report(tmp_path: Path, make: bool, message: str) -> None:
@@ -236,20 +243,69 @@ def test_refuses_nothing_to_report(tmp_path: Path, make: bool, message: str) -> 
         write_report(tmp_path / "none")
 
 
+def test_no_place_of_a_table_is_empty(records: str, tmp_path: Path) -> None:
+    for layout in ALL_LAYOUTS:
+        text = records.replace('"layout":"matrix"', f'"layout":"{layout}"')
+        # one cell has no record
+        (tmp_path / f"{layout}.jsonl").write_text(text.splitlines()[0] + "\n", encoding="utf-8")
+    page = Page(write_report(tmp_path).file.read_text(encoding="utf-8"))
+    assert page.tables
+    assert [row for rows in page.tables.values() for row in rows if not all(map(str.strip, row))] == []
+
+
+def test_sections_stand_in_the_order_of_the_paper(measure: Measure) -> None:
+    sources = ["PMT, Table X", "PMT, Figure 4", "PMT, section 6.1", "PMT, Table IV", "Ours", "PMT, Table IX"]
+    for place, source in enumerate(sources):
+        text = TOML.replace("PMT, Table VII", source).replace('"A small matrix"', f'"Number {place}"')
+        folder = measure(text, name=f"experiment{place}").file.parent
+    page = write_report(folder).file.read_text(encoding="utf-8")
+    headings = re.findall(r"<h2 id=.*?>(.*?) - faces</h2>", page)
+    first = ["PMT, Table IV: Number 3", "PMT, Figure 4: Number 1", "PMT, Table IX: Number 5", "PMT, Table X: Number 0"]
+    assert headings == [*first, "Number 2", "Number 4"]
+
+
+def test_each_section_says_how_to_repeat_it(measure: Measure) -> None:
+    folder = measure().file.parent
+    measure(quick=True)
+    words = Page(write_report(folder).file.read_text(encoding="utf-8")).words
+    command = f"facemin bench run experiments/{folder.name}/small.toml --data faces --models DIR"
+    assert f"Repeat it: {command}\n" in words
+    assert f"Repeat it: {command} --quick\n" in words
+
+
 class TestItOpensWithWhatWasFound:
     def test_in_words_made_of_the_records(self, measure: Measure) -> None:
         done = measure()
         one, both = read_records(done.file)
-        text = Page(write_report(done.file.parent).file.read_text(encoding="utf-8")).words
-        kept = [
-            min(measures.tar(r, judge).value / measures.clean_tar(r, judge).value for judge in measures.authorised(r))
-            for r in (one, both)
-        ]
-        union = measures.union(one, ("two",)).value
-        said = f"the authorised keep {min(kept):.2f}"
-        assert said in text
-        assert f"after any operation, accepts {union:.2f} of the people" in text
-        assert text.index(said) < text.index("On patterns.")
+        page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
+        opening = {row[0]: row[1:] for row in page.tables["PMT's tables and figures"]}
+        claim, here = opening["Table VII"]
+        assert claim == CLAIMS["Table VII"]
+        kept = [measures.weakest(record, measures.authorised(record), ("none",)) for record in (one, both)]
+        shares = sorted(named.share.value for named in kept if named is not None)
+        span = f"{shares[0]:.2f} to {shares[1]:.2f}" if shares[0] != shares[1] else f"{shares[0]:.2f}"
+        assert here.startswith(f"Of 6 people the authorised that keeps least, of several keys, accepts {span} (")
+        worst = measures.worst(one, ("two",))
+        assert worst is not None
+        assert f"after any operation {worst.share.value:.2f} (two" in here
+        assert f"any other's highest AUC {max(area.auc for *_, area in measures.areas(one, ['two'])):.2f} (" in here
+        assert page.words.index(here) < page.words.index("On patterns.")
+
+    def test_and_with_what_has_no_record(self, measure: Measure) -> None:
+        page = Page(write_report(measure().file.parent).file.read_text(encoding="utf-8"))
+        opening = page.tables["PMT's tables and figures"][1:]
+        assert [row[0] for row in opening] == list(CLAIMS)
+        assert {row[0] for row in opening if row[2] == "not run"} == set(CLAIMS) - {"Table VII"}
+
+    def test_figures_have_up_in_place_of_tar(self, measure: Measure) -> None:
+        done = measure(FULL.replace('"matrix"', '"noise"').replace("Table VII", "Figure 10"))
+        page = Page(write_report(done.file.parent).file.read_text(encoding="utf-8"))
+        here = {row[0]: row[2] for row in page.tables["PMT's tables and figures"]}["Figure 10"]
+        record = read_records(done.file)[0]
+        for kappa in (0.4, 0.8):
+            first, last = measures.trades(record, "one", kappa=kappa)
+            assert f"At the threshold {kappa:g}: one UP {first.total:.2f}, then {last.total:.2f}" in here
+        assert "accepts" not in here
 
     def test_and_with_what_is_missing_or_was_made_by_changed_code(self, measure: Measure) -> None:
         done = measure()
@@ -263,17 +319,32 @@ class TestItOpensWithWhatWasFound:
         assert "small: both" in text
         assert "small: one" in text
 
-    def test_and_with_what_of_other_records_changed_code_made(self, measure: Measure) -> None:
-        folder = measure().file.parent
+    def test_and_with_what_every_file_says_of_the_code(self, measure: Measure) -> None:
+        done = measure()
+        folder = done.file.parent
+        done.file.write_text(done.file.read_text(encoding="utf-8").replace('"dirty":true', '"dirty":false'))
         (folder / "attacks").mkdir()
-        (folder / "attacks" / "linkage.jsonl").write_text('{"dirty": true}\n{"dirty": false}\n')
+        (folder / "attacks" / "linkage.jsonl").write_text('{"dirty": true}\n{"dirty": false}\n{"n": 5}\n')
+        (folder / "fit.json").write_text('{\n "dirty": true\n}\n')
+        (folder / "parity.json").write_text('{"conditions": {"dirty": true}}\n')
         written = write_report(folder)
-        assert written.others == (OtherRecords("attacks/linkage.jsonl", 2, 1),)
+        assert written.files == (
+            RecordsOf("attacks/linkage.jsonl", 3, 1, 1, shown=False),
+            RecordsOf("fit.json", 1, 1, 0, shown=False),
+            RecordsOf("parity.json", 1, 1, 0, shown=False),
+            RecordsOf("small.jsonl", 2, 0, 0, shown=True),
+        )
         text = Page(written.file.read_text(encoding="utf-8")).words
-        assert "attacks/linkage.jsonl: 2, 1 of them by changed code" in text
+        assert "Of all 7 records in 4 files 3 say that changed code made them, and 1 say nothing of it." in text
+        assert "attacks/linkage.jsonl: 1 of 3" in text
 
-    def test_and_a_spoilt_line_is_named(self, measure: Measure) -> None:
+    def test_and_with_core_hours_each_run_once(self, measure: Measure) -> None:
         folder = measure().file.parent
-        (folder / "other.jsonl").write_text('{"dirty": true}\n{"dir\n')
-        with pytest.raises(ValueError, match=r"other\.jsonl, line 2: expected a record"):
-            write_report(folder)
+        (folder / "deep").mkdir()
+        shared = '{"spent": {"seconds": 7200.000123}}\n'
+        for name in ("one", "two"):
+            (folder / "deep" / f"{name}.jsonl").write_text(shared)
+        (folder / "deep" / "silent.json").write_text("{}\n")
+        text = Page(write_report(folder).file.read_text(encoding="utf-8")).words
+        assert "Core-hours that the records state, each run counted once: 2.0 (deep 2.0, this folder 0.0)." in text
+        assert "Files that state no time\n\ndeep/silent.json\n" in text

@@ -1,0 +1,139 @@
+"""Report layout of AHM's variants over seeds: how many faces are mixed, at which accuracy, and what more pay."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from facemin.experiments.kinds.seeds import over_runs
+from facemin.experiments.layouts.entries import interval_entry
+from facemin.experiments.layouts.sections import Section
+from facemin.report.page import Entry, Table, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    Record = dict[str, Any]
+
+COMMAND = "python experiments/ahm/settle.py --seeds 1 2 3"
+LEARNT = "AHM"
+"""How the names of variants begin whose number of faces a strategy learns."""
+TWO = "fixed, k = 2"
+MANY = 4
+"""Faces on average from which on a variant mixes many."""
+
+
+def as_mixing(records: Sequence[Record]) -> list[Section]:
+    """AHM's section."""
+    return [
+        Section(
+            "Adaptive Hybrid Masking: how many faces are mixed, and at which accuracy",
+            "",
+            said(records),
+            [table(*variants(records)), table(*rewards(records, dict.fromkeys(one["variant"] for one in records)))],
+            COMMAND,
+            "People never seen, masked images only. Intervals are Student's over seeds, of one seed over people; "
+            "chance is an accuracy of 50 % and a TAR of 1 %. The loss less the entropy of the mixed labels is what a "
+            "face more pays a strategy beyond its own labels.",
+        )
+    ]
+
+
+def variants(records: Sequence[Record]) -> Table:
+    """A row a variant, over its seeds."""
+    head = ["variant", "mean k, last third", "masked only: accuracy, %", "TAR at FAR 1 %, %", "last loss", "seeds"]
+    rows: list[list[Entry | str]] = [
+        [
+            name,
+            _over(run["mean_k"] for run in runs),
+            _share(runs, "accuracy"),
+            _share(runs, "tar"),
+            _over(run["loss"] for run in runs),
+            str(len(runs)),
+        ]
+        for name, runs in by_variant(records).items()
+    ]
+    return Table("Variants over seeds", head, rows)
+
+
+def rewards(records: Sequence[Record], shown: Iterable[str]) -> Table:
+    """What mixing k faces gives on the last weights of some variants, each k alike, over their seeds."""
+    head = ["last weights of", "k", "loss", "less the label entropy", "own person nearest", "heaviest person nearest"]
+    groups = by_variant(records)
+    rows: list[list[Entry | str]] = [
+        [
+            name,
+            str(probed[0]["k"]),
+            _over(one["loss"] for one in probed),
+            _over(one["loss"] - one["label_entropy"] for one in probed),
+            _over(one["own"] for one in probed),
+            _over(one["heaviest"] for one in probed),
+            str(len(probed)),
+        ]
+        for name in shown
+        for probed in zip(*(run["rewards"] for run in groups.get(name, ())), strict=True)
+    ]
+    return Table("Reward by the number of faces", [*head, "seeds"], rows)
+
+
+def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Runs of each variant, what learns nothing first."""
+    names = dict.fromkeys(record["variant"] for record in records)
+    ordered = sorted(names, key=lambda name: name.startswith(LEARNT))
+    return {name: [record for record in records if record["variant"] == name] for name in ordered}
+
+
+def said(records: Sequence[Record]) -> str:
+    """Whether a learnt strategy mixes many faces as accurately as two, as far as these runs show it."""
+    groups = by_variant(records)
+    seeds = sorted({len(runs) for runs in groups.values()})
+    start = "The abstract promises more images mixed at satisfactory accuracy. "
+    measured = f"{len(records)} runs, {' or '.join(map(str, seeds))} seeds a variant, chance 50 %: "
+    if TWO not in groups:
+        return f"{start}{measured}two faces at a time were not run, so nothing is compared with them."
+    two = _share(groups[TWO], "accuracy")
+    many = {name: runs for name, runs in groups.items() if fmean(run["mean_k"] for run in runs) >= MANY}
+    learnt = {name: runs for name, runs in many.items() if name.startswith(LEARNT)}
+    words = f"two faces have {two.text} % ({two.below}) on people never seen"
+    if not many:
+        return f"{start}{measured}{words}; no variant mixes {MANY} faces or more on average."
+    best = max(many, key=lambda name: _accuracy(many[name]))
+    figure, k = _share(many[best], "accuracy"), fmean(run["mean_k"] for run in many[best])
+    least = min(_accuracy(runs) for runs in many.values())
+    words += (
+        f"; what mixes {MANY} or more on average has {100 * least:.1f} to {figure.text} %, the most accurate being "
+        f'"{best}" with {k:.1f} faces ({figure.below})'
+    )
+    keeping = [name for name, runs in learnt.items() if _lowest(runs) >= _accuracy(groups[TWO])]
+    verdict = (
+        f"as accurate as two faces over the whole of its interval: {', '.join(keeping)}"
+        if keeping
+        else "no learnt strategy was shown to keep two faces' accuracy, nor do intervals this wide say that none does"
+    )
+    return f"{start}{measured}{words}; {verdict}."
+
+
+def _accuracy(runs: Sequence[Record]) -> float:
+    return fmean(run["masked"]["accuracy"] for run in runs)
+
+
+def _lowest(runs: Sequence[Record]) -> float:
+    if len(runs) > 1:
+        return over_runs([run["masked"]["accuracy"] for run in runs]).low
+    return float(runs[0]["masked"]["accuracy_interval"][0])
+
+
+def _share(runs: Sequence[Record], name: str) -> Entry:
+    """A share in percent over seeds; of one seed, with its interval over people."""
+    if len(runs) > 1:
+        return _over((100 * run["masked"][name] for run in runs), digits=1)
+    masked = runs[0]["masked"]
+    return interval_entry(100 * masked[name], [100 * end for end in masked[f"{name}_interval"]], digits=1)
+
+
+def _over(values: Iterable[float], *, digits: int = 2) -> Entry:
+    """Mean over seeds, with Student's interval where there are several."""
+    found = over_runs(list(values))
+    if found.n == 1:
+        return Entry(f"{found.value:.{digits}f}", "one seed")
+    return interval_entry(found.value, (found.low, found.high), digits=digits)

@@ -1,0 +1,167 @@
+"""Records of other experiments: which have sections, and what stands there; a few from the repository's own results."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facemin.experiments.kinds.registry import KINDS
+from facemin.experiments.layouts.report import write_report
+from facemin.metrics import holm
+from tests.conftest import REPOSITORY
+from tests.experiments.layouts.test_report import Page
+
+RESULTS = REPOSITORY / "results"
+FILES = {
+    "table6": "attacks/table6.jsonl",
+    "table8": "attacks/table8.jsonl",
+    "settled": "ahm/settled.jsonl",
+    "adversaries": "attacks/adversaries.jsonl",
+    "linkers": "pseudonym/linkers.jsonl",
+}
+
+
+def lines(kind: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (RESULTS / FILES[kind]).read_text(encoding="utf-8").splitlines()]
+
+
+def page_of(folder: Path, **records: list[dict[str, Any]]) -> Page:
+    for name, each in records.items():
+        text = "".join(json.dumps(record) + "\n" for record in each)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    return Page(write_report(folder).file.read_text(encoding="utf-8"))
+
+
+def headings(page: Page) -> list[str]:
+    """Of the sections between what was found and the account of the files."""
+    contents = page.words.partition("On this page")[2].partition("\n\n\n")[0]
+    return [line for line in contents.splitlines() if line][1:-1]
+
+
+def test_there_is_a_file_of_every_kind() -> None:
+    assert FILES.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", sorted(FILES))
+def test_the_stored_records_of_a_kind_are_shown_whole(kind: str, tmp_path: Path) -> None:
+    page = page_of(tmp_path, **{kind: lines(kind)})
+    assert [row for rows in page.tables.values() for row in rows if not all(map(str.strip, row))] == []
+    assert all(len({len(row) for row in rows}) == 1 for rows in page.tables.values())
+    assert "Without a section here" not in page.words
+    command = re.search(r"Repeat it: python (experiments/\S+\.py)", page.words)
+    assert command is not None
+    assert (REPOSITORY / command[1]).is_file()
+
+
+def test_tables_vi_and_viii_stand_with_their_figures(tmp_path: Path) -> None:
+    page = page_of(tmp_path, table6=lines("table6"), table8=lines("table8"))
+    assert [heading.partition(":")[0] for heading in headings(page)] == [
+        "PMT, Table VI",
+        "PMT, Figure 6",
+        "PMT, Figure 7",
+        "PMT, Table VIII",
+    ]
+    assert sum(source.startswith("data:image/svg+xml") for source in page.values("src")) == 3
+    opening = {row[0]: row[2] for row in page.tables["PMT's tables and figures"]}
+    assert opening["Table VII"] == "not run"
+
+
+def test_table_vi_has_its_records_figures_beside_the_papers(tmp_path: Path) -> None:
+    record = next(one for one in lines("table6") if (one["row"], one["column"]) == ("PMT", "white box, ours"))
+    earlier = json.loads(json.dumps(record))
+    earlier["found"]["samples"]["ssim"] = [0.0] * len(earlier["found"]["samples"]["ssim"])
+    page = page_of(tmp_path, table6=[earlier, record])
+    head, row = page.tables["Likeness"]
+    samples = record["found"]["samples"]["ssim"]
+    assert row[:2] == ["PMT", "white box, ours"]
+    assert row[2].startswith(f"{sum(samples) / len(samples):.2f} | ")
+    assert row[3] == "0.03"
+    assert (head[-1], row[-1]) == ("n", str(len(samples)))
+    tar = record["found"]["tar_other_photo"]
+    said = f"{tar['tar']:.2f} | {tar['low']:.2f} to {tar['high']:.2f}"
+    assert page.tables["Recognition"][1][6] == said
+
+
+def test_a_key_of_another_recogniser_has_that_ones_tar_as_well(tmp_path: Path) -> None:
+    first, second = (one for one in lines("table6") if one["row"] == "PMT" and one["column"].startswith("white box"))
+    second["found"]["authorised"] = {"tar_other_photo": {"tar": 0.25, "n": 52, "low": 0.15, "high": 0.39}}
+    head, one, other = page_of(tmp_path, table6=[first, second]).tables["Recognition"]
+    place = head.index("the same, by the key's own recogniser")
+    assert (one[place], other[place]) == ("-", "0.25 | 0.15 to 0.39")
+
+
+def test_table_viii_has_what_is_read_most_and_says_what_was_not_measured(tmp_path: Path) -> None:
+    records = [one for one in lines("table8") if one["set"] == "lfw" and one["row"] in ("noise", "PMT")]
+    page = page_of(tmp_path, table8=records)
+    cells = [
+        cell
+        for cell in next(one for one in records if one["row"] == "PMT")["cells"]
+        if (cell["attribute"], cell["estimator"]) == ("gender", "attributes-age-gender")
+    ]
+    most = max(cells, key=lambda cell: float(cell["agreement"]["value"]))
+    caption = next(name for name in page.tables if name.startswith("LFW, raw or behind one of 7 purifiers"))
+    head, *rows = page.tables[caption]
+    row = next(row for row in rows if row[:2] == ["gender, attributes-age-gender", "agreement"])
+    found = dict(zip(head, row, strict=True))
+    share = most["agreement"]
+    interval = f"{share['low']:.2f} to {share['high']:.2f}"
+    assert found["PMT as published"] == f"{share['value']:.2f} | {interval}; {most['purifier']}"
+    assert found["facemin's default"] == "not run"
+    assert found["knowing no face"] == f"{most['agreement_of_commonest']:.2f}"
+    assert found["n"] == "104"
+
+
+def test_ahm_has_its_variants_over_seeds_and_no_promise_kept_that_was_not_shown(tmp_path: Path) -> None:
+    records = lines("settled")
+    page = page_of(tmp_path, settled=records)
+    runs = [one for one in records if one["variant"] == "AHM"]
+    row = next(row for row in page.tables["Variants over seeds"] if row[0] == "AHM")
+    assert row[2].startswith(f"{100 * sum(one['masked']['accuracy'] for one in runs) / len(runs):.1f} | ")
+    assert row[-1] == "3"
+    assert "no learnt strategy was shown to keep two faces' accuracy" in page.words
+    for one in records:
+        if one["variant"] == "AHM, frozen for a third":
+            one["masked"]["accuracy"] = 0.9
+    page = page_of(tmp_path, settled=records)
+    assert "as accurate as two faces over the whole of its interval: AHM, frozen for a third." in page.words
+
+
+def test_adversaries_have_p_over_all_forms_and_the_strongest_in_words(tmp_path: Path) -> None:
+    records = lines("adversaries")
+    last = {one["protection"]: one for one in records}
+    page = page_of(tmp_path, adversaries=records)
+    head, *rows = page.tables["All adversaries"]
+    pmt = last["pmt"]
+    key = next(row for row in pmt["rows"] if row["adversary"] == "the key itself")
+    cell = dict(zip(head, next(row for row in rows if row[0] == "the key itself"), strict=True))[pmt["words"]]
+    names = [*(name for name in ("pmt", "robust", "low-frequency", "pseudonym", "collusion") if name in last)]
+    every = [p for name in names for p in last[name]["p_values"]]
+    assert cell.startswith(f"{key['auc']:.2f} | {key['interval'][0]:.2f} to {key['interval'][1]:.2f}; ")
+    assert cell.endswith(f"n {key['n']}; Holm {float(holm(every)[key['place']]):.2g}")
+    keyless = [row for row in pmt["rows"] if "key" not in row["knows"] and row["row"] != "T6"]
+    best = max(row["auc"] for row in keyless)
+    assert f"{pmt['words']}: without the key AUC {best:.2f} (" in page.words
+
+
+def test_linkers_say_how_many_are_above_chance(tmp_path: Path) -> None:
+    (record,) = lines("linkers")[-1:]
+    page = page_of(tmp_path, linkers=[record])
+    secret = record["tables"]["a secret each"]
+    above = sum(min(row["holm"].values()) < 0.05 for row in secret)
+    assert f"A secret each: {above} of {len(secret)} linkers are above chance" in page.words
+    assert len(page.tables["A secret each"]) == 1 + len(secret)
+
+
+def test_a_file_of_the_same_name_but_another_kind_is_listed(tmp_path: Path) -> None:
+    page = page_of(tmp_path, table6=[{"row": "PMT", "dirty": False}], table8=lines("table8"))
+    listed = page.words.partition("Without a section here, and their number of records")[2]
+    assert listed.startswith("\n\ntable6.jsonl: 1\n")
+
+
+def test_a_record_that_lacks_a_part_is_refused_by_name(tmp_path: Path) -> None:
+    record = lines("table6")[0]
+    del record["found"]["samples"]
+    with pytest.raises(ValueError, match=r"table6\.jsonl: expected whole records of its kind, .* 'samples'"):
+        page_of(tmp_path, table6=[record])
