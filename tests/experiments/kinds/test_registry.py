@@ -92,6 +92,12 @@ def test_a_key_of_another_recogniser_has_that_ones_tar_as_well(tmp_path: Path) -
     assert (one[place], other[place]) == ("-", "0.25 | 0.15 to 0.39")
 
 
+def test_plain_features_of_another_key_are_a_control_and_no_protection(tmp_path: Path) -> None:
+    (record,) = (one for one in lines("table6") if (one["row"], one["column"]) == ("unprotected", "white box, ours"))
+    page = page_of(tmp_path, table6=[{**record, "row": "unprotected, the default's key"}])
+    assert "No protection was attacked" in page.words
+
+
 def test_table_viii_has_what_is_read_most_and_says_what_was_not_measured(tmp_path: Path) -> None:
     records = [one for one in lines("table8") if one["set"] == "lfw" and one["row"] in ("noise", "PMT")]
     page = page_of(tmp_path, table8=records)
