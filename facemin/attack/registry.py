@@ -7,6 +7,8 @@ from facemin.attack.attributes.probe_attack import ProbeAttack
 from facemin.attack.contract import Adversary, Attack, Holding, Linker, Prober, Reconstructor, Row
 from facemin.attack.link.centred import CentredLinking
 from facemin.attack.link.key_linker import KeyLinking
+from facemin.attack.link.pixels import PixelLinking
+from facemin.attack.link.plain_pairs import POOR
 from facemin.attack.link.ridge_linker import RidgeLinking
 from facemin.attack.link.student import StudentTraining
 from facemin.attack.link.student_attack import SMALL, StudentAttack
@@ -105,6 +107,20 @@ ATTACKS: dict[str, Attack] = {
         "a student on the key's features of plain faces, taught by a recogniser",
         _IMAGE_KEY_AND_FACES,
         in_audit=False,
+    ),
+    **{
+        f"plain-{kind}": _linker(
+            RidgeLinking(learns_from=kind),
+            f"a linear map of plain faces alone, {kind}, from what an off-the-shelf recogniser makes of them",
+            ("protected image", "recogniser", "public faces"),
+        )
+        for kind in POOR
+    },
+    # before the other attacks that protect faces of their own, which go on with what it made
+    "pixels": _linker(
+        PixelLinking(),
+        "pixels after a blur, the common part of protected images taken away",
+        ("protected image", "public faces"),
     ),
     "ridge-linker": _linker(
         RidgeLinking(),

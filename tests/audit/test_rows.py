@@ -12,6 +12,7 @@ from torch import Tensor
 from facemin.attack import ATTACKS
 from facemin.attack.attributes.estimators import Attribute
 from facemin.attack.contract import PublicFaces
+from facemin.attack.link.plain_pairs import blurred
 from facemin.attack.reconstruct.inverter_attack import InverterAttack
 from facemin.attack.reconstruct.white_box import WhiteBox
 from facemin.audit import ROWS, AuditInputs, Budget, RowResult, audit, render
@@ -24,7 +25,7 @@ from facemin.audit.rows.fitted import nothing_to_train_on
 from facemin.audit.rows.reconstruction import trained_inverter, white_box
 from facemin.audit.rows.t0_eye import look
 from facemin.audit.rows.t1_off_the_shelf import no_judges, off_the_shelf
-from facemin.audit.rows.t2_purified import behind_purifiers
+from facemin.audit.rows.t2_purified import IN_A_ROW, behind_purifiers
 from facemin.audit.rows.t5_linker import linker, nothing_to_link_by
 from facemin.audit.run import ORDER, STOPPED
 from facemin.keys.default import default_key, plain_key
@@ -142,10 +143,19 @@ class TestPurified:
         found = behind_purifiers(evidence(20, protected=faces), Budget(seconds=0))
         assert found.outcome == "leak"
         # no time: the first purifier alone
-        assert any(
-            "no time was left for, before the recognisers" in text and "tv-0.5" in text for text in found.untested
-        )
-        assert not any("blur-1" in text for text in found.untested)
+        (late,) = [text for text in found.untested if "no time was left for, before the recognisers" in text]
+        left_out = late.rstrip(".").split(": ")[1].split(", ")
+        assert {"tv-0.5", *IN_A_ROW} <= set(left_out)
+        assert "blur-1" not in left_out
+
+    def test_purifiers_are_tried_one_after_the_other(self, evidence: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("facemin.audit.rows.t2_purified.PURIFIED", IN_A_ROW)
+        kept = behind_purifiers(evidence(20, protected=blurred(people_of_patterns(20, 2).faces)), LONG)
+        hits = {figure.where: figure.hits for figure in kept.figures if figure.name == "TAR" and figure.of == "one"}
+        assert {f"protected, plain, {name}" for name in IN_A_ROW} <= set(hits)
+        assert {hits[f"protected, plain, {name}"] for name in IN_A_ROW} == {20}
+        assert kept.outcome == "leak"
+        assert behind_purifiers(evidence(20), LONG).outcome == "cannot tell"
 
     def test_a_probe_reads_what_protected_faces_keep(self, evidence: Make) -> None:
         hidden = (people_of_patterns(80, 2).faces * 0.2 + 0.8 * noise(160)).clamp(0, 1)

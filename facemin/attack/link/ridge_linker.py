@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from facemin.attack.contract import FittedLinker, needed, own_pairs
+from facemin.attack.contract import FEWEST_PAIRS, FittedLinker, needed, own_pairs
 from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import BATCH
+from facemin.attack.link.plain_pairs import POOR
 from facemin.attack.link.student import teach
-from facemin.attack.training import batch_of
+from facemin.attack.training import batch_of, floating
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,24 +60,62 @@ class RidgeLinker:
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeLinking:
-    """The linear map as an attack; it has nothing to set, for the ridge is chosen on validation people."""
+    """The linear map as an attack; the ridge is chosen on validation people.
+
+    Args:
+        learns_from: "protected" images, or plain faces alone, made poor in a way that `POOR` names.
+
+    Raises:
+        ValueError: another name.
+    """
+
+    learns_from: str = "protected"
+
+    def __post_init__(self) -> None:
+        if self.learns_from not in ("protected", *POOR):
+            raise ValueError(f"learns_from: expected protected, {', '.join(POOR)}, got {self.learns_from!r}")
 
     def fit(self, knowledge: Knowledge, budget: Budget) -> FittedLinker:
         """See `facemin.attack.contract.Linker`."""
         recognisers = needed(knowledge.recognisers, "another recogniser as a teacher")
         teacher, seen = recognisers[0], recognisers[-1]
-        images, rows = own_pairs(knowledge, budget.part(_PROTECTING))
-        pairs = HeldPairs(images, teach(teacher, needed(knowledge.public, "plain faces").faces[rows]))
-        validation = None
-        if knowledge.validation is not None and knowledge.protector is not None:
-            held, of = knowledge.protector(knowledge.validation.faces, budget)
-            validation = HeldPairs(held, teach(teacher, knowledge.validation.faces[of]))
+        pairs, validation = (
+            self._protected(teacher, knowledge, budget)
+            if self.learns_from == "protected"
+            else self._poor(teacher, knowledge, budget)
+        )
+        made = "pairs" if self.learns_from == "protected" else f"plain faces, {self.learns_from}"
         return FittedLinker(
             apply=train_ridge_linker(seen, pairs, validation=validation),
             gallery=partial(teach, teacher),
-            words=f"linear map of {teacher.name}, {len(pairs)} pairs",
+            words=f"linear map of {teacher.name}, {len(pairs)} {made}",
             trained_on=len(pairs),
         )
+
+    def _protected(self, teacher: Recogniser, knowledge: Knowledge, budget: Budget) -> tuple[Pairs, Pairs | None]:
+        """Protected images of the attacker's own and what the teacher sees in their faces; the same for validation."""
+        images, rows = own_pairs(knowledge, budget.part(_PROTECTING))
+        pairs = HeldPairs(images, teach(teacher, needed(knowledge.public, "plain faces").faces[rows]))
+        if knowledge.validation is None or knowledge.protector is None:
+            return pairs, None
+        held, of = knowledge.protector(knowledge.validation.faces, budget)
+        return pairs, HeldPairs(held, teach(teacher, knowledge.validation.faces[of]))
+
+    def _poor(self, teacher: Recogniser, knowledge: Knowledge, budget: Budget) -> tuple[Pairs, Pairs | None]:
+        """Poor plain faces and what the teacher sees in the faces as they were, as many as there is time for."""
+        faces = needed(knowledge.public, "plain faces of other people").faces
+        parts: list[tuple[Tensor, Tensor]] = []
+        for part in faces.split(BATCH):  # type: ignore[no-untyped-call]
+            if budget.over and BATCH * len(parts) >= FEWEST_PAIRS:
+                break
+            parts.append(self._pairs_of(teacher, part))
+        images, targets = (torch.cat(side) for side in zip(*parts, strict=True))
+        held = knowledge.validation
+        validation = None if held is None else HeldPairs(*self._pairs_of(teacher, held.faces))
+        return HeldPairs(images, targets), validation
+
+    def _pairs_of(self, teacher: Recogniser, faces: Tensor) -> tuple[Tensor, Tensor]:
+        return POOR[self.learns_from](floating(faces)), teach(teacher, faces)
 
 
 def train_ridge_linker(recogniser: Recogniser, pairs: Pairs, *, validation: Pairs | None = None) -> RidgeLinker:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 
-EACH = 2
-"""Photos a person of which an audit makes use."""
+EACH, MOST_EACH = 2, 4
+"""Photos a person that an audit compares, and of which it makes use where their protected images were given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,8 @@ def read_faces(
     Args:
         inputs: photos and protected images, or folders of them; photos alone are protected.
         protecting: how.
-        most: people who are audited, two photos each, or photos where nobody says who is on them; the first ones.
+        most: people who are audited, two photos each, four where their protected images are given; or photos where
+            nobody says who is on them; the first ones.
         tell: told what is being done.
 
     Raises:
@@ -160,22 +161,24 @@ def _chosen(pairs: list[Match], most: int) -> list[Match]:
     """Those of the people who are audited; of further faces in a photo nobody says whose they are."""
     if any(pair.person is None for pair in pairs):
         return pairs[:most]
-    return _few([(pair.person, pair) for pair in pairs if pair.number == 1], most)
+    return _few([(pair.person, pair) for pair in pairs if pair.number == 1], most, each=MOST_EACH)
 
 
 def _chosen_photos(photos: tuple[PlacedFile, ...], most: int) -> tuple[PlacedFile, ...]:
     people = people_of(photos)
-    return photos[:most] if people is None else tuple(_few([(people[one.place], one) for one in photos], most))
+    if people is None:
+        return photos[:most]
+    return tuple(_few([(people[one.place], one) for one in photos], most, each=EACH))
 
 
-def _few(owned: Sequence[tuple[str | None, Kind]], most: int) -> list[Kind]:
-    """Two each of the first people who have two; where nobody has, one of each."""
+def _few(owned: Sequence[tuple[str | None, Kind]], most: int, *, each: int) -> list[Kind]:
+    """At most so many each of the first people who have two; where nobody has, one of each."""
     by_person: dict[str | None, list[Kind]] = {}
     for person, one in owned:
         by_person.setdefault(person, []).append(one)
-    several = [each[:EACH] for each in by_person.values() if len(each) >= EACH]
-    rest = [each[:1] for each in by_person.values()]
-    return [one for each in (several or rest)[:most] for one in each]
+    several = [theirs[:each] for theirs in by_person.values() if len(theirs) >= EACH]
+    rest = [theirs[:1] for theirs in by_person.values()]
+    return [one for theirs in (several or rest)[:most] for one in theirs]
 
 
 def _protect(photos: tuple[PlacedFile, ...], protecting: Protecting) -> tuple[tuple[PlacedFile, ...], list[str]]:

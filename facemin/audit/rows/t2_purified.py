@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
+from facemin.attack.purify.chain import CHAINS
 from facemin.attack.purify.registry import PURIFIERS
 from facemin.audit.figures import counted
 from facemin.audit.inputs.attackers_data import knowledge_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from facemin.attack.budget import Budget
     from facemin.attack.contract import FittedProber
+    from facemin.attack.purify.registry import Purifier
     from facemin.audit.inputs.audit_inputs import AuditInputs
     from facemin.audit.sample_size import Outcome
 
@@ -32,7 +34,9 @@ BEHIND_PURIFIERS = AuditRow(
     title="The same behind a purifier",
     knows="the protected image, how to clean images, and, for the probe, the key and protected faces of others",
 )
-PURIFIED = {name: purify for name, purify in PURIFIERS.items() if name != "none"}
+IN_A_ROW: dict[str, Purifier] = {name.replace(", ", " then "): chain for name, chain in CHAINS.items()}
+PURIFIED = {name: purify for name, purify in PURIFIERS.items() if name != "none"} | IN_A_ROW
+"""Each alone, then some one after the other."""
 FEWEST_FOR_A_PROBE = 40
 """Faces below which nothing can be trained and tested."""
 

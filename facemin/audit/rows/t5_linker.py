@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
+from torch.nn.functional import normalize
 
 from facemin.audit.figures import counted, entry
 from facemin.audit.inputs.attackers_data import knowledge_of, split_faces
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
 LINKER = AuditRow(
     row="T5",
     title="A linker",
-    knows="the key alone; or pairs of protected images and identities",
+    knows="the key alone; or plain faces of other people; or pairs of protected images and identities",
 )
+ONE, SEVERAL, BOTH = "protected probe", "several protected photos", "both protected"
+"""What is compared: a protected photo, or all but one of a person put together, with a plain photo; or two of them."""
+CAPTIONS = {
+    ONE: "People linked, against a gallery of plain faces",
+    SEVERAL: "The same, all protected photos of a person but the gallery's put together",
+    BOTH: "Two protected photos of a person against each other, no plain one in hand",
+}
 CAUTION = (
     "Whoever holds the provider's whole recogniser, or a deep enough key, can recognise people: that is what they are "
     "for. So this row cannot be zero; it says how far the key alone goes."
@@ -53,9 +61,13 @@ def linker(evidence: AuditInputs, budget: Budget) -> RowResult:
             continue
         found += _linked(cast("FittedLinker", one.made), evidence, held, adaptive=one.attack.adversary.adaptive)
     counting = [each for one in found for each in one.counting]
-    outcome, text = worst_trial(counting, "combinations of linker, threshold and ranking")
+    outcome, text = worst_trial(counting, "combinations of linker, side, threshold and ranking")
     if not any(each.figure.name == "TAR" for each in counting):
         untested.append(f"Accept rates at FAR {evidence.far:g}: they take more pairs of different people.")
+    if evidence.pairs.own:
+        untested.append("Protected photos against each other: that takes a second photo of a person.")
+    elif not _several(evidence):
+        untested.append("Several protected photos of a person put together: that takes a third photo of somebody.")
     words = [CAUTION]
     if text:
         words += [evidence.pairs.words, text]
@@ -65,7 +77,7 @@ def linker(evidence: AuditInputs, budget: Budget) -> RowResult:
         "cannot tell" if outcome == "not tested" else outcome,
         " ".join(words),
         figures=figures,
-        tables=[_table(figures)],
+        tables=[_table(caption, part) for side, caption in CAPTIONS.items() if (part := _of_side(figures, side))],
         untested=(*untested, *other_keys(evidence)),
     )
 
@@ -95,19 +107,53 @@ def _gallery(embed: Embed, evidence: AuditInputs, held: PublicFaces) -> Gallery:
 
 
 def _linked(linker: FittedLinker, evidence: AuditInputs, held: PublicFaces, *, adaptive: bool) -> list[LinkageScores]:
-    """Protected probes, and, of a linker made for any image, plain ones to compare with, against plain references."""
+    """Protected probes, and, of a linker made for any image, plain ones to compare with, against plain references.
+
+    Where people have further photos, protected ones are compared with each other too, and several are put together.
+    """
+    pairs, of = evidence.pairs, linker.words
     gallery = _gallery(linker.gallery, evidence, held)
-    probes = ("protected",) if adaptive or evidence.pairs.own else ("plain", "protected")
-    return [_scored(linker.apply, gallery, evidence, of=linker.words, probe=probe) for probe in probes]
+    rows = linker.apply(evidence.protected)
+    found = [_scored(rows[pairs.probes], gallery, evidence, of=of, where=ONE)]
+    if not (adaptive or pairs.own):
+        plain = _scored(linker.apply(evidence.originals[pairs.probes]), gallery, evidence, of=of, where="plain probe")
+        # a control, which is no attempt on anybody
+        found.insert(0, plain._replace(counting=[]))
+    if several := _several(evidence):
+        together = torch.stack([normalize(rows[of_one].mean(0), dim=0) for of_one in several])
+        found.append(_scored(together, gallery, evidence, of=of, where=SEVERAL))
+    if not pairs.own:
+        # a threshold of plain faces says nothing of two protected ones
+        second = Gallery(references=rows[pairs.references], threshold=None)
+        found.append(_scored(rows[pairs.probes], second, evidence, of=of, where=BOTH))
+    return found
 
 
-def _scored(embed: Embed, gallery: Gallery, evidence: AuditInputs, *, of: str, probe: str) -> LinkageScores:
-    """Accept rates at the threshold of plain faces held out and at that of these very impostors, and rank one."""
+def _several(evidence: AuditInputs) -> list[Tensor]:
+    """Of each pair's person the rows of all photos but the reference; none where nobody has two of them."""
+    pairs, people = evidence.pairs, evidence.people
+    if people is None or pairs.own:
+        return []
+    every = torch.arange(len(people))
+    rows = [
+        every[(people == person) & (every != reference)]
+        for person, reference in zip(pairs.people, pairs.references, strict=True)
+    ]
+    return rows if any(len(of_one) > 1 for of_one in rows) else []
+
+
+def _scored(rows: Tensor, gallery: Gallery, evidence: AuditInputs, *, of: str, where: str) -> LinkageScores:
+    """Accept rates at the threshold of plain faces held out and at that of these very impostors, and rank one.
+
+    Args:
+        rows: of each pair's person, (P, D), of unit length.
+        gallery: of the same people, in their order.
+        evidence: says who they are.
+        of: the linker.
+        where: what is compared.
+    """
     pairs = evidence.pairs
-    faces = evidence.protected if probe == "protected" else evidence.originals
-    rows = embed(faces[pairs.probes])
     scores = (rows @ gallery.references.T).double()
-    where = f"{probe} probe"
     figures, counting = trials(
         *(scores.diagonal(), scores[pairs.people[:, None] != pairs.people]),
         threshold=gallery.threshold,
@@ -120,17 +166,23 @@ def _scored(embed: Embed, gallery: Gallery, evidence: AuditInputs, *, of: str, p
         figure = counted(nearest, name="rank-1", of=of, where=where)
         figures.append(figure)
         counting.append(trial(figure, nearest, chance=1 / len(rows)))
-    return LinkageScores(figures, counting if probe == "protected" else [])
+    return LinkageScores(figures, counting)
 
 
-def _table(figures: list[Figure]) -> Table:
+def _of_side(figures: list[Figure], side: str) -> list[Figure]:
+    """Figures of one side's table; plain probes stand beside protected ones."""
+    beside = ("plain probe", ONE) if side == ONE else (side,)
+    return [figure for figure in figures if figure.where.startswith(beside)]
+
+
+def _table(caption: str, figures: list[Figure]) -> Table:
     names = list(dict.fromkeys((figure.name, figure.where) for figure in figures))
     found = {(figure.of, figure.name, figure.where): figure for figure in figures}
     rows: list[Line] = [
         (of, *(entry(found.get((of, *name))) for name in names)) for of in dict.fromkeys(one.of for one in figures)
     ]
     return Table(
-        caption="People linked, against a gallery of plain faces",
+        caption=caption,
         head=("linker", *(f"{name}, {where}" for name, where in names)),
         rows=tuple(rows),
     )

@@ -40,29 +40,49 @@ def as_mixing(records: Sequence[Record]) -> list[Section]:
 
 
 def variants(records: Sequence[Record]) -> Table:
-    """A row a variant, over its seeds."""
-    head = ["variant", "mean k, last third", "masked only: accuracy, %", "TAR at FAR 1 %, %", "last loss", "seeds"]
+    """A row a variant and length of training, over its seeds."""
+    head = [
+        "variant",
+        "epochs",
+        "mean k, last third",
+        "masked only: accuracy, %",
+        "TAR at FAR 1 %, %",
+        "last loss",
+        "seeds",
+    ]
     rows: list[list[Entry | str]] = [
         [
             name,
+            str(epochs),
             _over(run["mean_k"] for run in runs),
             _share(runs, "accuracy"),
             _share(runs, "tar"),
             _over(run["loss"] for run in runs),
             str(len(runs)),
         ]
-        for name, runs in by_variant(records).items()
+        for epochs, trained in by_epochs(records).items()
+        for name, runs in by_variant(trained).items()
     ]
     return Table("Variants over seeds", head, rows)
 
 
 def rewards(records: Sequence[Record], shown: Iterable[str]) -> Table:
     """What mixing k faces gives on the last weights of some variants, each k alike, over their seeds."""
-    head = ["last weights of", "k", "loss", "less the label entropy", "own person nearest", "heaviest person nearest"]
-    groups = by_variant(records)
+    head = [
+        "last weights of",
+        "epochs",
+        "k",
+        "loss",
+        "less the label entropy",
+        "own person nearest",
+        "heaviest person nearest",
+    ]
+    groups = {epochs: by_variant(trained) for epochs, trained in by_epochs(records).items()}
+    names = list(shown)
     rows: list[list[Entry | str]] = [
         [
             name,
+            str(epochs),
             str(probed[0]["k"]),
             _over(one["loss"] for one in probed),
             _over(one["loss"] - one["label_entropy"] for one in probed),
@@ -70,10 +90,17 @@ def rewards(records: Sequence[Record], shown: Iterable[str]) -> Table:
             _over(one["heaviest"] for one in probed),
             str(len(probed)),
         ]
-        for name in shown
-        for probed in zip(*(run["rewards"] for run in groups.get(name, ())), strict=True)
+        for epochs, variants_of in groups.items()
+        for name in names
+        for probed in zip(*(run["rewards"] for run in variants_of.get(name, ())), strict=True)
     ]
     return Table("Reward by the number of faces", [*head, "seeds"], rows)
+
+
+def by_epochs(records: Sequence[Record]) -> dict[int, list[Record]]:
+    """Runs of each length of training, the shortest first."""
+    lengths = sorted({record["epochs"] for record in records})
+    return {epochs: [record for record in records if record["epochs"] == epochs] for epochs in lengths}
 
 
 def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -84,11 +111,12 @@ def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def said(records: Sequence[Record]) -> str:
-    """Whether a learnt strategy mixes many faces as accurately as two, as far as these runs show it."""
+    """Whether a learnt strategy mixes many faces as accurately as two, as far as the longest runs show it."""
+    epochs, records = list(by_epochs(records).items())[-1]
     groups = by_variant(records)
     seeds = sorted({len(runs) for runs in groups.values()})
     start = "The abstract promises more images mixed at satisfactory accuracy. "
-    measured = f"{len(records)} runs, {' or '.join(map(str, seeds))} seeds a variant, chance 50 %: "
+    measured = f"{len(records)} runs of {epochs} epochs, {' or '.join(map(str, seeds))} seeds a variant, chance 50 %: "
     if TWO not in groups:
         return f"{start}{measured}two faces at a time were not run, so nothing is compared with them."
     two = _share(groups[TWO], "accuracy")

@@ -92,6 +92,12 @@ def test_a_key_of_another_recogniser_has_that_ones_tar_as_well(tmp_path: Path) -
     assert (one[place], other[place]) == ("-", "0.25 | 0.15 to 0.39")
 
 
+def test_plain_features_of_another_key_are_a_control_and_no_protection(tmp_path: Path) -> None:
+    (record,) = (one for one in lines("table6") if (one["row"], one["column"]) == ("unprotected", "white box, ours"))
+    page = page_of(tmp_path, table6=[{**record, "row": "unprotected, the default's key"}])
+    assert "No protection was attacked" in page.words
+
+
 def test_table_viii_has_what_is_read_most_and_says_what_was_not_measured(tmp_path: Path) -> None:
     records = [one for one in lines("table8") if one["set"] == "lfw" and one["row"] in ("noise", "PMT")]
     page = page_of(tmp_path, table8=records)
@@ -118,13 +124,21 @@ def test_ahm_has_its_variants_over_seeds_and_no_promise_kept_that_was_not_shown(
     page = page_of(tmp_path, settled=records)
     runs = [one for one in records if one["variant"] == "AHM"]
     row = next(row for row in page.tables["Variants over seeds"] if row[0] == "AHM")
-    assert row[2].startswith(f"{100 * sum(one['masked']['accuracy'] for one in runs) / len(runs):.1f} | ")
+    assert row[1] == "3"
+    assert row[3].startswith(f"{100 * sum(one['masked']['accuracy'] for one in runs) / len(runs):.1f} | ")
     assert row[-1] == "3"
     assert "no learnt strategy was shown to keep two faces' accuracy" in page.words
-    for one in records:
-        if one["variant"] == "AHM, frozen for a third":
-            one["masked"]["accuracy"] = 0.9
-    page = page_of(tmp_path, settled=records)
+    # trained for longer they stand by themselves, and are what the words are of
+    longer = [
+        one | {"epochs": 12, "masked": one["masked"] | {"accuracy": 0.9}}
+        for one in records
+        if "frozen" in one["variant"]
+    ]
+    longer += [one | {"epochs": 12} for one in records if one["variant"] == "fixed, k = 2"]
+    page = page_of(tmp_path, settled=records + longer)
+    rows = [row for row in page.tables["Variants over seeds"] if row[0] == "AHM, frozen for a third"]
+    assert [(row[1], row[3].partition(" ")[0] == "90.0") for row in rows] == [("3", False), ("12", True)]
+    assert "6 runs of 12 epochs" in page.words
     assert "as accurate as two faces over the whole of its interval: AHM, frozen for a third." in page.words
 
 
