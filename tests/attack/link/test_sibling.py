@@ -1,6 +1,5 @@
 """Fine-tuned siblings: they move away from the original, and their graphs compute what they do."""
 
-
 import pytest
 import torch
 from torch.nn import functional as F
