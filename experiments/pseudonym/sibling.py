@@ -9,21 +9,22 @@ import numpy as np
 import torch
 from common import Lfw, images_for, unit
 from embeddings import crops
-from torch.nn import functional as F
 from uploads import cast, targets
 
-from facemin.attack.link.trainable import Trainable
+from facemin.attack.link.sibling import BATCH, fine_tuned
 from facemin.models import DEFAULT_MODEL, load_recogniser
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from facemin.attack.link.trainable import Trainable
+    from facemin.models import Recogniser
     from facemin.models.onnx.run import FaceRunner
     from facemin.protection.one_pass.protector_file import ProtectorFile
 
     Rows = NDArray[np.float64]
 
-PEOPLE, PHOTOS, BATCH, RATE = 40, 4, 16, 1e-4
+PEOPLE, PHOTOS, RATE = 40, 4, 1e-4
 TEST = 300
 
 
@@ -49,22 +50,14 @@ class Sibling:
 
 
 def fine_tune(lfw: Lfw, *, steps: int, seed: int) -> Sibling:
-    """Train with cosines to a centre for each person, scaled by 16, by Adam."""
+    """Train on PEOPLE, PHOTOS each; the gallery is of others."""
     people = lfw.people("fit", "choose", least=PHOTOS, most=PHOTOS)[:PEOPLE]
     faces = _tensor(crops(lfw.shared, [lfw.paths[row] for rows in people for row in rows]))
     labels = torch.arange(len(people)).repeat_interleave(PHOTOS)
-    torch.manual_seed(seed)
     torch.set_num_threads(1)
-    network = Trainable(load_recogniser(DEFAULT_MODEL))
-    before = _embed(network, faces[:BATCH])
-    centres = torch.nn.Parameter(F.normalize(torch.randn(len(people), before.shape[1])))
-    optimiser = torch.optim.Adam([*network.parameters(), centres], RATE)
-    for _ in range(steps):
-        rows = torch.randint(len(faces), (BATCH,))
-        loss = F.cross_entropy(16 * network(faces[rows]) @ F.normalize(centres).T, labels[rows])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    original = load_recogniser(DEFAULT_MODEL)
+    network = fine_tuned(original, faces, labels, steps=steps, rate=RATE, seed=seed)
+    before = _embed(original, faces[:BATCH])
     moved = float((_embed(network, faces[:BATCH]) * before).sum(1).mean())
     centre = _embed(network, faces).mean(0)
     plain = crops(lfw.shared, [lfw.paths[row] for row in cast(lfw).gallery[:TEST]])
@@ -79,7 +72,7 @@ def painted(lfw: Lfw, protector: ProtectorFile, run: FaceRunner, *, seed: int, s
     return images_for(wanted, list(range(TEST)), protector, run)
 
 
-def _embed(network: Trainable, faces: torch.Tensor) -> Rows:
+def _embed(network: Trainable | Recogniser, faces: torch.Tensor) -> Rows:
     with torch.no_grad():
         return unit(torch.cat([network(some) for some in faces.split(32)]).double().numpy())
 
