@@ -275,6 +275,16 @@ def test_the_table_of_adversaries_says_what_raw_scores_give(protection: str) -> 
         assert tar[1] == f"{(own[:, 0] > bars).mean():.2f}"
 
 
+@pytest.mark.parametrize(("images", "column"), [("pmt", 3), ("robust", 4), ("low-frequency", 5)])
+def test_the_pairs_curve_shows_the_map_that_is_nearer_on_pairs_held_out(images: str, column: int) -> None:
+    lines = (RESULTS / "attacks" / "pairs_curve.jsonl").read_text(encoding="utf-8").splitlines()
+    curves = [each["rows"] for each in map(json.loads, lines) if each["rows"][0].get("images") == images]
+    for pairs in {each["pairs"] for each in curves[-1]}:
+        taken = max((each for each in curves[-1] if each["pairs"] == pairs), key=lambda each: each["cosine"])
+        printed = row("docs/attacks.md", f"{pairs:,}")[column]
+        assert printed.startswith(f"{taken['auc']:.2f} ({taken['interval'][0]:.2f} to {taken['interval'][1]:.2f})")
+
+
 def test_the_page_of_recognisers_says_what_lfw_gives() -> None:
     """10-fold accuracy as the field has it: on each fold, the threshold that is best on the other nine."""
     lines = (RESULTS / "recognisers" / "lfw.jsonl").read_text(encoding="utf-8").splitlines()
