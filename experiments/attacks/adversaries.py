@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from adapted_forms import SIBLING, banded, several_photos, siblings
 from adversary_forms import LOOKERS, TEACHER, Form, Looks, World, all_forms
-from adversary_table import read, short, table
-from page import README, write_table
+from adversary_table import short, table
+from page import README, read_lines, write_table
 from protections import PROTECTIONS, Plain, Uploads, plain, uploads
 from setting import load_named
 from siblings import base_of, moved, sibling_of
@@ -30,6 +30,7 @@ from siblings import base_of, moved, sibling_of
 from facemin import load_recogniser
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.experiments.common import RESULTS, provenance, script_parser
+from facemin.experiments.kinds.adversaries import protections
 from facemin.metrics import linkage
 from facemin.models import SPACE_MODEL
 from facemin.runtime.files import append_json
@@ -60,7 +61,7 @@ def main() -> None:
             attack(name, faces, given, looks)
         if given.collusion:
             together(faces, given)
-    records = read(given.out)
+    records = protections(read_lines(given.out))
     write_table("adversaries", "adversaries.py", table(records))
     write_table("adversaries", "adversaries.py", short(records), page=README)
 

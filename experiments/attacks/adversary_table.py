@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from page import accepted, linked, read_lines
+from page import accepted, linked
 
 from facemin.experiments.common import table_head
-from facemin.metrics import holm
+from facemin.experiments.kinds.adversaries import COLLUSION, COLUMNS, MEANT, generic, over_all
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from facemin.experiments.kinds.adversaries import Records
 
 SHORT = {
     "the key itself": "the provider's key",
@@ -21,21 +23,11 @@ SHORT = {
     "protected against protected": "two protected photos of a person against each other",
 }
 """Adversaries of the README's table, in words."""
-COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The latest record of each protection; a row's "place" is that of its form's p."""
-    found = {record["protection"]: record for record in read_lines(path)}
-    for record in found.values():
-        for place, row in enumerate(record["rows"]):
-            row.setdefault("place", place)
-    return found
-
-
-def table(records: dict[str, dict[str, Any]]) -> str:
+def table(records: Records) -> str:
     """The records as Markdown."""
-    kept = {name: records[name] for name in (*COLUMNS, "collusion") if name in records}
+    kept = {name: records[name] for name in (*COLUMNS, COLLUSION) if name in records}
     adjusted = over_all(kept)
     columns = [name for name in COLUMNS if name in kept]
     found = {name: {generic(row["adversary"]): row for row in kept[name]["rows"]} for name in kept}
@@ -44,16 +36,16 @@ def table(records: dict[str, dict[str, Any]]) -> str:
         row = next(found[name][adversary]["row"] for name in columns if adversary in found[name])
         cells = [cell(found[name].get(adversary), adjusted[name], row) for name in columns]
         lines.append(f"| {row} | {adversary} | {' | '.join(cells)} |")
-    if "collusion" in kept:
-        lines += ["", f"Two providers put together, {kept['collusion']['words']}:", ""]
+    if COLLUSION in kept:
+        lines += ["", f"Two providers put together, {kept[COLLUSION]['words']}:", ""]
         lines += table_head("row", "adversary", "both uploads of a person")
-        for adversary, row in found["collusion"].items():
-            lines.append(f"| {row['row']} | {adversary} | {cell(row, adjusted['collusion'], row['row'])} |")
+        for adversary, row in found[COLLUSION].items():
+            lines.append(f"| {row['row']} | {adversary} | {cell(row, adjusted[COLLUSION], row['row'])} |")
     lines += ["", f"Holm is over all {sum(map(len, adjusted.values()))} forms of all columns."]
     return "\n".join(lines) + "\n"
 
 
-def short(records: dict[str, dict[str, Any]]) -> str:
+def short(records: Records) -> str:
     """The README's table: some adversaries, and of each cell the area with its interval."""
     columns = [name for name in COLUMNS if name in records]
     found = [{generic(row["adversary"]): row for row in records[name]["rows"]} for name in columns]
@@ -65,21 +57,9 @@ def short(records: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def over_all(kept: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
-    """Every form's p, adjusted for all forms of all protections."""
-    each = {name: record["p_values"] for name, record in kept.items()}
-    adjusted = iter(holm([p for values in each.values() for p in values]).tolist())
-    return {name: [next(adjusted) for _ in values] for name, values in each.items()}
-
-
-def generic(name: str) -> str:
-    """An adversary's name without how many pairs it had, which stands in the cell."""
-    return name.rpartition(", ")[0] if name.endswith(" pairs") else name
-
-
-def cell(row: dict[str, Any] | None, adjusted: list[float], threat: str) -> str:
+def cell(row: dict[str, Any] | None, adjusted: Sequence[float], threat: str) -> str:
     """AUC with its interval, ranks beside chance, the adjusted p, and TAR at a threshold of the other people."""
     if row is None:
-        return "no secret" if threat == "T6" else "not measured"
+        return "no secret" if threat == MEANT else "not measured"
     pairs = f"{row['adversary'].rpartition(', ')[2]}: " if row["adversary"].endswith(" pairs") else ""
     return f"{pairs}{linked(row, adjusted[row['place']])}; {accepted(row['scores'])}"

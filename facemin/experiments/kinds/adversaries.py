@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from facemin.experiments.layouts.entries import UNRUN, interval_entry
 from facemin.experiments.layouts.sections import Section
-from facemin.metrics import holm
+from facemin.metrics import holm, left_out_tar
 from facemin.report.page import Entry, Table, table
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
 COMMAND = f"python experiments/attacks/adversaries.py {' '.join(COLUMNS)} --shared DIR --cache DIR"
 COLLUSION = "collusion"
+FAR = 1e-2
+"""Of the impostor scores that the people left out give."""
 MEANT = "T6"
 """The row of uploads that are meant to be linked."""
 
@@ -31,12 +33,11 @@ def as_adversaries(records: Sequence[Record]) -> list[Section]:
     parts = [table(*_table(columns, adjusted))]
     if COLLUSION in kept:
         parts.append(table(*_table({COLLUSION: kept[COLLUSION]}, adjusted)))
-    if any(record.get("attributes") for record in columns.values()):
-        parts.append(table(*_gender(columns)))
+    forms = sum(map(len, adjusted.values()))
     remark = (
-        "AUC with its interval over people (chance 0.5), ranks one and ten beside chance, and p of the AUC among all "
-        f"{sum(map(len, adjusted.values()))} forms of all adversaries (Holm); of an adversary's forms the highest AUC "
-        "stands there, so that chance alone gives a little more than 0.5."
+        "AUC with its interval over people (chance 0.5), ranks one and ten beside chance, TAR at a threshold "
+        f"of everybody else's at FAR {FAR:g}, and p of the AUC among all {forms} forms of all adversaries (Holm); of "
+        "an adversary's forms the highest AUC stands there, so that chance alone gives a little more than 0.5."
     )
     return [Section("Adversary by protection", "", said(columns), parts, COMMAND, remark)]
 
@@ -100,7 +101,9 @@ def _table(columns: Records, adjusted: Mapping[str, Sequence[float]]) -> Table:
 
 def _cell(row: Record, adjusted: Sequence[float]) -> Entry:
     ranks = ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
-    more = [ranks, f"n {row['n']}", f"Holm {adjusted[row['place']]:.2g}"]
+    got = left_out_tar(row["scores"], far=FAR)
+    tar = f"TAR {got.tar:.2f} ({got.interval.low:.2f} to {got.interval.high:.2f})"
+    more = [ranks, tar, f"n {row['n']}", f"Holm {adjusted[row['place']]:.2g}"]
     if row["adversary"].endswith(" pairs"):
         more.insert(0, row["adversary"].rpartition(", ")[2])
     return interval_entry(row["auc"], row["interval"], below="; ".join(more))
@@ -108,15 +111,3 @@ def _cell(row: Record, adjusted: Sequence[float]) -> Entry:
 
 def _none(threat: str) -> Entry:
     return Entry("no secret") if threat == MEANT else UNRUN
-
-
-def _gender(columns: Records) -> Table:
-    rows: list[list[Entry | str]] = []
-    for record in columns.values():
-        one = record.get("attributes")
-        if not one:
-            rows.append([record["words"], UNRUN, UNRUN, UNRUN, UNRUN])
-            continue
-        read = interval_entry(one["hits"] / one["n"], one["interval"])
-        rows.append([record["words"], read, f"{one['commonest']:.2f}", f"{one['p']:.2g}", str(one["n"])])
-    return Table("Gender, read by a convolutional network", ["protection", "share", "commonest answer", "p", "n"], rows)
