@@ -43,8 +43,9 @@ class BandPass:
         """Filter images (B, 3, H, W) in [0, 1]; back in [0, 1], each image on its own."""
         fine = GaussianBlur(sigma=self.fine)(images) if self.fine else images
         band = fine - GaussianBlur(sigma=self.coarse)(images)
-        deviation = band.std((1, 2, 3), keepdim=True).clamp_min(1e-6)
-        return (0.5 + CONTRAST * band / deviation).clamp(0, 1)
+        # not `std`, which warns of no images
+        deviation = (band - band.mean((1, 2, 3), keepdim=True)).square().mean((1, 2, 3), keepdim=True).sqrt()
+        return (0.5 + CONTRAST * band / deviation.clamp_min(1e-6)).clamp(0, 1)
 
 
 BANDS: dict[str, BandPass] = {

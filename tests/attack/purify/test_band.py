@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemin.attack.purify.band import BANDS, CONTRAST, BandPass
+from facemin.attack.purify.band import CONTRAST, BandPass
 
 IMAGES = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(0))
 
@@ -32,16 +32,6 @@ def test_keeps_its_own_frequencies(fine: float, coarse: float, kept: float, lost
 def test_brings_faint_images_to_one_contrast() -> None:
     made = BandPass(fine=1, coarse=4)(0.5 + 0.01 * (IMAGES - 0.5))
     assert made.std((1, 2, 3)).tolist() == pytest.approx([CONTRAST] * 3, rel=0.05)
-
-
-@pytest.mark.parametrize("name", BANDS)
-def test_keeps_the_purifiers_contract(name: str) -> None:
-    before = IMAGES.clone()
-    result = BANDS[name](IMAGES)
-    assert result.shape == IMAGES.shape
-    assert 0 <= result.min() <= result.max() <= 1
-    assert torch.equal(IMAGES, before)
-    torch.testing.assert_close(torch.cat([BANDS[name](image[None]) for image in IMAGES]), result)
 
 
 def test_grey_stays_grey() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facemin.attack import PURIFIERS, GaussianBlur
-from facemin.attack.purify.chain import CHAINS, Chain
+from facemin.attack.purify.chain import Chain
 
 IMAGES = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(0))
 
@@ -14,16 +14,6 @@ def test_is_each_after_the_other() -> None:
     expected = PURIFIERS["blur-1"](PURIFIERS["median-3"](IMAGES).clamp(0, 1)).clamp(0, 1)
     assert torch.equal(both(IMAGES), expected)
     assert not torch.equal(both(IMAGES), Chain(purifiers=tuple(reversed(both.purifiers)))(IMAGES))
-
-
-@pytest.mark.parametrize("name", CHAINS)
-def test_keeps_the_purifiers_contract(name: str) -> None:
-    before = IMAGES.clone()
-    result = CHAINS[name](IMAGES)
-    assert result.shape == IMAGES.shape
-    assert 0 <= result.min() <= result.max() <= 1
-    assert torch.equal(IMAGES, before)
-    torch.testing.assert_close(torch.cat([CHAINS[name](image[None]) for image in IMAGES]), result)
 
 
 def test_one_alone_is_no_chain() -> None:

@@ -1,4 +1,4 @@
-"""Purifiers against scipy, and the contract that all keep."""
+"""Purifiers against scipy, and the contract that all keep, chains of them and bands too."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,10 @@ import torch
 from scipy import ndimage
 
 from facemin.attack import PURIFIERS, GaussianBlur, Purifier
+from facemin.attack.purify.band import BANDS
+from facemin.attack.purify.chain import CHAINS
 
+EVERY: dict[str, Purifier] = {**PURIFIERS, **CHAINS, **BANDS}
 IMAGES = torch.rand(3, 3, 40, 30, generator=torch.Generator().manual_seed(0))
 
 
@@ -17,24 +20,24 @@ def test_blur_equals_scipy(sigma: float) -> None:
     np.testing.assert_allclose(ours.numpy(), oracle, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", PURIFIERS)
+@pytest.mark.parametrize("name", EVERY)
 class TestEveryPurifier:
     def test_keeps_shape_range_and_input(self, name: str) -> None:
         before = IMAGES.clone()
-        result = PURIFIERS[name](IMAGES)
+        result = EVERY[name](IMAGES)
         assert result.shape == IMAGES.shape
         assert 0 <= result.min() <= result.max() <= 1 + 1e-6
         assert torch.equal(IMAGES, before)
 
     def test_rows_are_independent(self, name: str) -> None:
-        purify: Purifier = PURIFIERS[name]
+        purify: Purifier = EVERY[name]
         torch.testing.assert_close(torch.cat([purify(image[None]) for image in IMAGES]), purify(IMAGES))
 
     def test_same_image_gives_the_same(self, name: str) -> None:
-        assert torch.equal(PURIFIERS[name](IMAGES), PURIFIERS[name](IMAGES.clone()))
+        assert torch.equal(EVERY[name](IMAGES), EVERY[name](IMAGES.clone()))
 
     def test_takes_no_images(self, name: str) -> None:
-        assert PURIFIERS[name](IMAGES[:0]).shape == (0, 3, 40, 30)
+        assert EVERY[name](IMAGES[:0]).shape == (0, 3, 40, 30)
 
 
 @pytest.mark.parametrize("name", ["none", "blur-1", "blur-2", "shift-2"])

@@ -7,27 +7,19 @@ from facemin.experiments.layouts.groups import grouped
 from facemin.experiments.layouts.said import said
 from tests.experiments.conftest import TOML, Measure
 
-CELLS = """
+METHODS = {"long": "", "short": "method = { steps = 1 }"}
+CUTS = {"kept": "flat", "left": "embedding"}
+PAPERS = {"long, kept": "paper = { unauthorised = 0.1 }", "short, kept": "paper = { unauthorised = 0.9 }"}
+CELLS = "".join(
+    f"""
 [[cell]]
-name = "long, kept"
-keys = [{ recogniser = "one", cut = "flat" }]
-paper = { unauthorised = 0.1 }
-
-[[cell]]
-name = "short, kept"
-keys = [{ recogniser = "one", cut = "flat" }]
-method = { steps = 1 }
-paper = { unauthorised = 0.9 }
-
-[[cell]]
-name = "short, left"
-keys = [{ recogniser = "one", cut = "embedding" }]
-method = { steps = 1 }
-
-[[cell]]
-name = "long, left"
-keys = [{ recogniser = "one", cut = "embedding" }]
+name = "{name}"
+keys = [{{ recogniser = "one", cut = "{CUTS[name.partition(", ")[2]]}" }}]
+{METHODS[name.partition(", ")[0]]}
+{PAPERS.get(name, "")}
 """
+    for name in ("long, kept", "short, kept", "short, left", "long, left")
+)
 BASE = TOML[: TOML.index("[[cell]]")].replace("far = 0.02", 'far = 0.02\nopponent = "two"')
 
 
