@@ -17,11 +17,13 @@ Source: Beyer et al. 2022, "Knowledge distillation: a good teacher is patient an
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -42,6 +44,9 @@ from facemin.runtime.files import write_atomically
 from facemin.train.families.export import to_graph
 from facemin.train.families.iresnet import iresnet
 from facemin.train.one_pass.operations import TrainingOperations
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 sys.path.append(str(REPOSITORY / "experiments" / "attacks"))
 FAR = 1e-3
@@ -100,8 +105,9 @@ def main() -> None:
         on_epoch=lambda epoch: print(f"epoch {epoch.done}: cosine {epoch.score:.3f}", flush=True),
         stop=lambda: time.monotonic() > end,
     )
-    write_atomically(given.out, to_graph(student.cpu().eval(), name="ir18-distilled").SerializeToString())
-    found = measured(student, teacher, people.test, people.others) | conditions()
+    write_atomically(given.out, as_model(student).SerializeToString())
+    # the file is what experiments judge with, so it is what is measured
+    found = measured(load_recogniser(given.out), teacher, people.test, people.others) | conditions()
     asked = {"teacher": given.teacher, "width": given.width, "views": len(seen), "epochs": given.epochs}
     write_atomically(given.out.with_suffix(".json"), (json.dumps(found | asked) + "\n").encode())
     print({name: found[name] for name in ("cosine", "tar", "teacher_tar")})
@@ -128,6 +134,13 @@ def views(faces: Tensor, count: int) -> Tensor:
             turned = torch.where(flips[:, None, None, None], part.flip(3), part)
             made.append(to_grid(VIEWS(to_unit(turned), rng, 1.0).clamp(0, 1)))
     return torch.cat(made)
+
+
+def as_model(student: nn.Module) -> ModelProto:
+    """A graph that takes RGB in [0, 255], as those in a folder of models do; the student takes it in [0, 1]."""
+    made = copy.deepcopy(student).cpu().eval()
+    made.scaled.factor.div_(255)
+    return to_graph(made, name="ir18-distilled")
 
 
 def measured(student: nn.Module, teacher: nn.Module, faces: torch.Tensor, others: torch.Tensor) -> dict[str, float]:
