@@ -3,7 +3,7 @@
     python experiments/ahm/settle.py --seeds 1 2 3          # what has no record yet, and may be stopped at any time
     python experiments/ahm/settle.py --table                # the table of docs/ahm.md, from the records alone
 
-A small setting, so that three seeds of ten variants fit on one core: people of LFW with at least 25 images, every
+A small setting, so that three seeds of eleven variants fit on one core: people of LFW with at least 25 images, every
 eighth block of the mask, a narrow network. Appends a record a run to results/ahm/settled.jsonl. Verification is of
 people never seen, masked only; the reward by k is that of the run's own last weights.
 """
