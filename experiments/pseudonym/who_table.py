@@ -10,6 +10,7 @@ several attackers, the one with the largest area stands in it.
 from __future__ import annotations
 
 import json
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from facemin.experiments.common import REPOSITORY, RESULTS, replace_section, script_parser, table_head
@@ -182,12 +183,13 @@ def _chance(rows: list[dict[str, Any]]) -> str:
     within = max(row["d_sys"] for row in rows if row not in linkable)
     nulls = [row["d_sys_null"] for row in rows]
     but = " and ".join(f"{row['d_sys']:.3f} of {row['d_sys_null']:.3f}" for row in linkable)
-    who = ", ".join(above) or "none"
-    tail = f" but for {len(linkable)}, at {but}." if linkable else "."
-    return (
-        f"Of the {len(rows)} attackers of `linkers.py`, {who} is above chance with a secret once p "
-        f"is\ncorrected for all attempts (Holm), and D_sys (linkability, from 0 to 1) is at most {within:.2f} "
-        f"(its 95 %\nnull {min(nulls):.2f} to {max(nulls):.2f}){tail}"
+    who = f"{', '.join(above)} {'is' if len(above) == 1 else 'are'}" if above else "none is"
+    tail = f" but for {len(linkable)} of them, at {but}." if linkable else "."
+    return fill(
+        f"Of the {len(rows)} attackers of `linkers.py`, {who} above chance with a secret once p is corrected for all "
+        f"attempts (Holm), and D_sys (linkability, from 0 to 1) is at most {within:.2f} (its 95 % null {min(nulls):.2f} "
+        f"to {max(nulls):.2f}){tail}",
+        120,
     )
 
 
