@@ -187,8 +187,8 @@ def _chance(rows: list[dict[str, Any]]) -> str:
     tail = f" but for {len(linkable)} of them, at {but}." if linkable else "."
     return fill(
         f"Of the {len(rows)} attackers of `linkers.py`, {who} above chance with a secret once p is corrected for all "
-        f"attempts (Holm), and D_sys (linkability, from 0 to 1) is at most {within:.2f} (its 95 % null {min(nulls):.2f} "
-        f"to {max(nulls):.2f}){tail}",
+        f"attempts (Holm), and D_sys (linkability, from 0 to 1) is at most {within:.2f} (its 95 % null "
+        f"{min(nulls):.2f} to {max(nulls):.2f}){tail}",
         120,
     )
 
