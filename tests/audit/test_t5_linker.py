@@ -158,6 +158,12 @@ def test_a_third_photo_of_one_person_is_put_together_for_that_person_alone(
     as_another = torch.where((people == 3)[:, None, None, None], faces[:1], faces)[kept]
     assert put_together(as_another)["rank-1"] == put_together(as_another)["TAR"] == (0, 1)
 
+    # 4 is found by a plain face, 2 by a protected one; hits of the one person alone do not hide that it makes 5
+    mixed = torch.where((people == 2)[:, None, None, None], turned_over(faces), faces)[kept]
+    mixed[-1] = told_nothing(mixed[-1:])[0]
+    verdict = linker(replace(given, protected=mixed), Budget(seconds=1000)).verdict
+    assert "At least one of them accepted 5 of 5" in verdict
+
 
 @pytest.mark.parametrize("photos", [1, 2, 3])
 def test_says_that_it_takes_a_second_person(evidence: Make, photos: int) -> None:
