@@ -63,6 +63,9 @@ def test_the_union_stands_beside_the_worst() -> None:
     outcome, words = worst_trial(counting, "cells")
     assert "The worst of 6 cells accepted 1 of 80" in words
     assert "At least one of them accepted 6 of 80 (95 % interval 3 % to 15 %)" in words
+    # an attempt on one person alone, whose flags are of everybody
+    on_one = trial(counted(rows[0, :1], name="TAR", of="few", where="raw"), rows[0], chance=0.01)
+    assert "At least one of them accepted 6 of 80" in worst_trial([*counting, on_one], "cells")[1]
     alone = worst_trial(counting[:1], "cells")
     assert "At least one" not in alone[1]
     assert outcome != "leak"

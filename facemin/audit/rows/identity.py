@@ -52,7 +52,7 @@ class Trial(NamedTuple):
     p: float
     """Probability of so many hits or more by chance."""
     flags: Tensor
-    """Who was hit, (N,) bool."""
+    """Who was hit, (N,) bool; false of those whom it was not tried on."""
 
 
 class IdentityVerdict(NamedTuple):
@@ -176,7 +176,7 @@ def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
 
 def _together(counting: Sequence[Trial], top: Figure) -> str:
     """Who was hit in any of the attempts, where that are more people than in the worst."""
-    if len({one.figure.n for one in counting}) > 1:
+    if len({len(one.flags) for one in counting}) > 1:
         return ""
     anywhere = counted(torch.stack([one.flags for one in counting]).any(0), name="any", of="", where="")
     if anywhere.hits == top.hits:

@@ -32,6 +32,8 @@ LINKER = AuditRow(
 )
 ONE, SEVERAL, BOTH = "protected probe", "several protected photos", "both protected"
 """What is compared: a protected photo, or all but one of a person put together, with a plain photo; or two of them."""
+FEWEST_PEOPLE = 2
+"""People among whom somebody can be recognised."""
 CAPTIONS = {
     ONE: "People linked, against a gallery of plain faces",
     SEVERAL: "The same, all protected photos of a person but the gallery's put together",
@@ -64,6 +66,8 @@ def linker(evidence: AuditInputs, budget: Budget) -> RowResult:
     outcome, text = worst_trial(counting, "combinations of linker, side, threshold and ranking")
     if not any(each.figure.name == "TAR" for each in counting):
         untested.append(f"Accept rates at FAR {evidence.far:g}: they take more pairs of different people.")
+    if len(evidence.pairs.probes) < FEWEST_PEOPLE:
+        untested.append("Recognising among people: that takes a second person, with photos in a folder of their own.")
     if evidence.pairs.own:
         untested.append("Protected photos against each other: that takes a second photo of a person.")
     elif not _several(evidence):
@@ -107,7 +111,7 @@ def _gallery(embed: Embed, evidence: AuditInputs, held: PublicFaces) -> Gallery:
 
 
 def _linked(linker: FittedLinker, evidence: AuditInputs, held: PublicFaces, *, adaptive: bool) -> list[LinkageScores]:
-    """Protected probes, and, of a linker made for any image, plain ones to compare with, against plain references.
+    """Protected probes against plain references, and plain probes unless the linker learnt from protected pairs.
 
     Where people have further photos, protected ones are compared with each other too, and several are put together.
     """
@@ -116,12 +120,12 @@ def _linked(linker: FittedLinker, evidence: AuditInputs, held: PublicFaces, *, a
     rows = linker.apply(evidence.protected)
     found = [_scored(rows[pairs.probes], gallery, evidence, of=of, where=ONE)]
     if not (adaptive or pairs.own):
-        plain = _scored(linker.apply(evidence.originals[pairs.probes]), gallery, evidence, of=of, where="plain probe")
-        # a control, which is no attempt on anybody
+        # a control, which is no attempt on anybody; apply may take away what protected images share
+        plain = _scored(linker.gallery(evidence.originals[pairs.probes]), gallery, evidence, of=of, where="plain probe")
         found.insert(0, plain._replace(counting=[]))
     if several := _several(evidence):
-        together = torch.stack([normalize(rows[of_one].mean(0), dim=0) for of_one in several])
-        found.append(_scored(together, gallery, evidence, of=of, where=SEVERAL))
+        together = torch.stack([normalize(rows[of_one].mean(0), dim=0) for of_one in several.values()])
+        found.append(_scored(together, gallery, evidence, of=of, where=SEVERAL, places=torch.tensor([*several])))
     if not pairs.own:
         # a threshold of plain faces says nothing of two protected ones
         second = Gallery(references=rows[pairs.references], threshold=None)
@@ -129,44 +133,51 @@ def _linked(linker: FittedLinker, evidence: AuditInputs, held: PublicFaces, *, a
     return found
 
 
-def _several(evidence: AuditInputs) -> list[Tensor]:
-    """Of each pair's person the rows of all photos but the reference; none where nobody has two of them."""
+def _several(evidence: AuditInputs) -> dict[int, Tensor]:
+    """Rows of all photos but the reference, of each pair, by its place, whose person has at least two of them."""
     pairs, people = evidence.pairs, evidence.people
     if people is None or pairs.own:
-        return []
+        return {}
     every = torch.arange(len(people))
-    rows = [
-        every[(people == person) & (every != reference)]
-        for person, reference in zip(pairs.people, pairs.references, strict=True)
-    ]
-    return rows if any(len(of_one) > 1 for of_one in rows) else []
+    rows = {
+        place: every[(people == person) & (every != reference)]
+        for place, (person, reference) in enumerate(zip(pairs.people, pairs.references, strict=True))
+    }
+    return {place: of_one for place, of_one in rows.items() if len(of_one) > 1}
 
 
-def _scored(rows: Tensor, gallery: Gallery, evidence: AuditInputs, *, of: str, where: str) -> LinkageScores:
+def _scored(
+    rows: Tensor, gallery: Gallery, evidence: AuditInputs, *, of: str, where: str, places: Tensor | None = None
+) -> LinkageScores:
     """Accept rates at the threshold of plain faces held out and at that of these very impostors, and rank one.
 
     Args:
-        rows: of each pair's person, (P, D), of unit length.
-        gallery: of the same people, in their order.
+        rows: of the probes, (K, D), of unit length.
+        gallery: of every pair's person, (P, D), in their order.
         evidence: says who they are.
         of: the linker.
         where: what is compared.
+        places: of which pairs the probes are, (K,); of all in order when None.
     """
-    pairs = evidence.pairs
+    people = evidence.pairs.people
+    every = torch.arange(len(people))
+    places = every if places is None else places
     scores = (rows @ gallery.references.T).double()
     figures, counting = trials(
-        *(scores.diagonal(), scores[pairs.people[:, None] != pairs.people]),
+        *(scores[places[:, None] == every], scores[people[places][:, None] != people]),
         threshold=gallery.threshold,
         far=evidence.far,
         of=of,
         where=where,
     )
-    if len(rows) > 1:
-        nearest = scores.argmax(1) == torch.arange(len(rows))
+    if len(people) >= FEWEST_PEOPLE:
+        nearest = scores.argmax(1) == places
         figure = counted(nearest, name="rank-1", of=of, where=where)
         figures.append(figure)
-        counting.append(trial(figure, nearest, chance=1 / len(rows)))
-    return LinkageScores(figures, counting)
+        counting.append(trial(figure, nearest, chance=1 / len(people)))
+    # flags of everybody, so that attempts on some people can be told together with those on all
+    hit = torch.zeros(len(people), dtype=torch.bool)
+    return LinkageScores(figures, [one._replace(flags=hit.index_put((places,), one.flags)) for one in counting])
 
 
 def _of_side(figures: list[Figure], side: str) -> list[Figure]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -65,32 +65,15 @@ def secret(evidence: AuditInputs, budget: Budget) -> RowResult:
     generator = np.random.default_rng(evidence.seed)
     turned = [haar(generator.bytes(32), key.space.dimension) for _ in sent]
     uploads = np.stack([rotation @ row for rotation, row in zip(turned, sent, strict=True)])
+    hidden = _first(uploads, held, "with your secret")
+    images = _on_images(evidence, uploads, held, turned, budget)
     found = [
-        _first(uploads, held, "with your secret"),
+        hidden,
         _first(sent, held, "without it"),
         _first(_turned_back(uploads, turned), held, "if it is stolen"),
+        *images.figures,
     ]
-    attempts, untested = [found[0]], [_FURTHER]
-    images, reason = _painted(key, uploads, budget, seed=evidence.seed)
-    if images is None:
-        untested.insert(0, reason)
-    else:
-        seen = features_of(key, images)[-1].flatten(1).double().numpy()
-        found += [
-            _first(seen, held, "the image, with your secret"),
-            _first(_turned_back(seen, turned), held, "the image, if it is stolen"),
-        ]
-        attempts.append(found[3])
-        for judge in evidence.panel.others:
-            seen, known = (
-                embed(judge.recogniser, faces).double().numpy()
-                for faces in (images, evidence.originals[pairs.references])
-            )
-            figure = _first(seen, known, "the image", of=judge.name)
-            found.append(figure)
-            attempts.append(figure)
-        if len(images) < len(uploads):
-            untested.insert(0, f"{len(uploads) - len(images)} of {len(uploads)} images: no time was left to make them.")
+    attempts = [hidden, *images.attempts]
     chance = 1 / len(held)
     outcome = strongest([_judged(figure, chance, cells=len(attempts)) for figure in attempts])
     words = "; ".join(f"{_name(figure)}, {interval(figure)}" for figure in found)
@@ -105,8 +88,43 @@ def secret(evidence: AuditInputs, budget: Budget) -> RowResult:
         f"The nearest plain photo is the person's: {words}; a guess in 1 of {len(held)}.{own} {CAUTION}",
         figures=found,
         tables=[table],
-        untested=untested,
+        untested=[*images.untested, _FURTHER],
     )
+
+
+class OnImages(NamedTuple):
+    """What was found on the images that are sent, which of it are attempts and no controls, and what is missing."""
+
+    figures: list[Figure]
+    attempts: list[Figure]
+    untested: list[str]
+
+
+def _on_images(evidence: AuditInputs, uploads: Rows, held: Rows, turned: Sequence[Rows], budget: Budget) -> OnImages:
+    """Look for people on the images that clients would send: the key, who has stolen the secret, other recognisers.
+
+    Args:
+        evidence: its first key has a space.
+        uploads: pseudonyms, (N, D).
+        held: the key's rows of everybody's plain photos, (N, D).
+        turned: each pseudonym's rotation, N times (D, D).
+        budget: of painting; see `_painted`.
+    """
+    key = evidence.keys[0]
+    images, reason = _painted(key, uploads, budget, seed=evidence.seed)
+    if images is None:
+        return OnImages([], [], [reason])
+    seen = features_of(key, images)[-1].flatten(1).double().numpy()
+    hidden = _first(seen, held, "the image, with your secret")
+    stolen = _first(_turned_back(seen, turned), held, "the image, if it is stolen")
+    plain = evidence.originals[evidence.pairs.references]
+    others = []
+    for judge in evidence.panel.others:
+        seen, known = (embed(judge.recogniser, faces).double().numpy() for faces in (images, plain))
+        others.append(_first(seen, known, "the image", of=judge.name))
+    late = len(uploads) - len(images)
+    untested = [f"{late} of {len(uploads)} images: no time was left to make them."] if late else []
+    return OnImages([hidden, stolen, *others], [hidden, *others], untested)
 
 
 def _judged(figure: Figure, chance: float, *, cells: int) -> Outcome:
