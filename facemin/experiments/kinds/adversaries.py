@@ -16,22 +16,31 @@ if TYPE_CHECKING:
     Records = Mapping[str, Record]
 
 COLUMNS = ("pmt", "robust", "low-frequency", "pseudonym")
-COMMAND = f"python experiments/attacks/adversaries.py {' '.join(COLUMNS)} --shared DIR --cache DIR"
+PAINTED = "pseudonym"
+"""What the attacking script makes itself, so that its images are in no cache."""
+_CACHED = " ".join(name for name in COLUMNS if name != PAINTED)
+COMMAND = (
+    f"python experiments/attacks/protections.py {_CACHED} --shared DIR --cache DIR && "
+    f"python experiments/attacks/adversaries.py {' '.join(COLUMNS)} --collusion --shared DIR --cache DIR"
+)
 COLLUSION = "collusion"
 FAR = 1e-2
 """Of the impostor scores that the people left out give."""
 MEANT = "T6"
 """The row of uploads that are meant to be linked."""
+LEVEL = 0.05
 
 
 def as_adversaries(records: Sequence[Record]) -> list[Section]:
-    """Everybody who tries, by what protects."""
+    """Everybody who tries, by what protects; nothing where nobody tried a protection that the table has."""
     found = protections(records)
     kept = {name: found[name] for name in (*COLUMNS, COLLUSION) if name in found}
-    adjusted = over_all(kept)
     columns = {name: kept[name] for name in COLUMNS if name in kept}
+    if not any(record["rows"] for record in columns.values()):
+        return []
+    adjusted = over_all(kept)
     parts = [table(*_table(columns, adjusted))]
-    if COLLUSION in kept:
+    if COLLUSION in kept and kept[COLLUSION]["rows"]:
         parts.append(table(*_table({COLLUSION: kept[COLLUSION]}, adjusted)))
     forms = sum(map(len, adjusted.values()))
     remark = (
@@ -39,16 +48,15 @@ def as_adversaries(records: Sequence[Record]) -> list[Section]:
         f"of everybody else's at FAR {FAR:g}, and p of the AUC among all {forms} forms of all adversaries (Holm); of "
         "an adversary's forms the highest AUC stands there, so that chance alone gives a little more than 0.5."
     )
-    return [Section("Adversary by protection", "", said(columns), parts, COMMAND, remark)]
+    return [Section("Adversary by protection", "", said(columns, adjusted), parts, COMMAND, remark)]
 
 
 def protections(records: Iterable[Record]) -> dict[str, Record]:
     """The latest record of each protection; a row's "place" is that of its form's p."""
-    found = {record["protection"]: record for record in records}
-    for record in found.values():
-        for place, row in enumerate(record["rows"]):
-            row.setdefault("place", place)
-    return found
+    return {
+        record["protection"]: record | {"rows": [{"place": place} | row for place, row in enumerate(record["rows"])]}
+        for record in records
+    }
 
 
 def over_all(kept: Records) -> dict[str, list[float]]:
@@ -63,26 +71,49 @@ def generic(name: str) -> str:
     return name.rpartition(", ")[0] if name.endswith(" pairs") else name
 
 
-def said(columns: Records) -> str:
-    """The strongest adversary without the key and with it, by protection."""
+def said(columns: Records, adjusted: Mapping[str, Sequence[float]]) -> str:
+    """The strongest adversary by protection: without the key, with a network like the provider's, and with the key.
+
+    Args:
+        columns: by protection; some have rows.
+        adjusted: as `over_all` has it.
+    """
     words = []
-    for record in columns.values():
-        rows = [row for row in record["rows"] if row["row"] != MEANT]
-        strongest = [
-            (who, max(some, key=lambda row: row["auc"]))
-            for who, some in (
-                ("without the key", [row for row in rows if "key" not in row["knows"]]),
-                ("with it", [row for row in rows if "key" in row["knows"]]),
-            )
-            if some
-        ]
-        each = [
-            f"{who} AUC {row['auc']:.2f} ({row['interval'][0]:.2f} to {row['interval'][1]:.2f}; {row['adversary']})"
-            for who, row in strongest
-        ]
-        words.append(f"{record['words']}: {', '.join(each)}")
-    people = sorted({row["n"] for record in columns.values() for row in record["rows"]})
-    return "\n".join([f"The strongest of all, chance 0.5, at most {people[-1]} people.", *(f"{one}." for one in words)])
+    for name, record in columns.items():
+        rows: dict[str, list[Record]] = {}
+        for row in record["rows"]:
+            if row["row"] != MEANT:
+                rows.setdefault(_who(row["knows"]), []).append(row)
+        each = [f"{who} {_strongest(rows[who], adjusted[name])}" for who in _WHO if who in rows]
+        words.append(f"{record['words']}: {', '.join(each) or 'nobody tried'}.")
+    people = max(row["n"] for record in columns.values() for row in record["rows"])
+    forms = sum(map(len, adjusted.values()))
+    start = (
+        f"Of each the highest AUC above chance (0.5), or else the highest; at most {people} people. The highest of "
+        "many forms exceeds 0.5 by chance alone: above it is what has a p among all "
+        f"{forms} forms (Holm) below {LEVEL:g}."
+    )
+    return "\n".join([start, *words])
+
+
+_SIBLING = "a network like the provider's"
+_WHO = ("without the key", f"with {_SIBLING}", "with the key")
+
+
+def _who(knows: str) -> str:
+    """Which of `_WHO` somebody is, by what they know."""
+    if _SIBLING in knows:
+        return _WHO[1]
+    return _WHO[2] if "key" in knows else _WHO[0]
+
+
+def _strongest(rows: Sequence[Record], adjusted: Sequence[float]) -> str:
+    """The highest AUC of those above chance; where none is, the highest, and that it is not."""
+    row = max(rows, key=lambda row: (adjusted[row["place"]] < LEVEL, row["auc"]))
+    low, high = row["interval"]
+    p = adjusted[row["place"]]
+    holm_of_it = f"Holm {p:.2g}" + ("" if p < LEVEL else ", not told from chance")
+    return f"AUC {row['auc']:.2f} ({low:.2f} to {high:.2f}; {row['adversary']}; {holm_of_it})"
 
 
 def _table(columns: Records, adjusted: Mapping[str, Sequence[float]]) -> Table:

@@ -21,6 +21,7 @@ LEARNT = "AHM"
 TWO = "fixed, k = 2"
 MANY = 4
 """Faces on average from which on a variant mixes many."""
+COVERAGE = 0.95
 
 
 def as_mixing(records: Sequence[Record]) -> list[Section]:
@@ -139,21 +140,30 @@ def said(records: Sequence[Record]) -> str:
 
 
 def _verdict(learnt: Mapping[str, Sequence[Record]], of_two: Mapping[int, float]) -> str:
-    """Which learnt strategies that mix many lose accuracy against two faces, seed by seed, and which may not."""
+    """Which learnt strategies that mix many lose accuracy against two faces, seed by seed, and which may not.
+
+    Intervals are as wide as Bonferroni's inequality asks, so that all of them together hold with `COVERAGE`.
+    """
     found: dict[str, list[str]] = {"less": [], "more": [], "no telling": []}
-    for name, runs in learnt.items():
-        differences = _differences(runs, of_two)
-        if len(differences) > 1:
-            value, low, high, _ = over_runs(differences)
-            kind = "less" if high < 0 else "more" if low > 0 else "no telling"
-            found[kind].append(f"{name} ({value:+.1f} points, {low:+.1f} to {high:+.1f})")
+    each = {name: _differences(runs, of_two) for name, runs in learnt.items()}
+    compared = {name: differences for name, differences in each.items() if len(differences) > 1}
+    for name, differences in compared.items():
+        value, low, high, _ = over_runs(differences, coverage=1 - (1 - COVERAGE) / len(compared))
+        kind = "less" if high < 0 else "more" if low > 0 else "no telling"
+        found[kind].append(f"{name} ({value:+.1f} points, {low:+.1f} to {high:+.1f})")
     starts = {
         "less": "Learnt, and less accurate than two faces of the same seed",
         "more": "Learnt, and more accurate",
         "no telling": "Learnt, and not told from two faces by so few seeds",
     }
     said = [f"{starts[kind]}: {', '.join(names)}." for kind, names in found.items() if names]
-    return " ".join(said) or "No learnt strategy that mixes so many has two seeds in common with two faces."
+    if not said:
+        return "No learnt strategy that mixes so many has two seeds in common with two faces."
+    if len(compared) > 1:
+        said.append(
+            f"The {len(compared)} intervals of differences hold together with {100 * COVERAGE:.0f} % (Bonferroni)."
+        )
+    return " ".join(said)
 
 
 def _by_seed(runs: Iterable[Record]) -> dict[int, float]:

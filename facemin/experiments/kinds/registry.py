@@ -40,19 +40,25 @@ KINDS: dict[str, Kind] = {
 """By the stem of the file's name: the scripts that write them give their records no format."""
 
 
+_UNFIT = (AttributeError, IndexError, StopIteration, TypeError, ValueError, ZeroDivisionError)
+"""What a layout meets in a part that is there, but empty, uneven, too small or of another type."""
+
+
 def sections_of(document: Document) -> list[Section]:
     """A file's sections; none where no kind is known that it is of.
 
     Raises:
-        ValueError: a record lacks a part that its kind has, named.
+        ValueError: a record lacks a part that its kind has, or one that is of no use; the file is named.
     """
     kind = KINDS.get(PurePosixPath(document.name).stem)
     if kind is None or not document.records or not all(_has(record, kind.fields) for record in document.records):
         return []
     try:
         return kind.show(document.records)
-    except (KeyError, IndexError, TypeError) as error:
+    except KeyError as error:
         raise ValueError(f"{document.path}: expected whole records of its kind, found one without {error}") from error
+    except _UNFIT as error:
+        raise ValueError(f"{document.path}: expected whole records of its kind, got {error!r}") from error
 
 
 def _has(record: Any, fields: frozenset[str]) -> bool:

@@ -14,7 +14,7 @@ _STEPS = 60
 
 
 class OverRuns(NamedTuple):
-    """A mean and its 95 % interval; NaN where one run tells nothing of the spread."""
+    """A mean and its interval; NaN where one run tells nothing of the spread."""
 
     value: float
     low: float
@@ -22,18 +22,22 @@ class OverRuns(NamedTuple):
     n: int
 
 
-def over_runs(values: Sequence[float]) -> OverRuns:
+def over_runs(values: Sequence[float], *, coverage: float = 0.95) -> OverRuns:
     """The mean of runs that differ by their seed alone.
 
+    Args:
+        values: one a run.
+        coverage: of the interval, in (0, 1).
+
     Raises:
-        ValueError: no values.
+        ValueError: no values, or a coverage out of range.
     """
     if not values:
         raise ValueError("values: expected at least one run, got none")
     mean, n = fmean(values), len(values)
     if n == 1:
         return OverRuns(mean, math.nan, math.nan, 1)
-    half = student_quantile(0.95, n - 1) * stdev(values) / math.sqrt(n)
+    half = student_quantile(coverage, n - 1) * stdev(values) / math.sqrt(n)
     return OverRuns(mean, mean - half, mean + half, n)
 
 

@@ -32,10 +32,11 @@ class Document(NamedTuple):
 
 
 def read_documents(folder: Path) -> list[Document]:
-    """All files of records of a folder and those below it, by path; headers beside records are none.
+    """All files of records of a folder and those below it, by path; no headers beside records, and no blank lines.
 
     Raises:
-        ValueError: a line or a document that is no JSON, or no record where the file says that it has such, named.
+        ValueError: a file that is not UTF-8, or a line or a document that is no JSON, or no record where the file says
+            that it has such, named.
         OSError: a file that cannot be read.
     """
     found = []
@@ -43,7 +44,10 @@ def read_documents(folder: Path) -> list[Document]:
         if is_header(path):
             continue
         ours = path.suffix == ".jsonl" and is_ours(path)
-        records = read_records(path) if ours else _read_json(path)
+        try:
+            records = read_records(path) if ours else _read_json(path)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: expected UTF-8, {error}") from None
         found.append(Document(path, path.relative_to(folder).as_posix(), tuple(records), ours))
     return found
 
@@ -72,7 +76,8 @@ def _read_json(path: Path) -> Sequence[Any]:
     text = path.read_text(encoding="utf-8")
     pieces = [(path.name, text)]
     if path.suffix == ".jsonl":
-        pieces = [(f"{path.name}, line {at}", line) for at, line in enumerate(text.splitlines(), 1)]
+        # not splitlines, which also ends lines at characters that strings of JSON may have
+        pieces = [(f"{path.name}, line {at}", line) for at, line in enumerate(text.split("\n"), 1) if line.strip()]
     found = []
     for name, piece in pieces:
         try:

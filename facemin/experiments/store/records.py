@@ -203,7 +203,7 @@ def append(path: Path, record: Record) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """All whole records of a file; a last line that was cut off by a crash is passed over.
+    """All whole records of a file; blank lines, and a last line that was cut off by a crash, are passed over.
 
     Raises:
         ValueError: a line that is no record, named.
@@ -215,6 +215,8 @@ def read_records(path: Path) -> list[Record]:
         for at, line in enumerate(file, 1):
             if not line.endswith("\n"):
                 break
+            if not line.strip():
+                continue
             with faults_named(f"{path}, line {at}: expected a record; ", value=False):
                 found.append(Record.model_validate_json(line))
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from facemin.experiments.kinds.adversaries import protections
 from facemin.experiments.kinds.registry import KINDS
 from facemin.experiments.layouts.report import write_report
 from facemin.metrics import holm
@@ -144,6 +145,22 @@ def test_ahm_has_its_variants_over_seeds_and_its_difference_from_two_faces_seed_
     assert "Learnt, and more accurate: AHM, frozen for a third (+21.0 points, +18.5 to +23.5)." in page.words
 
 
+def test_intervals_that_decide_of_several_variants_hold_together(tmp_path: Path) -> None:
+    records = lines("settled")
+    two = {one["seed"]: one["masked"]["accuracy"] for one in records if one["variant"] == "fixed, k = 2"}
+    learnt = {"AHM, one": (0.20, 0.21, 0.22), "AHM, two": (0.02, 0.03, 0.04)}
+    runs = [one for one in records if one["variant"] == "fixed, k = 2"]
+    for name, shifts in learnt.items():
+        for one, shift in zip(tuple(runs[:3]), shifts, strict=True):
+            masked = one["masked"] | {"accuracy": two[one["seed"]] + shift}
+            runs.append(one | {"variant": name, "mean_k": 5.0, "masked": masked})
+    page = page_of(tmp_path, settled=runs)
+    # 3 points with a deviation of 1: t of 2 degrees is 4.303 at 95 % and 6.205 at 97.5 %, over the root of 3
+    assert "Learnt, and more accurate: AHM, one (+21.0 points, +17.4 to +24.6)." in page.words
+    assert "not told from two faces by so few seeds: AHM, two (+3.0 points, -0.6 to +6.6)." in page.words
+    assert "The 2 intervals of differences hold together with 95 % (Bonferroni)." in page.words
+
+
 def test_adversaries_have_p_over_all_forms_and_the_strongest_in_words(tmp_path: Path) -> None:
     records = lines("adversaries")
     last = {one["protection"]: one for one in records}
@@ -159,6 +176,53 @@ def test_adversaries_have_p_over_all_forms_and_the_strongest_in_words(tmp_path: 
     keyless = [row for row in pmt["rows"] if "key" not in row["knows"] and row["row"] != "T6"]
     best = max(row["auc"] for row in keyless)
     assert f"{pmt['words']}: without the key AUC {best:.2f} (" in page.words
+
+
+def adversary(knows: str, auc: float, **more: Any) -> dict[str, Any]:
+    scores = [[float(probe == person) for person in range(4)] for probe in range(4)]
+    made = {"row": "T5", "adversary": f"one of {knows}, {auc}", "knows": knows, "auc": auc, "n": 4, "scores": scores}
+    return made | {"interval": [auc - 0.1, auc + 0.1], "ranks": {}} | more
+
+
+def test_the_highest_of_many_forms_is_said_with_its_p_and_a_sibling_by_itself(tmp_path: Path) -> None:
+    rows = [
+        adversary("pairs", 0.6),
+        adversary("-", 0.65),
+        adversary("the key", 0.9),
+        adversary("the key", 0.8),
+        adversary("a network like the provider's", 0.7),
+    ]
+    record = {"protection": "pmt", "words": "Masks", "rows": rows, "p_values": [0.03, 0.04, 0.5, 0.001, 0.5]}
+    empty: dict[str, Any] = {"protection": "robust", "words": "Robust masks", "rows": [], "p_values": []}
+    page = page_of(tmp_path, adversaries=[record, empty])
+    assert "Robust masks: nobody tried." in page.words
+    assert "a p among all 5 forms (Holm) below 0.05" in page.words
+    said = re.search(r"Masks: .*", page.words)
+    assert "protections.py pmt robust low-frequency" in page.words
+    assert "--collusion" in page.words
+    assert said is not None
+    assert said[0].strip() == (
+        "Masks: without the key AUC 0.65 (0.55 to 0.75; one of -, 0.65; Holm 0.12, not told from chance), "
+        "with a network like the provider's AUC 0.70 (0.60 to 0.80; one of a network like the provider's, 0.7; Holm 1, "
+        "not told from chance), with the key AUC 0.80 (0.70 to 0.90; one of the key, 0.8; Holm 0.005)."
+    )
+
+
+@pytest.mark.parametrize(("protection", "rows"), [("collusion", 1), ("another", 1), ("pmt", 0)])
+def test_adversaries_of_no_protection_of_the_table_are_listed(tmp_path: Path, protection: str, rows: int) -> None:
+    each = [adversary("the key", 0.9)] * rows
+    record = {"protection": protection, "words": "both", "rows": each, "p_values": [0.5] * rows}
+    page = page_of(tmp_path, adversaries=[record], linkers=lines("linkers"))
+    listed = page.words.partition("Without a section here, and their number of records")[2]
+    assert listed.startswith("\n\nadversaries.jsonl: 1\n")
+
+
+def test_what_is_made_of_adversaries_leaves_their_records_alone() -> None:
+    record = {"protection": "pmt", "rows": [adversary("-", 0.6), adversary("-", 0.7, place=4)]}
+    before = json.dumps(record)
+    found = protections([record])
+    assert [row["place"] for row in found["pmt"]["rows"]] == [0, 4]
+    assert json.dumps(record) == before
 
 
 def test_linkers_say_how_many_are_above_chance(tmp_path: Path) -> None:
@@ -181,3 +245,29 @@ def test_a_record_that_lacks_a_part_is_refused_by_name(tmp_path: Path) -> None:
     del record["found"]["samples"]
     with pytest.raises(ValueError, match=r"table6\.jsonl: expected whole records of its kind, .* 'samples'"):
         page_of(tmp_path, table6=[record])
+
+
+def uneven() -> list[dict[str, Any]]:
+    first, second, *_ = (one for one in lines("settled") if one["variant"] == "AHM")
+    return [first, second | {"rewards": second["rewards"][:-1]}]
+
+
+def few() -> list[dict[str, Any]]:
+    row = adversary("-", 0.6, scores=[[1.0, 0.0], [0.0, 1.0]])
+    return [{"protection": "pmt", "words": "Masks", "rows": [row], "p_values": [0.5]}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "records", "error"),
+    [
+        ("settled", uneven(), "zip"),
+        ("linkers", [{"experiment": "linkers", "tables": {"a secret each": []}}], "empty"),
+        ("adversaries", few(), "N >= 4"),
+        ("adversaries", [few()[0] | {"rows": [adversary("-", 0.6)], "p_values": []}], "IndexError"),
+    ],
+)
+def test_a_record_whose_part_is_of_no_use_is_refused_by_name(
+    tmp_path: Path, kind: str, records: list[dict[str, Any]], error: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"{kind}\.jsonl: expected whole records of its kind, got .*{error}"):
+        page_of(tmp_path, **{kind: records})

@@ -20,6 +20,11 @@ def test_three_runs_by_hand() -> None:
     assert found == pytest.approx((2.0, 2.0 - half, 2.0 + half, 3))
 
 
+def test_an_interval_has_the_coverage_asked_for() -> None:
+    half = t.ppf(0.9875, 2) / math.sqrt(3)
+    assert over_runs([1.0, 2.0, 3.0], coverage=0.975) == pytest.approx((2.0, 2.0 - half, 2.0 + half, 3))
+
+
 def test_one_run_has_no_interval_and_none_is_refused() -> None:
     assert over_runs([0.5]).value == 0.5
     assert math.isnan(over_runs([0.5]).low)

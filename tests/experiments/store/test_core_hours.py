@@ -36,6 +36,22 @@ def test_a_training_that_several_records_judge_counts_once(tmp_path: Path) -> No
     assert spent_in(tmp_path)[0].seconds == 116.6889527530002
 
 
+def test_a_training_whose_rows_state_their_own_time_with_it_counts_once(tmp_path: Path) -> None:
+    trained = {"column": "black box", "keyed": "a", "cut": "end", "settings": {"fitting": {"epochs": 3}}, "commit": "1"}
+    rows = [
+        trained | {"row": row, "seconds": 620.0593500109972 + more}
+        for row, more in zip("abc", (0, 0.1, 0.2), strict=True)
+    ]
+    other = trained | {"row": "a", "keyed": "b", "seconds": 680.5216193249944}
+    white = [{"column": "white box", "settings": {"steps": 3}, "seconds": seconds} for seconds in (47.5537, 47.0703)]
+    write(tmp_path, "attacks/table6.jsonl", *rows, other, *white)
+    expected = 620.0593500109972 + 0.2 + 680.5216193249944 + 47.5537 + 47.0703
+    assert spent_in(tmp_path)[0].seconds == pytest.approx(expected)
+    # the same again is another run
+    write(tmp_path, "attacks/table6.jsonl", *rows, trained | {"row": "a", "seconds": 600.123456})
+    assert spent_in(tmp_path)[0].seconds == pytest.approx(620.0593500109972 + 0.2 + 600.123456)
+
+
 def test_two_runs_of_the_same_rounded_time_both_count(tmp_path: Path) -> None:
     write(tmp_path, "ahm/settled.jsonl", {"seed": 0, "seconds": 36.5}, {"seed": 1, "seconds": 36.5})
     assert spent_in(tmp_path)[0].seconds == 73.0

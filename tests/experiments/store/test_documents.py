@@ -1,11 +1,13 @@
 """Files of records: what is read, and what a record says of the code that made it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facemin.experiments.store.documents import is_changed, latest, read_documents
+from tests.conftest import REPOSITORY
 
 
 def test_reads_lines_and_single_documents_but_no_headers(tmp_path: Path) -> None:
@@ -26,6 +28,33 @@ def test_what_is_no_json_is_named(tmp_path: Path, name: str, where: str) -> None
     (tmp_path / name).write_text('{"n": 1}\n{"n\n')
     with pytest.raises(ValueError, match=f"{where}: expected a record"):
         read_documents(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_what_is_not_utf_8_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes('{"n": "\xfc"}\n'.encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path / name))}: expected UTF-8"):
+        read_documents(tmp_path)
+
+
+def test_our_own_records_that_are_not_utf_8_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"format":"facemin.bench/1","cell":"\xfc"}\n')
+    with pytest.raises(ValueError, match=r"a\.jsonl: expected UTF-8"):
+        read_documents(tmp_path)
+
+
+def test_blank_lines_are_no_records(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"n": 1}\n\n{"n": 2}\r\n \r\n\n')
+    stored = sorted((REPOSITORY / "results" / "pmt").glob("*.jsonl"))[0].read_text(encoding="utf-8").splitlines()[0]
+    (tmp_path / "b.jsonl").write_text(f"{stored}\n\n{stored}\n\n", encoding="utf-8")
+    ours, theirs = sorted(read_documents(tmp_path), key=lambda one: not one.ours)
+    assert (ours.ours, len(ours.records)) == (True, 2)
+    assert theirs.records == ({"n": 1}, {"n": 2})
+
+
+def test_a_line_ends_only_where_its_record_does(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"n": "one\u2028two"}\n', encoding="utf-8")
+    assert read_documents(tmp_path)[0].records == ({"n": "one\u2028two"},)
 
 
 @pytest.mark.parametrize(
