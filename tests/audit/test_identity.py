@@ -55,6 +55,18 @@ def test_false_accepts_among_protected_images_explain_hits() -> None:
     assert own.p > 100 * stats.binom.sf(3, 40, 1e-3)
 
 
+def test_one_person_more_makes_nothing_uncertain_that_a_hundred_bound() -> None:
+    nobody = torch.zeros(100, dtype=torch.bool)
+    many = trial(counted(nobody, name="TAR", of="many", where="raw"), nobody, chance=0.001)
+    one = trial(counted(nobody[:1], name="TAR", of="one", where="raw"), nobody, chance=0.001)
+    assert worst_trial([one], "cells")[0] == "cannot tell"
+    assert worst_trial([many], "cells")[0] == worst_trial([many, one], "cells")[0] == "bounded"
+    # a few who are all hit are a leak all the same
+    few = torch.arange(100) < 5
+    leak = trial(counted(few[:5], name="TAR", of="few", where="raw"), few, chance=0.001)
+    assert worst_trial([many, leak], "cells")[0] == "leak"
+
+
 def test_the_union_stands_beside_the_worst() -> None:
     rows = torch.eye(80, dtype=torch.bool)[:6]
     counting = [

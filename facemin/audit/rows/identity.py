@@ -164,6 +164,9 @@ def worst_trial(counting: Sequence[Trial], what: str) -> tuple[Outcome, str]:
         (classify_rate(one.figure.hits or 0, one.figure.n, p=one.p, cells=len(counting)), one.figure)
         for one in counting
     ]
+    # fewer people than others have can show a leak, but bound nothing, and make nothing that more bound uncertain
+    most = max(figure.n for _, figure in settled)
+    settled = [each for each in settled if each[1].n == most or each[0].outcome == "leak"]
     outcome = strongest([one.outcome for one, _ in settled])
     verdict, top = max((each for each in settled if each[0].outcome == outcome), key=lambda each: each[1].value)
     words = f"The worst of {len(counting)} {what} accepted {interval(top)}: {top.of}, {top.where}."
