@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from facemin.experiments.common import REPOSITORY, replace_section
+from facemin.experiments.kinds.adversaries import FAR
 from facemin.metrics import left_out_tar
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 PAGE = REPOSITORY / "docs" / "attacks.md"
 README = REPOSITORY / "README.md"
-FAR = 1e-2
 
 
 def write_table(name: str, script: str, body: str, *, page: Path = PAGE) -> None:

@@ -8,12 +8,11 @@ AUC over people, 0.5 being chance, with its 95 % interval. The figure has no fac
 
 from __future__ import annotations
 
-import json
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facemin.experiments.common import REPOSITORY, RESULTS, script_parser
+from facemin.experiments.common import REPOSITORY, RESULTS, last_record, script_parser
 
 RECORDS = RESULTS / "pseudonym"
 FIGURE = REPOSITORY / "docs" / "who-finds-you.svg"
@@ -61,16 +60,16 @@ def main() -> None:
 
 def rows(records: Path) -> dict[str, dict[str, Point]]:
     """Points of each row by setting."""
-    tables = _last(records / "linkers.jsonl")["tables"]
+    tables = last_record(records / "linkers.jsonl")["tables"]
     found: dict[str, dict[str, Point]] = {}
     for words, attackers in WHO.items():
         found[words] = {
             table: max(_point(row) for row in tables[table] if (row["attacker"], row["upload"]) in attackers)
             for table in (NO_SECRET, SECRET)
         }
-    stolen = [row for row in _last(records / "thief.jsonl")["rows"] if row["setting"] == STOLEN]
+    stolen = [row for row in last_record(records / "thief.jsonl")["rows"] if row["setting"] == STOLEN]
     found[next(iter(WHO))][STOLEN] = _point(stolen[0])
-    curve = [row for row in _last(records / "probe_curve.jsonl")["rows"] if row["probe"] == "decision"]
+    curve = [row for row in last_record(records / "probe_curve.jsonl")["rows"] if row["probe"] == "decision"]
     for count, words in CURVE.items():
         setting = f"{count} uploads, {count} photos a candidate"
         found[words] = {SECRET: max(_point(row) for row in curve if row["setting"] == setting)}
@@ -108,11 +107,6 @@ def figure(found: dict[str, dict[str, Point]]) -> str:
                 _mark(_x(max(point.auc, 0.45)), at, setting, f"{words}, {WORDS[setting]}: AUC {point.auc:.3f}"),
             ]
     return _page(width, height, body)
-
-
-def _last(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text().splitlines()[-1])
-    return found
 
 
 def _point(row: dict[str, Any]) -> Point:

@@ -13,7 +13,7 @@ import json
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from facemin.experiments.common import REPOSITORY, RESULTS, replace_section, script_parser, table_head
+from facemin.experiments.common import REPOSITORY, RESULTS, last_record, replace_section, script_parser, table_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,8 +65,8 @@ def table(results: Path) -> str:
         results: the folder of records.
     """
     records = results / "pseudonym"
-    linkers = _last(records / "linkers.jsonl")["tables"]
-    stolen = next(row for row in _last(records / "thief.jsonl")["rows"] if row["setting"] == "secret stolen")
+    linkers = last_record(records / "linkers.jsonl")["tables"]
+    stolen = next(row for row in last_record(records / "thief.jsonl")["rows"] if row["setting"] == "secret stolen")
     lines = table_head(
         "somebody who has", "no secret (`--no-pseudonym`)", "**a secret (the default)**", "the secret stolen"
     )
@@ -103,7 +103,7 @@ def _served(results: Path) -> str:
 
 def _attributes(records: Path) -> str:
     best: dict[tuple[bool, str], dict[str, Any]] = {}
-    for row in _last(records / "attributes.jsonl")["rows"]:
+    for row in last_record(records / "attributes.jsonl")["rows"]:
         if (row["set"], row["attribute"]) in (("LFW", "gender"), ("UTKFace", "age"), ("UTKFace", "race")):
             place = row["secret"], row["attribute"]
             best[place] = max(best.get(place, row), row, key=lambda one: one["hits"])
@@ -159,7 +159,7 @@ def _queries(results: Path) -> str:
 
 
 def _curve(records: Path) -> str:
-    rows = _last(records / "probe_curve.jsonl")["rows"]
+    rows = last_record(records / "probe_curve.jsonl")["rows"]
 
     def best(count: int, probe: str) -> dict[str, Any]:
         setting = f"{count} uploads, {count} photos a candidate"
@@ -208,11 +208,6 @@ def _found(row: dict[str, Any]) -> str:
 def _area(row: dict[str, Any], digits: int = 3) -> str:
     low, high = row["interval"]
     return f"{row['auc']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _last(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
-    return found
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import torch
 from torch import nn
 
 from facemin.autograd.pixels import to_unit
-from facemin.experiments.common import REPOSITORY, replace_section, script_parser, table_head
+from facemin.experiments.common import REPOSITORY, last_record, replace_section, script_parser, table_head
 from facemin.runtime.files import append_json, write_atomically
 from facemin.train import TrainingConfig, log, read_config
 from facemin.train.data.sampler import derived_seed
@@ -61,7 +61,7 @@ def main() -> None:
         if arguments.epochs is None:
             append_json(RECORDS, record)
     if arguments.epochs is None:
-        latest = json.loads(RECORDS.read_text(encoding="utf-8").splitlines()[-1])
+        latest = last_record(RECORDS)
         replace_section(PAGE, BEGIN, END, table(latest))
 
 

@@ -108,6 +108,12 @@ def write_record(path: Path, values: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps({**values, **conditions()}, indent=1) + "\n").encode())
 
 
+def last_record(path: Path) -> dict[str, Any]:
+    """The latest record of a file of JSON Lines."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    return found
+
+
 def replace_section(page: Path, begin: str, end: str, text: str) -> None:
     """Replace what stands between two marks of a document.
 
