@@ -14,6 +14,7 @@ from torch import Tensor
 
 from facemin.keys.key import Key
 from facemin.protection import encode_feature, feature_of
+from tests.conftest import PATIENCE
 from tests.pictures import encode_tensor
 from tests.service.running import Running, noise
 
@@ -182,7 +183,7 @@ def test_a_token_s_name_shows_as_it_is(server: Running, name: str) -> None:
 )  # fmt: skip
 def test_what_a_proxy_might_read_otherwise_is_refused(server: Running, head: bytes, status: int) -> None:
     request = b"POST /v1/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\nContent-Length: 2\r\n\r\n{}"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         line.sendall(request % (server.admin.encode(), head))
         assert line.recv(12) == b"HTTP/1.1 %d" % status
     assert server("GET", "/v1/collections/main%2Fpersons").status == 400

@@ -111,7 +111,8 @@ def test_features_are_what_pseudonyms_says(spaced: Running, place: str) -> None:
     rows = [next(iter(each.values())) for each in found]
     assert abs(np.linalg.norm(rows[0]) - 1) < 1e-6
     assert np.array_equal(rows[0], rows[1])
-    assert abs(float(rows[0] @ rows[2])) < 0.5
+    # within six deviations of the cosine of two random directions
+    assert abs(float(rows[0] @ rows[2])) < 6 / 66**0.5
 
 
 def test_no_capture_is_sent_with_and_without_a_pseudonym(spaced: Running, shared: Path) -> None:

@@ -23,6 +23,7 @@ from facemin.service.storage.session_ends import end_sessions
 from facemin.service.storage.tables import sessions
 from facemin.service.token_authenticator import TokenAuthenticator
 from facemin.service.tokens import make_token, revoke_token
+from tests.conftest import PATIENCE
 from tests.service.conftest import memory_store
 from tests.service.running import Running, noise, running, serving
 from tests.service.test_scopes import OPEN, RULES
@@ -455,6 +456,7 @@ def test_deleting_a_collection_waits_for_a_session_being_made(database: Database
         deleting.start()
         deleting.join(0.5)
         assert deleting.is_alive()
-    deleting.join(20)
+    deleting.join(PATIENCE)
+    assert not deleting.is_alive()
     with pytest.raises(ServiceError, match="was deleted"):
         TokenAuthenticator(database).admit(given)

@@ -174,7 +174,7 @@ def test_a_connection_is_kept_for_the_next_request() -> None:
             connection.sendall(answer)
 
     with slow_server(serve) as url:
-        send = Transport(url=url, tries=1, timeout=10)
+        send = Transport(url=url, tries=1, timeout=PATIENCE)
         for _ in range(3):
             assert send("GET", "/x").json() == {}
         send.close()

@@ -15,10 +15,12 @@ from facemin.service.api.fields import Unusable
 from facemin.service.api.limits.bodies import MOST_VALUES, SMALL_BYTES, Budget, parse
 from facemin.service.api.limits.connections import ConnectionLimits
 from facemin.service.api.schemas import Enrolment
+from tests.conftest import PATIENCE
 from tests.service.running import Running, running
 
 PERSONS = "/v1/collections/main/persons"
-SHORT = ConnectionLimits(most=20, head=1.5, body=2.0, idle=1.5, refused=1.0, reading=2.0)
+SHORT = ConnectionLimits(most=20, head=4.0, body=5.0, idle=4.0, refused=3.0, reading=5.0)
+"""Seconds after which nobody waits, and yet more than this process is kept from sending beside much else."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def opened(server: Running, first: bytes = b"", *, source: str = "127.0.0.1") -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", server.port), timeout=10, source_address=(source, 0))
+    made = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE / 10, source_address=(source, 0))
     made.sendall(first)
     return made
 
@@ -54,9 +56,15 @@ def head(server: Running, length: int, *, token: bool) -> bytes:
 
 
 def healthy(server: Running) -> float:
-    """Seconds that a health check on a new connection takes."""
+    """Seconds that a health check takes, each time on a new connection."""
     began = time.monotonic()
-    assert server("GET", "/v1/health", token=None).status == 200
+    for _ in range(20):
+        status = server("GET", "/v1/health", token=None).status
+        # for as long as every other connection is being answered, none of them can make room; it takes milliseconds
+        if status != 503:
+            break
+        time.sleep(0.05)
+    assert status == 200
     return time.monotonic() - began
 
 
@@ -72,7 +80,7 @@ def test_a_health_check_passes_beside_more_connections_than_the_limit(small: Run
     with ExitStack() as stack:
         for _ in range(3 * SHORT.most):
             stack.enter_context(closing(opened(small, sent[first])))
-        assert healthy(small) < 5
+        assert healthy(small) < PATIENCE / 10
 
 
 def test_connections_that_wait_for_their_client_are_closed(small: Running) -> None:
@@ -92,7 +100,7 @@ def test_connections_that_wait_for_their_client_are_closed(small: Running) -> No
         assert b" 200 " in made["half a second head"].recv(1 << 16)
         made["half a second head"].sendall(request[:10])
         with suppress(OSError):
-            for _ in range(40):
+            for _ in range(80):
                 made["trickled head"].sendall(b"a")
                 time.sleep(0.1)
         assert [name for name, each in made.items() if not closes(each)] == []
@@ -212,7 +220,7 @@ class TestBodies:
 
 
 def test_a_connection_is_kept_for_the_next_request(server: Running) -> None:
-    connection, kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10), set[int]()
+    connection, kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE), set[int]()
     with closing(connection):
         for _ in range(3):
             connection.request("GET", "/v1/health")

@@ -9,6 +9,7 @@ import torch
 
 from facemin.service.api.errors import ServiceError
 from facemin.service.api.limits.rate_limits import RateLimit
+from tests.conftest import PATIENCE
 from tests.service.running import Running, running
 
 
@@ -52,7 +53,7 @@ def test_a_long_body_is_refused(narrow: Running) -> None:
 
 def test_a_long_body_that_does_not_say_so_is_refused(narrow: Running) -> None:
     token = narrow.token("enrol")
-    with socket.create_connection(("127.0.0.1", narrow.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", narrow.port), timeout=PATIENCE) as connection:
         head = f"POST /v1/collections/main/persons HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(40):
