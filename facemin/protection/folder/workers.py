@@ -246,7 +246,8 @@ class _Pool:
         """End every worker after the step at hand, and hear what they finished."""
         for hand in self.hands:
             self._send(hand, None)
-        while self.hands and any(hand.process.is_alive() for hand in self.hands):
+        # to the end of each line, and not of each process: one that has ended may have said more than was heard
+        while self.hands:
             lines = {hand.line: hand for hand in self.hands}
             heard = wait(list(lines), PATIENCE)
             if not heard:

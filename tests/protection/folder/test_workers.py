@@ -24,7 +24,7 @@ from facemin.keys.trust import TrustLog
 from facemin.protection import PMT, Compute, Failure, OnePassProtector, RevealingWarning
 from facemin.protection.folder.job import FolderJob
 from facemin.protection.folder.run import FolderResult, Plan, plan, protect_into
-from facemin.protection.folder.workers import DEATHS, STARTS, protect_by_workers
+from facemin.protection.folder.workers import DEATHS, STARTS, _Hand, _Pool, protect_by_workers
 from facemin.runtime import files
 from facemin.runtime.files import write_atomically
 from tests.conftest import PATIENCE
@@ -268,6 +268,31 @@ def test_ctrl_c_yields_what_is_finished_and_ends_the_workers(values: dict[str, A
     assert len(done.done) == len(results)
     assert len(done.todo) == 60 - len(results) > 0
     assert not active_children()
+
+
+def test_ctrl_c_yields_what_workers_said_that_ended_before_they_were_heard(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photos(tmp_path / "in", 60)
+    job = FolderJob(**values)
+    results: list[FolderResult | Failure] = []
+    send, ended = _Pool._send, list[int | None]()
+
+    def heard_late(pool: _Pool, hand: _Hand, value: object) -> None:
+        send(pool, hand, value)
+        if value is None:
+            hand.process.join(PATIENCE)
+            ended.append(hand.process.exitcode)
+
+    def stop(taken: list[int]) -> None:
+        if len(results) >= 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Pool, "_send", heard_late)
+    with pytest.raises(KeyboardInterrupt):
+        results.extend(protect_by_workers(plan([source], job), job, workers=2, on_step=stop))
+    assert ended == [0, 0]
+    assert len(plan([source], job).done) == len(results)
 
 
 def test_a_job_that_ends_leaves_nothing_half_written(values: dict[str, Any], tmp_path: Path) -> None:
