@@ -11,7 +11,7 @@ const [packageFile, executablePath, ...args] = process.argv.slice(2);
 const require = createRequire(packageFile);
 const { chromium } = require("playwright-core");
 const AsyncFunction = (async () => {}).constructor;
-const browser = await chromium.launch({ executablePath, args, headless: true });
+const browser = await chromium.launch({ executablePath, args, headless: true, timeout: 180_000 });
 const $ = { browser, require, said: [] };
 
 for await (const line of readline.createInterface({ input: process.stdin })) {

@@ -21,7 +21,8 @@ ARGUMENTS = (
 )
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "deviceScaleFactor": 3, "isMobile": True, "hasTouch": True}
-SECONDS = 30.0
+SECONDS = 90.0
+"""After which something is wrong, also beside much other work."""
 
 
 def missing() -> str | None:
@@ -157,13 +158,14 @@ class Browser:
         """
         code = """
             $.context = await $.browser.newContext(value.options);
+            $.context.setDefaultTimeout(value.ms);
             if (value.camera) await $.context.grantPermissions(["camera"], {origin: value.camera});
             $.page = await $.context.newPage();
             $.said = [];
             $.page.on("console", (m) => { if (["error", "warning"].includes(m.type())) $.said.push(m.text()); });
             $.page.on("pageerror", (e) => $.said.push(String(e)));
         """
-        self.do(code, {"options": device | more, "camera": camera_of})
+        self.do(code, {"options": device | more, "camera": camera_of, "ms": 1000 * SECONDS})
         page = Page(self)
         try:
             yield page

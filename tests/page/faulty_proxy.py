@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.conftest import PATIENCE
+
 HOP = ("connection", "transfer-encoding", "keep-alive")
 
 
@@ -58,7 +60,7 @@ def faulty_proxy(upstream: int) -> Iterator[FaultyProxy]:
             headers = {
                 name: text for name, text in self.headers.items() if name.lower() not in (*HOP, "accept-encoding")
             }
-            server = http.client.HTTPConnection("127.0.0.1", made.upstream, timeout=60)
+            server = http.client.HTTPConnection("127.0.0.1", made.upstream, timeout=PATIENCE)
             try:
                 server.request(self.command, self.path, sent, headers)
                 reply = server.getresponse()

@@ -86,7 +86,12 @@ def recording(upstream: int) -> Iterator[Recorder]:
         def serve(client: socket.socket) -> None:
             kept = bytearray()
             recorder.sent.append(kept)
-            server = socket.create_connection(("127.0.0.1", recorder.upstream))
+            try:
+                server = socket.create_connection(("127.0.0.1", recorder.upstream))
+            except OSError:
+                # a server that has ended, which an open page may still ask for something
+                client.close()
+                return
             recorder.live += (client, server)
             for one, other, keep in ((client, server, kept), (server, client, None)):
                 threads.append(threading.Thread(target=relay, args=(one, other, keep), daemon=True))
@@ -117,9 +122,10 @@ def noting_others(notes: list[str]) -> Iterator[int]:
         def serve(client: socket.socket) -> None:
             with client, suppress(OSError):
                 client.settimeout(5)
-                host = client.recv(CHUNK).split(b" ")[1].decode().removeprefix("http://").partition("/")[0]
-                if not host.partition(":")[0].endswith(OWN):
-                    notes.append(host)
+                # nothing on a connection that was opened in advance and closed again
+                asked = client.recv(CHUNK).split(b" ")[1:2]
+                hosts = [each.decode().removeprefix("http://").partition("/")[0] for each in asked]
+                notes.extend(host for host in hosts if not host.partition(":")[0].endswith(OWN))
 
         with accepting(listening, serve):
             yield listening.getsockname()[1]
