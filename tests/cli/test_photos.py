@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
+from facemin.cli.shared.options import FAILED
 from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
@@ -214,7 +215,11 @@ def test_missing_photo_is_listed(call: Call) -> None:
 
 
 def test_demo_writes_one_picture_and_ends_with_two_lines(call: Call, tmp_path: Path) -> None:
-    done = call("demo", "--out", "shown", "--seed", 3)
+    # each time under another secret, which by chance is near enough to a face, or to the last one, once in thousands
+    for _ in range(3):
+        done = call("demo", "--out", "shown", "--seed", 3)
+        if done.returncode != FAILED:
+            break
     assert done.returncode == 0, done.stderr
     assert names(tmp_path / "shown") == {"demo.png", "demo.json", "astronaut.protected.png"}
     last = done.stdout.strip().splitlines()[-2:]
