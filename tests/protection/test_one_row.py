@@ -105,7 +105,7 @@ def test_is_a_method_of_protect(
 
 def test_an_auditor_and_an_experiment_take_it(faces: Tensor, dlib_keys: dict[str, Key]) -> None:
     made, rows = TrainingPairs(PROTECTORS["quantised"]).protect(
-        faces, [dlib_keys["conv32.1"]], Budget(seconds=10), seed=1
+        faces, [dlib_keys["conv32.1"]], Budget(seconds=1000), seed=1
     )
     assert (made.shape, rows.tolist()) == (faces.shape, list(range(len(faces))))
     method = make_method({"preset": "quantised", "levels": 3})
