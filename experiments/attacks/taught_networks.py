@@ -31,7 +31,8 @@ from students import DRAWS, poor_in_turn, poor_student, student
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.datasets import genuine_pairs
 from facemin.experiments.common import RESULTS, lfw_half, lfw_points, provenance, script_parser, table_head
-from facemin.metrics import holm, permutation_test, wilson
+from facemin.experiments.kinds.networks import GENDER, IMAGES, STUDENTS, latest
+from facemin.metrics import permutation_test, wilson
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -42,19 +43,6 @@ if TYPE_CHECKING:
 
 RECORDS = RESULTS / "attacks" / "taught_networks.jsonl"
 PAIRS = 1000
-STUDENTS = {
-    "student": "a student of convolutions, without the key",
-    "poor": "the same of plain faces made poor alone",
-    "poor, centred": "the same, the mean of protected images taken away",
-}
-IMAGES = {
-    "plain": "plain faces",
-    "one-pass": "one pass, without a secret",
-    "pseudonym": "one pass, a secret a person",
-    "pmt": "PMT as published, five convolutions",
-    "robust": "robust, without a secret",
-    "low-frequency": "robust from low-frequency noise, without a secret",
-}
 
 
 def main() -> None:
@@ -78,8 +66,7 @@ def main() -> None:
                 values = {"network": network, "images": name, **found, "seconds": seconds}
                 append_json(given.out, {**values, **provenance(given, given.shared)})
                 began = time.perf_counter()
-    records = {(record["network"], record["images"]): record for record in read_lines(given.out)}
-    write_table("networks", "taught_networks.py", table(records))
+    write_table("networks", "taught_networks.py", table(read_lines(given.out)))
 
 
 def protected(name: str, faces: Plain, given: argparse.Namespace) -> tuple[Tensor, Tensor]:
@@ -139,9 +126,9 @@ def genders(shared: Path, train: int) -> list[int]:
     return [int(said[name]) if name in said else -1 for name in [*tested, *rest[VALIDATION : VALIDATION + train]]]
 
 
-def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
-    """Both networks by images, as Markdown; Holm is over all of them."""
-    adjusted = dict(zip(records, holm([record["p"] for record in records.values()]).tolist(), strict=True))
+def table(lines_of: list[dict[str, Any]]) -> str:
+    """Networks by images, as Markdown; Holm is over all of them."""
+    records, adjusted = latest(lines_of)
     lines = []
     for learner, words in STUDENTS.items():
         lines += table_head("images", "learnt from", words)
@@ -152,7 +139,7 @@ def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
         lines.append("")
     lines += [*table_head("images", "people", "gender, a network of convolutions")]
     for (network, images), record in records.items():
-        if network == "gender":
+        if network == GENDER:
             low, high = record["interval"]
             share = f"{record['hits'] / record['n']:.2f} ({low:.2f} to {high:.2f})"
             beside = f"commonest {record['commonest']:.2f}; mean of both kinds {record['balanced']:.2f} (chance 0.50)"
