@@ -98,7 +98,8 @@ def said(found: Mapping[str, Mapping[int, Taken]]) -> str:
 
 
 def _share(row: Record) -> Share:
-    return Share(row["auc"], *row["interval"], row["n"])
+    low, high = row["interval"]
+    return Share(row["auc"], low, high, row["n"])
 
 
 def _table(found: Mapping[str, Mapping[int, Taken]]) -> Table:
