@@ -77,7 +77,16 @@ def _students(found: Found, adjusted: Mapping[tuple[str, str], float]) -> Table:
             tar = f"{got.tar:.2f} ({got.interval.low:.2f} to {got.interval.high:.2f})"
             below = f"{ranks(record)}; Holm {adjusted[network, images]:.2g}"
             area = interval_entry(record["auc"], record["interval"], below=below)
-            rows.append([STUDENTS[network], IMAGES[images], area, tar, f"{record['pairs']:,}", str(record["n"])])
+            rows.append(
+                [
+                    STUDENTS[network],
+                    Entry(IMAGES[images], mark="text"),
+                    area,
+                    tar,
+                    f"{record['pairs']:,}",
+                    str(record["n"]),
+                ]
+            )
     return Table("Students", ["network", "images", "AUC", f"TAR at FAR {FAR:g}", "learnt from", "n"], rows)
 
 
