@@ -20,17 +20,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from page import accepted, linked, read_lines, write_table
 from painting import Studio, turned
 from protections import PROTECTIONS, TEST, plain, uploads
-from setting import VALIDATION
+from setting import lfw_photos
 from students import DRAWS, poor_in_turn, poor_student, student
 
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
-from facemin.datasets import genuine_pairs
-from facemin.experiments.common import RESULTS, lfw_half, lfw_points, provenance, script_parser, table_head
+from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
 from facemin.experiments.kinds.networks import GENDER, IMAGES, STUDENTS, latest
 from facemin.metrics import permutation_test, wilson
 from facemin.runtime.files import append_json
@@ -118,12 +116,9 @@ def genders(shared: Path, train: int) -> list[int]:
     """Of the people tested, then of those trained on: 0 female, 1 male, -1 where nobody says."""
     lines = (shared / "data" / "lfw_gender.tsv").read_text(encoding="utf-8").splitlines()
     said = {line.split("\t")[0].rsplit("_", 1)[0]: line.split("\t")[1] == "male" for line in lines if "\t" in line}
-    listed = lfw_half(shared, "test")
-    tested = [pair.name_a for pair in genuine_pairs(listed, TEST)]
-    apart = {name for pair in listed for name in (pair.name_a, pair.name_b)}
-    rest = sorted({path.split("/")[0] for path in lfw_points(shared)} - apart)
-    np.random.default_rng(0).shuffle(rest)
-    return [int(said[name]) if name in said else -1 for name in [*tested, *rest[VALIDATION : VALIDATION + train]]]
+    listed = lfw_photos(shared, test=TEST, train=train, photos=1)
+    names = [path.split("/")[0] for path in (*listed.test, *listed.train)]
+    return [int(said[name]) if name in said else -1 for name in names]
 
 
 def table(lines_of: list[dict[str, Any]]) -> str:
