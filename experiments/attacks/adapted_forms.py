@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adversary_forms import SOFT, TEACHER, Form
+from adversary_forms import HEAP, SOFT, TEACHER, Form
 from torch.nn import functional as F
 
 from facemin.attack.link.centred import centred_scores
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SIBLING = "sibling"
 """Name of the fine-tuned network in a `World`."""
-HEAP = "a heap of protected images"
 
 
 def banded(world: World, made: Uploads, others: tuple[str, ...]) -> Iterator[Form]:

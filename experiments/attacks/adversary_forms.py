@@ -35,6 +35,7 @@ SOFT = ("none", "blur-1")
 """Purifiers behind which training images are seen too."""
 PURIFY = {**{name: PURIFIERS[name] for name in ("none", "blur-1", "blur-2")}, **CHAINS, **BANDS}
 SIDE = 16
+HEAP = "a heap of protected images"
 Looks = dict[tuple[str, str, str], Tensor]
 """Unit rows by group, network and purifier."""
 
@@ -101,9 +102,7 @@ def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: 
         for purifier in SOFT:
             heap, public = world("train", network, purifier), world("plain train", network)
             scores = centred_scores(world("test", network, purifier), gallery(network), heap=heap, public=public)
-            yield Form(
-                "T5a", "the same, centred", "a heap of protected images", f"{network}, {purifier}", scores.numpy()
-            )
+            yield Form("T5a", "the same, centred", HEAP, f"{network}, {purifier}", scores.numpy())
     taught = world("plain train", TEACHER).double().numpy()[: len(made.train)]
     wanted = gallery(TEACHER).double().numpy()
     inputs = {group: world.inputs(group, others) for group in ("test", "train")}
@@ -121,17 +120,19 @@ def all_forms(world: World, made: Uploads, others: tuple[str, ...], authorised: 
         fit_ridge(both[0], taught)(both[1]) @ wanted.T,
     )
     yield from several(world, made, others, inputs["train"], taught, wanted)
-    yield from poor(world, inputs["test"], others, wanted)
+    yield from poor(world, inputs["test"], inputs["train"], others, wanted)
 
 
-def poor(world: World, probes: Rows, others: tuple[str, ...], wanted: Rows) -> Iterator[Form]:
-    """Maps of plain faces that were made poor: nothing protected is learnt from."""
-    everybody = world("plain train", TEACHER).double().numpy()
+def poor(world: World, probes: Rows, heap: Rows, others: tuple[str, ...], wanted: Rows) -> Iterator[Form]:
+    """Maps of plain faces that were made poor: nothing protected is learnt from, but at most its mean."""
+    everybody = world("plain public", TEACHER).double().numpy()
+    adversary, knows = "student of plain faces made poor", f"{len(everybody):,} public faces"
     for kind, make in POOR.items():
         group = f"poor {kind}"
-        world.images[group] = (make(to_unit(world.images["plain train"])) * 255).round().to(torch.uint8)
+        world.images[group] = (make(to_unit(world.images["plain public"])) * 255).round().to(torch.uint8)
         linker = fit_ridge(world.inputs(group, others), everybody)
-        yield Form("T5a", "student of plain faces made poor", "public faces", kind, linker(probes) @ wanted.T)
+        yield Form("T5a", adversary, knows, kind, linker(probes) @ wanted.T)
+        yield Form("T5a", f"{adversary}, centred", f"{knows}, {HEAP}", kind, linker.centred_on(heap)(probes) @ wanted.T)
 
 
 def several(

@@ -31,7 +31,8 @@ from facemin.attack.purify.band import BANDS
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
-from facemin.metrics import holm, linkage
+from facemin.experiments.kinds.pairs import COLUMNS, taken
+from facemin.metrics import linkage
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import CHECKS
 from facemin.runtime.files import append_json
@@ -49,13 +50,6 @@ TEACHER = "mobilefacenet-ms1m-arcface"
 PURIFY = ("none", "blur-1")
 COUNTS = {"one pass": (250, 500, 1000, 2000, 4000), "optimised": (64, 250, 1000)}
 LOOKS = {"raw and blurred": (), "bands as well": tuple(BANDS)}
-COLUMNS = {
-    "pseudonym": "one pass, a secret a person",
-    "one-pass": "one pass, without a secret",
-    "pmt": "PMT as published, five convolutions",
-    "robust": "robust, without a secret",
-    "low-frequency": "robust from low-frequency noise, without a secret",
-}
 SIDE, CHUNK, DRAWS = 16, 64, 9999
 
 
@@ -164,30 +158,12 @@ def judged(scores: Rows) -> dict[str, Any]:
 
 def table(records: list[dict[str, Any]]) -> str:
     """The latest record of each images as Markdown, a line a number of pairs; Holm is over all maps."""
-    latest: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        latest |= {images_of(row): [] for row in record["rows"]}
-        for row in record["rows"]:
-            latest[images_of(row)].append(row)
-    rows = [(images, row) for images, each in latest.items() for row in each]
-    adjusted = holm([row["p"] for _, row in rows]).tolist()
-    cells: dict[tuple[str, int], list[tuple[float, str]]] = {}
-    for (images, row), value in zip(rows, adjusted, strict=True):
-        cells.setdefault((images, row["pairs"]), []).append((row.get("cosine", 0.0), linked(row, value)))
-    columns = [name for name in COLUMNS if name in latest]
-    lines = table_head("pairs", *(COLUMNS[name] for name in columns))
-    for count in sorted({row["pairs"] for _, row in rows}):
-        # the attacker's own choice, on pairs held out
-        taken = [max(cells[name, count])[1] if (name, count) in cells else "not measured" for name in columns]
-        lines.append(f"| {count:,} | {' | '.join(taken)} |")
-    return "\n".join([*lines, "", f"Holm is over all {len(rows)} maps."]) + "\n"
-
-
-def images_of(row: dict[str, Any]) -> str:
-    """Which images a row is of; of those painted in one pass it says only whether there was a secret."""
-    if "images" in row:
-        return str(row["images"])
-    return "pseudonym" if row["secret"] else "one-pass"
+    found, maps = taken(records)
+    lines = table_head("pairs", *(COLUMNS[name] for name in found))
+    for count in sorted({count for each in found.values() for count in each}):
+        cells = [linked(*each[count]) if count in each else "not measured" for each in found.values()]
+        lines.append(f"| {count:,} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Holm is over all {maps} maps."]) + "\n"
 
 
 if __name__ == "__main__":

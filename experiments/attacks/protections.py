@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from facemin.keys.key import Key
     from facemin.protection import PMT
 
-TEST, TRAIN = 48, 64
+TEST, TRAIN, PUBLIC = 48, 64, 1008
 CHUNK = 16
 SHOT_PEOPLE, SHOTS = 16, 3
 """People whose photo is protected again and again, and how often, the first time included."""
@@ -126,6 +126,7 @@ class Plain:
         test: see `Uploads`, as for the others.
         others: likewise.
         train: likewise.
+        public: one photo each of PUBLIC people of no fold, the attacker's own among them.
         photos: of whom there are several, (PORTRAYED, PHOTOS, 3, 112, 112).
         portraits: one more photo of each of them.
     """
@@ -133,16 +134,23 @@ class Plain:
     test: Tensor
     others: Tensor
     train: Tensor
+    public: Tensor
     photos: Tensor
     portraits: Tensor
 
 
 def plain(shared: Path, *, train: int = TRAIN) -> Plain:
     """All faces; at least `train` people to learn from, in whole chunks, the first of which are those of fewer."""
-    people = lfw_people(shared, test=TEST, train=-(-train // CHUNK) * CHUNK, photos=1)
+    count = -(-train // CHUNK) * CHUNK
+    people = lfw_people(shared, test=TEST, train=max(count, PUBLIC), photos=1)
     photos = several_photos(shared)
     return Plain(
-        test=people.test, others=people.others, train=people.train, photos=photos[:, 1:], portraits=photos[:, 0]
+        test=people.test,
+        others=people.others,
+        train=people.train[:count],
+        public=people.train[:PUBLIC],
+        photos=photos[:, 1:],
+        portraits=photos[:, 0],
     )
 
 

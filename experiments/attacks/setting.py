@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -58,8 +58,22 @@ class People:
     validation: Tensor
 
 
-def lfw_people(shared: Path, *, test: int, train: int, seed: int = 0, photos: int = 4) -> People:
-    """Faces of LFW by its landmarks: test people of folds 1 to 5, and at most `photos` a person of all others."""
+class Photos(NamedTuple):
+    """Whose faces `lfw_people` reads: paths relative to LFW's folder, NAME/NAME_0001.jpg, in its order."""
+
+    test: list[str]
+    others: list[str]
+    train: list[str]
+    train_people: list[int]
+    validation: list[str]
+
+
+def lfw_photos(shared: Path, *, test: int, train: int, seed: int = 0, photos: int = 4) -> Photos:
+    """Test people of folds 1 to 5, and at most `photos` a person of all others.
+
+    Raises:
+        ValueError: there are not so many to train on.
+    """
     marks, root = lfw_points(shared), lfw_root(shared)
     listed = lfw_half(shared, "test")
     pairs = genuine_pairs(listed, test)
@@ -74,16 +88,28 @@ def lfw_people(shared: Path, *, test: int, train: int, seed: int = 0, photos: in
     rows = [(path, number) for number, name in enumerate(trained) for path in found[name][:photos]][:train]
     if len(rows) < train:
         raise ValueError(f"pairs: expected at most {len(rows)} with {photos} photos a person, got {train}")
+    return Photos(
+        test=[pair.path_a for pair in pairs],
+        others=[pair.path_b for pair in pairs],
+        train=[path for path, _ in rows],
+        train_people=[number for _, number in rows],
+        validation=[found[name][0] for name in validated],
+    )
+
+
+def lfw_people(shared: Path, *, test: int, train: int, seed: int = 0, photos: int = 4) -> People:
+    """Faces of `lfw_photos`, by LFW's landmarks."""
+    listed = lfw_photos(shared, test=test, train=train, seed=seed, photos=photos)
 
     def faces(paths: Sequence[str]) -> Tensor:
         return to_grid(landmark_faces(shared, paths))
 
     return People(
-        test=faces([pair.path_a for pair in pairs]),
-        others=faces([pair.path_b for pair in pairs]),
-        train=faces([path for path, _ in rows]),
-        train_people=torch.tensor([number for _, number in rows]),
-        validation=faces([found[name][0] for name in validated]),
+        test=faces(listed.test),
+        others=faces(listed.others),
+        train=faces(listed.train),
+        train_people=torch.tensor(listed.train_people),
+        validation=faces(listed.validation),
     )
 
 

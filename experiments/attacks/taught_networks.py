@@ -1,14 +1,17 @@
-"""Convolutional networks taught by a thousand images: a student who is looked for, and a gender probe, with controls.
+"""Convolutional networks taught by a thousand images: students, of protected or plain faces, and a gender probe.
 
     python experiments/attacks/taught_networks.py --shared ../shared --cache CACHE student one-pass pmt
+    python experiments/attacks/taught_networks.py --shared ../shared --cache CACHE poor plain robust pmt
     python experiments/attacks/taught_networks.py --shared ../shared --cache CACHE gender plain one-pass pseudonym
 
 The student begins from an ordinary recogniser and learns a stronger one's embedding of the plain face from protected
-images of other people; whoever has no secret is the control that shows what it can do. The probe learns gender from
-protected images, each fold from other people's, with plain faces as its control. Images: protections.py (optimised
-ones from the cache, as many as it has) and the shipped one-pass protector, with a secret a person ("pseudonym") and
-without ("one-pass"). Appends a record for each to results/attacks/taught_networks.jsonl; the tables of docs/attacks.md
-are a function of those records alone, and without names it only writes them.
+images of other people; whoever has no secret is the control that shows what it can do. One of poor faces learns it from
+plain faces alone, each made poor in every way that we know, and reads images less the mean of protected ones; the
+people's own poor faces are its control. The probe learns gender from protected images, each fold from other people's,
+with plain faces as its control. Images: protections.py (optimised ones from the cache, as many as it has) and the
+shipped one-pass protector, with a secret a person ("pseudonym") and without ("one-pass"). Appends a record for each to
+results/attacks/taught_networks.jsonl; the tables of docs/attacks.md are a function of those records alone, and without
+names it only writes them.
 """
 
 from __future__ import annotations
@@ -17,23 +20,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from adversary_forms import TEACHER
 from page import accepted, linked, read_lines, write_table
 from painting import Studio, turned
 from protections import PROTECTIONS, TEST, plain, uploads
-from setting import VALIDATION, load_named
+from setting import lfw_photos
+from students import DRAWS, poor_in_turn, poor_student, student
 
-from facemin import load_recogniser
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
-from facemin.attack.datasets import HeldPairs
-from facemin.attack.link.student import StudentTraining, teach, train_student
-from facemin.attack.training import Fitting
-from facemin.autograd.pixels import to_unit
-from facemin.datasets import genuine_pairs
-from facemin.experiments.common import RESULTS, lfw_half, lfw_points, provenance, script_parser, table_head
-from facemin.metrics import holm, linkage, permutation_test, wilson
+from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
+from facemin.experiments.kinds.networks import GENDER, IMAGES, STUDENTS, latest
+from facemin.metrics import permutation_test, wilson
 from facemin.runtime.files import append_json
 
 if TYPE_CHECKING:
@@ -43,23 +40,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RECORDS = RESULTS / "attacks" / "taught_networks.jsonl"
-START = "mobileface-v3"
-PAIRS, DRAWS = 1000, 9999
-IMAGES = {
-    "plain": "plain faces",
-    "one-pass": "one pass, without a secret",
-    "pseudonym": "one pass, a secret a person",
-    "pmt": "PMT as published, five convolutions",
-    "robust": "robust, without a secret",
-    "low-frequency": "robust from low-frequency noise, without a secret",
-}
+PAIRS = 1000
 
 
 def main() -> None:
     """Teach, record, write the tables."""
     parser = script_parser(__doc__, out=RECORDS, pairs=PAIRS, epochs=8)
     parser.add_argument("--cache", type=Path, default=None, help="folder of the images and of trainings begun")
-    parser.add_argument("network", nargs="?", choices=["student", "gender"])
+    parser.add_argument("network", nargs="?", choices=["student", "poor", "gender"])
     parser.add_argument("names", nargs="*", help=f"of {', '.join(IMAGES)}")
     given = parser.parse_args()
     if unknown := set(given.names) - set(IMAGES):
@@ -70,16 +58,13 @@ def main() -> None:
         faces = plain(given.shared, train=given.pairs)
         for name in given.names:
             began = time.perf_counter()
-            test, train = protected(name, faces, given)
-            found = (
-                student(name, test, train, faces, given) if given.network == "student" else gender(test, train, given)
-            )
-            print(name, {key: value for key, value in found.items() if key != "scores"}, flush=True)
-            seconds = round(time.perf_counter() - began, 1)
-            values = {"network": given.network, "images": name, **found, "seconds": seconds}
-            append_json(given.out, {**values, **provenance(given, given.shared)})
-    records = {(record["network"], record["images"]): record for record in read_lines(given.out)}
-    write_table("networks", "taught_networks.py", table(records))
+            for network, found in measured(name, faces, given).items():
+                print(network, name, {key: value for key, value in found.items() if key != "scores"}, flush=True)
+                seconds = round(time.perf_counter() - began, 1)
+                values = {"network": network, "images": name, **found, "seconds": seconds}
+                append_json(given.out, {**values, **provenance(given, given.shared)})
+                began = time.perf_counter()
+    write_table("networks", "taught_networks.py", table(read_lines(given.out)))
 
 
 def protected(name: str, faces: Plain, given: argparse.Namespace) -> tuple[Tensor, Tensor]:
@@ -97,30 +82,16 @@ def protected(name: str, faces: Plain, given: argparse.Namespace) -> tuple[Tenso
     return test, train
 
 
-def student(name: str, test: Tensor, train: Tensor, faces: Plain, given: argparse.Namespace) -> dict[str, Any]:
-    """Who is found by a network that was taught a stronger one's embeddings."""
-    teacher = load_recogniser(load_named(given.shared, TEACHER))
-    pairs = HeldPairs(train, teach(teacher, faces.train[: len(train)]))
-    fitting = Fitting(epochs=given.epochs, batch=16, rate=1e-3)
-    start = load_recogniser(load_named(given.shared, START))
-    learnt = train_student(
-        pairs,
-        teacher=start,
-        settings=StudentTraining(fitting=fitting),
-        checkpoint=given.cache / f"student-{name}-{len(pairs)}.checkpoint",
-        on_epoch=lambda epoch: print(epoch, flush=True),
-    )
-    scores = (learnt(to_unit(test)) @ teach(teacher, faces.others).T).double().numpy()
-    got = linkage(scores, draws=DRAWS)
-    return {
-        "pairs": len(pairs),
-        "n": got.n,
-        "auc": round(got.area.auc, 4),
-        "interval": [round(value, 4) for value in got.area.interval],
-        "p": round(got.area.p, 4),
-        "ranks": {str(each.k): [round(each.share, 4), round(each.chance, 4)] for each in got.ranks},
-        "scores": np.round(scores, 3).tolist(),
-    }
+def measured(name: str, faces: Plain, given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What one network gets of one protection's images, by the name of the record's network."""
+    test, train = protected(name, faces, given)
+    if given.network == "student":
+        return {"student": student(name, test, train, faces, given)}
+    if given.network == "gender":
+        return {"gender": gender(test, train, given)}
+    if name == "plain":
+        test, train = poor_in_turn(test), poor_in_turn(train)
+    return poor_student(test, train, faces, given)
 
 
 def gender(test: Tensor, train: Tensor, given: argparse.Namespace) -> dict[str, Any]:
@@ -145,25 +116,25 @@ def genders(shared: Path, train: int) -> list[int]:
     """Of the people tested, then of those trained on: 0 female, 1 male, -1 where nobody says."""
     lines = (shared / "data" / "lfw_gender.tsv").read_text(encoding="utf-8").splitlines()
     said = {line.split("\t")[0].rsplit("_", 1)[0]: line.split("\t")[1] == "male" for line in lines if "\t" in line}
-    listed = lfw_half(shared, "test")
-    tested = [pair.name_a for pair in genuine_pairs(listed, TEST)]
-    apart = {name for pair in listed for name in (pair.name_a, pair.name_b)}
-    rest = sorted({path.split("/")[0] for path in lfw_points(shared)} - apart)
-    np.random.default_rng(0).shuffle(rest)
-    return [int(said[name]) if name in said else -1 for name in [*tested, *rest[VALIDATION : VALIDATION + train]]]
+    listed = lfw_photos(shared, test=TEST, train=train, photos=1)
+    names = [path.split("/")[0] for path in (*listed.test, *listed.train)]
+    return [int(said[name]) if name in said else -1 for name in names]
 
 
-def table(records: dict[tuple[str, str], dict[str, Any]]) -> str:
-    """Both networks by images, as Markdown; Holm is over all of them."""
-    adjusted = dict(zip(records, holm([record["p"] for record in records.values()]).tolist(), strict=True))
-    lines = table_head("images", "pairs", "a student of convolutions, without the key")
+def table(lines_of: list[dict[str, Any]]) -> str:
+    """Networks by images, as Markdown; Holm is over all of them."""
+    records, adjusted = latest(lines_of)
+    lines = []
+    for learner, words in STUDENTS.items():
+        lines += table_head("images", "learnt from", words)
+        for (network, images), record in records.items():
+            if network == learner:
+                found = f"{linked(record, adjusted[network, images])}; {accepted(record['scores'])}"
+                lines.append(f"| {IMAGES[images]} | {record['pairs']:,} | {found} |")
+        lines.append("")
+    lines += [*table_head("images", "people", "gender, a network of convolutions")]
     for (network, images), record in records.items():
-        if network == "student":
-            found = f"{linked(record, adjusted[network, images])}; {accepted(record['scores'])}"
-            lines.append(f"| {IMAGES[images]} | {record['pairs']:,} | {found} |")
-    lines += ["", *table_head("images", "people", "gender, a network of convolutions")]
-    for (network, images), record in records.items():
-        if network == "gender":
+        if network == GENDER:
             low, high = record["interval"]
             share = f"{record['hits'] / record['n']:.2f} ({low:.2f} to {high:.2f})"
             beside = f"commonest {record['commonest']:.2f}; mean of both kinds {record['balanced']:.2f} (chance 0.50)"

@@ -31,13 +31,27 @@ def blurred(faces: Tensor) -> Tensor:
 
 def drowned(faces: Tensor) -> Tensor:
     """In Gaussian noise of deviation 0.4, each image's own."""
+    return _in_noise(faces, 0.4)
+
+
+def softened(faces: Tensor) -> Tensor:
+    """After a blur of 1 px, in Gaussian noise of deviation 0.1."""
+    return _in_noise(GaussianBlur(sigma=1.0)(faces), 0.1)
+
+
+def _in_noise(faces: Tensor, deviation: float) -> Tensor:
     noise = []
     for face in faces:
         digest = hashlib.sha256(face.mul(255).round().to("cpu", torch.uint8).numpy().tobytes()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         noise.append(torch.randn(face.shape, generator=generator))
-    return (faces + 0.4 * torch.stack(noise).to(faces)).clamp(0, 1) if noise else faces
+    return (faces + deviation * torch.stack(noise).to(faces)).clamp(0, 1) if noise else faces
 
 
-POOR: dict[str, Callable[[Tensor], Tensor]] = {"high-passed": high_passed, "blurred": blurred, "drowned": drowned}
+POOR: dict[str, Callable[[Tensor], Tensor]] = {
+    "high-passed": high_passed,
+    "blurred": blurred,
+    "drowned": drowned,
+    "softened": softened,
+}
 """How a plain face is made poor, by name; the contrast of a protected image's leak is unknown to the attacker."""

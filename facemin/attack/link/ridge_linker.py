@@ -6,14 +6,14 @@ into something else. A linear map needs few pairs, and is found in one step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
-from facemin.attack.contract import FEWEST_PAIRS, FittedLinker, needed, own_pairs
+from facemin.attack.contract import FEWEST_PAIRS, FitError, FittedLinker, needed, own_pairs
 from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import BATCH
 from facemin.attack.link.plain_pairs import POOR
@@ -63,7 +63,8 @@ class RidgeLinking:
     """The linear map as an attack; the ridge is chosen on validation people.
 
     Args:
-        learns_from: "protected" images, or plain faces alone, made poor in a way that `POOR` names.
+        learns_from: "protected" images, or plain faces alone, made poor in a way that `POOR` names. What a map of plain
+            faces reads has the mean of protected images at large taken away, where some can be had.
 
     Raises:
         ValueError: another name.
@@ -79,14 +80,18 @@ class RidgeLinking:
         """See `facemin.attack.contract.Linker`."""
         recognisers = needed(knowledge.recognisers, "another recogniser as a teacher")
         teacher, seen = recognisers[0], recognisers[-1]
-        pairs, validation = (
-            self._protected(teacher, knowledge, budget)
-            if self.learns_from == "protected"
-            else self._poor(teacher, knowledge, budget)
-        )
-        made = "pairs" if self.learns_from == "protected" else f"plain faces, {self.learns_from}"
+        if self.learns_from == "protected":
+            pairs, validation = self._protected(teacher, knowledge, budget)
+            linker, made = train_ridge_linker(seen, pairs, validation=validation), "pairs"
+        else:
+            heap = _heap(knowledge, budget)
+            pairs, validation = self._poor(teacher, knowledge, budget)
+            linker, made = train_ridge_linker(seen, pairs, validation=validation), f"plain faces, {self.learns_from}"
+            if heap is not None:
+                linker = replace(linker, centre=_seen(seen, heap).mean(0))
+                made += f", the mean of {len(heap)} protected images taken away"
         return FittedLinker(
-            apply=train_ridge_linker(seen, pairs, validation=validation),
+            apply=linker,
             gallery=partial(teach, teacher),
             words=f"linear map of {teacher.name}, {len(pairs)} {made}",
             trained_on=len(pairs),
@@ -116,6 +121,16 @@ class RidgeLinking:
 
     def _pairs_of(self, teacher: Recogniser, faces: Tensor) -> tuple[Tensor, Tensor]:
         return POOR[self.learns_from](floating(faces)), teach(teacher, faces)
+
+
+def _heap(knowledge: Knowledge, budget: Budget) -> Tensor | None:
+    """Protected images of the attacker's own, (K, 3, 112, 112); None where too few can be made."""
+    if knowledge.protector is None:
+        return None
+    try:
+        return own_pairs(knowledge, budget.part(_PROTECTING))[0]
+    except FitError:
+        return None
 
 
 def train_ridge_linker(recogniser: Recogniser, pairs: Pairs, *, validation: Pairs | None = None) -> RidgeLinker:

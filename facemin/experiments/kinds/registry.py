@@ -9,6 +9,8 @@ from facemin.experiments.kinds.adversaries import as_adversaries
 from facemin.experiments.kinds.attributes import as_attributes
 from facemin.experiments.kinds.linkers import as_linkers
 from facemin.experiments.kinds.mixing import as_mixing
+from facemin.experiments.kinds.networks import as_networks
+from facemin.experiments.kinds.pairs import as_pairs
 from facemin.experiments.kinds.reconstructions import as_reconstructions
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ KINDS: dict[str, Kind] = {
     "table8": Kind(frozenset({"row", "set", "cells"}), as_attributes),
     "settled": Kind(frozenset({"variant", "seed", "masked", "rewards"}), as_mixing),
     "adversaries": Kind(frozenset({"protection", "words", "rows"}), as_adversaries),
+    "pairs_curve": Kind(frozenset({"rows", "seconds"}), as_pairs),
+    "taught_networks": Kind(frozenset({"network", "images", "p"}), as_networks),
     "linkers": Kind(frozenset({"experiment", "tables"}), as_linkers),
 }
 """By the stem of the file's name: the scripts that write them give their records no format."""

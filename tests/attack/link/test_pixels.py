@@ -1,12 +1,16 @@
 """Linking by blurred pixels, and linear maps of plain faces alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from facemin.attack import Budget, Knowledge, PublicFaces
 from facemin.attack.link.pixels import PixelLinking
-from facemin.attack.link.ridge_linker import RidgeLinking
+from facemin.attack.link.plain_pairs import POOR
+from facemin.attack.link.ridge_linker import RidgeLinker, RidgeLinking
+from facemin.attack.link.student import teach
 from facemin.attack.purify.registry import GaussianBlur
 from facemin.autograd.pixels import to_grid, to_unit
 from tests.attack.attack_contract import known, shuffled
@@ -42,6 +46,24 @@ def test_a_map_of_plain_faces_needs_no_protection_and_takes_what_time_allows() -
     assert 100 <= RidgeLinking(learns_from="blurred").fit(knowledge, Budget(seconds=0)).trained_on < 260
 
 
+def test_a_map_of_plain_faces_takes_the_mean_of_protected_images_away_where_it_has_some() -> None:
+    without = RidgeLinking(learns_from="blurred").fit(replace(known(52), protector=None), ENDLESS)
+    made = RidgeLinking(learns_from="blurred").fit(known(52), ENDLESS)
+    assert "protected images taken away" in made.words
+    assert "taken away" not in without.words
+    assert isinstance(without.apply, RidgeLinker)
+    assert isinstance(made.apply, RidgeLinker)
+    assert torch.equal(made.apply.matrix, without.apply.matrix)
+    public = known(52).public
+    assert public is not None
+    mean = teach(made.apply.recogniser, shuffled(public.faces, ENDLESS)[0]).mean(0)
+    torch.testing.assert_close(made.apply.centre, mean, rtol=1e-4, atol=1e-5)
+    assert float((without.apply.centre - mean).norm()) > 1e-3
+    # too few to take a mean of, it goes without
+    poor = replace(known(52), protector=lambda faces, budget: (faces[:3], torch.arange(3)))
+    assert "taken away" not in RidgeLinking(learns_from="blurred").fit(poor, ENDLESS).words
+
+
 def test_refuses_faces_made_poor_in_no_known_way() -> None:
-    with pytest.raises(ValueError, match="learns_from: expected protected, high-passed, blurred, drowned, got 'plain'"):
+    with pytest.raises(ValueError, match=f"learns_from: expected protected, {', '.join(POOR)}, got 'plain'"):
         RidgeLinking(learns_from="plain")

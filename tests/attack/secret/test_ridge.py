@@ -40,6 +40,23 @@ def test_more_inputs_than_pairs_give_the_same_map_by_either_way(people: People) 
     assert np.allclose(fitted.matrix, slow)
 
 
+def test_inputs_of_another_kind_are_read_less_their_own_mean(people: People) -> None:
+    photos = people(300, 2, D, spread=0.3)
+    learnt = fit_ridge(photos[:200, 0], photos[:200, 0])
+    shift = 5 * turned(D)[0]
+    heap, probes = photos[:200, 1] + shift, photos[200:, 0] + shift
+    moved = learnt.centred_on(heap)
+    expected = photos[200:, 0] - photos[:200, 1].mean(0) + photos[:200, 0].mean(0)
+    assert np.allclose(moved(probes), learnt(expected))
+    gallery = photos[200:, 1]
+    areas = [linkage(each(probes) @ gallery.T, draws=49, samples=50).area.auc for each in (learnt, moved)]
+    assert areas[1] > max(0.95, areas[0] + 0.05)
+    with pytest.raises(ValueError, match=r"heap: expected \(M, 16\), M >= 1, got \(0, 16\)"):
+        learnt.centred_on(heap[:0])
+    with pytest.raises(ValueError, match="heap"):
+        learnt.centred_on(heap[:, :4])
+
+
 def test_holm_over_a_table_at_chance_rejects_one_in_twenty_at_most() -> None:
     generator = np.random.default_rng(0)
     rejected = 0

@@ -20,6 +20,8 @@ FILES = {
     "table8": "attacks/table8.jsonl",
     "settled": "ahm/settled.jsonl",
     "adversaries": "attacks/adversaries.jsonl",
+    "pairs_curve": "attacks/pairs_curve.jsonl",
+    "taught_networks": "attacks/taught_networks.jsonl",
     "linkers": "pseudonym/linkers.jsonl",
 }
 
@@ -271,3 +273,43 @@ def test_a_record_whose_part_is_of_no_use_is_refused_by_name(
 ) -> None:
     with pytest.raises(ValueError, match=rf"{kind}\.jsonl: expected whole records of its kind, got .*{error}"):
         page_of(tmp_path, **{kind: records})
+
+
+def test_pairs_have_the_map_that_is_nearer_on_pairs_held_out_and_its_p_among_all(tmp_path: Path) -> None:
+    common = {"pairs": 64, "n": 48, "interval": [0.4, 0.6], "ranks": {"1": [0.1, 0.02]}}
+    maps = [
+        {"images": "robust", "auc": 0.9, "p": 0.001, "cosine": 0.1, **common},
+        {"images": "robust", "auc": 0.7, "p": 0.02, "cosine": 0.3, **common},
+    ]
+    painted = [{"secret": secret, "auc": 0.5, "p": 0.5, **common, "pairs": 4000} for secret in (True, False)]
+    records = [{"rows": rows, "seconds": 1.0} for rows in ([{**maps[0], "auc": 0.1}], painted, maps)]
+    page = page_of(tmp_path, pairs_curve=records)
+    head, few, many = page.tables["Linkers by pairs"]
+    assert head[1:] == ["one pass, a secret a person", "one pass, without a secret", "robust, without a secret"]
+    assert few == ["64", "not run", "not run", "0.70 | 0.40 to 0.60; rank 1 0.10 (chance 0.02); n 48; Holm 0.06"]
+    assert many[0] == "4,000"
+    assert (
+        "Robust, without a secret: 64 pairs give an AUC of 0.70 (0.40 to 0.60; Holm 0.06, not told from" in page.words
+    )
+    assert any(source.startswith("data:image/svg+xml") for source in page.values("src"))
+
+
+def test_networks_are_told_from_chance_by_p_among_all_of_them(tmp_path: Path) -> None:
+    scores = [[float(probe == person) for person in range(4)] for probe in range(4)]
+    student = {"pairs": 1000, "n": 4, "interval": [0.8, 1.0], "ranks": {"1": [1.0, 0.25]}, "scores": scores}
+    gender = {"n": 100, "interval": [0.7, 0.9], "commonest": 0.6}
+    records = [
+        {"network": "student", "images": "robust", "auc": 0.5, "p": 0.9, **student},
+        {"network": "student", "images": "robust", "auc": 0.9, "p": 0.001, **student},
+        {"network": "poor, centred", "images": "pmt", "auc": 0.6, "p": 0.04, **student},
+        {"network": "gender", "images": "plain", "hits": 80, "balanced": 0.75, "p": 0.001, **gender},
+    ]
+    page = page_of(tmp_path, taught_networks=records)
+    rows = page.tables["Students"][1:]
+    assert [row[1] for row in rows] == ["robust, without a secret", "PMT as published, five convolutions"]
+    assert rows[0][2] == "0.90 | 0.80 to 1.00; rank 1 1.00 (chance 0.25); Holm 0.003"
+    assert rows[0][3].startswith("1.00 (")
+    assert page.tables["Gender"][1] == ["plain faces", "0.80 | 0.70 to 0.90; Holm 0.003", "0.60", "0.75", "100"]
+    assert "the mean of protected images taken away (AUC): above chance on PMT as published, five" in page.words
+    weak = [records[0] | {"network": "poor"}]
+    assert "not told from chance on robust, without a secret 0.50." in page_of(tmp_path, taught_networks=weak).words
