@@ -14,6 +14,7 @@ from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
+from facemin.pseudonym import Secret
 from tests.cli.conftest import Call, Run
 from tests.pseudonym.conftest import a_secret
 
@@ -238,7 +239,7 @@ def test_demo_draws_another_secret_where_chance_speaks_against_one(
     from facemin.cli.demo import run
 
     left = iter(a_secret(f"demo {number}") for number in numbers)
-    monkeypatch.setattr(run.Secret, "new", lambda: next(left))
+    monkeypatch.setattr(Secret, "new", lambda: next(left))
     monkeypatch.setattr(run, "pseudonym_threshold", lambda: 0.2)
     done = call("demo", "--out", "shown", "--seed", 3, "--json")
     figures = json.loads(done.stdout)

@@ -127,11 +127,11 @@ def test_many_people_under_one_secret_are_sent_whole(client: facemin.Client) -> 
 
 
 def test_renewal_and_upgrade_tell_the_device_what_is_enrolled(spaced: Running, shared: Path) -> None:
-    mine = photos(shared, "George_W_Bush", 14)
+    mine = photos(shared, "George_W_Bush", 11)
     place = spaced.collection("upgraded-probes", pseudonyms="allowed", accept_plain=True).rpartition("/")[2]
     client = facemin.Client(spaced.url, spaced.admin, collection=place, secret=Secret.new(), method=QUICK)
-    # twelve steps leave an image far from its face, by chance too far: of three photos much like the probe one is near
-    replace(client, secret=None).enrol("me", [mine[number] for number in (0, 10, 13)])
+    # two photos much alike (0.82), since twelve steps leave an image far from its face, and by chance farther than others
+    replace(client, secret=None).enrol("me", mine[10:11])
     assert client.upgrade("me", mine[9], [mine[4]]).accepted
     sender = client._sender()
     kept = EnrolledTemplates(secret=sender.secret)
