@@ -130,7 +130,7 @@ def test_renewal_and_upgrade_tell_the_device_what_is_enrolled(spaced: Running, s
     mine = photos(shared, "George_W_Bush", 11)
     place = spaced.collection("upgraded-probes", pseudonyms="allowed", accept_plain=True).rpartition("/")[2]
     client = facemin.Client(spaced.url, spaced.admin, collection=place, secret=Secret.new(), method=QUICK)
-    # two photos much alike (0.82), since twelve steps leave an image far from its face, and by chance farther than others
+    # two photos much alike (0.82), since twelve steps leave an image far from its face, by chance farther still
     replace(client, secret=None).enrol("me", mine[10:11])
     assert client.upgrade("me", mine[9], [mine[4]]).accepted
     sender = client._sender()
