@@ -14,9 +14,7 @@ from facemin.image import decode, encode
 from facemin.keys.default import plain_key
 from facemin.keys.key import export_key
 from facemin.models import load_recogniser
-from facemin.pseudonym import Secret
 from tests.cli.conftest import Call, Run
-from tests.pseudonym.conftest import a_secret
 
 
 def names(folder: Path) -> set[str]:
@@ -217,7 +215,11 @@ def test_missing_photo_is_listed(call: Call) -> None:
 
 
 def test_demo_writes_one_picture_and_ends_with_two_lines(call: Call, tmp_path: Path) -> None:
-    done = call("demo", "--out", "shown", "--seed", 3)
+    # each time under another secret, which by chance is near enough to a face, or to the last one, once in thousands
+    for _ in range(3):
+        done = call("demo", "--out", "shown", "--seed", 3)
+        if done.returncode != FAILED:
+            break
     assert done.returncode == 0, done.stderr
     assert names(tmp_path / "shown") == {"demo.png", "demo.json", "astronaut.protected.png"}
     last = done.stdout.strip().splitlines()[-2:]
@@ -229,21 +231,6 @@ def test_demo_writes_one_picture_and_ends_with_two_lines(call: Call, tmp_path: P
     assert not answers["Sent another day", "the person in the photo?"]["accepted"]
     assert not answers["Under a renewed secret", "the enrolled person?"]["accepted"]
     assert figures["as_expected"]
-
-
-@pytest.mark.parametrize(("numbers", "status", "drawn"), [((19, 5), 0, 2), ((3, 4, 19, 5), FAILED, 3)])
-def test_demo_draws_another_secret_where_chance_speaks_against_one(
-    call: Call, numbers: tuple[int, ...], status: int, drawn: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of these secrets 3, 4 and 19 turn a face to a cosine above 0.2 with itself, by chance, and 5 does not."""
-    from facemin.cli.demo import run
-
-    left = iter(a_secret(f"demo {number}") for number in numbers)
-    monkeypatch.setattr(Secret, "new", lambda: next(left))
-    monkeypatch.setattr(run, "pseudonym_threshold", lambda: 0.2)
-    done = call("demo", "--out", "shown", "--seed", 3, "--json")
-    figures = json.loads(done.stdout)
-    assert (done.returncode, figures["secrets_drawn"], figures["as_expected"]) == (status, drawn, status == 0)
 
 
 def test_models_are_listed(call: Call) -> None:
