@@ -20,6 +20,7 @@ SHORT = {
     "the same, centred": "the same, the mean of many protected images taken away",
     "ridge map": "a map taught by pairs of other people",
     "student of plain faces made poor": "a map taught by plain faces alone, blurred or drowned in noise",
+    "student of plain faces made poor, centred": "the same, less the mean of many protected images",
     "protected against protected": "two protected photos of a person against each other",
 }
 """Adversaries of the README's table, in words."""
