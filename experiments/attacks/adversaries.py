@@ -131,7 +131,7 @@ def judged(forms: list[Form]) -> dict[str, Any]:
                 "place": best,
                 "ranks": {str(r.k): [round(r.share, 4), round(r.chance, 4)] for r in got.ranks},
                 "d_sys": [round(got.d_sys, 4), round(got.d_sys_null, 4)],
-                "scores": np.round(one.scores, 3).tolist(),
+                "scores": np.round(one.scores, 5).tolist(),
             }
         )
         print(adversary, one.form, rows[-1]["auc"], rows[-1]["interval"], rows[-1]["ranks"], flush=True)

@@ -15,7 +15,7 @@ from facemin.attack.link.plain_pairs import POOR
 from facemin.attack.purify.band import BANDS
 from facemin.attack.purify.chain import CHAINS
 from facemin.attack.secret.ridge import fit_ridge
-from facemin.autograd.pixels import to_unit
+from facemin.autograd.pixels import to_grid, to_unit
 from facemin.evaluation.judge import embed_all
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LOOKERS = ("mobilefacenet-ms1m-arcface", "mobilefacenet-vggface2-amsoftmax", "dl
 SOFT = ("none", "blur-1")
 """Purifiers behind which training images are seen too."""
 PURIFY = {**{name: PURIFIERS[name] for name in ("none", "blur-1", "blur-2")}, **CHAINS, **BANDS}
-SIDE = 16
+SIDE, CHUNK = 16, 48
 HEAP = "a heap of protected images"
 Looks = dict[tuple[str, str, str], Tensor]
 """Unit rows by group, network and purifier."""
@@ -127,12 +127,17 @@ def poor(world: World, probes: Rows, heap: Rows, others: tuple[str, ...], wanted
     """Maps of plain faces that were made poor: nothing protected is learnt from, but at most its mean."""
     everybody = world("plain public", TEACHER).double().numpy()
     adversary, knows = "student of plain faces made poor", f"{len(everybody):,} public faces"
-    for kind, make in POOR.items():
+    for kind in POOR:
         group = f"poor {kind}"
-        world.images[group] = (make(to_unit(world.images["plain public"])) * 255).round().to(torch.uint8)
+        world.images[group] = made_poor(world.images["plain public"], kind)
         linker = fit_ridge(world.inputs(group, others), everybody)
         yield Form("T5a", adversary, knows, kind, linker(probes) @ wanted.T)
         yield Form("T5a", f"{adversary}, centred", f"{knows}, {HEAP}", kind, linker.centred_on(heap)(probes) @ wanted.T)
+
+
+def made_poor(faces: Tensor, kind: str) -> Tensor:
+    """Faces uint8 (N, 3, 112, 112) as `POOR` makes them, uint8."""
+    return torch.cat([to_grid(POOR[kind](to_unit(part))) for part in torch.split(faces, CHUNK)])
 
 
 def several(

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 SHORT = {
     "the key itself": "the provider's key",
     "a recogniser off the shelf": "a recogniser off the shelf",
-    "the same, centred": "the same, the mean of many protected images taken away",
+    "the same, centred": "the same, the mean of 64 protected images taken away",
     "ridge map": "a map taught by pairs of other people",
-    "student of plain faces made poor": "a map taught by plain faces alone, blurred or drowned in noise",
-    "student of plain faces made poor, centred": "the same, less the mean of many protected images",
+    "student of plain faces made poor": "a map taught by plain faces alone, made poor in four ways",
+    "student of plain faces made poor, centred": "the same, less the mean of 64 protected images",
     "protected against protected": "two protected photos of a person against each other",
 }
 """Adversaries of the README's table, in words."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from facemin.experiments.common import REPOSITORY, replace_section
-from facemin.experiments.kinds.adversaries import FAR
+from facemin.experiments.kinds.adversaries import FAR, ranks
 from facemin.metrics import left_out_tar
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def linked(row: dict[str, Any], adjusted: float) -> str:
     """AUC with its interval, rank one and ten beside chance, people, and the adjusted p."""
-    ranks = ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
     low, high = row["interval"]
-    return f"{row['auc']:.2f} ({low:.2f} to {high:.2f}); {ranks}; n {row['n']}, Holm {adjusted:.2g}"
+    return f"{row['auc']:.2f} ({low:.2f} to {high:.2f}); {ranks(row)}; n {row['n']}, Holm {adjusted:.2g}"
 
 
 def accepted(scores: list[list[float]]) -> str:

@@ -31,7 +31,7 @@ from facemin.attack.purify.band import BANDS
 from facemin.attack.secret.ridge import fit_ridge
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
-from facemin.experiments.kinds.pairs import COLUMNS, taken
+from facemin.experiments.kinds.pairs import COLUMNS, chosen
 from facemin.metrics import linkage
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import CHECKS
@@ -158,7 +158,7 @@ def judged(scores: Rows) -> dict[str, Any]:
 
 def table(records: list[dict[str, Any]]) -> str:
     """The latest record of each images as Markdown, a line a number of pairs; Holm is over all maps."""
-    found, maps = taken(records)
+    found, maps = chosen(records)
     lines = table_head("pairs", *(COLUMNS[name] for name in found))
     for count in sorted({count for each in found.values() for count in each}):
         cells = [linked(*each[count]) if count in each else "not measured" for each in found.values()]

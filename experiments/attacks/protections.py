@@ -193,7 +193,8 @@ def uploads(
 
     test = made(faces.test, 1)
     if len(test) < len(faces.test):
-        raise ValueError(f"budget: expected time for {len(faces.test)} images at least, got {budget:.0f} s")
+        made_in = f"time for {budget:.0f} s" if budget else "none to make them in"
+        raise ValueError(f"{cache}: expected images of {len(faces.test)} people, got {len(test)}, and {made_in}")
     train = made(faces.train, 1)
     others = made(faces.others, 1)
     again = [made(faces.test[:SHOT_PEOPLE], seed) for seed in range(2, 1 + SHOTS)]

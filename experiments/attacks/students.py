@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from adversary_forms import TEACHER
+from adversary_forms import TEACHER, made_poor
 from setting import load_named
 
 from facemin import load_recogniser
@@ -15,7 +15,7 @@ from facemin.attack.link.centred import centred_scores
 from facemin.attack.link.plain_pairs import POOR
 from facemin.attack.link.student import Student, StudentTraining, teach, train_student
 from facemin.attack.training import Fitting
-from facemin.autograd.pixels import to_grid, to_unit
+from facemin.autograd.pixels import to_unit
 from facemin.metrics import linkage
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from protections import Plain
     from torch import Tensor
 
-    from facemin.models import Recogniser
-
 START = "mobileface-v3"
-CHUNK = 48
 DRAWS = 9999
 
 
@@ -42,15 +39,15 @@ def poor_student(test: Tensor, heap: Tensor, faces: Plain, given: argparse.Names
     """The same by plain faces made poor in every way, of which one network is taught, once for all that is tested.
 
     Args:
-        test: images of the people tested.
-        heap: images of the same kind of other people, whose mean is taken away in the second record.
+        test: images of the people tested, uint8 (N, 3, 112, 112).
+        heap: images of the same kind of other people, uint8, whose mean is taken away in the second record.
         faces: the plain ones.
         given: `shared`, `cache` and `epochs`.
 
     Returns:
         "poor" and "poor, centred".
     """
-    teacher: Recogniser = load_recogniser(load_named(given.shared, TEACHER))
+    teacher = load_recogniser(load_named(given.shared, TEACHER))
     public, gallery = teach(teacher, faces.public), teach(teacher, faces.others)
     images = torch.cat([made_poor(faces.public, kind) for kind in POOR])
     learnt = taught(images, public.repeat(len(POOR), 1), "poor", given)
@@ -68,11 +65,6 @@ def poor_in_turn(faces: Tensor) -> Tensor:
     return torch.cat([made_poor(face[None], kinds[at % len(kinds)]) for at, face in enumerate(faces)])
 
 
-def made_poor(faces: Tensor, kind: str) -> Tensor:
-    """Faces as `POOR` makes them, uint8."""
-    return torch.cat([to_grid(POOR[kind](to_unit(part))) for part in torch.split(faces, CHUNK)])
-
-
 def taught(images: Tensor, targets: Tensor, name: str, given: argparse.Namespace) -> Student:
     """A student that begins from an ordinary recogniser; a training that was ended goes on from the cache."""
     pairs = HeldPairs(images, targets)
@@ -86,7 +78,7 @@ def taught(images: Tensor, targets: Tensor, name: str, given: argparse.Namespace
 
 
 def found(scores: Tensor) -> dict[str, Any]:
-    """Area, ranks and scores, (N, N)."""
+    """Area, ranks and scores, which are cosines (N, N)."""
     rows = scores.double().numpy()
     got = linkage(rows, draws=DRAWS)
     return {
@@ -95,5 +87,5 @@ def found(scores: Tensor) -> dict[str, Any]:
         "interval": [round(value, 4) for value in got.area.interval],
         "p": round(got.area.p, 4),
         "ranks": {str(each.k): [round(each.share, 4), round(each.chance, 4)] for each in got.ranks},
-        "scores": np.round(rows, 3).tolist(),
+        "scores": np.round(rows, 5).tolist(),
     }

@@ -29,7 +29,7 @@ from students import DRAWS, poor_in_turn, poor_student, student
 
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
-from facemin.experiments.kinds.networks import GENDER, IMAGES, STUDENTS, latest
+from facemin.experiments.kinds.networks import GENDER, IMAGES, STUDENTS, images_of, latest
 from facemin.metrics import permutation_test, wilson
 from facemin.runtime.files import append_json
 
@@ -58,12 +58,13 @@ def main() -> None:
         faces = plain(given.shared, train=given.pairs)
         for name in given.names:
             began = time.perf_counter()
-            for network, found in measured(name, faces, given).items():
+            records = measured(name, faces, given)
+            # of all of them together
+            seconds = round((time.perf_counter() - began) / len(records), 1)
+            for network, found in records.items():
                 print(network, name, {key: value for key, value in found.items() if key != "scores"}, flush=True)
-                seconds = round(time.perf_counter() - began, 1)
                 values = {"network": network, "images": name, **found, "seconds": seconds}
                 append_json(given.out, {**values, **provenance(given, given.shared)})
-                began = time.perf_counter()
     write_table("networks", "taught_networks.py", table(read_lines(given.out)))
 
 
@@ -126,11 +127,11 @@ def table(lines_of: list[dict[str, Any]]) -> str:
     records, adjusted = latest(lines_of)
     lines = []
     for learner, words in STUDENTS.items():
-        lines += table_head("images", "learnt from", words)
+        lines += table_head("images", "images learnt from", words)
         for (network, images), record in records.items():
             if network == learner:
                 found = f"{linked(record, adjusted[network, images])}; {accepted(record['scores'])}"
-                lines.append(f"| {IMAGES[images]} | {record['pairs']:,} | {found} |")
+                lines.append(f"| {images_of(network, images)} | {record['pairs']:,} | {found} |")
         lines.append("")
     lines += [*table_head("images", "people", "gender, a network of convolutions")]
     for (network, images), record in records.items():

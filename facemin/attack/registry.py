@@ -122,6 +122,14 @@ ATTACKS: dict[str, Attack] = {
         "pixels after a blur, the common part of protected images taken away",
         ("protected image", "public faces"),
     ),
+    **{
+        f"plain-{kind}-centred": _linker(
+            RidgeLinking(learns_from=kind, centred=True),
+            f"the same map of plain faces alone, {kind}, the common part of protected images taken away",
+            ("protected image", "recogniser", "public faces"),
+        )
+        for kind in POOR
+    },
     "ridge-linker": _linker(
         RidgeLinking(),
         "a linear map from what an off-the-shelf recogniser makes of protected images",

@@ -25,17 +25,17 @@ def high_passed(faces: Tensor) -> Tensor:
 
 
 def blurred(faces: Tensor) -> Tensor:
-    """After a blur of 3 px."""
+    """After a blur of 3 px; (B, 3, H, W) in [0, 1]."""
     return GaussianBlur(sigma=3.0)(faces)
 
 
 def drowned(faces: Tensor) -> Tensor:
-    """In Gaussian noise of deviation 0.4, each image's own."""
+    """In Gaussian noise of deviation 0.4, each image's own; (B, 3, H, W) in [0, 1]."""
     return _in_noise(faces, 0.4)
 
 
 def softened(faces: Tensor) -> Tensor:
-    """After a blur of 1 px, in Gaussian noise of deviation 0.1."""
+    """After a blur of 1 px, in Gaussian noise of deviation 0.1; (B, 3, H, W) in [0, 1]."""
     return _in_noise(GaussianBlur(sigma=1.0)(faces), 0.1)
 
 

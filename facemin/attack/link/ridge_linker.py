@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from facemin.attack.contract import FEWEST_PAIRS, FitError, FittedLinker, needed, own_pairs
+from facemin.attack.contract import FEWEST_PAIRS, FittedLinker, needed, own_pairs
 from facemin.attack.datasets import HeldPairs
 from facemin.attack.features import BATCH
 from facemin.attack.link.plain_pairs import POOR
@@ -41,7 +41,7 @@ class RidgeLinker:
 
     Attributes:
         recogniser: off the shelf; its raw embedding of the image is mapped.
-        centre: (P,).
+        centre: mean of the embeddings that it learnt from, or of protected images, (P,).
         matrix: (P, D).
         offset: the mean of the teacher's embeddings, (D,).
         ridge: the one chosen.
@@ -63,37 +63,42 @@ class RidgeLinking:
     """The linear map as an attack; the ridge is chosen on validation people.
 
     Args:
-        learns_from: "protected" images, or plain faces alone, made poor in a way that `POOR` names. What a map of plain
-            faces reads has the mean of protected images at large taken away, where some can be had.
+        learns_from: "protected" images, or plain faces alone, made poor in a way that `POOR` names.
+        centred: take the mean of protected images, of anybody, away from what a map of plain faces reads in them.
 
     Raises:
-        ValueError: another name.
+        ValueError: another name, or a map of protected images that is to be centred, as it is anyway.
     """
 
     learns_from: str = "protected"
+    centred: bool = False
 
     def __post_init__(self) -> None:
         if self.learns_from not in ("protected", *POOR):
             raise ValueError(f"learns_from: expected protected, {', '.join(POOR)}, got {self.learns_from!r}")
+        if self.centred and self.learns_from == "protected":
+            raise ValueError(f"centred: expected a map of plain faces ({', '.join(POOR)}), got one of protected images")
 
     def fit(self, knowledge: Knowledge, budget: Budget) -> FittedLinker:
         """See `facemin.attack.contract.Linker`."""
         recognisers = needed(knowledge.recognisers, "another recogniser as a teacher")
         teacher, seen = recognisers[0], recognisers[-1]
-        if self.learns_from == "protected":
-            pairs, validation = self._protected(teacher, knowledge, budget)
-            linker, made = train_ridge_linker(seen, pairs, validation=validation), "pairs"
-        else:
-            heap = _heap(knowledge, budget)
-            pairs, validation = self._poor(teacher, knowledge, budget)
-            linker, made = train_ridge_linker(seen, pairs, validation=validation), f"plain faces, {self.learns_from}"
-            if heap is not None:
-                linker = replace(linker, centre=_seen(seen, heap).mean(0))
-                made += f", the mean of {len(heap)} protected images taken away"
+        # first, since there may be no time for it
+        heap = own_pairs(knowledge, budget.part(_PROTECTING))[0] if self.centred else None
+        pairs, validation = (
+            self._protected(teacher, knowledge, budget)
+            if self.learns_from == "protected"
+            else self._poor(teacher, knowledge, budget)
+        )
+        linker = train_ridge_linker(seen, pairs, validation=validation)
+        words = "pairs" if self.learns_from == "protected" else f"plain faces, {self.learns_from}"
+        if heap is not None:
+            linker = replace(linker, centre=_seen(seen, heap).mean(0))
+            words += f", the mean of {len(heap)} protected images taken away"
         return FittedLinker(
             apply=linker,
             gallery=partial(teach, teacher),
-            words=f"linear map of {teacher.name}, {len(pairs)} {made}",
+            words=f"linear map of {teacher.name}, {len(pairs)} {words}",
             trained_on=len(pairs),
         )
 
@@ -121,16 +126,6 @@ class RidgeLinking:
 
     def _pairs_of(self, teacher: Recogniser, faces: Tensor) -> tuple[Tensor, Tensor]:
         return POOR[self.learns_from](floating(faces)), teach(teacher, faces)
-
-
-def _heap(knowledge: Knowledge, budget: Budget) -> Tensor | None:
-    """Protected images of the attacker's own, (K, 3, 112, 112); None where too few can be made."""
-    if knowledge.protector is None:
-        return None
-    try:
-        return own_pairs(knowledge, budget.part(_PROTECTING))[0]
-    except FitError:
-        return None
 
 
 def train_ridge_linker(recogniser: Recogniser, pairs: Pairs, *, validation: Pairs | None = None) -> RidgeLinker:

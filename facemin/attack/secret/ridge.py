@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RIDGES = (1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Tried on people held out, in units of the standardised inputs' variance. Where inputs outnumber pairs the least is as
-good as none: a hundredth of it moves areas by 0.0001."""
+good as none."""
 
 _HELD_OUT = 5
 """One pair in so many chooses the ridge."""
@@ -25,8 +25,8 @@ class RidgeMap:
     """Inputs (N, P) to unit embeddings (N, D).
 
     Attributes:
-        centre: (P,).
-        scale: (P,).
+        centre: mean of the inputs learnt from, or of another kind's, (P,).
+        scale: deviation of the inputs learnt from, (P,).
         matrix: (P, D).
         offset: (D,).
         ridge: the one chosen.
@@ -46,17 +46,19 @@ class RidgeMap:
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
     def centred_on(self, heap: ArrayLike) -> RidgeMap:
-        """The same map for inputs of another kind, whose own mean is taken away.
+        """The same map for inputs of another kind, whose own mean is taken away; their scale stays as it was learnt.
 
         Args:
             heap: inputs of that kind, of anybody, (M, P), M >= 1.
 
         Raises:
-            ValueError: another shape, or nothing to take a mean of.
+            ValueError: another shape, numbers that are not finite, or nothing to take a mean of.
         """
         rows = np.asarray(heap, np.float64)
         if rows.ndim != 2 or not len(rows) or rows.shape[1] != len(self.centre):
             raise ValueError(f"heap: expected (M, {len(self.centre)}), M >= 1, got {rows.shape}")
+        if not np.isfinite(rows).all():
+            raise ValueError("heap: expected finite numbers")
         return replace(self, centre=rows.mean(0))
 
 

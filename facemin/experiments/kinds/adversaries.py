@@ -131,10 +131,9 @@ def _table(columns: Records, adjusted: Mapping[str, Sequence[float]]) -> Table:
 
 
 def _cell(row: Record, adjusted: Sequence[float]) -> Entry:
-    ranks = ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
     got = left_out_tar(row["scores"], far=FAR)
     tar = f"TAR {got.tar:.2f} ({got.interval.low:.2f} to {got.interval.high:.2f})"
-    more = [ranks, tar, f"n {row['n']}", f"Holm {adjusted[row['place']]:.2g}"]
+    more = [ranks(row), tar, f"n {row['n']}", f"Holm {adjusted[row['place']]:.2g}"]
     if row["adversary"].endswith(" pairs"):
         more.insert(0, row["adversary"].rpartition(", ")[2])
     return interval_entry(row["auc"], row["interval"], below="; ".join(more))
@@ -142,3 +141,8 @@ def _cell(row: Record, adjusted: Sequence[float]) -> Entry:
 
 def _none(threat: str) -> Entry:
     return Entry("no secret") if threat == MEANT else UNRUN
+
+
+def ranks(row: Record) -> str:
+    """Shares found among the first, beside chance."""
+    return ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())

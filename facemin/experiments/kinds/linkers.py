@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from facemin.experiments.kinds.adversaries import LEVEL
 from facemin.experiments.layouts.entries import interval_entry
 from facemin.experiments.layouts.sections import Section
 from facemin.report.page import Entry, Table, table
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 COMMAND = "python experiments/pseudonym/linkers.py --shared DIR --cache DIR"
-LEVEL = 0.05
 
 
 def as_linkers(records: Sequence[Record]) -> list[Section]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facemin.experiments.kinds.adversaries import FAR
-from facemin.experiments.kinds.pairs import COLUMNS, LEVEL, ranks
+from facemin.experiments.kinds.adversaries import FAR, LEVEL, ranks
+from facemin.experiments.kinds.pairs import COLUMNS
 from facemin.experiments.layouts.entries import interval_entry
 from facemin.experiments.layouts.sections import Section
 from facemin.metrics import holm, left_out_tar
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 STUDENTS = {
     "student": "a student of convolutions, without the key",
-    "poor": "the same of plain faces made poor alone",
-    "poor, centred": "the same, the mean of protected images taken away",
+    "poor": "a student of convolutions of plain faces made poor alone",
+    "poor, centred": "a student of plain faces made poor, less the mean of protected images",
 }
 GENDER = "gender"
 IMAGES = {"plain": "plain faces", **COLUMNS}
 COMMAND = " && ".join(
-    f"python experiments/attacks/taught_networks.py --shared DIR --cache DIR {each}"
-    for each in (
-        "student one-pass pseudonym robust pmt",
-        "poor plain robust pmt low-frequency pseudonym one-pass",
-        "gender plain one-pass pseudonym robust pmt",
+    f"python experiments/attacks/{script}.py --shared DIR --cache DIR {arguments}"
+    for script, arguments in (
+        ("protections", "--train 1000 pmt robust"),
+        ("protections", "--train 512 low-frequency"),
+        ("taught_networks", "student one-pass pseudonym robust pmt"),
+        ("taught_networks", "poor plain robust pmt low-frequency pseudonym one-pass"),
+        ("taught_networks", "gender plain one-pass pseudonym robust pmt"),
     )
 )
 
@@ -52,15 +54,20 @@ def latest(records: Sequence[Record]) -> tuple[dict[tuple[str, str], Record], di
     return found, dict(zip(found, holm([record["p"] for record in found.values()]).tolist(), strict=True))
 
 
+def images_of(network: str, images: str) -> str:
+    """What a network looks at, in words."""
+    return "plain faces made poor" if images == "plain" and network != GENDER else IMAGES[images]
+
+
 def said(found: Found, adjusted: Mapping[tuple[str, str], float]) -> str:
     """Whom each network reads, and whom it does not."""
     words = []
-    for network in dict.fromkeys(network for network, _ in found):
+    for network in (each for each in (*STUDENTS, GENDER) if any(name == each for name, _ in found)):
         read = {True: list[str](), False: list[str]()}
         for (name, images), record in found.items():
             if name == network:
                 figure = record["balanced"] if network == GENDER else record["auc"]
-                read[adjusted[name, images] < LEVEL].append(f"{IMAGES[images]} {figure:.2f}")
+                read[adjusted[name, images] < LEVEL].append(f"{images_of(network, images)} {figure:.2f}")
         kind = "mean of both kinds" if network == GENDER else "AUC"
         who = "A gender probe" if network == GENDER else f"{STUDENTS[network][:1].upper()}{STUDENTS[network][1:]}"
         sides = [f"above chance on {'; '.join(read[True])}"] * bool(read[True])
@@ -80,14 +87,14 @@ def _students(found: Found, adjusted: Mapping[tuple[str, str], float]) -> Table:
             rows.append(
                 [
                     STUDENTS[network],
-                    Entry(IMAGES[images], mark="text"),
+                    Entry(images_of(network, images), mark="text"),
                     area,
                     tar,
                     f"{record['pairs']:,}",
                     str(record["n"]),
                 ]
             )
-    return Table("Students", ["network", "images", "AUC", f"TAR at FAR {FAR:g}", "learnt from", "n"], rows)
+    return Table("Students", ["network", "images", "AUC", f"TAR at FAR {FAR:g}", "images learnt from", "n"], rows)
 
 
 def _gender(found: Found, adjusted: Mapping[tuple[str, str], float]) -> Table:

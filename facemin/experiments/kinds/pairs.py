@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from facemin.evaluation.judge import Share
+from facemin.experiments.kinds.adversaries import LEVEL, ranks
 from facemin.experiments.layouts import plots
 from facemin.experiments.layouts.entries import UNRUN, interval_entry
 from facemin.experiments.layouts.sections import Section
@@ -24,15 +25,16 @@ COLUMNS = {
     "low-frequency": "robust from low-frequency noise, without a secret",
 }
 COMMAND = (
+    "python experiments/attacks/protections.py --shared DIR --cache DIR --train 1000 pmt robust && "
+    "python experiments/attacks/protections.py --shared DIR --cache DIR --train 512 low-frequency && "
     "python experiments/attacks/pairs_curve.py --shared DIR && "
     "python experiments/attacks/pairs_curve.py --shared DIR --cache DIR pmt robust && "
     "python experiments/attacks/pairs_curve.py --shared DIR --cache DIR --counts 64 250 500 -- low-frequency"
 )
-LEVEL = 0.05
 
 
-class Taken(NamedTuple):
-    """The map that an attacker takes, of those that so many pairs teach.
+class ChosenMap(NamedTuple):
+    """The map that an attacker chooses, of those that so many pairs teach.
 
     Attributes:
         row: of the record.
@@ -44,8 +46,10 @@ class Taken(NamedTuple):
 
 
 def as_pairs(records: Sequence[Record]) -> list[Section]:
-    """Curves over pairs, and their figures."""
-    found, maps = taken(records)
+    """Curves over pairs, and their figures; nothing where no map was fitted."""
+    found, maps = chosen(records)
+    if not maps:
+        return []
     curves = [
         plots.Curve(COLUMNS[name], tuple(map(float, each)), tuple(_share(one.row) for one in each.values()))
         for name, each in found.items()
@@ -60,8 +64,8 @@ def as_pairs(records: Sequence[Record]) -> list[Section]:
     return [Section("What pairs teach", "", said(found), parts, COMMAND, remark)]
 
 
-def taken(records: Sequence[Record]) -> tuple[dict[str, dict[int, Taken]], int]:
-    """The map taken by images and number of pairs, of each images' latest record; and how many maps there are."""
+def chosen(records: Sequence[Record]) -> tuple[dict[str, dict[int, ChosenMap]], int]:
+    """The map chosen by images and number of pairs, of each images' latest record; and how many maps there are."""
     latest: dict[str, list[Record]] = {}
     for record in records:
         latest |= {images_of(row): [] for row in record["rows"]}
@@ -69,12 +73,12 @@ def taken(records: Sequence[Record]) -> tuple[dict[str, dict[int, Taken]], int]:
             latest[images_of(row)].append(row)
     rows = [(name, row) for name, each in latest.items() for row in each]
     adjusted = holm([row["p"] for _, row in rows]).tolist()
-    found: dict[str, dict[int, Taken]] = {name: {} for name in COLUMNS if name in latest}
+    found: dict[str, dict[int, ChosenMap]] = {name: {} for name in COLUMNS if name in latest}
     for (name, row), p in zip(rows, adjusted, strict=True):
         before = found[name].get(row["pairs"])
         # the attacker's own choice, on pairs held out
         if before is None or row.get("cosine", 0.0) > before.row.get("cosine", 0.0):
-            found[name][row["pairs"]] = Taken(row, p)
+            found[name][row["pairs"]] = ChosenMap(row, p)
     return {name: dict(sorted(each.items())) for name, each in found.items()}, len(rows)
 
 
@@ -85,7 +89,7 @@ def images_of(row: Record) -> str:
     return "pseudonym" if row["secret"] else "one-pass"
 
 
-def said(found: Mapping[str, Mapping[int, Taken]]) -> str:
+def said(found: Mapping[str, Mapping[int, ChosenMap]]) -> str:
     """Of each protection the most pairs, and whether they teach anything."""
     words = []
     for name, each in found.items():
@@ -102,7 +106,7 @@ def _share(row: Record) -> Share:
     return Share(row["auc"], low, high, row["n"])
 
 
-def _table(found: Mapping[str, Mapping[int, Taken]]) -> Table:
+def _table(found: Mapping[str, Mapping[int, ChosenMap]]) -> Table:
     rows: list[list[Entry | str]] = [
         [f"{count:,}", *(_cell(each[count]) if count in each else UNRUN for each in found.values())]
         for count in sorted({count for each in found.values() for count in each})
@@ -110,11 +114,6 @@ def _table(found: Mapping[str, Mapping[int, Taken]]) -> Table:
     return Table("Linkers by pairs", ["pairs", *(COLUMNS[name] for name in found)], rows)
 
 
-def _cell(one: Taken) -> Entry:
+def _cell(one: ChosenMap) -> Entry:
     row, p = one
     return interval_entry(row["auc"], row["interval"], below=f"{ranks(row)}; n {row['n']}; Holm {p:.2g}")
-
-
-def ranks(row: Record) -> str:
-    """Shares found among the first, beside chance."""
-    return ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facemin.attack import Budget, Knowledge, PublicFaces
+from facemin.attack import Budget, FitError, Knowledge, PublicFaces
 from facemin.attack.link.pixels import PixelLinking
 from facemin.attack.link.plain_pairs import POOR
 from facemin.attack.link.ridge_linker import RidgeLinker, RidgeLinking
@@ -46,22 +46,31 @@ def test_a_map_of_plain_faces_needs_no_protection_and_takes_what_time_allows() -
     assert 100 <= RidgeLinking(learns_from="blurred").fit(knowledge, Budget(seconds=0)).trained_on < 260
 
 
-def test_a_map_of_plain_faces_takes_the_mean_of_protected_images_away_where_it_has_some() -> None:
-    without = RidgeLinking(learns_from="blurred").fit(replace(known(52), protector=None), ENDLESS)
-    made = RidgeLinking(learns_from="blurred").fit(known(52), ENDLESS)
-    assert "protected images taken away" in made.words
-    assert "taken away" not in without.words
-    assert isinstance(without.apply, RidgeLinker)
-    assert isinstance(made.apply, RidgeLinker)
-    assert torch.equal(made.apply.matrix, without.apply.matrix)
+def test_a_centred_map_of_plain_faces_takes_the_mean_of_protected_images_away() -> None:
+    plain, centred = (
+        RidgeLinking(learns_from="blurred", centred=each).fit(known(52), ENDLESS) for each in (False, True)
+    )
+    assert isinstance(plain.apply, RidgeLinker)
+    assert isinstance(centred.apply, RidgeLinker)
+    assert "the mean of 104 protected images taken away" in centred.words
+    assert "taken away" not in plain.words
+    assert torch.equal(centred.apply.matrix, plain.apply.matrix)
     public = known(52).public
     assert public is not None
-    mean = teach(made.apply.recogniser, shuffled(public.faces, ENDLESS)[0]).mean(0)
-    torch.testing.assert_close(made.apply.centre, mean, rtol=1e-4, atol=1e-5)
-    assert float((without.apply.centre - mean).norm()) > 1e-3
-    # too few to take a mean of, it goes without
-    poor = replace(known(52), protector=lambda faces, budget: (faces[:3], torch.arange(3)))
-    assert "taken away" not in RidgeLinking(learns_from="blurred").fit(poor, ENDLESS).words
+    mean = teach(centred.apply.recogniser, shuffled(public.faces, ENDLESS)[0]).mean(0)
+    torch.testing.assert_close(centred.apply.centre, mean, rtol=1e-4, atol=1e-5)
+    assert float((plain.apply.centre - mean).norm()) > 1e-3
+
+
+def test_a_centred_map_says_what_it_lacks() -> None:
+    attack = RidgeLinking(learns_from="blurred", centred=True)
+    with pytest.raises(FitError, match="the protection, to protect faces of its own"):
+        attack.fit(replace(known(52), protector=None), ENDLESS)
+    few = replace(known(52), protector=lambda faces, _: (faces[:3], torch.arange(3)))
+    with pytest.raises(FitError, match="time was left to protect 3 faces"):
+        attack.fit(few, ENDLESS)
+    with pytest.raises(ValueError, match="centred: expected a map of plain faces"):
+        RidgeLinking(centred=True)
 
 
 def test_refuses_faces_made_poor_in_no_known_way() -> None:

@@ -53,8 +53,10 @@ def test_inputs_of_another_kind_are_read_less_their_own_mean(people: People) -> 
     assert areas[1] > max(0.95, areas[0] + 0.05)
     with pytest.raises(ValueError, match=r"heap: expected \(M, 16\), M >= 1, got \(0, 16\)"):
         learnt.centred_on(heap[:0])
-    with pytest.raises(ValueError, match="heap"):
+    with pytest.raises(ValueError, match="heap: expected"):
         learnt.centred_on(heap[:, :4])
+    with pytest.raises(ValueError, match="heap: expected finite numbers"):
+        learnt.centred_on(np.where(heap > 0, np.nan, heap))
 
 
 def test_holm_over_a_table_at_chance_rejects_one_in_twenty_at_most() -> None:

@@ -266,6 +266,8 @@ def few() -> list[dict[str, Any]]:
         ("linkers", [{"experiment": "linkers", "tables": {"a secret each": []}}], "empty"),
         ("adversaries", few(), "N >= 4"),
         ("adversaries", [few()[0] | {"rows": [adversary("-", 0.6)], "p_values": []}], "IndexError"),
+        ("pairs_curve", [{"seconds": 1.0, "rows": [adversary("-", 0.6, images="pmt", pairs=64, p=2.0)]}], "p"),
+        ("taught_networks", [{"network": "student", "images": "pmt", "p": 0.5} | few()[0]["rows"][0]], "N >= 4"),
     ],
 )
 def test_a_record_whose_part_is_of_no_use_is_refused_by_name(
@@ -300,16 +302,25 @@ def test_networks_are_told_from_chance_by_p_among_all_of_them(tmp_path: Path) ->
     gender = {"n": 100, "interval": [0.7, 0.9], "commonest": 0.6}
     records = [
         {"network": "student", "images": "robust", "auc": 0.5, "p": 0.9, **student},
+        {"network": "gender", "images": "plain", "hits": 80, "balanced": 0.75, "p": 0.001, **gender},
         {"network": "student", "images": "robust", "auc": 0.9, "p": 0.001, **student},
         {"network": "poor, centred", "images": "pmt", "auc": 0.6, "p": 0.04, **student},
-        {"network": "gender", "images": "plain", "hits": 80, "balanced": 0.75, "p": 0.001, **gender},
+        {"network": "poor, centred", "images": "plain", "auc": 0.9, "p": 0.001, **student},
     ]
     page = page_of(tmp_path, taught_networks=records)
     rows = page.tables["Students"][1:]
-    assert [row[1] for row in rows] == ["robust, without a secret", "PMT as published, five convolutions"]
-    assert rows[0][2] == "0.90 | 0.80 to 1.00; rank 1 1.00 (chance 0.25); Holm 0.003"
+    looked_at = ["robust, without a secret", "PMT as published, five convolutions", "plain faces made poor"]
+    assert [row[1] for row in rows] == looked_at
+    assert rows[0][2] == "0.90 | 0.80 to 1.00; rank 1 1.00 (chance 0.25); Holm 0.004"
     assert rows[0][3].startswith("1.00 (")
-    assert page.tables["Gender"][1] == ["plain faces", "0.80 | 0.70 to 0.90; Holm 0.003", "0.60", "0.75", "100"]
-    assert "the mean of protected images taken away (AUC): above chance on PMT as published, five" in page.words
+    assert page.tables["Gender"][1] == ["plain faces", "0.80 | 0.70 to 0.90; Holm 0.004", "0.60", "0.75", "100"]
+    assert "less the mean of protected images (AUC): above chance on PMT as published, five" in page.words
+    assert page.words.index("A student of plain faces") < page.words.index("A gender probe")
     weak = [records[0] | {"network": "poor"}]
     assert "not told from chance on robust, without a secret 0.50." in page_of(tmp_path, taught_networks=weak).words
+
+
+def test_pairs_without_a_map_have_no_section(tmp_path: Path) -> None:
+    shown = lines("linkers")
+    page = page_of(tmp_path, linkers=shown, pairs_curve=[{"rows": [], "seconds": 1.0}])
+    assert "What pairs teach" not in page.words
