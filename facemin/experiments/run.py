@@ -109,7 +109,9 @@ def run(
     faces = _faces(experiment, place, quick=quick, watch=watch)
     settings = {cell.name: digest(resolved_settings(experiment, cell, quick=quick, device=where)) for cell in cells}
     identities = {cell.name: digest([settings[cell.name], faces.sha256, weights]) for cell in cells}
-    todo = [cell for cell in cells if identities[cell.name] not in known]
+    # of cells that are one measurement, the first is recorded
+    alike = {identities[cell.name]: cell.name for cell in reversed(cells)}
+    todo = [cell for cell in cells if identities[cell.name] not in known and alike[identities[cell.name]] == cell.name]
     header = _header(experiment, name, cells, settings)
     write_header(file, header)
     if todo:

@@ -112,6 +112,15 @@ def test_a_rerun_passes_over_what_is_there(measure: Measure) -> None:
     assert again.file.read_bytes() == before
 
 
+def test_cells_that_are_one_measurement_have_one_record(measure: Measure) -> None:
+    twin = '[[cell]]\nname = "again"\nkeys = [{ recogniser = "one", cut = "flat" }]\n\n[[cell]]\nname = "both"'
+    done = measure(TOML.replace('[[cell]]\nname = "both"', twin))
+    assert (done.measured, done.passed_over) == (("one", "both"), ("again",))
+    assert [record.cell for record in read_records(done.file)] == ["one", "both"]
+    # whichever of them stands first
+    assert measure(TOML).measured == ()
+
+
 def test_a_run_goes_on_after_a_crash(measure: Measure) -> None:
     file = measure().file
     one, both = file.read_bytes().splitlines(keepends=True)
