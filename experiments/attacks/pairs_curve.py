@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 RECORDS = RESULTS / "attacks" / "pairs_curve.jsonl"
 TEACHER = "mobilefacenet-ms1m-arcface"
 PURIFY = ("none", "blur-1")
-COUNTS = {"one pass": (250, 500, 1000, 2000, 4000), "optimised": (64, 250, 1000)}
+COUNTS = {"one pass": (250, 500, 1000, 2000, 4000), "optimised": (64, 250, 1000, 2000)}
 LOOKS = {"raw and blurred": (), "bands as well": tuple(BANDS)}
 SIDE, CHUNK, DRAWS = 16, 64, 9999
 

@@ -25,7 +25,7 @@ COLUMNS = {
     "low-frequency": "robust from low-frequency noise, without a secret",
 }
 COMMAND = (
-    "python experiments/attacks/protections.py --shared DIR --cache DIR --train 1000 pmt robust && "
+    "python experiments/attacks/protections.py --shared DIR --cache DIR --train 2000 pmt robust && "
     "python experiments/attacks/protections.py --shared DIR --cache DIR --train 512 low-frequency && "
     "python experiments/attacks/pairs_curve.py --shared DIR && "
     "python experiments/attacks/pairs_curve.py --shared DIR --cache DIR pmt robust && "
