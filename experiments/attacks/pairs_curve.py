@@ -24,7 +24,7 @@ import torch
 from page import linked, read_lines, write_table
 from painting import Studio, turned
 from protections import PROTECTIONS, plain, uploads
-from setting import lfw_people
+from setting import judged, lfw_people
 
 from facemin import load_recogniser
 from facemin.attack.purify.band import BANDS
@@ -32,7 +32,6 @@ from facemin.attack.secret.ridge import fit_ridge
 from facemin.autograd.pixels import to_grid, to_unit
 from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
 from facemin.experiments.kinds.pairs import COLUMNS, chosen
-from facemin.metrics import linkage
 from facemin.models.onnx.run import FaceRunner
 from facemin.protection.one_pass.painter import CHECKS
 from facemin.runtime.files import append_json
@@ -50,7 +49,7 @@ TEACHER = "mobilefacenet-ms1m-arcface"
 PURIFY = ("none", "blur-1")
 COUNTS = {"one pass": (250, 500, 1000, 2000, 4000), "optimised": (64, 250, 1000, 2000)}
 LOOKS = {"raw and blurred": (), "bands as well": tuple(BANDS)}
-SIDE, CHUNK, DRAWS = 16, 64, 9999
+SIDE, CHUNK = 16, 64
 
 
 def main() -> None:
@@ -142,18 +141,6 @@ def inputs(images: Tensor, looking: FaceRunner, bands: tuple[str, ...] = ()) -> 
     looks += [rows_of(looking, pixels(to_grid(BANDS[name](to_unit(images))))) for name in bands]
     small = torch.nn.functional.adaptive_avg_pool2d(to_unit(images), SIDE).flatten(1)
     return np.concatenate([*looks, small.double().numpy()], 1)
-
-
-def judged(scores: Rows) -> dict[str, Any]:
-    """Area and ranks, (N, N)."""
-    got = linkage(scores, draws=DRAWS)
-    return {
-        "n": got.n,
-        "auc": round(got.area.auc, 4),
-        "interval": [round(value, 4) for value in got.area.interval],
-        "p": round(got.area.p, 4),
-        "ranks": {str(each.k): [round(each.share, 4), round(each.chance, 4)] for each in got.ranks},
-    }
 
 
 def table(records: list[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from facemin.experiments.common import landmark_faces, lfw_half, lfw_points, lfw
 from facemin.metrics import (
     cross_identity_threshold,
     grey,
+    linkage,
     mean_face,
     other_person_rows,
     pair_scores,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from facemin.metrics import ImpostorThreshold
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 VALIDATION = 64
 KAPPA = 0.2
 """The cosine that PMT's SRRA has to exceed."""
-FAR = 1e-3
+FAR, DRAWS = 1e-3, 9999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,18 @@ class Likeness:
             "grey": grey(self.faces).expand(count, -1, -1, -1),
         }
         return {name: self(images) for name, images in floors.items()}
+
+
+def judged(scores: NDArray[np.float64]) -> dict[str, Any]:
+    """Area and ranks of scores (N, N), each person's probe a row and the gallery's people in the same order."""
+    got = linkage(scores, draws=DRAWS)
+    return {
+        "n": got.n,
+        "auc": round(got.area.auc, 4),
+        "interval": [round(value, 4) for value in got.area.interval],
+        "p": round(got.area.p, 4),
+        "ranks": {str(each.k): [round(each.share, 4), round(each.chance, 4)] for each in got.ranks},
+    }
 
 
 def add_paper_key(parser: argparse.ArgumentParser) -> None:

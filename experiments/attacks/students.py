@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from adversary_forms import TEACHER, made_poor
-from setting import load_named
+from setting import judged, load_named
 
 from facemin import load_recogniser
 from facemin.attack.datasets import HeldPairs
@@ -16,7 +16,6 @@ from facemin.attack.link.plain_pairs import POOR
 from facemin.attack.link.student import Student, StudentTraining, teach, train_student
 from facemin.attack.training import Fitting
 from facemin.autograd.pixels import to_unit
-from facemin.metrics import linkage
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 START = "mobileface-v3"
-DRAWS = 9999
 
 
 def student(name: str, test: Tensor, train: Tensor, faces: Plain, given: argparse.Namespace) -> dict[str, Any]:
@@ -80,12 +78,4 @@ def taught(images: Tensor, targets: Tensor, name: str, given: argparse.Namespace
 def found(scores: Tensor) -> dict[str, Any]:
     """Area, ranks and scores, which are cosines (N, N)."""
     rows = scores.double().numpy()
-    got = linkage(rows, draws=DRAWS)
-    return {
-        "n": got.n,
-        "auc": round(got.area.auc, 4),
-        "interval": [round(value, 4) for value in got.area.interval],
-        "p": round(got.area.p, 4),
-        "ranks": {str(each.k): [round(each.share, 4), round(each.chance, 4)] for each in got.ranks},
-        "scores": np.round(rows, 5).tolist(),
-    }
+    return {**judged(rows), "scores": np.round(rows, 5).tolist()}

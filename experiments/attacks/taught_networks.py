@@ -24,8 +24,8 @@ import torch
 from page import accepted, linked, read_lines, write_table
 from painting import Studio, turned
 from protections import PROTECTIONS, TEST, plain, uploads
-from setting import lfw_photos
-from students import DRAWS, poor_in_turn, poor_student, student
+from setting import DRAWS, lfw_photos
+from students import poor_in_turn, poor_student, student
 
 from facemin.attack.attributes.convolutional_probe import ConvolutionalProbe
 from facemin.experiments.common import RESULTS, provenance, script_parser, table_head
