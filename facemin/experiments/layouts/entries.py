@@ -26,6 +26,11 @@ def interval_entry(value: float, interval: Sequence[float], *, digits: int = 2, 
     return Entry(f"{value:z.{digits}f}", f"{said}; {below}" if below else said)
 
 
+def small(p: float, *, least: float = 1e-9) -> str:
+    """A p as it is printed, which is never 0."""
+    return f"{p:.2g}" if p >= least else f"below {least:g}"
+
+
 def beside(value: float | None, *, digits: int = 2) -> Entry:
     """A figure of the paper's as it stands there."""
     return NONE if value is None else Entry(f"{value:.{digits}f}", mark="paper")

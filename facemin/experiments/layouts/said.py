@@ -110,14 +110,15 @@ def _choice(group: Group, found: Sequence[Found]) -> str:
     if len(printed.keys() & here.keys()) < FEWEST_TO_CHOOSE:
         return ""
     chosen = min(printed.keys() & here.keys(), key=lambda cell: printed[cell] or 0.0)
-    least = min(share.value for share in here.values())
-    share = here[chosen]
-    words = f'\nWhat leaves the opponent least in the paper, "{chosen}", leaves it {share.value:.2f} here'
-    if share.value == least:
+    own = {one.cell: one.own.share.value for one in found}
+    share, least = here[chosen], min(here.values(), key=lambda share: share.value)
+    words = f'\nWhat leaves the opponent least in the paper, "{chosen}", leaves it {_with_interval(share)} here'
+    if share.value == least.value:
         return f"{words}, the least as well."
-    others = [cell for cell in here if here[cell].value == least]
+    others = [cell for cell in here if here[cell].value == least.value]
     lower = ", ".join(f'"{cell}"' for cell in others)
-    return f"{words} ({share.low:.2f} to {share.high:.2f}); the least is {least:.2f}, with {lower}."
+    kept = f"the authorised accepts {own[chosen]:.2f}, and {_span([own[cell] for cell in others])} there"
+    return f"{words}; the least is {_with_interval(least)}, with {lower}: {kept}."
 
 
 def _clause(found: Sequence[Found], rate: Callable[[Found], measures.NamedRate | None], words: str, which: str) -> str:
@@ -170,12 +171,21 @@ def _traded(cell: str, trades: Sequence[measures.Trade]) -> str:
 
 
 def _highest(trades: Mapping[str, Sequence[measures.Trade]]) -> str:
-    """Which cell has the highest UP at either end; nothing where there is no choice."""
+    """Which cells have the highest UP at either end, as it is printed; nothing where there is no choice."""
     if len(trades) < FEWEST_TO_CHOOSE or any(found[0].privacy.n == 0 for found in trades.values()):
         return ""
-    first, last = (max(trades, key=lambda cell: trades[cell][end].total) for end in (0, -1))
-    then = "both times" if first == last else f'then "{last}"'
-    return f'. Highest UP: "{first}", {then}'
+    ends = []
+    for end in (0, -1):
+        printed = {cell: f"{found[end].total:.2f}" for cell, found in trades.items()}
+        best = [cell for cell, value in printed.items() if value == max(printed.values(), key=float)]
+        ends.append("all alike" if len(best) == len(printed) else " and ".join(f'"{cell}"' for cell in best))
+    first, last = ends
+    then = "both times" if first == last else f"then {last}"
+    return f". Highest UP: {first}, {then}"
+
+
+def _with_interval(share: Share) -> str:
+    return f"{share.value:.2f} ({share.low:.2f} to {share.high:.2f})"
 
 
 def _upper(words: str) -> str:

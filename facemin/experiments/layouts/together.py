@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from facemin.experiments import measures
-from facemin.experiments.layouts.entries import UNRUN, named_entry
+from facemin.experiments.layouts.entries import UNRUN, named_entry, small
 from facemin.experiments.layouts.tables import by_columns
 from facemin.metrics import holm
 from facemin.report.page import Entry, shown
@@ -41,7 +41,7 @@ def _highest_area(record: Record) -> Entry:
     at = max(range(len(areas)), key=lambda place: areas[place][2].auc)
     judge, operation, area = areas[at]
     what = judge if operation == "none" else f"{judge}, {operation}"
-    said = f"{area.interval.low:.3f} to {area.interval.high:.3f}; {what}; p of all attempts {adjusted[at]:.2g}"
+    said = f"{area.interval.low:.3f} to {area.interval.high:.3f}; {what}; p of all attempts {small(adjusted[at])}"
     return Entry(f"{area.auc:.3f}", said)
 
 

@@ -1,10 +1,12 @@
 """What records say in sentences: extremes with their cells, readings apart, and whether the paper's choice holds."""
 
 import re
+from typing import Any, NamedTuple
 
+from facemin.evaluation.judge import Share
 from facemin.experiments import measures, read_records
 from facemin.experiments.layouts.groups import grouped
-from facemin.experiments.layouts.said import said
+from facemin.experiments.layouts.said import _highest, said
 from tests.experiments.conftest import TOML, Measure
 
 METHODS = {"long": "", "short": "method = { steps = 1 }"}
@@ -44,16 +46,42 @@ def test_the_papers_choice_is_named_and_whether_it_is_the_least_here(measure: Me
     text = BASE + CELLS.replace(", kept", "").replace(", left", " embedding")
     records = {record.cell: record for record in read_records(measure(text).file)}
     (group,) = grouped(records.values())
-    shares = {name: measures.tar(record, "two").value for name, record in records.items()}
-    found = re.search(r'in the paper, "long", leaves it (\d\.\d\d) here(.*)$', said(group))
+    shares = {name: measures.tar(record, "two") for name, record in records.items()}
+    own = {name: measures.tar(record, "one").value for name, record in records.items()}
+    found = re.search(r'in the paper, "long", leaves it (\d\.\d\d \(.*?\)) here(.*)$', said(group))
     assert found is not None
-    assert found[1] == f"{shares['long']:.2f}"
-    least = min(shares.values())
-    if shares["long"] == least:
+    assert found[1] == with_interval(shares["long"])
+    least = min(shares.values(), key=lambda share: share.value)
+    if shares["long"].value == least.value:
         assert found[2] == ", the least as well."
     else:
-        names = ", ".join(f'"{name}"' for name, value in shares.items() if value == least)
-        assert found[2].endswith(f"the least is {least:.2f}, with {names}.")
+        lower = [name for name, share in shares.items() if share.value == least.value]
+        names = ", ".join(f'"{name}"' for name in lower)
+        kept = " to ".join(dict.fromkeys(f"{value:.2f}" for value in sorted(own[name] for name in lower)))
+        kept = f"the authorised accepts {own['long']:.2f}, and {kept} there"
+        assert found[2] == f"; the least is {with_interval(least)}, with {names}: {kept}."
+
+
+def with_interval(share: Share) -> str:
+    return f"{share.value:.2f} ({share.low:.2f} to {share.high:.2f})"
+
+
+class Noisy(NamedTuple):
+    """What of a trade is printed."""
+
+    total: float
+    privacy: Share
+
+
+def test_the_highest_up_is_named_as_far_as_it_is_printed() -> None:
+    there = Share(0.5, 0.4, 0.6, 10)
+    ends = {"a": (1.721, 1.2), "b": (1.718, 1.204), "c": (1.6, 1.199)}
+    trades: Any = {name: [Noisy(total, there) for total in totals] for name, totals in ends.items()}
+    assert _highest(trades) == '. Highest UP: "a" and "b", then all alike'
+    del trades["b"]
+    trades["c"] = [Noisy(1.6, there), Noisy(1.1, there)]
+    assert _highest(trades) == '. Highest UP: "a", both times'
+    assert _highest({"a": trades["a"]}) == ""
 
 
 def test_plain_faces_alone_say_that_nothing_was_protected(measure: Measure) -> None:
