@@ -3,10 +3,12 @@
 import gzip
 import io
 import json
+import sqlite3
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,14 @@ def provider_home(tmp_path: Path) -> Path:
             assert content is not None
             (folder / member.name).write_bytes(content.read())
             (folder / member.name).chmod(0o644)
+    remembered_until(folder, time.time() + 3600)
     return folder
+
+
+def remembered_until(folder: Path, end: float) -> None:
+    """Let the answers of a home that no version after the first has opened end then: they were kept for a day."""
+    with closing(sqlite3.connect(folder / "provider.sqlite")) as connection, connection:
+        connection.execute("UPDATE answers SET expires = ?", (end,))
 
 
 @contextmanager
@@ -79,6 +88,14 @@ def test_a_stored_provider_answers_as_before_and_its_answers_can_be_given_again(
         assert server("GET", "/v1/audit?count=1000").json()[0]["action"] == "rotate_key"
     # each was rewritten at its use; the revoked one had none
     assert sorted(stored_hashes(provider_home)) == ["argon2", "sha256", "sha256"]
+
+
+def test_an_old_answer_is_given_no_more_after_its_end(provider_home: Path, facts: Any) -> None:
+    remembered_until(provider_home, time.time() - 1)
+    with served(provider_home, facts) as server:
+        replay = {"Idempotency-Key": "stored-verify"}
+        again = server("POST", "/v1/collections/main/verify", facts["replays"]["verify"], headers=replay)
+        assert again.json()["code"] == "wrong_challenge"
 
 
 def test_an_old_answer_that_names_a_deleted_person_is_given_no_more(provider_home: Path, facts: Any) -> None:
