@@ -46,14 +46,16 @@ def provider_home(tmp_path: Path) -> Path:
             assert content is not None
             (folder / member.name).write_bytes(content.read())
             (folder / member.name).chmod(0o644)
-    remembered_until(folder, time.time() + 3600)
+    # as if it had been left a moment ago: answers were kept for a day, and keys for ninety
+    ends_in(folder, "answers", 86_400)
+    ends_in(folder, "provider_keys", 90 * 86_400)
     return folder
 
 
-def remembered_until(folder: Path, end: float) -> None:
-    """Let the answers of a home that no version after the first has opened end then: they were kept for a day."""
+def ends_in(folder: Path, table: str, seconds: float) -> None:
+    """Let what a home holds that no version after the first has opened end so far from now."""
     with closing(sqlite3.connect(folder / "provider.sqlite")) as connection, connection:
-        connection.execute("UPDATE answers SET expires = ?", (end,))
+        connection.execute(f"UPDATE {table} SET expires = ?", (round(time.time() + seconds),))
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def test_a_stored_provider_answers_as_before_and_its_answers_can_be_given_again(
 
 
 def test_an_old_answer_is_given_no_more_after_its_end(provider_home: Path, facts: Any) -> None:
-    remembered_until(provider_home, time.time() - 1)
+    ends_in(provider_home, "answers", -1)
     with served(provider_home, facts) as server:
         replay = {"Idempotency-Key": "stored-verify"}
         again = server("POST", "/v1/collections/main/verify", facts["replays"]["verify"], headers=replay)
