@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from facemin.experiments.common import REPOSITORY, replace_section
-from facemin.experiments.kinds.adversaries import FAR, ranks
-from facemin.metrics import left_out_tar
+from facemin.experiments.kinds.adversaries import FAR, ranks, tar
+from facemin.experiments.layouts.entries import with_interval
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +40,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def linked(row: dict[str, Any], adjusted: float) -> str:
     """AUC with its interval, rank one and ten beside chance, people, and the adjusted p."""
-    low, high = row["interval"]
-    return f"{row['auc']:.2f} ({low:.2f} to {high:.2f}); {ranks(row)}; n {row['n']}, Holm {adjusted:.2g}"
+    return f"{with_interval(row['auc'], *row['interval'])}; {ranks(row)}; n {row['n']}, Holm {adjusted:.2g}"
 
 
 def accepted(scores: list[list[float]]) -> str:
     """TAR with its interval, each person's threshold from the other people's scores."""
-    got = left_out_tar(scores, far=FAR)
-    return f"TAR {got.tar:.2f} ({got.interval.low:.2f} to {got.interval.high:.2f}) at FAR {FAR:g}"
+    return f"TAR {tar(scores)} at FAR {FAR:g}"

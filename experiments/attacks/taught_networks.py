@@ -122,9 +122,9 @@ def genders(shared: Path, train: int) -> list[int]:
     return [int(said[name]) if name in said else -1 for name in names]
 
 
-def table(lines_of: list[dict[str, Any]]) -> str:
+def table(stored: list[dict[str, Any]]) -> str:
     """Networks by images, as Markdown; Holm is over all of them."""
-    records, adjusted = latest(lines_of)
+    records, adjusted = latest(stored)
     lines = []
     for learner, words in STUDENTS.items():
         lines += table_head("images", "images learnt from", words)
@@ -133,7 +133,7 @@ def table(lines_of: list[dict[str, Any]]) -> str:
                 found = f"{linked(record, adjusted[network, images])}; {accepted(record['scores'])}"
                 lines.append(f"| {images_of(network, images)} | {record['pairs']:,} | {found} |")
         lines.append("")
-    lines += [*table_head("images", "people", "gender, a network of convolutions")]
+    lines += table_head("images", "people", "gender, a network of convolutions")
     for (network, images), record in records.items():
         if network == GENDER:
             low, high = record["interval"]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from facemin.experiments import measures
-from facemin.experiments.common import table_head, with_interval
+from facemin.experiments.common import table_head
+from facemin.experiments.layouts.entries import LEAST, with_interval
 from facemin.metrics import holm
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from facemin.experiments.layouts.groups import Group
     from facemin.experiments.store.records import CellEntry, Record
     from facemin.metrics import Area
-
-LEAST = 1e-9
-"""A smaller p is not told apart."""
 
 
 class Line(NamedTuple):

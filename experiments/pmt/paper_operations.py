@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from paper_cells import across, lines, said, table, worst_other
 
 from facemin.experiments import measures
-from facemin.experiments.common import table_head, with_interval
+from facemin.experiments.common import table_head
+from facemin.experiments.layouts.entries import with_interval
 
 if TYPE_CHECKING:
     from paper_cells import Column, Line

@@ -6,7 +6,8 @@ import json
 
 from paper_cells import across
 
-from facemin.experiments.common import RESULTS, table_head, with_interval
+from facemin.experiments.common import RESULTS, table_head
+from facemin.experiments.layouts.entries import with_interval
 from facemin.metrics import wilson
 
 SHOWN = ("the key itself", "a recogniser off the shelf")

@@ -141,11 +141,6 @@ def markdown_table(made: Table) -> list[str]:
     ]
 
 
-def with_interval(value: float, low: float, high: float, *, digits: int = 2) -> str:
-    """A figure and its interval as tables of documents print them."""
-    return f"{value:z.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
-
-
 def provenance(given: argparse.Namespace, shared: Path | None = None) -> dict[str, Any]:
     """What a record needs to be repeated: arguments, commit, versions, hardware, and the hash of LFW's pairs.
 

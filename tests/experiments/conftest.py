@@ -1,6 +1,7 @@
 """A small world to measure in: people of patterns, two tiny recognisers, and a distance of two images."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from facemin.experiments import Outcome, Place, Watch, read_experiment, run
 from facemin.runtime.files import write_atomically
+from tests.conftest import REPOSITORY
 from tests.models.test_store import tiny_graph
 from tests.pictures import patterned_people
 
 PEOPLE, PHOTOS = 16, 4
+FOLDERS = [REPOSITORY / "experiments", REPOSITORY / "benchmarks"]
+"""Of scripts."""
 
 TOML = """
 title = "A small matrix"
@@ -127,3 +131,15 @@ def measured(
 def measure(world: Path, tmp_path: Path) -> Measure:
     """`measured` in a folder of the test's own."""
     return partial(measured, world, tmp_path)
+
+
+@pytest.fixture
+def own_modules() -> Iterator[None]:
+    """Modules beside a script are forgotten after it, since those of several folders have one name."""
+    path, known = sys.path.copy(), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - known:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and any(Path(file).is_relative_to(folder) for folder in FOLDERS):
+            del sys.modules[name]

@@ -9,9 +9,7 @@ import pytest
 
 from facemin.experiments.common import lfw_half
 from tests.conftest import REPOSITORY
-from tests.experiments.test_scripts import own_modules
 
-__all__ = ["own_modules"]
 FOLDER = REPOSITORY / "experiments" / "attacks"
 
 

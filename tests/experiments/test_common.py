@@ -13,9 +13,9 @@ from facemin.experiments.common import (
     replace_section,
     script_parser,
     table_head,
-    with_interval,
     write_record,
 )
+from facemin.experiments.layouts.entries import with_interval
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 

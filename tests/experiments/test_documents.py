@@ -9,9 +9,7 @@ import pytest
 
 from facemin.experiments import common
 from tests.conftest import REPOSITORY
-from tests.experiments.test_scripts import own_modules
 
-__all__ = ["own_modules"]
 WRITERS = {
     "ahm/settle.py": ["--table"],
     "attacks/adversaries.py": ["--table"],

@@ -2,14 +2,13 @@
 
 import runpy
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.experiments.conftest import FOLDERS
 
-FOLDERS = [REPOSITORY / "experiments", REPOSITORY / "benchmarks"]
 ELSEWHERE = {"chips.py", "detect.py", "encode.py"}
 """Of experiments/carrier: they run in environments of other packages, which have no facemin."""
 SCRIPTS = [
@@ -18,18 +17,6 @@ SCRIPTS = [
     for path in sorted(folder.rglob("*.py"))
     if '__name__ == "__main__"' in path.read_text(encoding="utf-8") and path.name not in ELSEWHERE
 ]
-
-
-@pytest.fixture
-def own_modules() -> Iterator[None]:
-    """Modules beside a script are forgotten after it, since those of several folders have one name."""
-    path, known = sys.path.copy(), set(sys.modules)
-    yield
-    sys.path[:] = path
-    for name in set(sys.modules) - known:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file is not None and any(Path(file).is_relative_to(folder) for folder in FOLDERS):
-            del sys.modules[name]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(REPOSITORY)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facemin.experiments.layouts.entries import UNRUN, interval_entry
+from facemin.experiments.layouts.entries import UNRUN, interval_entry, with_interval
 from facemin.experiments.layouts.sections import Section
 from facemin.metrics import holm, left_out_tar
 from facemin.report.page import Entry, Table, table
@@ -112,8 +112,7 @@ def _strongest(rows: Sequence[Record], adjusted: Sequence[float]) -> str:
     row = max(rows, key=lambda row: (adjusted[row["place"]] < LEVEL, row["auc"]))
     low, high = row["interval"]
     p = adjusted[row["place"]]
-    holm_of_it = f"Holm {p:.2g}" + ("" if p < LEVEL else ", not told from chance")
-    return f"AUC {row['auc']:.2f} ({low:.2f} to {high:.2f}; {row['adversary']}; {holm_of_it})"
+    return f"AUC {row['auc']:.2f} ({low:.2f} to {high:.2f}; {row['adversary']}; {beside_chance(p)})"
 
 
 def _table(columns: Records, adjusted: Mapping[str, Sequence[float]]) -> Table:
@@ -131,9 +130,7 @@ def _table(columns: Records, adjusted: Mapping[str, Sequence[float]]) -> Table:
 
 
 def _cell(row: Record, adjusted: Sequence[float]) -> Entry:
-    got = left_out_tar(row["scores"], far=FAR)
-    tar = f"TAR {got.tar:.2f} ({got.interval.low:.2f} to {got.interval.high:.2f})"
-    more = [ranks(row), tar, f"n {row['n']}", f"Holm {adjusted[row['place']]:.2g}"]
+    more = [ranks(row), f"TAR {tar(row['scores'])}", f"n {row['n']}", f"Holm {adjusted[row['place']]:.2g}"]
     if row["adversary"].endswith(" pairs"):
         more.insert(0, row["adversary"].rpartition(", ")[2])
     return interval_entry(row["auc"], row["interval"], below="; ".join(more))
@@ -146,3 +143,14 @@ def _none(threat: str) -> Entry:
 def ranks(row: Record) -> str:
     """Shares found among the first, beside chance."""
     return ", ".join(f"rank {k} {share:.2f} (chance {chance:.2f})" for k, (share, chance) in row["ranks"].items())
+
+
+def tar(scores: Sequence[Sequence[float]]) -> str:
+    """TAR with its interval, each person's threshold from the other people's scores."""
+    got = left_out_tar(scores, far=FAR)
+    return with_interval(got.tar, got.interval.low, got.interval.high)
+
+
+def beside_chance(p: float) -> str:
+    """An adjusted p, and whether it tells nothing from chance."""
+    return f"Holm {p:.2g}" + ("" if p < LEVEL else ", not told from chance")

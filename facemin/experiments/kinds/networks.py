@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from facemin.experiments.kinds.adversaries import FAR, LEVEL, ranks
+from facemin.experiments.kinds.adversaries import FAR, LEVEL, ranks, tar
 from facemin.experiments.kinds.pairs import COLUMNS
 from facemin.experiments.layouts.entries import interval_entry
 from facemin.experiments.layouts.sections import Section
-from facemin.metrics import holm, left_out_tar
+from facemin.metrics import holm
 from facemin.report.page import Entry, Table, table
 
 if TYPE_CHECKING:
@@ -80,8 +80,6 @@ def _students(found: Found, adjusted: Mapping[tuple[str, str], float]) -> Table:
     rows: list[list[Entry | str]] = []
     for (network, images), record in found.items():
         if network in STUDENTS:
-            got = left_out_tar(record["scores"], far=FAR)
-            tar = f"{got.tar:.2f} ({got.interval.low:.2f} to {got.interval.high:.2f})"
             below = f"{ranks(record)}; Holm {adjusted[network, images]:.2g}"
             area = interval_entry(record["auc"], record["interval"], below=below)
             rows.append(
@@ -89,7 +87,7 @@ def _students(found: Found, adjusted: Mapping[tuple[str, str], float]) -> Table:
                     STUDENTS[network],
                     Entry(images_of(network, images), mark="text"),
                     area,
-                    tar,
+                    tar(record["scores"]),
                     f"{record['pairs']:,}",
                     str(record["n"]),
                 ]

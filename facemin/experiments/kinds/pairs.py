@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from facemin.evaluation.judge import Share
-from facemin.experiments.kinds.adversaries import LEVEL, ranks
+from facemin.experiments.kinds.adversaries import beside_chance, ranks
 from facemin.experiments.layouts import plots
 from facemin.experiments.layouts.entries import UNRUN, interval_entry
 from facemin.experiments.layouts.sections import Section
@@ -95,8 +95,7 @@ def said(found: Mapping[str, Mapping[int, ChosenMap]]) -> str:
     for name, each in found.items():
         count, (row, p) = max(each.items())
         low, high = row["interval"]
-        chance = f"Holm {p:.2g}" + ("" if p < LEVEL else ", not told from chance")
-        area = f"{row['auc']:.2f} ({low:.2f} to {high:.2f}; {chance})"
+        area = f"{row['auc']:.2f} ({low:.2f} to {high:.2f}; {beside_chance(p)})"
         words.append(f"{COLUMNS[name]}: {count:,} pairs give an AUC of {area}.")
     return "\n".join(f"{one[:1].upper()}{one[1:]}" for one in words)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 UNRUN = Entry(MISSING, mark="missing")
 NONE = Entry("-")
 """What does not apply, or the paper does not have."""
+LEAST = 1e-9
+"""A smaller p is not told apart."""
 
 
 def interval_entry(value: float, interval: Sequence[float], *, digits: int = 2, below: str = "") -> Entry:
@@ -26,9 +28,14 @@ def interval_entry(value: float, interval: Sequence[float], *, digits: int = 2, 
     return Entry(f"{value:z.{digits}f}", f"{said}; {below}" if below else said)
 
 
-def small(p: float, *, least: float = 1e-9) -> str:
+def with_interval(value: float, low: float, high: float, *, digits: int = 2) -> str:
+    """A figure and its interval as words and tables of documents print them."""
+    return f"{value:z.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
+
+
+def small(p: float) -> str:
     """A p as it is printed, which is never 0."""
-    return f"{p:.2g}" if p >= least else f"below {least:g}"
+    return f"{p:.2g}" if p >= LEAST else f"below {LEAST:g}"
 
 
 def beside(value: float | None, *, digits: int = 2) -> Entry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from facemin.experiments import measures
+from facemin.experiments.layouts.entries import with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -112,13 +113,13 @@ def _choice(group: Group, found: Sequence[Found]) -> str:
     chosen = min(printed.keys() & here.keys(), key=lambda cell: printed[cell] or 0.0)
     own = {one.cell: one.own.share.value for one in found}
     share, least = here[chosen], min(here.values(), key=lambda share: share.value)
-    words = f'\nWhat leaves the opponent least in the paper, "{chosen}", leaves it {_with_interval(share)} here'
+    words = f'\nWhat leaves the opponent least in the paper, "{chosen}", leaves it {with_interval(*share[:3])} here'
     if share.value == least.value:
         return f"{words}, the least as well."
     others = [cell for cell in here if here[cell].value == least.value]
     lower = ", ".join(f'"{cell}"' for cell in others)
     kept = f"the authorised accepts {own[chosen]:.2f}, and {_span([own[cell] for cell in others])} there"
-    return f"{words}; the least is {_with_interval(least)}, with {lower}: {kept}."
+    return f"{words}; the least is {with_interval(*least[:3])}, with {lower}: {kept}."
 
 
 def _clause(found: Sequence[Found], rate: Callable[[Found], measures.NamedRate | None], words: str, which: str) -> str:
@@ -182,10 +183,6 @@ def _highest(trades: Mapping[str, Sequence[measures.Trade]]) -> str:
     first, last = ends
     then = "both times" if first == last else f"then {last}"
     return f". Highest UP: {first}, {then}"
-
-
-def _with_interval(share: Share) -> str:
-    return f"{share.value:.2f} ({share.low:.2f} to {share.high:.2f})"
 
 
 def _upper(words: str) -> str:
