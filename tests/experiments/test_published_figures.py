@@ -190,6 +190,65 @@ def test_table_x_says_up_and_of_whom_its_opponent_accepts_fewer() -> None:
     assert said in (DOCS / "paper.md").read_text(encoding="utf-8")
 
 
+AUTHORISED, OPPONENT = "mobilefacenet-ms1m-arcface", "mobilefacenet-casia-arcface"
+
+
+def said_in_paper(words: str) -> bool:
+    return words in " ".join((DOCS / "paper.md").read_text(encoding="utf-8").split())
+
+
+def test_the_enhancement_is_told_apart_in_one_of_28_tests_and_up_falls() -> None:
+    ablation = cells("table10")
+    both, neither = (ablation[f"{no}augmentation / {no}kernel / {no}layers, five convolutions"] for no in ("", "no "))
+    operations = list(both["protected"][OPPONENT])
+    tests = {
+        (judge, operation): exact_sign_test(*(accepted(one, judge, operation) for one in (neither, both)))
+        for judge in both["thresholds"]
+        for operation in operations
+    }
+    assert len(tests) == 28
+    least, second = sorted(tests.values())[:2]
+    assert min(tests, key=tests.__getitem__) == (OPPONENT, "none")
+    # Holm's least two
+    assert 28 * least < 0.05 < 27 * second
+    assert said_in_paper(f"it is the one that Holm's correction leaves (p {28 * least:.2g})")
+    ups = []
+    for record in (neither, both):
+        (noisy,) = record["noise"]
+        ups.append((np.array(noisy["cosines"][AUTHORISED]) > 0.3) + np.array(noisy["distance"]))
+    change = ups[0] - ups[1]
+    half = 1.96 * change.std(ddof=1) / math.sqrt(len(change))
+    assert said_in_paper(f"by {change.mean():.3f} ({change.mean() - half:.3f} to {change.mean() + half:.3f}; the same")
+
+
+def test_what_the_account_says_of_tables_iv_and_v_is_of_the_same_people() -> None:
+    fourth, fifth = cells("table4"), cells("table5")
+    chosen = fourth["random noise"]
+
+    def beside(other: dict[str, Any], judge: str = OPPONENT) -> tuple[int, float]:
+        flags = accepted(other, judge, "none")
+        return int(flags.sum()), exact_sign_test(flags, accepted(chosen, judge, "none"))
+
+    without, p = beside(fourth["no augmentation"])
+    kept, q = beside(fourth["no augmentation"], AUTHORISED)
+    noise, utility = beside(chosen)[0], beside(chosen, AUTHORISED)[0]
+    assert said_in_paper(
+        f"without T the opponent accepts {without} of 52, with noise {noise} (p {p:.1g}), but the authorised "
+        f"too {kept} and {utility} (p 6e-5)"
+    )
+    assert f"{q:.0e}" == "6e-05"
+    affine, mix, last = (fourth[name] for name in ("random affine", "mix", "aggregation no: last layer alone"))
+    assert said_in_paper("Of affine ({}, p {:.1g})".format(*beside(affine)))
+    assert said_in_paper("of mix ({}, p {:.1g}) it is".format(*beside(mix)))
+    assert said_in_paper(f"the last alone {beside(last)[0]} (p 2e-5")
+    assert f"{beside(last)[1]:.0e}" == "2e-05"
+    none, linear = (beside(fifth[f"{name} kernel"]) for name in ("no", "linear"))
+    assert said_in_paper(
+        f"it accepts {noise} of 52, with none {none[0]}, with a linear one {linear[0]} (p at least 0.6)"
+    )
+    assert min(none[1], linear[1]) >= 0.6
+
+
 @pytest.mark.parametrize(
     ("figure", "series", "name"),
     [("figure5", "5, T", "none"), ("figure4", "4, kernel", "no kernel"), ("figure4", "4, kernel", "length 3")],
