@@ -13,7 +13,7 @@ const T = TEXTS.sides;
 export class SidesCard {
   readonly element: HTMLElement;
   private readonly face = element("canvas", { className: "face", role: "img", "aria-label": T.staysLabel });
-  private readonly sent = element("canvas", { className: "face", role: "img" });
+  private readonly sent = element("canvas", { className: "face", role: "img", "aria-label": T.imageLabel });
   private readonly caption = element("figcaption");
   private readonly both: HTMLElement;
   private readonly none = element("p", { className: "small" }, T.none);
